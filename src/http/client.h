@@ -1,0 +1,77 @@
+// HTTP/1.1 client: one connection, and a pool of idle ones.
+//
+// Belongs to one Executor's thread.
+//
+//   http::ClientConnection c(std::move(stream), {});
+//   auto sent = co_await c.send_head("GET", "/", fields, {}, deadline);
+//   auto head = co_await c.read_head(deadline);
+//   for (;;) { auto piece = co_await c.read_body(deadline); if (!piece || piece->empty()) break; }
+//   if (c.reusable()) pool.put(std::move(c));
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string_view>
+
+#include "base/clock.h"
+#include "http/message.h"
+#include "http/server.h"
+#include "net/stream.h"
+#include "net/task.h"
+
+namespace ebb::http {
+
+class ClientConnection final {
+ public:
+  explicit ClientConnection(net::Stream stream, HeadLimits limits = {});
+  ClientConnection(ClientConnection&&) noexcept;
+  ClientConnection& operator=(ClientConnection&&) noexcept;
+  ~ClientConnection();
+
+  // Sends the request head; with `first_body`, in the same system call. Fields are
+  // sent as given, apart from framing ones, which follow from `body`. `method`,
+  // `target` and fields must be valid (they came from a parser, or are literals).
+  [[nodiscard]] net::Task<HttpResult<void>> send_head(std::string_view method,
+                                                      std::string_view target,
+                                                      const Fields& fields, BodyLength body,
+                                                      std::string_view first_body,
+                                                      TimePoint deadline);
+  [[nodiscard]] net::Task<HttpResult<void>> send_body(std::string_view piece, TimePoint deadline);
+  // Ends a chunked body; nothing to do for the others.
+  [[nodiscard]] net::Task<HttpResult<void>> finish_body(TimePoint deadline);
+
+  // The response head; 1xx answers other than 101 are skipped. Valid until the
+  // next send_head.
+  [[nodiscard]] net::Task<HttpResult<const ResponseHead*>> read_head(TimePoint deadline);
+  // The next piece of the body, empty at its end. Valid until the next call.
+  [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline);
+
+  // True if both messages ended and both sides keep the connection.
+  [[nodiscard]] bool reusable() const;
+  // True if any byte of the response to the current request has arrived.
+  [[nodiscard]] bool response_begun() const;
+  [[nodiscard]] net::Stream& stream();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Idle connections to one upstream: last in, first out; the oldest beyond
+// `max_idle` is closed; a connection that the peer closed or wrote to is dropped
+// when taken.
+class ConnectionPool final {
+ public:
+  explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
+  // An idle usable connection, or nullptr.
+  [[nodiscard]] std::unique_ptr<ClientConnection> take();
+  void put(std::unique_ptr<ClientConnection> connection);
+  void clear() { idle_.clear(); }
+  [[nodiscard]] size_t idle() const { return idle_.size(); }
+
+ private:
+  size_t max_idle_;
+  std::deque<std::unique_ptr<ClientConnection>> idle_;
+};
+
+}  // namespace ebb::http

@@ -1,0 +1,90 @@
+// HTTP messages as values: what the codecs produce and the request path passes on.
+// Protocol-neutral: HTTP/2 will fill the same types.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ebb::http {
+
+// One header field. Views point into the buffer of the connection that read it.
+struct Field {
+  std::string_view name;
+  std::string_view value;
+};
+
+// Header fields in the order received. Names compare without case.
+class Fields final {
+ public:
+  void add(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
+  void clear() { fields_.clear(); }
+  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const;  // the first
+  [[nodiscard]] size_t count(std::string_view name) const;
+  // True if any field `name` has `token` in its comma-separated list, without case.
+  [[nodiscard]] bool has_token(std::string_view name, std::string_view token) const;
+  [[nodiscard]] auto begin() const { return fields_.begin(); }
+  [[nodiscard]] auto end() const { return fields_.end(); }
+  [[nodiscard]] size_t size() const { return fields_.size(); }
+
+ private:
+  std::vector<Field> fields_;
+};
+
+// How long a body is, from RFC 9112 section 6.3.
+struct BodyLength {
+  enum class Kind { kNone, kSized, kChunked, kUntilClose };
+  Kind kind = Kind::kNone;
+  uint64_t size = 0;  // kSized only
+};
+
+// The views stay valid until the next head is read from the same connection.
+struct RequestHead {
+  std::string_view method;
+  std::string_view target;     // as received: origin-form, absolute-form or "*"
+  std::string_view authority;  // the Host field, or the absolute-form's authority
+  int minor_version = 1;
+  Fields fields;
+  BodyLength body;
+  bool keep_alive = true;
+  bool expects_continue = false;
+  bool upgrade = false;  // Connection: upgrade with an Upgrade field
+};
+
+struct ResponseHead {
+  int status = 200;
+  std::string_view reason;  // may be empty: the standard phrase is used
+  int minor_version = 1;
+  Fields fields;
+  BodyLength body;
+  bool keep_alive = true;
+};
+
+// True for fields that concern one connection only and are never forwarded
+// (RFC 9110 7.6.1), apart from those that a Connection field names.
+[[nodiscard]] bool is_hop_by_hop(std::string_view name);
+[[nodiscard]] bool iequals(std::string_view a, std::string_view b);
+[[nodiscard]] std::string_view reason_phrase(int status);
+
+// Bounds on what one peer may send in a head.
+struct HeadLimits {
+  size_t bytes = 32 * 1024;  // request or status line and all fields
+  size_t fields = 128;
+};
+
+// What went wrong while reading or writing a message.
+enum class HttpError {
+  kClosed,      // the peer closed between messages: the normal end
+  kTruncated,   // the peer closed inside a message
+  kTimeout,
+  kMalformed,   // not HTTP, or refused as a smuggling risk: 400
+  kHeadTooLarge,  // 431
+  kBodyTooLarge,  // 413
+  kUnsupported,   // 501: a transfer coding or version that is not spoken
+  kIo,
+};
+[[nodiscard]] const char* to_string(HttpError error);
+
+}  // namespace ebb::http

@@ -1,0 +1,102 @@
+// A coroutine that computes a T: the return type of everything that waits.
+//
+// Lazy: nothing runs until the task is awaited or given to Executor::spawn.
+// Awaiting starts the child inside `await_ready`, so a child that never suspends
+// costs no switch and no stack (g++ 12 turns symmetric transfer into a real call
+// in unoptimised and sanitized builds and would overflow there).
+//
+// A task runs on the executor of whoever awaits it and is awaited at most once.
+// Exceptions pass through `co_await`; the request path does not throw.
+//
+// Rules (g++ 12 miscompiles the rest): parameters by value, or by reference to
+// something that outlives the frame; no capturing coroutine lambdas; inside one
+// `co_await` expression no temporaries with destructors: name them first.
+//
+//   net::Task<Result<int>> answer(Source& source) {
+//     auto value = co_await source.read();
+//     if (!value) co_return fail(value.error());
+//     co_return *value + 1;
+//   }
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace ebb::net {
+
+namespace detail {
+
+struct PromiseBase {
+  std::coroutine_handle<> next;  // who awaits this task
+  std::exception_ptr error;
+
+  struct FinalAwaiter {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> self) const noexcept {
+      // Unset while the parent is still inside await_ready: it sees done().
+      if (auto next = self.promise().next) next.resume();
+    }
+    void await_resume() const noexcept {}
+  };
+
+  [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
+  [[nodiscard]] FinalAwaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { error = std::current_exception(); }
+};
+
+template <class T>
+struct Promise : PromiseBase {
+  std::optional<T> value;
+  auto get_return_object() { return std::coroutine_handle<Promise>::from_promise(*this); }
+  template <class U>
+  void return_value(U&& v) {
+    value.emplace(std::forward<U>(v));
+  }
+  T take() {
+    if (error) std::rethrow_exception(error);
+    return std::move(*value);
+  }
+};
+
+template <>
+struct Promise<void> : PromiseBase {
+  auto get_return_object() { return std::coroutine_handle<Promise>::from_promise(*this); }
+  void return_void() const noexcept {}
+  void take() const {
+    if (error) std::rethrow_exception(error);
+  }
+};
+
+}  // namespace detail
+
+template <class T = void>
+class [[nodiscard]] Task final {
+ public:
+  using promise_type = detail::Promise<T>;
+
+  Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}  // NOLINT: coroutine machinery
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+
+  [[nodiscard]] bool await_ready() {
+    handle_.resume();
+    return handle_.done();
+  }
+  void await_suspend(std::coroutine_handle<> parent) noexcept { handle_.promise().next = parent; }
+  T await_resume() { return handle_.promise().take(); }
+
+ private:
+  std::coroutine_handle<promise_type> handle_;
+};
+
+}  // namespace ebb::net

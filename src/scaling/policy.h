@@ -1,0 +1,66 @@
+// The scaling model: metric -> decision -> amount. Pure: no I/O, no clock of its
+// own, so that production, tests and the simulator run the very same code.
+//
+// A Policy is fed Metrics as they are seen, is asked for a Decision, and the
+// Decision becomes an Amount within the Bounds. One policy object per scaled
+// thing (a revision; later a node pool). Not thread-safe.
+//
+//   auto policy = make_policy(settings, now, ready);
+//   policy->observe({.at = now, .concurrency = 12});
+//   Decision d = policy->decide({.now = now, .ready = 1});
+//   Amount a = amount(d, bounds);
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+
+namespace ebb::scaling {
+
+// What was seen in one sampling period (1 s). Values of one second add up.
+struct Metric {
+  TimePoint at;
+  double concurrency = 0;          // time-weighted average of requests in the system
+  double proxied_concurrency = 0;  // the part already counted elsewhere
+  double requests = 0;             // arrivals in the period
+  double proxied_requests = 0;
+};
+
+// What a policy may look at besides its metrics.
+struct Situation {
+  TimePoint now;
+  int ready = 0;          // pods that serve
+  int starting = 0;       // pods on the way
+  bool reachable = true;  // some route sends traffic here
+};
+
+// What the policy wishes, and why.
+struct Decision {
+  bool valid = false;   // false: nothing known; keep the last amount
+  int desired = 0;      // pods, before bounds
+  bool panic = false;   // short-window mode is on
+  int excess_burst_capacity = 0;  // requests that could come on top without waiting
+  double stable = 0;    // the average over the stable window, in the metric's unit
+  double panic_value = 0;  // over the panic window
+  std::string reason;   // one line for a person: "stable 14.2 / target 7.0 -> 3"
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual void observe(const Metric& metric) = 0;
+  [[nodiscard]] virtual Decision decide(const Situation& situation) = 0;
+};
+
+// What a user allows.
+struct Bounds {
+  int min = 0;
+  int max = 0;  // 0: unlimited
+};
+
+// The decision within the bounds. An unreachable revision ignores its minimum.
+[[nodiscard]] int amount(const Decision& decision, const Bounds& bounds, bool reachable);
+
+}  // namespace ebb::scaling
