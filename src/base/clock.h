@@ -16,8 +16,8 @@ inline constexpr TimePoint kNever = TimePoint::max();
 class Clock {
  public:
   virtual ~Clock() = default;
-  [[nodiscard]] virtual TimePoint now() const = 0;   // monotonic: deadlines, durations
-  [[nodiscard]] virtual WallTime wall() const = 0;   // calendar: timestamps shown to users
+  [[nodiscard]] virtual TimePoint now() const = 0;  // monotonic: deadlines, durations
+  [[nodiscard]] virtual WallTime wall() const = 0;  // calendar: timestamps shown to users
 };
 
 class SystemClock final : public Clock {

@@ -23,11 +23,13 @@ void write(Level level, std::string_view component, std::string_view message);
 
 template <class... Args>
 void debug(std::string_view component, fmt::format_string<Args...> f, Args&&... args) {
-  if (enabled(Level::kDebug)) write(Level::kDebug, component, fmt::format(f, std::forward<Args>(args)...));
+  if (enabled(Level::kDebug))
+    write(Level::kDebug, component, fmt::format(f, std::forward<Args>(args)...));
 }
 template <class... Args>
 void info(std::string_view component, fmt::format_string<Args...> f, Args&&... args) {
-  if (enabled(Level::kInfo)) write(Level::kInfo, component, fmt::format(f, std::forward<Args>(args)...));
+  if (enabled(Level::kInfo))
+    write(Level::kInfo, component, fmt::format(f, std::forward<Args>(args)...));
 }
 template <class... Args>
 void warn(std::string_view component, fmt::format_string<Args...> f, Args&&... args) {

@@ -1,5 +1,5 @@
 // One event loop on one thread: everything of net/ belongs to one Executor and is
-// used only on its thread. Only `post` and `stop` may be called from others.
+// used only on its thread. Only `post`, `resume` and `stop` may be called from others.
 //
 //   net::Executor executor("data-0");
 //   executor.spawn(serve(listener));
@@ -20,7 +20,8 @@ namespace ebb::net {
 class Executor final {
  public:
   explicit Executor(std::string name);
-  // Destroys what still waits. Call only when run() has returned.
+  // Destroys what still waits, the youngest task first. Call only when run() has
+  // returned; streams and listeners must not outlive the executor.
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -30,10 +31,11 @@ class Executor final {
   // Runs what is ready, waiting at most until `deadline` for the first event.
   // For tests and for draining a loop by hand.
   void run_until(TimePoint deadline);
-  // Any thread: makes run() return once the handler under way ends.
+  // Any thread: makes run() return once the handler under way ends. Before run(),
+  // makes the next run() return at once: a stop is never lost.
   void stop();
 
-  // Any thread: runs `fn` on the loop, in the order of the posts.
+  // Any thread: runs `fn` on the loop, in the order in which this thread posts.
   void post(std::function<void()> fn);
   // Any thread: resumes a coroutine on the loop.
   void resume(std::coroutine_handle<> handle);

@@ -17,7 +17,8 @@ namespace ebb::net {
 
 // Binds and listens `count` sockets on one address (SO_REUSEPORT when count > 1),
 // so that each executor accepts its own connections. Port 0 is chosen once for
-// all. kAlreadyExists when anything else listens there (also through
+// all. The sockets of a Unix path share one queue; a socket file that nobody
+// listens on any more is replaced. kAlreadyExists when anything else listens there (also through
 // SO_REUSEPORT), kPermission for a port that needs rights. Needs no executor:
 // call it before dropping privileges.
 [[nodiscard]] Result<std::vector<UniqueFd>> bind_shared(const Address& address, int count);
@@ -39,7 +40,10 @@ class Listener final {
   [[nodiscard]] Address local() const;
 
  private:
+  struct State;
+  struct Pause;
   struct Impl;
+  static Task<IoResult<Stream>> accept_on(std::shared_ptr<State> state);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,8 +1,8 @@
 // Hands one value from any thread to one waiting coroutine.
 //
-// The two ends share state, because either may go first: a waiter that timed out
-// leaves, and a later set() is dropped (it returns false, so that what was handed
-// over can be given back).
+// The two ends share state, because either may go first: once the receiver timed
+// out or was destroyed, set() returns false, so that what was to be handed over can
+// be given back. The executor must outlive the calls of set().
 //
 //   auto shot = net::OneShot<Slot>::make(executor);
 //   queue.push_back(shot.sender);                         // another thread sets it
@@ -27,7 +27,8 @@ class OneShot final {
     std::mutex mutex;
     std::optional<T> value;
     std::coroutine_handle<> waiter;
-    bool left = false;  // the waiter timed out
+    bool set = false;   // a value was handed over, perhaps taken already
+    bool left = false;  // nobody will take a value any more
   };
   using Shared = std::shared_ptr<State>;  // shared: sender and waiter end in any order
 
@@ -37,13 +38,17 @@ class OneShot final {
     Sender() = default;
     explicit Sender(Shared state) : state_(std::move(state)) {}
     // Any thread. False, and `value` untouched, if a value was set before or the
-    // waiter left.
+    // receiver left.
     bool set(T&& value) {
-      std::unique_lock lock(state_->mutex);
-      if (state_->left || state_->value) return false;
-      state_->value.emplace(std::move(value));
-      auto waiter = std::exchange(state_->waiter, nullptr);
-      lock.unlock();
+      std::coroutine_handle<> waiter;
+      {
+        std::lock_guard lock(state_->mutex);
+        if (state_->left || state_->set) return false;
+        state_->set = true;
+        state_->value.emplace(std::move(value));
+        waiter = std::exchange(state_->waiter, nullptr);
+      }
+      // Nobody else resumes it now: its timer sees that a value is set.
       if (waiter) state_->home.resume(waiter);
       return true;
     }
@@ -52,26 +57,35 @@ class OneShot final {
     Shared state_;
   };
 
-  // Lives in the waiting coroutine, on its executor's thread.
+  // Lives in the waiting coroutine, on its executor's thread. Moved only before it
+  // waits; waited for once.
   class Receiver {
    public:
     explicit Receiver(Shared state) : state_(std::move(state)) {}
+    Receiver(Receiver&&) noexcept = default;
+    Receiver& operator=(Receiver&&) = delete;
+    ~Receiver() {
+      if (!state_) return;
+      std::optional<T> unused;  // given back outside the lock
+      std::lock_guard lock(state_->mutex);
+      state_->left = true;
+      state_->waiter = nullptr;
+      unused.swap(state_->value);
+    }
 
     class Awaiter {
      public:
       Awaiter(State& state, TimePoint deadline) : state_(state), deadline_(deadline) {}
       [[nodiscard]] bool await_ready() {
         std::lock_guard lock(state_.mutex);
-        return state_.value.has_value();
+        return state_.set;
       }
       bool await_suspend(std::coroutine_handle<> waiter) {
         std::lock_guard lock(state_.mutex);
-        if (state_.value) return false;
+        if (state_.set) return false;
         state_.waiter = waiter;
-        if (deadline_ != kNever) {
-          timer_.fire = [this] { expire(); };
-          state_.home.arm(timer_, deadline_);
-        }
+        timer_.fire = [this] { expire(); };
+        state_.home.arm(timer_, deadline_);
         return true;
       }
       IoResult<T> await_resume() {
@@ -81,7 +95,9 @@ class OneShot final {
           state_.left = true;
           return fail(IoError::kTimeout);
         }
-        return std::move(*state_.value);
+        IoResult<T> taken(std::move(*state_.value));
+        state_.value.reset();
+        return taken;
       }
 
      private:
@@ -89,17 +105,18 @@ class OneShot final {
         std::coroutine_handle<> waiter;
         {
           std::lock_guard lock(state_.mutex);
-          if (state_.value) return;  // its resume is on the way
+          if (state_.set) return;  // its resume is on the way
           state_.left = true;
           waiter = std::exchange(state_.waiter, nullptr);
         }
-        if (waiter) waiter.resume();
+        if (waiter) waiter.resume();  // destroys this awaiter
       }
       State& state_;
       TimePoint deadline_;
       Timer timer_;
     };
 
+    // Awaits to IoResult<T>; kTimeout at the deadline.
     [[nodiscard]] Awaiter wait(TimePoint deadline) { return Awaiter(*state_, deadline); }
 
    private:

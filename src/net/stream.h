@@ -3,7 +3,8 @@
 //
 // Belongs to one Executor's thread. Reads and writes are plain awaiters, not
 // coroutines: no allocation, and no switch when the kernel can answer at once.
-// Destroying a stream closes it; nobody may be suspended in it then.
+// Destroying a stream closes it; nobody may be suspended in it then, except for
+// frames that are destroyed with it.
 //
 //   auto n = co_await stream.read_some(buffer, deadline);   // 0: end of stream
 //   if (!n) co_return n.error();
@@ -67,6 +68,7 @@ class Stream final {
   [[nodiscard]] Address peer() const;
 
  private:
+  explicit Stream(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

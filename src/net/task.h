@@ -38,7 +38,7 @@ struct PromiseBase {
     template <class P>
     void await_suspend(std::coroutine_handle<P> self) const noexcept {
       // Unset while the parent is still inside await_ready: it sees done().
-      if (auto next = self.promise().next) next.resume();
+      if (auto parent = self.promise().next) parent.resume();
     }
     void await_resume() const noexcept {}
   };
@@ -78,7 +78,8 @@ class [[nodiscard]] Task final {
  public:
   using promise_type = detail::Promise<T>;
 
-  Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}  // NOLINT: coroutine machinery
+  // Not explicit: the coroutine machinery converts.
+  Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Task& operator=(Task&& other) noexcept {
     std::swap(handle_, other.handle_);

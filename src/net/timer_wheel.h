@@ -46,9 +46,13 @@ class TimerWheel final {
   TimerWheel& operator=(const TimerWheel&) = delete;
 
   // Fires at the first tick not before `when`; a past `when` at the next tick.
+  // Re-arming moves the timer; kNever leaves it disarmed.
   void arm(Timer& timer, TimePoint when);
-  // Fires all that is due at `now`. A callback may arm and disarm any timer.
-  void advance(TimePoint now);
+  // Fires all that is due at `now`, in order, and returns how many that were. A
+  // callback may arm, disarm and destroy any timer, its own too.
+  size_t advance(TimePoint now);
+  // The moment at which an armed timer fires if advance() is called in time.
+  [[nodiscard]] TimePoint fires_at(const Timer& timer) const;
   // When advance() should next be called: not later than the earliest timer, maybe
   // earlier (an inner wheel turns). kNever when nothing is armed.
   [[nodiscard]] TimePoint next_wake() const;
@@ -57,12 +61,22 @@ class TimerWheel final {
  private:
   static constexpr int kLevels = 4;
   static constexpr int kSlots = 64;  // 4 ms * 64^4 = 18 h; longer ones are re-armed
-  struct Slot;
+  static constexpr int kSlotBits = 6;
+  using Slot = Timer;  // the head of a ring
+
   void place(Timer& timer);
+  void refile(Slot& slot);  // moves its timers to where they belong from tick_ on
+  size_t fire(Slot& slot);
+  [[nodiscard]] uint64_t next_event() const;  // a tick, or kNoEvent
+  [[nodiscard]] TimePoint time_of(uint64_t tick) const;
 
   TimePoint start_;
-  uint64_t tick_ = 0;  // the last tick that was fired
-  std::array<std::array<Timer, kSlots>, kLevels> slots_;  // list heads
+  uint64_t tick_ = 0;   // the last tick that was fired
+  uint64_t floor_ = 0;  // timers armed now fire after this tick; >= tick_
+  std::array<std::array<Slot, kSlots>, kLevels> slots_;
+  Slot far_;  // beyond the wheels
+  // One bit per slot that may hold timers. Disarming leaves bits; looking clears them.
+  mutable std::array<uint64_t, kLevels> occupied_{};
 };
 
 }  // namespace ebb::net

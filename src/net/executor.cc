@@ -1,0 +1,154 @@
+#include "net/executor.h"
+
+#include <boost/asio/post.hpp>
+#include <exception>
+
+#include "base/log.h"
+#include "net/asio_impl.h"
+
+namespace ebb::net {
+namespace {
+
+thread_local Executor* current_executor = nullptr;
+
+// Makes `executor` the current one of this thread for a scope.
+class [[nodiscard]] Enter final {
+ public:
+  explicit Enter(Executor* executor) : outer_(std::exchange(current_executor, executor)) {}
+  ~Enter() { current_executor = outer_; }
+  Enter(const Enter&) = delete;
+  Enter& operator=(const Enter&) = delete;
+
+ private:
+  Executor* outer_;
+};
+
+// The outermost frame of a spawned task: owns the task, and itself.
+struct Root {
+  struct promise_type {
+    promise_type(Executor::Impl& owner, Task<void>& /*task*/) : executor(owner) {
+      frame.handle = std::coroutine_handle<promise_type>::from_promise(*this);
+      frame.prev = owner.youngest;
+      if (frame.prev) frame.prev->next = &frame;
+      owner.youngest = &frame;
+      ++owner.tasks;
+    }
+    ~promise_type() {
+      if (frame.prev) frame.prev->next = frame.next;
+      if (frame.next) {
+        frame.next->prev = frame.prev;
+      } else {
+        executor.youngest = frame.prev;
+      }
+      --executor.tasks;
+    }
+    promise_type(const promise_type&) = delete;
+    promise_type& operator=(const promise_type&) = delete;
+
+    [[nodiscard]] Root get_return_object() const noexcept { return {}; }
+    [[nodiscard]] std::suspend_never initial_suspend() const noexcept { return {}; }
+    [[nodiscard]] std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() const noexcept {
+      try {
+        throw;
+      } catch (const std::exception& e) {
+        log::error("net", "an exception left a detached task: {}", e.what());
+      } catch (...) {
+        log::error("net", "an unknown exception left a detached task");
+      }
+      std::terminate();
+    }
+
+    Executor::Impl& executor;
+    RootFrame frame;
+  };
+};
+
+Root run_detached(Executor::Impl& /*executor*/, Task<void> task) { co_await task; }
+
+}  // namespace
+
+Executor::Impl::Impl() : wheel(std::chrono::steady_clock::now()) {}
+
+void Executor::Impl::arm(Timer& timer, TimePoint when) {
+  wheel.arm(timer, when);
+  // While the wheel turns, turn() asks for the next wake-up at its end.
+  if (timer.armed() && !turning) wake_at(wheel.fires_at(timer));
+}
+
+void Executor::Impl::wake_at(TimePoint when) {
+  if (when >= alarm_at) return;
+  alarm_at = when;
+  alarm.expires_at(when);
+  alarm.async_wait([this](const error_code& ec) {
+    if (!ec) turn();
+  });
+}
+
+void Executor::Impl::turn() {
+  alarm_at = kNever;
+  turning = true;
+  const size_t fired = wheel.advance(std::chrono::steady_clock::now());
+  turning = false;
+  if (fired == 0) ++idle_turns;
+  if (const TimePoint next = wheel.next_wake(); next != kNever) wake_at(next);
+}
+
+Executor::Executor(std::string name) : name_(std::move(name)), impl_(std::make_unique<Impl>()) {}
+
+Executor::~Executor() {
+  impl_->ending = true;
+  const Enter enter(this);
+  while (impl_->youngest) impl_->youngest->handle.destroy();
+}
+
+void Executor::run() {
+  const Enter enter(this);
+  impl_->io.run();
+  impl_->io.restart();  // the stop is used up
+}
+
+void Executor::run_until(TimePoint deadline) {
+  const Enter enter(this);
+  asio::io_context& io = impl_->io;
+  // A turn of the wheel that fires nothing is not an event.
+  for (;;) {
+    const size_t idle = impl_->idle_turns;
+    if (deadline == kNever ? io.run_one() == 0 : io.run_one_until(deadline) == 0) break;
+    if (impl_->idle_turns == idle) break;
+  }
+  io.poll();
+  if (io.stopped()) io.restart();
+}
+
+void Executor::stop() { impl_->io.stop(); }
+
+void Executor::post(std::function<void()> fn) { asio::post(impl_->io, std::move(fn)); }
+
+void Executor::resume(std::coroutine_handle<> handle) {
+  asio::post(impl_->io, [handle] { handle.resume(); });
+}
+
+void Executor::spawn(Task<void> task) {
+  if (impl_->ending) return;
+  const Enter enter(this);
+  run_detached(*impl_, std::move(task));
+}
+
+size_t Executor::tasks() const { return impl_->tasks; }
+
+Executor::SleepAwaiter Executor::sleep_until(TimePoint when) {
+  return SleepAwaiter{.executor = *this, .when = when, .timer = {}};
+}
+
+void Executor::arm(Timer& timer, TimePoint when) { impl_->arm(timer, when); }
+
+void Executor::SleepAwaiter::await_suspend(std::coroutine_handle<> waiter) {
+  timer.fire = [waiter] { waiter.resume(); };
+  executor.arm(timer, when);
+}
+
+Executor* Executor::current() { return current_executor; }
+
+}  // namespace ebb::net

@@ -1,0 +1,28 @@
+// Calls back whenever a descriptor is readable (or its peer has gone), until it is
+// destroyed. For sockets and signals that are not byte streams. The callback must
+// read; it may destroy the watch.
+//
+// Belongs to one Executor's thread. Does not own the descriptor, which must outlive
+// the watch.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace ebb::net {
+
+class Executor;
+
+class FdWatch final {
+ public:
+  FdWatch(Executor& executor, int fd, std::function<void()> on_readable);
+  ~FdWatch();
+  FdWatch(const FdWatch&) = delete;
+  FdWatch& operator=(const FdWatch&) = delete;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // shared with the wait under way
+};
+
+}  // namespace ebb::net

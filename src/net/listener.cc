@@ -1,0 +1,181 @@
+#include "net/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "net/sockaddr.h"
+#include "net/stream_impl.h"
+
+namespace ebb::net {
+namespace {
+
+constexpr Duration kShortagePause = std::chrono::milliseconds(100);
+constexpr Duration kShortageLogEvery = std::chrono::seconds(1);
+
+enum class AcceptFailure { kNotYet, kTryAgain, kShortage, kBroken };
+
+AcceptFailure classify(int err) {
+  switch (err) {
+    case EAGAIN:
+      return AcceptFailure::kNotYet;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      return AcceptFailure::kShortage;
+    // accept(2): errors of the new connection, which is gone then.
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return AcceptFailure::kTryAgain;
+    default:
+      return AcceptFailure::kBroken;
+  }
+}
+
+}  // namespace
+
+// Shared with a pending accept(), which may end after the Listener.
+struct Listener::State {
+  State(Executor& e, UniqueFd fd, int socket_family)
+      : executor(e), family(socket_family), socket(e.impl().io) {
+    error_code ec;
+    socket.assign(asio::generic::stream_protocol(family, 0), fd.get(), ec);
+    if (!ec) {
+      (void)fd.release();
+      socket.non_blocking(true, ec);
+    }
+    if (ec) {
+      (void)socket_failure(ec.value(), "cannot watch a listening socket");
+      close();
+    }
+    pause.fire = [this] { std::exchange(paused, nullptr).resume(); };
+  }
+  ~State() { direction->abandon(); }
+
+  void close() {
+    if (std::exchange(closed, true)) return;
+    error_code ignored;
+    // Not socket.close(): a Unix listener's description is shared between executors,
+    // so closing one descriptor would leave it in this executor's epoll set.
+    if (socket.is_open()) UniqueFd(socket.release(ignored)).reset();
+    if (paused) {
+      pause.disarm();
+      executor.resume(std::exchange(paused, nullptr));
+    }
+  }
+
+  void report_shortage(int err) {
+    const TimePoint now = executor.now();
+    if (now < next_report) return;
+    next_report = now + kShortageLogEvery;
+    const char* text = strerrordesc_np(err);
+    log::warn("net", "cannot accept connections for now: {}: raise the limit (ulimit -n)",
+              text ? text : "out of resources");
+  }
+
+  Executor& executor;
+  const int family;
+  Socket socket;
+  DirectionPtr direction{new Direction};
+  Timer pause;
+  std::coroutine_handle<> paused;
+  TimePoint next_report;
+  int streak = 0;  // accepted since the last turn of the loop
+  bool closed = false;
+};
+
+// Waits out a shortage; close() ends it early.
+struct Listener::Pause {
+  State& state;
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) const {
+    state.paused = waiter;
+    state.executor.arm(state.pause, state.executor.now() + kShortagePause);
+  }
+  void await_resume() const noexcept {}
+};
+
+struct Listener::Impl {
+  std::shared_ptr<State> state;
+};
+
+Listener::Listener(Executor& executor, UniqueFd listening) : impl_(std::make_unique<Impl>()) {
+  int family = AF_UNSPEC;
+  socklen_t size = sizeof family;
+  ::getsockopt(listening.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
+  if (family == AF_INET || family == AF_INET6) {
+    const int on = 1;  // Linux hands it on to what is accepted: no call per connection
+    ::setsockopt(listening.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  impl_->state = std::make_shared<State>(executor, std::move(listening), family);
+}
+
+Listener::Listener(Listener&&) noexcept = default;
+
+Listener::~Listener() { close(); }
+
+void Listener::close() {
+  if (impl_) impl_->state->close();
+}
+
+Task<IoResult<Stream>> Listener::accept() { return accept_on(impl_->state); }
+
+Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {
+  for (;;) {
+    if (state->closed) co_return fail(IoError::kCanceled);
+    int err = EAGAIN;
+    if (state->streak < kMaxStreak) {
+      UniqueFd fd(
+          ::accept4(state->socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      err = errno;
+      if (fd) {
+        ++state->streak;
+        Stream accepted = Stream::Impl::make(state->executor, std::move(fd), state->family);
+        co_return accepted;
+      }
+    }
+    switch (classify(err)) {
+      case AcceptFailure::kTryAgain:
+        break;
+      case AcceptFailure::kNotYet: {
+        state->streak = 0;
+        SocketReady ready{state->executor, state->socket, *state->direction, Socket::wait_read,
+                          kNever};
+        const error_code ec = co_await ready;
+        if (ec && !state->closed) co_return fail(state->direction->failure("accept"));
+        break;
+      }
+      case AcceptFailure::kShortage: {
+        state->report_shortage(err);
+        Pause pause{*state};
+        co_await pause;
+        break;
+      }
+      case AcceptFailure::kBroken:
+        co_return fail(socket_failure(err, "accept"));
+    }
+  }
+}
+
+Address Listener::local() const {
+  if (!impl_ || impl_->state->closed) return {};
+  auto address = local_address(impl_->state->socket.native_handle());
+  return address ? *address : Address{};
+}
+
+}  // namespace ebb::net

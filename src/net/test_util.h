@@ -1,0 +1,41 @@
+// What tests of coroutines need: run one to its end, and connected sockets.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "net/executor.h"
+#include "net/stream.h"
+
+namespace ebb::net {
+
+// No test waits longer for anything.
+inline constexpr Duration kTestLimit = std::chrono::seconds(20);
+
+inline TimePoint soon(Duration after = kTestLimit) {
+  return std::chrono::steady_clock::now() + after;
+}
+
+// Runs the loop until `done`. Fails the test at the limit.
+template <class Done>
+void run_until_true(Executor& executor, Done done) {
+  const TimePoint limit = soon();
+  while (!done() && executor.now() < limit) executor.run_until(limit);
+  EXPECT_TRUE(done()) << "nothing happened in time";
+}
+
+// Runs `task` and all that it spawns.
+inline void run_to_end(Executor& executor, Task<void> task) {
+  executor.spawn(std::move(task));
+  run_until_true(executor, [&] { return executor.tasks() == 0; });
+}
+
+inline std::pair<UniqueFd, UniqueFd> socket_pair() {
+  int fds[2] = {-1, -1};
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+}  // namespace ebb::net
