@@ -5,7 +5,7 @@
 // Decision becomes an Amount within the Bounds. One policy object per scaled
 // thing (a revision; later a node pool). Not thread-safe.
 //
-//   auto policy = make_policy(settings, now, ready);
+//   auto policy = make_kpa(settings, ready, now);            // scaling/kpa.h
 //   policy->observe({.at = now, .concurrency = 12});
 //   Decision d = policy->decide({.now = now, .ready = 1});
 //   Amount a = amount(d, bounds);
@@ -38,13 +38,13 @@ struct Situation {
 
 // What the policy wishes, and why.
 struct Decision {
-  bool valid = false;   // false: nothing known; keep the last amount
-  int desired = 0;      // pods, before bounds
-  bool panic = false;   // short-window mode is on
+  bool valid = false;             // false: nothing known; keep the last amount
+  int desired = 0;                // pods, before bounds
+  bool panic = false;             // short-window mode is on
   int excess_burst_capacity = 0;  // requests that could come on top without waiting
-  double stable = 0;    // the average over the stable window, in the metric's unit
-  double panic_value = 0;  // over the panic window
-  std::string reason;   // one line for a person: "stable 14.2 / target 7.0 -> 3"
+  double stable = 0;              // the average over the stable window, in the metric's unit
+  double panic_value = 0;         // over the panic window
+  std::string reason{};           // one line for a person: "stable 14.2 / target 7.0 -> 3"
 };
 
 class Policy {
@@ -60,7 +60,8 @@ struct Bounds {
   int max = 0;  // 0: unlimited
 };
 
-// The decision within the bounds. An unreachable revision ignores its minimum.
+// The decision within the bounds. An unreachable revision ignores its minimum. The
+// decision must be valid: an invalid one means that the last amount stays.
 [[nodiscard]] int amount(const Decision& decision, const Bounds& bounds, bool reachable);
 
 }  // namespace ebb::scaling

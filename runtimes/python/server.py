@@ -1,0 +1,298 @@
+"""The HTTP server inside a pod: several keep-alive connections on one Unix socket.
+
+Its only client is the Queue Proxy. Threads wait on one epoll; whoever gets an event
+serves that connection, and before all of them are busy another is started, so a
+slow request never holds up the next and the first request finds a thread waiting.
+"""
+
+import json
+import select
+import socket
+import sys
+import threading
+import traceback
+
+from request import Headers, Request
+
+HEAD_LIMIT = 64 * 1024  # bytes; the gateway's own bound is lower
+PIECE = 64 * 1024
+IO_TIMEOUT = 60.0  # seconds for each wait on the Queue Proxy inside a request
+
+REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
+           301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
+           307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request",
+           401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+           409: "Conflict", 410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type",
+           422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error",
+           501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable"}
+
+
+class Disconnect(Exception):
+    """The Queue Proxy closed the connection, or what it sent is not HTTP."""
+
+
+class BodyReader:
+    """Reads one request's body off its connection."""
+
+    __slots__ = ("_connection", "_left", "_chunked", "_done")
+
+    def __init__(self, connection, length, chunked):
+        self._connection = connection
+        self._left = length
+        self._chunked = chunked
+        self._done = not chunked and length == 0
+
+    def read(self, size):
+        if self._done or size == 0:
+            return b""
+        if self._chunked and self._left == 0:
+            self._next_chunk()
+            if self._done:
+                return b""
+        piece = self._connection.take(min(size, self._left))
+        self._left -= len(piece)
+        if self._left == 0:
+            if self._chunked:
+                self._connection.line()  # the CRLF behind the chunk
+            else:
+                self._done = True
+        return piece
+
+    def _next_chunk(self):
+        try:
+            self._left = int(self._connection.line().partition(b";")[0], 16)
+        except ValueError:
+            raise Disconnect("bad chunk size") from None
+        if self._left == 0:
+            while self._connection.line():  # trailers
+                pass
+            self._done = True
+
+    def drain(self):
+        """Reads what the function left; False if that would be too much."""
+        for _ in range(16):
+            if not self.read(PIECE):
+                return True
+        return self._done
+
+
+class Connection:
+    __slots__ = ("socket", "buffer")
+
+    def __init__(self, sock):
+        self.socket = sock
+        self.buffer = b""
+
+    def fill(self):
+        data = self.socket.recv(PIECE)
+        if not data:
+            raise Disconnect
+        self.buffer += data
+
+    def take(self, size):
+        if not self.buffer:
+            self.fill()
+        piece, self.buffer = self.buffer[:size], self.buffer[size:]
+        return piece
+
+    def line(self):
+        while (end := self.buffer.find(b"\r\n")) < 0:
+            if len(self.buffer) > HEAD_LIMIT:
+                raise Disconnect("line too long")
+            self.fill()
+        line, self.buffer = self.buffer[:end], self.buffer[end + 2:]
+        return line
+
+    def read_request(self):
+        while (end := self.buffer.find(b"\r\n\r\n")) < 0:
+            if len(self.buffer) > HEAD_LIMIT:
+                raise Disconnect("head too long")
+            self.fill()
+        head, self.buffer = self.buffer[:end].decode("latin-1"), self.buffer[end + 4:]
+        lines = head.split("\r\n")
+        try:
+            method, target, _ = lines[0].split(" ", 2)
+            headers = Headers()
+            for line in lines[1:]:
+                name, _, value = line.partition(":")
+                headers._add(name, value.strip())
+            length = int(headers.get("content-length") or 0)
+        except ValueError:
+            raise Disconnect("bad head") from None
+        reader = BodyReader(self, length, "transfer-encoding" in headers)
+        return Request(method, target, headers, reader), reader
+
+
+def as_response(result):
+    """What a function returned, as (status, headers, body or iterator of bytes)."""
+    status, headers = 200, {}
+    if isinstance(result, tuple):
+        if not 1 <= len(result) <= 3:
+            raise TypeError("handle returned a tuple of %d: expected (body, status, headers)"
+                            % len(result))
+        if len(result) > 1:
+            status = int(result[1])
+        if len(result) > 2:
+            headers = dict(result[2] or {})
+        result = result[0]
+        if not 200 <= status <= 599:
+            raise ValueError("handle returned the status %d: expected 200 to 599" % status)
+    if result is None:
+        return (204 if status == 200 else status), headers, b""
+    if isinstance(result, str):
+        kind, body = "text/plain; charset=utf-8", result.encode("utf-8")
+    elif isinstance(result, (bytes, bytearray, memoryview)):
+        kind, body = "application/octet-stream", bytes(result)
+    elif isinstance(result, (dict, list, int, float, bool)):
+        kind, body = "application/json", json.dumps(result).encode("utf-8")
+    elif hasattr(result, "__iter__"):
+        kind, body = "application/octet-stream", iter(result)
+    else:
+        raise TypeError("handle returned %s: expected str, bytes, dict, list, an iterable of "
+                        "them, or (body, status, headers)" % type(result).__name__)
+    if not any(name.lower() == "content-type" for name in headers):
+        headers["content-type"] = kind
+    return status, headers, body
+
+
+def head_bytes(status, headers, framing):
+    lines = ["HTTP/1.1 %d %s\r\n" % (status, REASONS.get(status, "Status"))]
+    for name, value in headers.items():
+        name, value = str(name), str(value)
+        if any(c in "\r\n\0:" for c in name) or any(c in "\r\n\0" for c in value):
+            raise ValueError("the header field %r contains a line break or NUL" % name)
+        if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+            lines.append("%s: %s\r\n" % (name, value))
+    lines.append(framing)
+    return "".join(lines).encode("latin-1")
+
+
+def as_bytes(piece):
+    return piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
+
+
+def send_response(connection, method, status, headers, body):
+    send = connection.socket.sendall
+    if isinstance(body, bytes):
+        if status in (204, 304):
+            send(head_bytes(status, headers, "\r\n"))
+            return
+        head = head_bytes(status, headers, "content-length: %d\r\n\r\n" % len(body))
+        send(head if method == "HEAD" else head + body)
+        return
+    try:
+        send(head_bytes(status, headers, "transfer-encoding: chunked\r\n\r\n"))
+        if method != "HEAD":
+            for piece in body:
+                if data := as_bytes(piece):
+                    send(b"%x\r\n%b\r\n" % (len(data), data))
+            send(b"0\r\n\r\n")
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+
+
+class Server:
+    """Serves requests with `handle`, at most `max_threads` at a time."""
+
+    def __init__(self, handle, max_threads):
+        self.handle = handle
+        self.max_threads = max(2, max_threads)
+        self.epoll = select.epoll()
+        self.listener = None
+        self.listen_fd = -1
+        self.connections = {}
+        self.lock = threading.Lock()
+        self.threads = 1  # that wait or serve, with the caller of run()
+        self.busy = 0
+
+    def listen(self, listener):
+        """Begins to accept; what already waits in the backlog is served next."""
+        listener.setblocking(False)
+        self.listener = listener
+        self.listen_fd = listener.fileno()
+        self.epoll.register(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def start_thread(self):
+        self.threads += 1
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        """Serves until the process ends."""
+        while True:
+            self.step(-1)
+
+    def step(self, timeout):
+        for fd, _ in self.epoll.poll(timeout, 1):
+            connection = self.accept() if fd == self.listen_fd else self.connections.get(fd)
+            if connection is not None:
+                self.serve(connection)
+
+    def accept(self):
+        try:
+            sock, _ = self.listener.accept()
+        except OSError:
+            return None
+        finally:
+            self.epoll.modify(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
+        sock.settimeout(IO_TIMEOUT)
+        connection = Connection(sock)
+        self.connections[sock.fileno()] = connection
+        self.epoll.register(sock.fileno(), 0)
+        return connection
+
+    def serve(self, connection):
+        self.enter()
+        keep = False
+        try:
+            keep = self.serve_one(connection)
+            while keep and connection.buffer:
+                keep = self.serve_one(connection)
+        except (Disconnect, OSError):
+            pass
+        finally:
+            with self.lock:
+                self.busy -= 1
+            if keep:
+                self.epoll.modify(connection.socket.fileno(),
+                                  select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT)
+            else:
+                self.connections.pop(connection.socket.fileno(), None)
+                connection.socket.close()
+
+    def enter(self):
+        """Counts a busy thread and keeps one waiting for the next request."""
+        with self.lock:
+            self.busy += 1
+            if self.busy < self.threads or self.threads >= self.max_threads:
+                return
+            try:
+                self.start_thread()
+            except RuntimeError:  # at the limit of processes: serve with what there is
+                self.threads -= 1
+
+    def serve_one(self, connection):
+        request, reader = connection.read_request()
+        begun = False
+        try:
+            status, headers, body = as_response(self.handle(request))
+            begun = not isinstance(body, bytes)
+            send_response(connection, request.method, status, headers, body)
+        except (Disconnect, OSError) as error:
+            if isinstance(error, Disconnect) or begun:
+                raise
+            self.report(connection, request, error)
+        except Exception as error:
+            if begun:  # the head has left: only a cut tells the client
+                traceback.print_exc()
+                return False
+            self.report(connection, request, error)
+        return reader.drain()
+
+    def report(self, connection, request, error):
+        """Answers for a function that raised; the traceback goes to its log."""
+        traceback.print_exc()
+        sys.stderr.flush()
+        text = "the function raised %s\n" % traceback.format_exception_only(error)[-1].strip()
+        send_response(connection, request.method, 502,
+                      {"content-type": "text/plain; charset=utf-8"}, text.encode("utf-8", "replace"))

@@ -1,0 +1,36 @@
+// What lies where in the data folder (`ebb up --data DIR`). docs/architecture.md
+// has the same list.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "base/result.h"
+
+namespace ebb::node {
+
+// User and group ids that Ebb takes for itself, outside those that distributions
+// and systemd hand out (systemd's "Users, Groups, UIDs and GIDs" leaves
+// 1879048192..2147483647 free): the front, then one for each pod slot.
+inline constexpr uid_t kFrontUid = 1879048192;
+inline constexpr uid_t kFirstPodUid = kFrontUid + 1;
+
+struct DataFolder {
+  std::string root;  // absolute
+
+  [[nodiscard]] std::string store() const { return root + "/store"; }       // SQLite
+  [[nodiscard]] std::string blobs() const { return root + "/blobs"; }       // code packages
+  [[nodiscard]] std::string code() const { return root + "/code"; }         // unpacked, by hash
+  [[nodiscard]] std::string run() const { return root + "/run"; }           // sockets
+  [[nodiscard]] std::string pods() const { return root + "/run/pods"; }     // POD.sock
+  [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }
+  [[nodiscard]] std::string kubeconfig() const { return root + "/kubeconfig"; }
+
+  // Makes the folders; store, blobs, code and pods belong to `front`. As root.
+  [[nodiscard]] Result<void> prepare(uid_t front) const;
+  // A short name for this folder: the same path gives the same one. Names cgroups.
+  [[nodiscard]] std::string id() const;
+};
+
+}  // namespace ebb::node

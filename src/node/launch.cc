@@ -1,0 +1,83 @@
+#include "node/launch.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "node/controller_client.h"
+
+namespace ebb::node {
+namespace {
+
+constexpr int kReadyTimeoutMs = 20'000;
+
+// In the fork: keeps only standard descriptors and `ready`, runs the controller.
+[[noreturn]] void become_controller(const ControllerOptions& options, int ready) {
+  constexpr int kReady = 3;
+  if (ready != kReady) ::dup2(ready, kReady);
+  ::fcntl(kReady, F_SETFD, FD_CLOEXEC);
+  ::syscall(SYS_close_range, kReady + 1, ~0U, 0);
+  ::_exit(run_local_controller(options, UniqueFd(kReady)));
+}
+
+// What the controller says of its start: "ok" or an error's text.
+std::string read_answer(int fd) {
+  std::string answer;
+  char buffer[1024];
+  pollfd waiting = {.fd = fd, .events = POLLIN, .revents = 0};
+  while (::poll(&waiting, 1, kReadyTimeoutMs) > 0) {
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n <= 0) return answer.empty() ? "the Local Controller ended at its start" : answer;
+    answer.append(buffer, static_cast<size_t>(n));
+  }
+  return "the Local Controller did not start in time";
+}
+
+}  // namespace
+
+Result<Launched> launch_local_controller(const ControllerOptions& options) {
+  const std::string path = options.data.controller_socket();
+  if (auto alive = ControllerClient::open(path)) return Launched{.socket = std::move(*alive)};
+
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe");
+  const UniqueFd ready(fds[0]);
+  UniqueFd ready_end(fds[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "cannot start the Local Controller");
+  if (pid == 0) become_controller(options, ready_end.get());
+  ready_end.reset();
+
+  const std::string answer = read_answer(ready.get());
+  if (answer != "ok") {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return fail(Errc::kUnavailable, "{}", answer);
+  }
+  auto socket = ControllerClient::open(path);
+  if (!socket) return fail(socket.error());
+  return Launched{.socket = std::move(*socket), .child = pid};
+}
+
+Result<void> drop_privileges(uid_t id) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(id, id, id) != 0 ||
+      ::setresuid(id, id, id) != 0) {
+    return fail_errno(errno, "cannot drop root's rights");
+  }
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return fail_errno(errno, "cannot renounce new rights");
+  }
+  // The change of ids made /proc/self root's own: the process may see itself again.
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  return {};
+}
+
+}  // namespace ebb::node

@@ -1,0 +1,446 @@
+#include "node/local_controller.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "node/packet.h"
+#include "sandbox/inject.h"
+#include "sandbox/rights.h"
+#include "sandbox/seccomp.h"
+
+namespace ebb::node {
+namespace {
+
+constexpr const char* kLog = "controller";
+// Few at a time, so that handing pods out is not held up by making new ones.
+constexpr size_t kStartsAtOnce = 2;
+constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
+constexpr Duration kLastRetry = std::chrono::seconds(10);
+constexpr int kControlBuffer = 4 << 20;  // bytes queued towards the front
+
+Result<UniqueFd> open_folder(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno(errno, "cannot open the folder " + path);
+  return fd;
+}
+
+Result<UniqueFd> listen_for_front(int run_dir) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno(errno, "cannot make the control socket");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = fmt::format("/proc/self/fd/{}/node.sock", run_dir);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  ::unlinkat(run_dir, "node.sock", 0);
+  const mode_t before = ::umask(0177);
+  const bool bound =
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::umask(before);
+  if (!bound || ::listen(fd.get(), 4) != 0) {
+    return fail_errno(errno, "cannot listen on the control socket");
+  }
+  return fd;
+}
+
+}  // namespace
+
+LocalController::LocalController(net::Executor& executor, ControllerOptions options)
+    : executor_(executor), options_(std::move(options)) {
+  for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.insert(free_slots_.end(), slot);
+}
+
+Result<std::unique_ptr<LocalController>> LocalController::create(net::Executor& executor,
+                                                                 ControllerOptions options) {
+  std::unique_ptr<LocalController> controller(
+      new LocalController(executor, std::move(options)));
+  if (auto ready = controller->set_up(); !ready) return fail(ready.error());
+  return controller;
+}
+
+Result<void> LocalController::set_up() {
+  const auto run_dir = open_folder(options_.data.run());
+  if (!run_dir) return fail(run_dir.error());
+  // Held for as long as this process lives: one Local Controller per data folder.
+  lock_.reset(::openat(run_dir->get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_ || ::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(Errc::kAlreadyExists,
+                "another ebb uses the data folder {}: end it, or give --data another folder",
+                options_.data.root);
+  }
+  auto seccomp = sandbox::compile_seccomp();
+  if (!seccomp) return fail(seccomp.error());
+  seccomp_ = std::move(*seccomp);
+  auto mounts = sandbox::CgroupMounts::find();
+  if (!mounts) return fail(mounts.error());
+  auto cgroups = sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts));
+  if (!cgroups) return fail(cgroups.error());
+  cgroups_ = std::move(*cgroups);
+  if (const size_t swept = cgroups_->sweep(); swept > 0) {
+    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+  }
+  auto own = sandbox::own_mount_namespace();
+  auto pods_dir = open_folder(options_.data.pods());
+  auto code_dir = open_folder(options_.data.code());
+  for (const auto* opened : {&own, &pods_dir, &code_dir}) {
+    if (!*opened) return fail(opened->error());
+  }
+  own_namespace_ = std::move(*own);
+  pods_dir_ = std::move(*pods_dir);
+  code_dir_ = std::move(*code_dir);
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.data.pods(), ignored)) {
+    std::filesystem::remove(entry.path(), ignored);
+  }
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  sigaddset(&signals, SIGTERM);
+  signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail_errno(errno, "cannot watch signals");
+  signal_watch_ =
+      std::make_unique<net::FdWatch>(executor_, signals_.get(), [this] { on_signal(); });
+
+  auto listener = listen_for_front(run_dir->get());
+  if (!listener) return fail(listener.error());
+  listener_ = std::move(*listener);
+  listener_watch_ = std::make_unique<net::FdWatch>(executor_, listener_.get(),
+                                                   [this] { on_front_connects(); });
+  grace_.fire = [this] {
+    log::warn(kLog, "no front came back: ending all pods");
+    shut_down();
+  };
+  executor_.arm(grace_, executor_.now() + options_.front_grace);
+  return {};
+}
+
+LocalController::~LocalController() = default;
+
+// --- The front ---
+
+void LocalController::on_front_connects() {
+  UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!peer) return;
+  if (front_) return;  // closed at once: there is one front
+  ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUF, &kControlBuffer, sizeof kControlBuffer);
+  front_ = std::move(peer);
+  grace_.disarm();
+  Welcome welcome{.node = options_.node, .slots = options_.slots, .pods = {}};
+  for (const auto& [id, pod] : pods_) {
+    if (pod->state() == PodState::kStarting || pod->state() == PodState::kEnding) continue;
+    welcome.pods.push_back({.pod = id,
+                            .runtime = pod->runtime(),
+                            .revision = pod->revision(),
+                            .state = static_cast<uint8_t>(pod->state()),
+                            .concurrency = pod->concurrency()});
+  }
+  report(welcome);
+  if (front_) {
+    front_watch_ =
+        std::make_unique<net::FdWatch>(executor_, front_.get(), [this] { on_front_message(); });
+  }
+}
+
+void LocalController::on_front_message() {
+  static std::array<char, kMaxMessage> buffer;  // one thread, one reader
+  while (front_) {
+    const auto packet = receive_packet(front_.get(), buffer);
+    if (packet && !*packet) return;
+    if (!packet || (*packet)->empty()) {
+      on_front_gone();
+      return;
+    }
+    const auto message = decode_to_controller(**packet);
+    if (!message) {
+      log::error(kLog, "refused: {}", message.error().message);
+      continue;
+    }
+    std::visit([this](const auto& order) { handle(order); }, *message);
+  }
+}
+
+void LocalController::on_front_gone() {
+  log::warn(kLog, "the front has gone; its pods live on for {} s",
+            std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
+  front_watch_.reset();
+  front_.reset();
+  executor_.arm(grace_, executor_.now() + options_.front_grace);
+}
+
+void LocalController::report(const FromController& message) {
+  if (!front_) return;
+  if (auto sent = send_packet(front_.get(), encode(message)); !sent) {
+    // A front that does not listen is as good as gone; the next one is welcomed
+    // with the whole truth.
+    log::error(kLog, "cannot reach the front: {}", sent.error().message);
+    on_front_gone();
+  }
+}
+
+void LocalController::handle(const SetPool& order) {
+  if (!is_safe_name(order.runtime)) return;
+  auto& pool = pools_[order.runtime];
+  if (!pool) {
+    auto runtime = Runtime::load(options_.runtimes + "/" + order.runtime);
+    if (!runtime) {
+      pools_.erase(order.runtime);
+      report(PoolFailed{.runtime = order.runtime, .message = runtime.error().message});
+      return;
+    }
+    pool = std::make_unique<Pool>();
+    pool->runtime = std::move(*runtime);
+    Pool* self = pool.get();
+    pool->retry.fire = [this, self] { refill(*self); };
+  }
+  pool->want = std::min(order.cold, options_.slots);
+  refill(*pool);
+}
+
+void LocalController::handle(const Assign& order) {
+  const auto found = pods_.find(order.pod);
+  if (found == pods_.end()) {
+    report(PodGone{.pod = order.pod, .reason = "NotFound", .message = "the pod no longer exists"});
+    return;
+  }
+  PodProcess& pod = *found->second;
+  const auto pool = pools_.find(pod.runtime());
+  if (!is_code_hash(order.code) || pool == pools_.end()) {
+    pod.end("StartFailed", "the order to load code is malformed");
+    return;
+  }
+  auto assigned =
+      pod.assign(order, code_dir_.get(), pool->second->runtime.entry, own_namespace_.get());
+  if (!assigned) pod.end("StartFailed", assigned.error().message);
+  executor_.post([this, runtime = pod.runtime()] {  // after the hand-outs that wait
+    if (const auto again = pools_.find(runtime); again != pools_.end()) refill(*again->second);
+  });
+}
+
+void LocalController::handle(const Stop& order) {
+  if (const auto found = pods_.find(order.pod); found != pods_.end()) {
+    found->second->end("Stopped", "");
+  }
+}
+
+void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
+
+// --- Processes ---
+
+void LocalController::on_signal() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGTERM) {
+      shut_down();
+      return;
+    }
+  }
+  reap();
+}
+
+void LocalController::reap() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto pod = std::find_if(pods_.begin(), pods_.end(),
+                                  [&](const auto& entry) { return entry.second->pid() == pid; });
+    if (pod != pods_.end()) {
+      bury(*pod->second, status);
+      continue;
+    }
+    const auto pool = std::find_if(pools_.begin(), pools_.end(), [&](const auto& entry) {
+      return entry.second->zygote && entry.second->zygote->pid() == pid;
+    });
+    if (pool != pools_.end()) {
+      pool->second->zygote->reaped();  // its closed socket tells the rest
+    } else {
+      early_exits_[pid] = status;
+    }
+  }
+}
+
+void LocalController::bury(PodProcess& pod, int wait_status) {
+  const bool was_starting = pod.state() == PodState::kStarting;
+  const std::string id = pod.id();
+  const std::string runtime = pod.runtime();
+  const PodGone gone = pod.obituary(wait_status);
+  const auto pool = pools_.find(runtime);
+  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
+    pool_failed(*pool->second, gone.message);
+  }
+  free_slots_.insert(pod.slot());
+  pods_.erase(id);
+  if (gone.reason != "Stopped") log::info(kLog, "pod {}: {}: {}", id, gone.reason, gone.message);
+  report(gone);
+  if (pool != pools_.end()) refill(*pool->second);
+}
+
+void LocalController::pool_failed(Pool& pool, const std::string& why) {
+  const Duration wait =
+      std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
+  ++pool.failures;
+  log::error(kLog, "cannot start pods of runtime {}: {}", pool.runtime.name, why);
+  report(PoolFailed{.runtime = pool.runtime.name, .message = why});
+  executor_.arm(pool.retry, executor_.now() + wait);
+}
+
+uint32_t LocalController::count(const std::string& runtime, PodState state) const {
+  return static_cast<uint32_t>(std::count_if(pods_.begin(), pods_.end(), [&](const auto& entry) {
+    return entry.second->runtime() == runtime && entry.second->state() == state;
+  }));
+}
+
+void LocalController::refill(Pool& pool) {
+  const std::string& runtime = pool.runtime.name;
+  uint32_t cold = count(runtime, PodState::kCold);
+  const uint32_t starting = count(runtime, PodState::kStarting);
+  for (auto it = pods_.begin(); cold > pool.want && it != pods_.end(); ++it) {
+    if (it->second->runtime() != runtime || it->second->state() != PodState::kCold) continue;
+    it->second->end("Stopped", "");
+    --cold;
+  }
+  if (cold + starting >= pool.want || pool.retry.armed()) return;
+  if (!pool.zygote) start_zygote(pool);
+  if (!pool.zygote || !pool.zygote->ready()) return;
+  for (uint32_t more = pool.want - cold - starting; more > 0; --more) {
+    if (count(runtime, PodState::kStarting) >= kStartsAtOnce || !start_pod(pool)) return;
+  }
+}
+
+void LocalController::start_zygote(Pool& pool) {
+  Pool* self = &pool;
+  auto zygote = Zygote::start(
+      executor_, pool.runtime, seccomp_,
+      {.on_ready = [this, self] { refill(*self); },
+       .on_spawned = [this](const std::string& pod, pid_t pid,
+                            const std::string& error) { on_spawned(pod, pid, error); },
+       .on_gone =
+           [this, self](const std::string& why) {
+             // Destroyed after this callback has returned into it.
+             std::shared_ptr<Zygote> old(std::move(self->zygote));
+             executor_.post([old] {});
+             for (const auto& [id, pod] : pods_) {
+               if (pod->runtime() == self->runtime.name && pod->pid() < 0) {
+                 executor_.post([this, id = id] {
+                   if (const auto it = pods_.find(id); it != pods_.end()) bury(*it->second, 0);
+                 });
+               }
+             }
+             pool_failed(*self, "its zygote ended: " + why);
+           }});
+  if (!zygote) {
+    pool_failed(pool, zygote.error().message);
+    return;
+  }
+  pool.zygote = std::move(*zygote);
+}
+
+bool LocalController::start_pod(Pool& pool) {
+  if (free_slots_.empty()) return false;
+  const uint32_t slot = *free_slots_.begin();
+  auto pod = PodProcess::prepare(
+      executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
+      pods_dir_.get(), options_.front_uid,
+      {.on_cold =
+           [this, self = &pool](PodProcess& p) {
+             self->failures = 0;
+             report(PodCold{.pod = p.id(), .runtime = p.runtime()});
+             refill(*self);
+           },
+       .on_ready =
+           [this](PodProcess& p) {
+             const auto took = executor_.now() - p.assigned_at();
+             report(PodReady{
+                 .pod = p.id(),
+                 .load_us = static_cast<uint64_t>(
+                     std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+           }});
+  if (!pod) {
+    pool_failed(pool, pod.error().message);
+    return false;
+  }
+  if (auto sent = pool.zygote->spawn((*pod)->spawn_request()); !sent) {
+    pool_failed(pool, sent.error().message);
+    return false;
+  }
+  free_slots_.erase(slot);
+  const std::string id = (*pod)->id();
+  pods_.emplace(id, std::move(*pod));
+  return true;
+}
+
+void LocalController::on_spawned(const std::string& id, pid_t pid, const std::string& error) {
+  const auto found = pods_.find(id);
+  if (found == pods_.end()) return;
+  PodProcess& pod = *found->second;
+  if (!error.empty()) pod.end("StartFailed", error);
+  if (pid <= 0) {
+    bury(pod, 0);
+    return;
+  }
+  if (auto started = pod.started(pid); !started) pod.end("StartFailed", started.error().message);
+  if (const auto early = early_exits_.find(pid); early != early_exits_.end()) {
+    const int status = early->second;
+    early_exits_.erase(early);
+    bury(pod, status);
+  }
+}
+
+void LocalController::shut_down() {
+  front_watch_.reset();
+  listener_watch_.reset();
+  signal_watch_.reset();
+  for (const auto& [id, pod] : pods_) pod->end("Stopped", "");
+  for (const auto& [name, pool] : pools_) pool->zygote.reset();
+  // Everything is killed; SIGKILL cannot be refused, so this ends.
+  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+  pods_.clear();
+  pools_.clear();
+  cgroups_.reset();
+  ::unlink(options_.data.controller_socket().c_str());
+  front_.reset();
+  executor_.stop();
+}
+
+int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
+  // Away from the terminal: Ctrl-C is for the front, which drains first.
+  ::setsid();
+  ::prctl(PR_SET_NAME, "ebb-node");
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  sigaddset(&signals, SIGTERM);
+  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
+  static_cast<void>(::chdir("/"));
+  static_cast<void>(::setgroups(0, nullptr));  // pods inherit none
+  log::init("node", log::Level::kInfo);
+
+  net::Executor executor("node");
+  auto controller = LocalController::create(executor, std::move(options));
+  const std::string answer = controller ? "ok" : controller.error().message;
+  static_cast<void>(!::write(ready_fd.get(), answer.data(), answer.size()));
+  ready_fd.reset();
+  if (!controller) return 1;
+  executor.run();
+  return 0;
+}
+
+}  // namespace ebb::node

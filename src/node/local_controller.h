@@ -1,0 +1,109 @@
+// The Local Controller: owns the life of all pods of one node.
+//
+// Privileged, one thread, no network. It keeps pools of cold pods (one zygote per
+// runtime), mounts code into them when the front hands them out, sets limits,
+// collects logs and exits, and ends everything when it is told to or when no front
+// comes back within a grace time. The front talks to it by messages.h over the
+// socket run/node.sock; a new front may take over the pods of one that died.
+//
+//   auto controller = LocalController::create(executor, options);
+//   executor.run();       // until shut down
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "net/executor.h"
+#include "net/fd_watch.h"
+#include "node/data_folder.h"
+#include "node/messages.h"
+#include "node/pod_process.h"
+#include "node/runtime.h"
+#include "node/zygote.h"
+#include "sandbox/cgroup.h"
+
+namespace ebb::node {
+
+struct ControllerOptions {
+  DataFolder data;
+  std::string runtimes;         // folder with one folder per runtime
+  std::string node = "local";   // this node's name
+  uid_t front_uid = kFrontUid;  // who may connect to the pods' sockets
+  uint32_t slots = 1000;        // pods at most
+  Duration front_grace = std::chrono::seconds(10);
+};
+
+class LocalController final {
+ public:
+  // Checks rights, sweeps what an earlier run left, listens. As root, in a process
+  // with one thread, with SIGCHLD and SIGTERM blocked.
+  [[nodiscard]] static Result<std::unique_ptr<LocalController>> create(net::Executor& executor,
+                                                                       ControllerOptions options);
+  ~LocalController();
+
+ private:
+  struct Pool {
+    Runtime runtime;
+    std::unique_ptr<Zygote> zygote;
+    uint32_t want = 0;     // cold pods
+    int failures = 0;      // in a row; decides the back-off
+    net::Timer retry;
+  };
+
+  LocalController(net::Executor& executor, ControllerOptions options);
+  Result<void> set_up();
+
+  void on_front_connects();
+  void on_front_message();
+  void on_front_gone();
+  void handle(const SetPool& order);
+  void handle(const Assign& order);
+  void handle(const Stop& order);
+  void handle(const Shutdown& order);
+  void report(const FromController& message);
+
+  void on_signal();
+  void reap();
+  void bury(PodProcess& pod, int wait_status);
+  void pool_failed(Pool& pool, const std::string& why);
+
+  void refill(Pool& pool);
+  void start_zygote(Pool& pool);
+  bool start_pod(Pool& pool);
+  void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
+  [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
+  void shut_down();
+
+  net::Executor& executor_;
+  ControllerOptions options_;
+  std::string seccomp_;
+  UniqueFd own_namespace_;
+  UniqueFd pods_dir_;
+  UniqueFd code_dir_;
+  UniqueFd lock_;
+  std::unique_ptr<sandbox::CgroupTree> cgroups_;
+  UniqueFd listener_;
+  UniqueFd signals_;
+  UniqueFd front_;
+  std::unique_ptr<net::FdWatch> listener_watch_;
+  std::unique_ptr<net::FdWatch> signal_watch_;
+  std::unique_ptr<net::FdWatch> front_watch_;
+  net::Timer grace_;
+  std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
+  std::map<std::string, std::unique_ptr<PodProcess>> pods_;       // by id
+  std::set<uint32_t> free_slots_;
+  std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
+};
+
+// The whole life of the Local Controller's process after the fork: sets signals up,
+// writes "ok" or an error's text to `ready_fd` and closes it, serves, returns the
+// exit code.
+int run_local_controller(ControllerOptions options, UniqueFd ready_fd);
+
+}  // namespace ebb::node

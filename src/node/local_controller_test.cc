@@ -1,0 +1,359 @@
+// The real Local Controller in a process of its own, with real pods. Needs root.
+#include "node/local_controller.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "node/controller_client.h"
+
+namespace ebb::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 20s;
+
+class LocalControllerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to isolate pods";
+    data_.root = std::filesystem::temp_directory_path() / ("ebb-test-" + random_hex(6));
+    ASSERT_TRUE(data_.prepare(kFrontUid));
+    int fds[2];
+    ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    UniqueFd ready(fds[0]);
+    UniqueFd ready_end(fds[1]);
+    controller_ = ::fork();
+    if (controller_ == 0) {
+      ready.reset();
+      ControllerOptions options;
+      options.data = data_;
+      options.runtimes = EBB_RUNTIMES;
+      options.front_grace = 300ms;
+      ::_exit(run_local_controller(std::move(options), std::move(ready_end)));
+    }
+    ready_end.reset();
+    char text[512] = {};
+    const ssize_t n = ::read(ready.get(), text, sizeof text - 1);
+    ASSERT_EQ(std::string(text, n > 0 ? n : 0), "ok");
+    connect();
+  }
+
+  void connect() {
+    auto socket = ControllerClient::open(data_.controller_socket());
+    ASSERT_TRUE(socket) << socket.error().message;
+    client_ = std::make_unique<ControllerClient>(
+        executor_, std::move(*socket),
+        ControllerClient::Events{
+            .on_message = [this](FromController m) { inbox_.push_back(std::move(m)); },
+            .on_gone = [this] { gone_ = true; }});
+  }
+
+  void TearDown() override {
+    client_.reset();
+    if (controller_ > 0) {
+      ::kill(controller_, SIGTERM);
+      int status = 0;
+      ::waitpid(controller_, &status, 0);
+      EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+      EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
+    }
+    std::filesystem::remove_all(data_.root);
+  }
+
+  template <class M>
+  M expect() {
+    const auto deadline = executor_.now() + kPatience;
+    while (executor_.now() < deadline) {
+      for (auto it = inbox_.begin(); it != inbox_.end(); ++it) {
+        if (auto* found = std::get_if<M>(&*it)) {
+          M message = *found;
+          inbox_.erase(it);
+          return message;
+        }
+      }
+      if (gone_) break;
+      executor_.run_until(executor_.now() + 50ms);
+    }
+    for (const auto& m : inbox_) {
+      if (const auto* failed = std::get_if<PoolFailed>(&m)) ADD_FAILURE() << failed->message;
+      if (const auto* dead = std::get_if<PodGone>(&m)) ADD_FAILURE() << dead->reason << dead->message;
+    }
+    ADD_FAILURE() << "the expected message did not come";
+    return {};
+  }
+
+  std::string add_code(const std::string& main_py) {
+    const std::string hash = random_hex(32);
+    std::filesystem::create_directory(data_.code() + "/" + hash);
+    std::ofstream(data_.code() + "/" + hash + "/main.py") << main_py;
+    return hash;
+  }
+
+  Assign order(const std::string& pod, const std::string& main_py) {
+    return {.pod = pod,
+            .revision = "uid-1",
+            .code = add_code(main_py),
+            .env = {{"K_SERVICE", "hello"}},
+            .start_deadline_ms = 5000};
+  }
+
+  std::string pod_with(const std::string& main_py, uint64_t memory_bytes = 0) {
+    EXPECT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 1}));
+    const auto cold = expect<PodCold>();
+    auto assign = order(cold.pod, main_py);
+    assign.memory_bytes = memory_bytes;
+    EXPECT_TRUE(client_->send(assign));
+    return cold.pod;
+  }
+
+  // One request to a pod over its socket; the raw response.
+  std::string get(const std::string& pod, const std::string& path = "/") {
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
+                 sizeof address.sun_path - 1);
+    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "";
+    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n";
+    EXPECT_EQ(::write(fd.get(), request.data(), request.size()), ssize_t(request.size()));
+    char buffer[65536];
+    const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+    return {buffer, n > 0 ? size_t(n) : 0};
+  }
+
+  DataFolder data_;
+  net::Executor executor_{"test"};
+  pid_t controller_ = -1;
+  std::unique_ptr<ControllerClient> client_;
+  std::deque<FromController> inbox_;
+  bool gone_ = false;
+};
+
+TEST_F(LocalControllerTest, AColdPodServesTheCodeItIsGiven) {
+  EXPECT_EQ(expect<Welcome>().node, "local");
+  const auto pod = pod_with(
+      "import os\ndef handle(request):\n    return os.environ['K_SERVICE'] + request.path\n");
+  // Sent before the code is known to be loaded: it waits in the pod's backlog.
+  EXPECT_THAT(get(pod, "/there"), testing::EndsWith("hello/there"));
+  EXPECT_EQ(expect<PodReady>().pod, pod);
+  EXPECT_NE(expect<PodCold>().pod, pod);  // the pool is filled again
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  EXPECT_EQ(get(pod), "");
+}
+
+TEST_F(LocalControllerTest, CodeThatCannotBeLoadedSaysWhy) {
+  const auto pod = pod_with("def handle(request)\n    return 1\n");
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, pod);
+  EXPECT_EQ(gone.reason, "LoadFailed");
+  EXPECT_THAT(gone.message, testing::HasSubstr("SyntaxError"));
+}
+
+TEST_F(LocalControllerTest, AnExitWhileLoadingSaysTheCodeAndTheOutput) {
+  pod_with("import os\nprint('last words')\nos._exit(3)\n");
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.reason, "Exited");
+  EXPECT_THAT(gone.message, testing::HasSubstr("exited with code 3 while it loaded"));
+  EXPECT_THAT(gone.message, testing::HasSubstr("last words"));
+}
+
+TEST_F(LocalControllerTest, AnEndlessStartIsEndedAtItsDeadline) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 1}));
+  auto assign = order(expect<PodCold>().pod, "while True: pass\n");
+  assign.start_deadline_ms = 200;
+  ASSERT_TRUE(client_->send(assign));
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.reason, "StartDeadlineExceeded");
+  EXPECT_THAT(gone.message, testing::HasSubstr("0.2 s"));
+}
+
+TEST_F(LocalControllerTest, MemoryIsLimited) {
+  pod_with("x = bytearray(200 << 20)\ndef handle(r): pass\n", 64ull << 20);
+  EXPECT_EQ(expect<PodGone>().reason, "OOMKilled");
+}
+
+// What a function can do to the machine, tried from inside a pod: nothing.
+constexpr const char* kProbe = R"(
+import ctypes, errno, json, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(number, *args):
+    libc.syscall.restype = ctypes.c_long
+    result = libc.syscall(number, *args)
+    return 'ok' if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+def attempt(action):
+    try:
+        action()
+        return 'ok'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+def reach(address):
+    with socket.socket() as s:
+        s.settimeout(1)
+        s.connect(address)
+
+def handle(request):
+    status = dict(line.split(':', 1) for line in open('/proc/self/status').read().splitlines())
+    fds = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))
+    return {
+        'uid_map': open('/proc/self/uid_map').read().split(),
+        'caps': [status[k].strip() for k in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'CapAmb')],
+        'no_new_privs': status['NoNewPrivs'].strip(), 'seccomp': status['Seccomp'].strip(),
+        'groups': status['Groups'].strip(), 'pid': os.getpid(), 'host': socket.gethostname(),
+        'processes': [p for p in os.listdir('/proc') if p.isdigit()],
+        'root': sorted(os.listdir('/')),
+        'write_root': attempt(lambda: open('/x', 'w')),
+        'write_code': attempt(lambda: open('/code/x', 'w')),
+        'write_usr': attempt(lambda: open('/usr/bin/x', 'w')),
+        'write_tmp': attempt(lambda: open('/tmp/x', 'w').write('y')),
+        'fill_tmp': attempt(lambda: [open('/tmp/%d' % i, 'wb').write(bytes(8 << 20)) for i in range(20)]),
+        'outside': attempt(lambda: reach(('192.0.2.1', 80))),
+        'loopback': attempt(lambda: reach(('127.0.0.1', 1))),
+        'vsock': attempt(lambda: socket.socket(40)), 'packet': attempt(lambda: socket.socket(17, 3)),
+        'netlink': attempt(lambda: socket.socket(16, 3)),
+        'unshare_user': call(272, 0x10000000), 'clone_user': call(56, 0x10000000 | 17, 0, 0, 0, 0),
+        'clone3': call(435, 0, 0), 'mount': call(165, 0, 0, 0, 0, 0), 'ptrace': call(101, 0, 0, 0, 0),
+        'setns': call(308, 0, 0), 'bpf': call(321, 0, 0, 0), 'io_uring': call(425, 1, 0),
+        'keyctl': call(250, 0, 0), 'perf': call(298, 0, 0, 0, 0, 0), 'chroot': call(161, b'/tmp'),
+        'userfaultfd': call(323, 0), 'kexec': call(246, 0, 0, 0, 0), 'mknod': attempt(lambda: os.mknod('/tmp/d', 0o60666, 0x800)),
+        'high_fds': [fd for fd in fds if fd > 32],
+        'shell': os.popen('echo works').read().strip(),
+    }
+)";
+
+TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
+  const auto pod = pod_with(kProbe);
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const auto body = nlohmann::json::parse(response.substr(response.find("\r\n\r\n") + 4));
+  SCOPED_TRACE(body.dump(1));
+  EXPECT_EQ(body["uid_map"][0], "1000");
+  EXPECT_GE(std::stoul(body["uid_map"][1].get<std::string>()), kFirstPodUid);
+  EXPECT_EQ(body["uid_map"][2], "1");
+  for (const auto& set : body["caps"]) EXPECT_EQ(set, "0000000000000000");
+  EXPECT_EQ(body["no_new_privs"], "1");
+  EXPECT_EQ(body["seccomp"], "2");
+  EXPECT_EQ(body["groups"], "");
+  EXPECT_EQ(body["pid"], 1);
+  EXPECT_EQ(body["host"], pod);
+  EXPECT_EQ(body["processes"], nlohmann::json({"1"}));
+  EXPECT_EQ(body["root"], nlohmann::json({"bin", "code", "dev", "ebb", "etc", "lib", "lib64", "proc",
+                                          "tmp", "usr"}));
+  for (const char* read_only : {"write_root", "write_code", "write_usr"}) {
+    EXPECT_EQ(body[read_only], "EROFS") << read_only;
+  }
+  EXPECT_EQ(body["write_tmp"], "ok");
+  EXPECT_EQ(body["fill_tmp"], "ENOSPC");
+  EXPECT_EQ(body["outside"], "ENETUNREACH");
+  EXPECT_EQ(body["loopback"], "ECONNREFUSED");  // its own, and up
+  EXPECT_EQ(body["clone3"], "ENOSYS");
+  for (const char* blocked :
+       {"vsock", "packet", "netlink", "unshare_user", "clone_user", "mount", "ptrace", "setns", "bpf",
+        "io_uring", "keyctl", "perf", "chroot", "userfaultfd", "kexec", "mknod"}) {
+    EXPECT_EQ(body[blocked], "EPERM") << blocked;
+  }
+  EXPECT_TRUE(body["high_fds"].empty());
+  EXPECT_EQ(body["shell"], "works");
+}
+
+TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
+  const auto pod = pod_with(R"(
+import os, signal
+def handle(request):
+    n = 0
+    try:
+        while n < 5000:
+            if os.fork() == 0:
+                signal.pause()
+            n += 1
+    except OSError:
+        pass
+    return str(n)
+)",
+                            2ull << 30);
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+  EXPECT_GT(children, 100);
+  EXPECT_LT(children, 512);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
+  const auto pod = pod_with("def handle(request):\n    while True: pass\n");
+  expect<PodReady>();
+  const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
+               sizeof address.sun_path - 1);
+  ASSERT_EQ(::connect(busy.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::write(busy.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
+  ::kill(controller_, SIGKILL);
+  ::waitpid(controller_, nullptr, 0);
+  controller_ = -1;
+  char byte = 0;
+  EXPECT_LE(::read(busy.get(), &byte, 1), 0);  // ends when the spinning pod has died
+  // The next run sweeps what is left.
+  auto mounts = sandbox::CgroupMounts::find();
+  ASSERT_TRUE(mounts);
+  auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
+  ASSERT_TRUE(tree);
+  EXPECT_GT((*tree)->sweep(), 0u);
+}
+
+TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {
+  const auto pod = pod_with("def handle(request): return 'still here'\n");
+  expect<PodReady>();
+  expect<PodCold>();
+  inbox_.clear();
+  client_.reset();
+  connect();
+  const auto welcome = expect<Welcome>();
+  ASSERT_EQ(welcome.pods.size(), 2u);
+  bool found = false;
+  for (const auto& report : welcome.pods) {
+    if (report.pod != pod) continue;
+    found = true;
+    EXPECT_EQ(report.revision, "uid-1");
+    EXPECT_EQ(report.state, static_cast<uint8_t>(PodState::kReady));
+  }
+  EXPECT_TRUE(found);
+  EXPECT_THAT(get(pod), testing::EndsWith("still here"));
+}
+
+TEST_F(LocalControllerTest, WithoutAFrontItEndsItself) {
+  pod_with("def handle(request): return 1\n");
+  expect<PodReady>();
+  client_.reset();
+  int status = 0;
+  ASSERT_EQ(::waitpid(controller_, &status, 0), controller_);
+  controller_ = -1;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
+}
+
+TEST_F(LocalControllerTest, AnUnknownRuntimeIsReported) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "cobol", .cold = 1}));
+  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cobol"));
+}
+
+}  // namespace
+}  // namespace ebb::node

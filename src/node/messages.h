@@ -1,0 +1,156 @@
+// What the front and a Local Controller say to each other: framed, versioned,
+// length-checked messages, one per packet of a Unix SOCK_SEQPACKET socket.
+//
+// The Local Controller is privileged and trusts nothing in them: decode() refuses
+// unknown types, other versions, trailing bytes and strings over their bounds;
+// names are checked before they are used in a path.
+//
+//   header  u16 'EB' | u16 version | u16 type | u16 zero | u32 payload bytes
+//   payload the fields in order; integers little-endian, strings and lists with a
+//           u32 count before them
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace ebb::node {
+
+inline constexpr uint16_t kMagic = 0x4245;  // "EB"
+inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
+inline constexpr size_t kMaxString = 64 * 1024;
+inline constexpr size_t kMaxList = 4096;
+
+// --- Front -> Local Controller ---
+
+// Hold this many cold pods of a runtime. Starts its zygote when it is the first.
+struct SetPool {
+  std::string runtime;
+  uint32_t cold = 0;
+  template <class A>
+  void fields(A& a) {
+    a(runtime, cold);
+  }
+};
+
+// Give a cold pod to a revision: mount the code, load it. It may be connected to
+// from this moment; PodReady or PodGone tells the outcome.
+struct Assign {
+  std::string pod;
+  std::string revision;  // uid
+  std::string code;      // sha256, 64 hex digits: a folder in the code cache
+  std::map<std::string, std::string> env;
+  uint64_t memory_bytes = 0;
+  uint32_t cpu_millis = 0;  // 0: no limit
+  uint32_t concurrency = 0;  // requests at a time; 0: no limit
+  uint32_t start_deadline_ms = 0;
+  template <class A>
+  void fields(A& a) {
+    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms);
+  }
+};
+
+// End a pod. The front has drained it.
+struct Stop {
+  std::string pod;
+  template <class A>
+  void fields(A& a) {
+    a(pod);
+  }
+};
+
+// End everything and yourself.
+struct Shutdown {
+  template <class A>
+  void fields(A& /*archive*/) {}
+};
+
+// --- Local Controller -> front ---
+
+enum class PodState : uint8_t { kStarting, kCold, kLoading, kReady, kEnding };
+
+struct PodReport {
+  std::string pod;
+  std::string runtime;
+  std::string revision;  // uid; empty while cold
+  uint8_t state = 0;     // PodState
+  uint32_t concurrency = 0;
+  template <class A>
+  void fields(A& a) {
+    a(pod, runtime, revision, state, concurrency);
+  }
+};
+
+// First message to a front that connects: what is here already.
+struct Welcome {
+  std::string node;
+  uint32_t slots = 0;  // pods that this node can hold
+  std::vector<PodReport> pods;
+  template <class A>
+  void fields(A& a) {
+    a(node, slots, pods);
+  }
+};
+
+// A fresh pod waits; its socket is POD.sock in the pods folder.
+struct PodCold {
+  std::string pod;
+  std::string runtime;
+  template <class A>
+  void fields(A& a) {
+    a(pod, runtime);
+  }
+};
+
+// The code is loaded.
+struct PodReady {
+  std::string pod;
+  uint64_t load_us = 0;  // from Assign to loaded
+  template <class A>
+  void fields(A& a) {
+    a(pod, load_us);
+  }
+};
+
+// A pod has ended, and its last words.
+struct PodGone {
+  std::string pod;
+  std::string reason;   // one CamelCase word: Stopped, LoadFailed, Exited, OOMKilled, ...
+  std::string message;  // for a person; with the end of its log where that helps
+  template <class A>
+  void fields(A& a) {
+    a(pod, reason, message);
+  }
+};
+
+// The pool of a runtime cannot be filled at the moment.
+struct PoolFailed {
+  std::string runtime;
+  std::string message;
+  template <class A>
+  void fields(A& a) {
+    a(runtime, message);
+  }
+};
+
+// The order is the wire's type number: append only.
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown>;
+using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed>;
+
+[[nodiscard]] std::string encode(const ToController& message);
+[[nodiscard]] std::string encode(const FromController& message);
+[[nodiscard]] Result<ToController> decode_to_controller(std::string_view packet);
+[[nodiscard]] Result<FromController> decode_from_controller(std::string_view packet);
+
+// True for [a-z0-9-]{1,63}: pods and runtimes; what may become part of a path.
+[[nodiscard]] bool is_safe_name(std::string_view name);
+// True for 64 lower-case hex digits.
+[[nodiscard]] bool is_code_hash(std::string_view hash);
+
+}  // namespace ebb::node

@@ -1,0 +1,70 @@
+#include "node/messages.h"
+
+#include <gtest/gtest.h>
+
+namespace ebb::node {
+namespace {
+
+Assign some_assign() {
+  return {.pod = "python-1",
+          .revision = "uid",
+          .code = std::string(64, 'a'),
+          .env = {{"K_SERVICE", "hello"}, {"X", ""}},
+          .memory_bytes = 1ull << 40,
+          .cpu_millis = 500,
+          .concurrency = 7,
+          .start_deadline_ms = 30000};
+}
+
+TEST(Messages, RoundTripToController) {
+  const auto decoded = decode_to_controller(encode(ToController(some_assign())));
+  ASSERT_TRUE(decoded);
+  const auto& assign = std::get<Assign>(*decoded);
+  EXPECT_EQ(assign.pod, "python-1");
+  EXPECT_EQ(assign.env, some_assign().env);
+  EXPECT_EQ(assign.memory_bytes, 1ull << 40);
+  EXPECT_EQ(assign.start_deadline_ms, 30000u);
+  EXPECT_TRUE(std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
+}
+
+TEST(Messages, RoundTripFromController) {
+  const Welcome welcome{.node = "local", .slots = 9, .pods = {{"p", "python", "r", 3, 4}, {}}};
+  const auto decoded = decode_from_controller(encode(FromController(welcome)));
+  ASSERT_TRUE(decoded);
+  const auto& back = std::get<Welcome>(*decoded);
+  ASSERT_EQ(back.pods.size(), 2u);
+  EXPECT_EQ(back.pods[0].revision, "r");
+  EXPECT_EQ(back.pods[0].concurrency, 4u);
+  EXPECT_EQ(back.slots, 9u);
+}
+
+TEST(Messages, EveryTruncationAndExtensionIsRefused) {
+  const std::string packet = encode(ToController(some_assign()));
+  for (size_t n = 0; n < packet.size(); ++n) {
+    EXPECT_FALSE(decode_to_controller(std::string_view(packet).substr(0, n))) << n;
+  }
+  EXPECT_FALSE(decode_to_controller(packet + "x"));
+}
+
+TEST(Messages, OtherVersionsTypesAndDirectionsAreRefused) {
+  std::string packet = encode(ToController(Shutdown{}));
+  std::string version = packet;
+  version[2] = 9;
+  EXPECT_FALSE(decode_to_controller(version));
+  std::string type = packet;
+  type[4] = 77;
+  EXPECT_FALSE(decode_to_controller(type));
+  EXPECT_FALSE(decode_from_controller(packet));
+  EXPECT_FALSE(decode_to_controller(encode(FromController(PodCold{"p", "python"}))));
+}
+
+TEST(Messages, NamesThatMayBecomePaths) {
+  EXPECT_TRUE(is_safe_name("python-3f9c2a"));
+  for (const char* bad : {"", "..", "a/b", "A", "a.b"}) EXPECT_FALSE(is_safe_name(bad)) << bad;
+  EXPECT_TRUE(is_code_hash(std::string(64, '0')));
+  EXPECT_FALSE(is_code_hash(std::string(63, '0')));
+  EXPECT_FALSE(is_code_hash(std::string(63, '0') + "G"));
+}
+
+}  // namespace
+}  // namespace ebb::node

@@ -1,0 +1,243 @@
+#include "node/pod_process.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "node/data_folder.h"
+#include "node/packet.h"
+#include "sandbox/inject.h"
+#include "sandbox/root.h"
+
+namespace ebb::node {
+namespace {
+
+constexpr int kBacklog = 4096;              // connections that wait for the pod to accept
+constexpr size_t kPodMessageLimit = 8192;   // bytes; from the pod, which is not trusted
+constexpr size_t kLogInMessage = 2048;      // bytes of its log shown when a pod dies
+constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
+
+std::string socket_name(const std::string& pod) { return pod + ".sock"; }
+
+Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno(errno, "cannot make a pod's socket");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  // Through the folder's descriptor: the data folder's path may be longer than an
+  // address can hold.
+  const std::string path = fmt::format("/proc/self/fd/{}/{}", dir_fd, name);
+  if (path.size() >= sizeof address.sun_path) {
+    return fail(Errc::kInvalid, "the socket name {} is too long", name);
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0 ||
+      ::fchownat(dir_fd, name.c_str(), owner, owner, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::fchmodat(dir_fd, name.c_str(), 0600, 0) != 0) {
+    return fail_errno(errno, "cannot listen on the pod's socket " + name);
+  }
+  return fd;
+}
+
+std::string describe_memory(uint64_t bytes) { return fmt::format("{}Mi", bytes >> 20); }
+
+}  // namespace
+
+PodProcess::PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
+                       Events events)
+    : executor_(executor),
+      id_(std::move(id)),
+      runtime_(std::move(runtime)),
+      slot_(slot),
+      events_(std::move(events)) {}
+
+Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor, std::string id,
+                                                        std::string runtime, uint32_t slot,
+                                                        sandbox::CgroupTree& cgroups, int pods_dir,
+                                                        uid_t front, Events events) {
+  std::unique_ptr<PodProcess> pod(
+      new PodProcess(executor, std::move(id), std::move(runtime), slot, std::move(events)));
+  pod->pods_dir_ = pods_dir;
+  const sandbox::Limits limits;
+  pod->memory_bytes_ = limits.memory_bytes;
+  auto cgroup = cgroups.create(pod->id_, limits);
+  if (!cgroup) return fail(cgroup.error());
+  pod->cgroup_.emplace(std::move(*cgroup));
+  auto listener = listen_at(pods_dir, socket_name(pod->id_), front);
+  if (!listener) return fail(listener.error());
+  pod->pod_listener_ = std::move(*listener);
+  auto pair = make_packet_pair();
+  if (!pair) return fail(pair.error());
+  pod->control_ = std::move(pair->ours);
+  pod->pod_control_ = std::move(pair->theirs);
+  int out[2];
+  if (::pipe2(out, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pod's log pipe");
+  pod->log_.reset(out[0]);
+  pod->pod_log_.reset(out[1]);
+  ::fcntl(out[0], F_SETFL, O_NONBLOCK);
+
+  PodProcess* self = pod.get();
+  pod->control_watch_ =
+      std::make_unique<net::FdWatch>(executor, self->control_.get(), [self] { self->on_control(); });
+  pod->log_watch_ = std::make_unique<net::FdWatch>(executor, self->log_.get(), [self] {
+    if (!self->output_.drain(self->log_.get())) self->log_watch_.reset();
+  });
+  pod->deadline_.fire = [self] {
+    self->end("StartFailed", "the pod did not warm up in time");
+  };
+  executor.arm(pod->deadline_, executor.now() + kWarmUpDeadline);
+  return pod;
+}
+
+PodProcess::~PodProcess() {
+  if (pods_dir_ >= 0) ::unlinkat(pods_dir_, socket_name(id_).c_str(), 0);
+}
+
+SpawnRequest PodProcess::spawn_request() const {
+  return {.pod = id_,
+          .host_uid = kFirstPodUid + slot_,
+          .control_fd = pod_control_.get(),
+          .listen_fd = pod_listener_.get(),
+          .log_fd = pod_log_.get(),
+          .cgroup = &*cgroup_};
+}
+
+Result<void> PodProcess::started(pid_t pid) {
+  pid_ = pid;
+  pod_control_.reset();
+  pod_listener_.reset();
+  pod_log_.reset();
+  pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd_) return fail_errno(errno, "cannot hold the pod's process");
+  if (state_ == PodState::kEnding) ::kill(pid_, SIGKILL);  // ended before it was there
+  return {};
+}
+
+void PodProcess::on_control() {
+  char buffer[kPodMessageLimit];
+  for (;;) {
+    const auto packet = receive_packet(control_.get(), buffer);
+    if (packet && !*packet) return;
+    if (!packet || (*packet)->empty()) {
+      // Closed, or not to be understood. A pod without its control socket cannot
+      // be led: end it (most often it has just ended itself).
+      control_watch_.reset();
+      if (pid_ > 0) ::kill(pid_, SIGKILL);
+      return;
+    }
+    const std::string_view text = **packet;
+    const char kind = text.front();
+    if (kind == 'W' && state_ == PodState::kStarting) {
+      state_ = PodState::kCold;
+      deadline_.disarm();
+      events_.on_cold(*this);
+    } else if (kind == 'R' && state_ == PodState::kLoading) {
+      state_ = PodState::kReady;
+      deadline_.disarm();
+      events_.on_ready(*this);
+    } else if (kind == 'E') {
+      end(state_ == PodState::kLoading ? "LoadFailed" : "StartFailed", std::string(text.substr(1)));
+    } else {
+      end("ProtocolError", "the pod said something unexpected on its control socket");
+    }
+  }
+}
+
+Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::string& entry,
+                                int own_namespace) {
+  if (state_ != PodState::kCold) return fail(Errc::kConflict, "the pod {} is not cold", id_);
+  assigned_at_ = executor_.now();
+  revision_ = order.revision;
+  concurrency_ = order.concurrency;
+  state_ = PodState::kLoading;
+  const UniqueFd code(
+      ::openat(code_dir, order.code.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!code) return fail_errno(errno, "the code " + order.code + " is not on this node");
+  if (auto mounted =
+          sandbox::inject_mount(code.get(), pidfd_.get(), sandbox::kCodeFolder, own_namespace);
+      !mounted) {
+    return mounted;
+  }
+  sandbox::Limits limits;
+  if (order.memory_bytes != 0) limits.memory_bytes = order.memory_bytes;
+  limits.cpu_millis = order.cpu_millis;
+  if (limits != sandbox::Limits()) {
+    memory_bytes_ = limits.memory_bytes;
+    if (auto set = cgroup_->set_limits(limits); !set) return set;
+  }
+  const nlohmann::json load = {
+      {"entry", entry}, {"env", order.env}, {"concurrency", order.concurrency}};
+  const std::string text =
+      "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (auto sent = send_packet(control_.get(), text); !sent) return sent;
+  const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
+  deadline_.fire = [this, allowed] {
+    end("StartDeadlineExceeded",
+        fmt::format("the code did not finish loading within {:.3g} s",
+                    std::chrono::duration<double>(allowed).count()));
+  };
+  executor_.arm(deadline_, assigned_at_ + allowed);
+  return {};
+}
+
+void PodProcess::end(std::string reason, std::string message) {
+  if (end_reason_.empty()) {
+    end_reason_ = std::move(reason);
+    end_message_ = std::move(message);
+  }
+  state_ = PodState::kEnding;
+  deadline_.disarm();
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
+PodGone PodProcess::obituary(int wait_status) {
+  const bool loading = state_ == PodState::kLoading;
+  pid_ = -1;
+  PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
+  // An error that the runtime sent just before it ended may still wait there.
+  char buffer[kPodMessageLimit];
+  while (gone.reason.empty()) {
+    const auto packet = receive_packet(control_.get(), buffer);
+    if (!packet || !*packet || (*packet)->empty()) break;
+    if ((**packet).front() == 'E') {
+      gone.reason = loading ? "LoadFailed" : "StartFailed";
+      gone.message = (**packet).substr(1);
+    }
+  }
+  if (log_) output_.drain(log_.get());
+  if (gone.reason == "Stopped") return gone;
+  if (gone.reason.empty()) {
+    const std::string when = loading ? " while it loaded its code" : "";
+    if (cgroup_->oom_kills() > 0) {
+      gone.reason = "OOMKilled";
+      gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
+                                 describe_memory(memory_bytes_));
+    } else if (WIFEXITED(wait_status)) {
+      gone.reason = "Exited";
+      gone.message =
+          fmt::format("the function exited with code {}{}", WEXITSTATUS(wait_status), when);
+    } else {
+      const int signal = WTERMSIG(wait_status);
+      gone.reason = "Killed";
+      gone.message = fmt::format("the function was ended by signal {} ({}){}", signal,
+                                 sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
+    }
+  }
+  if (const std::string tail = output_.last(kLogInMessage); !tail.empty()) {
+    gone.message += "\nits last output:\n" + tail;
+  }
+  return gone;
+}
+
+}  // namespace ebb::node

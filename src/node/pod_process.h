@@ -1,0 +1,97 @@
+// One pod as the Local Controller holds it: its process, cgroup, sockets, log, and
+// state. The state machine is PodState (messages.h): kStarting -> kCold ->
+// kLoading -> kReady -> kEnding.
+//
+// Belongs to the Local Controller's only thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "net/executor.h"
+#include "net/fd_watch.h"
+#include "node/messages.h"
+#include "node/zygote.h"
+#include "sandbox/cgroup.h"
+
+namespace ebb::node {
+
+class PodProcess final {
+ public:
+  struct Events {
+    std::function<void(PodProcess&)> on_cold;   // warmed up, waits for code
+    std::function<void(PodProcess&)> on_ready;  // code loaded
+  };
+
+  // Prepares cgroup, sockets and log; the process comes with started().
+  // `pods_dir` is the open folder of the pods' sockets, `front` their owner.
+  [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
+      net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
+      sandbox::CgroupTree& cgroups, int pods_dir, uid_t front, Events events);
+  ~PodProcess();  // the process must be gone; removes cgroup and socket
+
+  // What a zygote needs to make the process. Valid until started().
+  [[nodiscard]] SpawnRequest spawn_request() const;
+  // The process exists (`pid` in our namespace).
+  [[nodiscard]] Result<void> started(pid_t pid);
+
+  // Mounts the code and tells the runtime to load it. kStarting pods cannot be
+  // assigned. An error leaves the pod unusable: end it.
+  [[nodiscard]] Result<void> assign(const Assign& order, int code_dir, const std::string& entry,
+                                    int own_namespace);
+  // Kills it; it is gone when the Local Controller has reaped it. The first reason
+  // is kept.
+  void end(std::string reason, std::string message);
+
+  // Reason and message of its end, from the wait status and what it said before.
+  [[nodiscard]] PodGone obituary(int wait_status);
+
+  [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const std::string& runtime() const { return runtime_; }
+  [[nodiscard]] const std::string& revision() const { return revision_; }
+  [[nodiscard]] uint32_t slot() const { return slot_; }
+  [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] PodState state() const { return state_; }
+  [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
+
+ private:
+  PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
+             Events events);
+  void on_control();
+
+  net::Executor& executor_;
+  std::string id_;
+  std::string runtime_;
+  uint32_t slot_;
+  Events events_;
+  int pods_dir_ = -1;
+  PodState state_ = PodState::kStarting;
+  pid_t pid_ = -1;
+  UniqueFd pidfd_;
+  UniqueFd control_;
+  UniqueFd log_;
+  // The pod's ends, until it has them.
+  UniqueFd pod_control_;
+  UniqueFd pod_listener_;
+  UniqueFd pod_log_;
+  std::optional<sandbox::Cgroup> cgroup_;
+  std::unique_ptr<net::FdWatch> control_watch_;
+  std::unique_ptr<net::FdWatch> log_watch_;
+  OutputTail output_;
+  net::Timer deadline_;
+  std::string revision_;
+  uint32_t concurrency_ = 0;
+  uint64_t memory_bytes_ = 0;
+  TimePoint assigned_at_{};
+  std::string end_reason_;
+  std::string end_message_;
+};
+
+}  // namespace ebb::node

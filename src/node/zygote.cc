@@ -1,0 +1,186 @@
+#include "node/zygote.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "base/log.h"
+#include "node/packet.h"
+#include "sandbox/root.h"
+#include "sandbox/zygote.h"
+
+namespace ebb::node {
+namespace {
+
+constexpr int kSocketFd = 3;   // in the zygote
+constexpr int kFilterFd = 4;   // in the zygote: the seccomp program
+constexpr uint64_t kTmpBytes = 64ull << 20;
+constexpr uint64_t kTmpInodes = 16 * 1024;
+constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
+
+// In the forked child: becomes the zygote or ends with the reason on stderr.
+[[noreturn]] void become_zygote(const Runtime& runtime, int socket_fd, int filter_fd,
+                                int output_fd) {
+  const auto give_up = [](const std::string& why) {
+    static_cast<void>(!::write(STDERR_FILENO, why.data(), why.size()));
+    ::_exit(71);
+  };
+  // High first, so that moving down overwrites nothing still needed.
+  const int high_socket = ::fcntl(socket_fd, F_DUPFD, 100);
+  const int high_filter = ::fcntl(filter_fd, F_DUPFD, 100);
+  const int null_fd = ::open("/dev/null", O_RDONLY);
+  ::dup2(null_fd, STDIN_FILENO);
+  ::dup2(output_fd, STDOUT_FILENO);
+  ::dup2(output_fd, STDERR_FILENO);
+  ::dup2(high_socket, kSocketFd);
+  ::dup2(high_filter, kFilterFd);
+  ::syscall(SYS_close_range, kFilterFd + 1, ~0U, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::setsid();
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGPIPE, SIG_DFL);
+
+  const auto built =
+      sandbox::build_root({.mounts = runtime.mounts, .runtime = runtime.folder});
+  if (!built) give_up(built.error().message);
+
+  std::vector<char*> arguments;
+  for (const auto& word : runtime.command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  // A clean environment: the host's may slow a runtime down or change it.
+  char path[] = "PATH=/usr/bin:/bin";
+  char lang[] = "LANG=C.UTF-8";
+  char* environment[] = {path, lang, nullptr};
+  ::execve(arguments[0], arguments.data(), environment);
+  give_up(std::string("cannot run ") + arguments[0] + ": " + std::strerror(errno));
+  ::_exit(71);
+}
+
+}  // namespace
+
+bool OutputTail::drain(int fd) {
+  char buffer[8192];
+  // Bounded per call, so that a pod that prints without end does not hold the loop.
+  for (int round = 0; round < 8; ++round) {
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n == 0) return false;
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    text_.append(buffer, static_cast<size_t>(n));
+    if (text_.size() > 2 * kKeptOutput) text_.erase(0, text_.size() - kKeptOutput);
+  }
+  return true;
+}
+
+std::string OutputTail::last(size_t bytes) const {
+  if (text_.size() <= bytes) return text_;
+  std::string tail = text_.substr(text_.size() - bytes);
+  const auto line = tail.find('\n');
+  return line == std::string::npos ? tail : tail.substr(line + 1);
+}
+
+Zygote::Zygote(const Runtime& runtime, Events events)
+    : runtime_(runtime.name), events_(std::move(events)) {}
+
+Result<std::unique_ptr<Zygote>> Zygote::start(net::Executor& executor, const Runtime& runtime,
+                                              std::string_view seccomp, Events events) {
+  auto pair = make_packet_pair();
+  if (!pair) return fail(pair.error());
+  int out[2];
+  if (::pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) return fail_errno(errno, "cannot make a pipe");
+  UniqueFd output(out[0]);
+  const UniqueFd output_end(out[1]);
+  ::fcntl(output_end.get(), F_SETFL, 0);
+  const UniqueFd filter(::memfd_create("ebb-seccomp", MFD_CLOEXEC));
+  if (!filter || ::pwrite(filter.get(), seccomp.data(), seccomp.size(), 0) !=
+                     static_cast<ssize_t>(seccomp.size())) {
+    return fail_errno(errno, "cannot keep the seccomp program");
+  }
+
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "cannot fork a zygote");
+  if (pid == 0) become_zygote(runtime, pair->theirs.get(), filter.get(), output_end.get());
+
+  std::unique_ptr<Zygote> zygote(new Zygote(runtime, std::move(events)));
+  zygote->pid_ = pid;
+  zygote->socket_ = std::move(pair->ours);
+  zygote->output_ = std::move(output);
+  Zygote* self = zygote.get();
+  zygote->socket_watch_ =
+      std::make_unique<net::FdWatch>(executor, self->socket_.get(), [self] { self->on_packet(); });
+  zygote->output_watch_ = std::make_unique<net::FdWatch>(executor, self->output_.get(), [self] {
+    if (!self->tail_.drain(self->output_.get())) self->output_watch_.reset();
+  });
+  return zygote;
+}
+
+Zygote::~Zygote() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+}
+
+void Zygote::on_packet() {
+  char buffer[sizeof(EbbZygoteReply) + 1];
+  for (;;) {
+    const auto packet = receive_packet(socket_.get(), buffer);
+    if (packet && !*packet) return;
+    if (!packet || (*packet)->size() != sizeof(EbbZygoteReply)) {
+      tail_.drain(output_.get());
+      socket_watch_.reset();
+      const std::string said = tail_.last(2048);
+      events_.on_gone(said.empty() ? "it ended without a word" : said);
+      return;
+    }
+    EbbZygoteReply reply;
+    std::memcpy(&reply, (*packet)->data(), sizeof reply);
+    reply.step[sizeof reply.step - 1] = '\0';
+    if (!ready_) {
+      ready_ = true;
+      events_.on_ready();
+      continue;
+    }
+    if (open_.empty()) continue;
+    const std::string pod = std::move(open_.front());
+    open_.pop_front();
+    const std::string error =
+        reply.error == 0 ? ""
+                         : fmt::format("cannot {}: {}", reply.step, std::strerror(reply.error));
+    events_.on_spawned(pod, reply.pid, error);
+  }
+}
+
+Result<void> Zygote::spawn(const SpawnRequest& request) {
+  EbbZygoteSpawn spawn = {};
+  spawn.version = kEbbZygoteVersion;
+  spawn.host_uid = request.host_uid;
+  spawn.tmp_bytes = kTmpBytes;
+  spawn.tmp_inodes = kTmpInodes;
+  spawn.max_files = kMaxFiles;
+  std::strncpy(spawn.hostname, request.pod.c_str(), sizeof spawn.hostname - 1);
+  std::vector<int> fds = {request.control_fd, request.listen_fd, request.log_fd};
+  if (request.cgroup->folder_fd() >= 0) {
+    spawn.into_cgroup = 1;
+    fds.push_back(request.cgroup->folder_fd());
+  } else {
+    spawn.cgroups = static_cast<uint32_t>(request.cgroup->join_fds().size());
+    for (const auto& fd : request.cgroup->join_fds()) fds.push_back(fd.get());
+  }
+  const std::string_view data(reinterpret_cast<const char*>(&spawn), sizeof spawn);
+  if (auto sent = send_packet(socket_.get(), data, fds); !sent) return sent;
+  open_.push_back(request.pod);
+  return {};
+}
+
+}  // namespace ebb::node

@@ -1,0 +1,300 @@
+#include "sandbox/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+namespace ebb::sandbox {
+namespace {
+
+constexpr uint32_t kCpuPeriodUs = 100'000;
+constexpr const char* kV1Controllers[] = {"memory", "pids", "cpu"};
+
+std::string read_text(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+// 0 or errno.
+int write_text(const std::string& path, const std::string& text) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return errno;
+  const ssize_t n = ::write(fd.get(), text.data(), text.size());
+  return n == static_cast<ssize_t>(text.size()) ? 0 : errno;
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, separator);) out.push_back(part);
+  return out;
+}
+
+bool contains(const std::vector<std::string>& list, std::string_view item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+struct Mount {
+  std::string root;   // which group of the hierarchy is mounted
+  std::string point;  // where
+  std::string type;
+  std::vector<std::string> options;
+};
+
+std::vector<Mount> cgroup_mounts(const std::string& mountinfo) {
+  std::vector<Mount> out;
+  for (const auto& line : split(mountinfo, '\n')) {
+    // id parent major:minor root point options [optional...] - type source super
+    const auto words = split(line, ' ');
+    const auto dash = std::find(words.begin(), words.end(), "-");
+    if (words.size() < 6 || words.end() - dash < 4) continue;
+    Mount mount{words[3], words[4], *(dash + 1), split(*(dash + 3), ',')};
+    if (mount.type == "cgroup" || mount.type == "cgroup2") out.push_back(std::move(mount));
+  }
+  return out;
+}
+
+// Where our own group of a hierarchy lies in the file system.
+std::string own_folder(const Mount& mount, const std::string& group) {
+  std::string below = group;
+  if (mount.root != "/" && below.starts_with(mount.root)) below = below.substr(mount.root.size());
+  if (below == "/" || below.starts_with("/..")) below.clear();
+  const bool visible = below.empty() || ::access((mount.point + below).c_str(), F_OK) == 0;
+  return visible ? mount.point + below : mount.point;
+}
+
+std::vector<std::string> children(const std::string& folder) {
+  std::vector<std::string> out;
+  DIR* dir = ::opendir(folder.c_str());
+  if (dir == nullptr) return out;
+  while (const dirent* entry = ::readdir(dir)) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') out.emplace_back(entry->d_name);
+  }
+  ::closedir(dir);
+  return out;
+}
+
+std::vector<std::string> unique(std::vector<std::string> list) {
+  std::vector<std::string> out;
+  for (auto& item : list) {
+    if (!contains(out, item)) out.push_back(std::move(item));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
+                                        const std::string& self_cgroup,
+                                        const std::string& v2_controllers) {
+  const auto mounts = cgroup_mounts(mountinfo);
+  std::map<std::string, std::string> own;  // controller ("" for v2) -> group
+  for (const auto& line : split(self_cgroup, '\n')) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string group = line.substr(second + 1);
+    const std::string names = line.substr(first + 1, second - first - 1);
+    if (names.empty()) own[""] = group;
+    for (const auto& name : split(names, ',')) own[name] = group;
+  }
+
+  const auto available = split(v2_controllers, ' ');
+  for (const auto& mount : mounts) {
+    // Groups are made at the top of what we see: there the rule that a group with
+    // processes has no limited children does not bind us.
+    if (mount.type == "cgroup2" && contains(available, "memory") && contains(available, "pids")) {
+      return CgroupMounts{Version::kV2, {mount.point}};
+    }
+  }
+  CgroupMounts v1{Version::kV1, {}};
+  for (const char* controller : kV1Controllers) {
+    const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& m) {
+      return m.type == "cgroup" && contains(m.options, controller);
+    });
+    if (mount == mounts.end()) {
+      return fail(Errc::kPermission,
+                  "no cgroup controller for {}: neither cgroup v2 with memory and pids nor the v1 "
+                  "hierarchy is mounted. Mount cgroup2 on /sys/fs/cgroup (systemd does), or in a "
+                  "container start it with its cgroups writable",
+                  controller);
+    }
+    v1.folders.push_back(own_folder(*mount, own[controller]));
+  }
+  return v1;
+}
+
+Result<CgroupMounts> CgroupMounts::find() {
+  const std::string mountinfo = read_text("/proc/self/mountinfo");
+  std::string controllers;
+  for (const auto& mount : cgroup_mounts(mountinfo)) {
+    if (mount.type == "cgroup2") controllers = read_text(mount.point + "/cgroup.controllers");
+  }
+  if (!controllers.empty() && controllers.back() == '\n') controllers.pop_back();
+  return find(mountinfo, read_text("/proc/self/cgroup"), controllers);
+}
+
+Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name,
+                                                     CgroupMounts mounts) {
+  const bool v2 = mounts.version == CgroupMounts::Version::kV2;
+  std::vector<std::string> parents;
+  for (const auto& folder : unique(mounts.folders)) {
+    const std::string parent = folder + "/" + name;
+    if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) {
+      const int err = errno;
+      return fail(Errc::kPermission,
+                  "cannot make the cgroup {} ({}): run as root, and in a container with writable "
+                  "cgroups (for example --privileged)",
+                  parent, std::strerror(err));
+    }
+    parents.push_back(parent);
+  }
+  if (v2) {
+    for (const char* controller : {"+memory", "+pids", "+cpu"}) {
+      for (const auto& folder : {mounts.folders.front(), parents.front()}) {
+        const int err = write_text(folder + "/cgroup.subtree_control", controller);
+        if (err == 0 || std::strcmp(controller, "+cpu") == 0) continue;
+        return fail(Errc::kPermission,
+                    "cannot turn the cgroup controller {} on in {} ({}): {}", controller, folder,
+                    std::strerror(err),
+                    err == EBUSY ? "processes live in that group itself; give Ebb a cgroup "
+                                   "namespace of its own or start it by systemd with Delegate=yes"
+                                 : "run as root");
+      }
+    }
+  }
+  return std::unique_ptr<CgroupTree>(new CgroupTree(std::move(parents), v2));
+}
+
+CgroupTree::~CgroupTree() {
+  for (const auto& parent : parents_) ::rmdir(parent.c_str());
+}
+
+Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) {
+  Cgroup group;
+  group.v2_ = v2_;
+  for (const auto& parent : parents_) {
+    const std::string folder = parent + "/" + pod;
+    if (::mkdir(folder.c_str(), 0755) != 0) {
+      return fail_errno(errno, "cannot make the cgroup " + folder);
+    }
+    group.folders_.push_back(folder);
+  }
+  if (v2_) {
+    group.folder_fd_.reset(
+        ::open(group.folders_.front().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!group.folder_fd_) return fail_errno(errno, "cannot open the cgroup of " + pod);
+  } else {
+    for (const auto& folder : group.folders_) {
+      group.join_fds_.emplace_back(
+          ::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      if (!group.join_fds_.back()) return fail_errno(errno, "cannot open " + folder);
+    }
+  }
+  if (auto set = group.set_limits(limits); !set) return fail(set.error());
+  return group;
+}
+
+size_t CgroupTree::sweep() {
+  size_t removed = 0;
+  for (const auto& parent : parents_) {
+    for (const auto& child : children(parent)) {
+      const std::string folder = parent + "/" + child;
+      for (int round = 0; round < 200; ++round) {
+        for (const auto& pid : split(read_text(folder + "/cgroup.procs"), '\n')) {
+          if (const int number = std::atoi(pid.c_str()); number > 1) ::kill(number, SIGKILL);
+        }
+        if (::rmdir(folder.c_str()) == 0) {
+          ++removed;
+          break;
+        }
+        if (errno != EBUSY) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the killed are gone
+      }
+    }
+  }
+  return removed;
+}
+
+Cgroup::~Cgroup() { remove(); }
+
+Result<void> Cgroup::set_limits(const Limits& limits) {
+  std::vector<std::pair<std::string, std::string>> writes;
+  const auto file = [&](size_t index, const char* name) {
+    return folders_[std::min(index, folders_.size() - 1)] + "/" + name;
+  };
+  const std::string memory = std::to_string(limits.memory_bytes);
+  const uint64_t quota = static_cast<uint64_t>(limits.cpu_millis) * kCpuPeriodUs / 1000;
+  if (v2_) {
+    writes = {{file(0, "memory.max"), memory},
+              {file(0, "memory.oom.group"), "1"},
+              {file(0, "pids.max"), std::to_string(limits.pids)}};
+    if (::access(file(0, "memory.swap.max").c_str(), F_OK) == 0) {
+      writes.emplace_back(file(0, "memory.swap.max"), "0");
+    }
+    if (::access(file(0, "cpu.max").c_str(), F_OK) == 0) {
+      writes.emplace_back(file(0, "cpu.max"), (quota == 0 ? "max" : std::to_string(quota)) + " " +
+                                                  std::to_string(kCpuPeriodUs));
+    }
+  } else {
+    const std::string plain = file(0, "memory.limit_in_bytes");
+    const std::string with_swap = file(0, "memory.memsw.limit_in_bytes");
+    writes = {{plain, memory},
+              {file(1, "pids.max"), std::to_string(limits.pids)},
+              {file(2, "cpu.cfs_period_us"), std::to_string(kCpuPeriodUs)},
+              {file(2, "cpu.cfs_quota_us"), quota == 0 ? "-1" : std::to_string(quota)}};
+    if (::access(with_swap.c_str(), F_OK) == 0) {
+      // The sum may never be below the part: raise it first, lower it last.
+      const uint64_t now = std::strtoull(read_text(with_swap).c_str(), nullptr, 10);
+      writes.insert(limits.memory_bytes > now ? writes.begin() : writes.begin() + 1,
+                    {with_swap, memory});
+    }
+  }
+  for (const auto& [path, text] : writes) {
+    if (const int err = write_text(path, text); err != 0) {
+      return fail_errno(err, fmt::format("cannot write {} to {}", text, path));
+    }
+  }
+  return {};
+}
+
+uint64_t Cgroup::oom_kills() const {
+  if (folders_.empty()) return 0;
+  const std::string text =
+      read_text(folders_.front() + (v2_ ? "/memory.events" : "/memory.oom_control"));
+  for (const auto& line : split(text, '\n')) {
+    if (line.starts_with("oom_kill ")) return std::strtoull(line.c_str() + 9, nullptr, 10);
+  }
+  return 0;
+}
+
+std::optional<uint64_t> Cgroup::memory_bytes() const {
+  if (folders_.empty()) return std::nullopt;
+  const std::string text =
+      read_text(folders_.front() + (v2_ ? "/memory.current" : "/memory.usage_in_bytes"));
+  if (text.empty()) return std::nullopt;
+  return std::strtoull(text.c_str(), nullptr, 10);
+}
+
+bool Cgroup::remove() {
+  join_fds_.clear();
+  folder_fd_.reset();
+  std::erase_if(folders_, [](const std::string& folder) {
+    return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
+  });
+  return folders_.empty();
+}
+
+}  // namespace ebb::sandbox

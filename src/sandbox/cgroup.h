@@ -1,0 +1,97 @@
+// Control groups of pods, over cgroup v2 where it has the memory controller, else
+// over the v1 hierarchies of memory, pids and cpu.
+//
+// CgroupTree owns one parent group; each pod gets a child. Nothing outside the
+// parent is touched. Not thread-safe: belongs to the Local Controller.
+//
+//   auto tree = CgroupTree::open("ebb-1f3c", mounts);
+//   auto group = tree->create("python-3f9c2a", limits);
+//   ... clone the pod into group->folder_fd() (v2) or hand it group->join_fds() (v1)
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace ebb::sandbox {
+
+struct Limits {
+  uint64_t memory_bytes = 256ull << 20;
+  uint32_t cpu_millis = 0;  // thousandths of a core; 0: no limit
+  uint32_t pids = 512;      // processes and threads
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+// Where this process may make groups: found in /proc/self/{mountinfo,cgroup}.
+struct CgroupMounts {
+  enum class Version { kV1, kV2 };
+  Version version = Version::kV2;
+  // v2: one folder. v1: the folders of memory, pids, cpu in this order (two may be
+  // the same when mounted together). Each is where our parent group is made.
+  std::vector<std::string> folders;
+
+  // Pure: from the texts of the two files.
+  [[nodiscard]] static Result<CgroupMounts> find(const std::string& mountinfo,
+                                                 const std::string& self_cgroup,
+                                                 const std::string& v2_controllers);
+  [[nodiscard]] static Result<CgroupMounts> find();
+};
+
+class CgroupTree;
+
+// One pod's group. Destroying it removes the group; its processes must be gone
+// (the kernel refuses otherwise, and the tree's sweep tries again).
+class Cgroup final {
+ public:
+  Cgroup(Cgroup&&) noexcept = default;
+  Cgroup& operator=(Cgroup&&) noexcept = default;
+  ~Cgroup();
+
+  // v2: the group's folder, for CLONE_INTO_CGROUP; -1 with v1.
+  [[nodiscard]] int folder_fd() const { return folder_fd_.get(); }
+  // v1: open cgroup.procs files that the pod joins itself; empty with v2.
+  [[nodiscard]] const std::vector<UniqueFd>& join_fds() const { return join_fds_; }
+
+  [[nodiscard]] Result<void> set_limits(const Limits& limits);
+  // How many processes of it the kernel ended for lack of memory.
+  [[nodiscard]] uint64_t oom_kills() const;
+  // Bytes charged now; nullopt where it cannot be read.
+  [[nodiscard]] std::optional<uint64_t> memory_bytes() const;
+  // Removes the group now; false while a process is still in it.
+  bool remove();
+
+ private:
+  friend class CgroupTree;
+  Cgroup() = default;
+  bool v2_ = false;
+  std::vector<std::string> folders_;
+  UniqueFd folder_fd_;
+  std::vector<UniqueFd> join_fds_;
+};
+
+class CgroupTree final {
+ public:
+  // Makes (or takes over) the parent group `name`. kPermission with what is missing.
+  [[nodiscard]] static Result<std::unique_ptr<CgroupTree>> open(const std::string& name,
+                                                                CgroupMounts mounts);
+  ~CgroupTree();  // removes the parent group if it is empty
+  CgroupTree(const CgroupTree&) = delete;
+  CgroupTree& operator=(const CgroupTree&) = delete;
+
+  [[nodiscard]] Result<Cgroup> create(const std::string& pod, const Limits& limits);
+  // Ends and removes what an earlier run left below the parent. Returns how many
+  // groups it removed. Call before the first create().
+  size_t sweep();
+
+ private:
+  CgroupTree(std::vector<std::string> parents, bool v2) : parents_(std::move(parents)), v2_(v2) {}
+  std::vector<std::string> parents_;
+  bool v2_;
+};
+
+}  // namespace ebb::sandbox

@@ -1,0 +1,47 @@
+// The last steps of isolation, run inside the new pod process.
+//
+// C-callable, allocates nothing, throws nothing: it also runs in the child of a
+// zygote, where only system calls are safe. Everything happens between clone3()
+// into the seven namespaces and the first line of the runtime. What each step
+// blocks is in docs/security.md.
+#pragma once
+
+#include <linux/filter.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { kEbbMaxCgroupFds = 4 };
+
+// Descriptors of a pod after entering, besides 0 (/dev/null), 1 and 2 (its log).
+enum { kEbbControlFd = 3, kEbbListenFd = 4 };
+
+// The ids inside the pod's user namespace, the only mapped ones.
+enum { kEbbPodUid = 1000 };
+
+struct EbbEnter {
+  int control_fd;  // SOCK_SEQPACKET to the Local Controller
+  int listen_fd;   // the pod's listening Unix socket
+  int log_fd;      // becomes stdout and stderr
+  // cgroup v1: open cgroup.procs files to join, -1 ends the list. With v2 the
+  // process was cloned into its group.
+  int cgroup_procs[kEbbMaxCgroupFds];
+  const char* hostname;
+  uint64_t tmp_bytes;   // size of /tmp, charged to the pod's memory
+  uint64_t tmp_inodes;
+  uint64_t max_files;   // RLIMIT_NOFILE
+  const struct sock_filter* filter;  // the compiled seccomp program
+  unsigned short filter_length;      // instructions
+};
+
+// Isolates the calling process: joins cgroups, takes the mapped ids, sets up
+// loopback, /proc and /tmp, limits, descriptors; drops all capabilities, asks to
+// die with its parent, loads seccomp. Needs the id maps written before. Returns 0,
+// or -errno with `*step` naming what failed.
+int ebb_enter(const struct EbbEnter* options, const char** step);
+
+#ifdef __cplusplus
+}
+#endif

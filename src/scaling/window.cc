@@ -1,0 +1,122 @@
+#include "scaling/window.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ebb::scaling {
+
+namespace {
+
+constexpr double kDecimals = 1e6;
+// The exponential weights of a whole window sum up to this share ...
+constexpr double kWeightPrecision = 0.9999;
+// ... unless the newest second would then count less than this.
+constexpr double kMinSmoothing = 0.2;
+
+int64_t second_of(TimePoint at) {
+  return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
+}
+
+int64_t buckets_of(Duration length) {
+  return std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(length).count());
+}
+
+double rounded(double value) { return std::round(value * kDecimals) / kDecimals; }
+
+double smoothing_of(size_t buckets) {
+  const double share = 1 - std::pow(1 - kWeightPrecision, 1.0 / static_cast<double>(buckets));
+  return std::max(kMinSmoothing, share);
+}
+
+}  // namespace
+
+Window::Window(Duration length, Weighting weighting)
+    : weighting_(weighting), buckets_(static_cast<size_t>(buckets_of(length))) {}
+
+double& Window::bucket(int64_t second) {
+  return buckets_[static_cast<size_t>(((second % size()) + size()) % size())];
+}
+
+double Window::bucket(int64_t second) const {
+  return buckets_[static_cast<size_t>(((second % size()) + size()) % size())];
+}
+
+void Window::clear() {
+  std::fill(buckets_.begin(), buckets_.end(), 0.0);
+  total_ = 0;
+}
+
+void Window::record(TimePoint at, double value) {
+  const int64_t second = second_of(at);
+  if (!last_ || second - *last_ >= size()) {
+    clear();
+    first_ = second;
+    last_ = second;
+  } else if (*last_ - second >= size()) {
+    return;
+  } else {
+    for (int64_t skipped = *last_ + 1; skipped <= second; ++skipped) {
+      total_ -= bucket(skipped);
+      bucket(skipped) = 0;
+    }
+    first_ = std::min(first_, second);
+    last_ = std::max(*last_, second);
+  }
+  bucket(second) += value;
+  total_ += value;
+}
+
+double Window::average(TimePoint now) const {
+  const int64_t second = second_of(now);
+  if (!last_ || second - *last_ >= size()) return 0;
+  return weighting_ == Weighting::kLinear ? linear_average(second) : exponential_average(second);
+}
+
+double Window::linear_average(int64_t now) const {
+  const int64_t behind = std::max<int64_t>(0, now - *last_);
+  double sum = total_;
+  for (int64_t expired = *last_ + 1; expired <= now; ++expired) sum -= bucket(expired);
+  const int64_t seconds = std::min(*last_ - first_ + 1, size() - behind);
+  return rounded(sum / static_cast<double>(seconds));
+}
+
+double Window::exponential_average(int64_t now) const {
+  const double smoothing = smoothing_of(buckets_.size());
+  const int64_t behind = std::max<int64_t>(0, now - *last_);
+  double weight = smoothing * std::pow(1 - smoothing, static_cast<double>(behind));
+  double sum = 0;
+  for (int64_t i = 0; i < size() - behind; ++i) {
+    sum += bucket(*last_ - i) * weight;
+    weight *= 1 - smoothing;
+  }
+  return sum;
+}
+
+bool Window::empty(TimePoint now) const { return !last_ || second_of(now) - *last_ > size(); }
+
+void Window::resize(Duration length, TimePoint now) {
+  const int64_t buckets = buckets_of(length);
+  if (buckets == size()) return;
+  Window resized(length, weighting_);
+  if (!empty(now)) {
+    for (int64_t i = 0; i < std::min(buckets, size()); ++i) {
+      resized.bucket(*last_ - i) = bucket(*last_ - i);
+      resized.total_ += bucket(*last_ - i);
+    }
+    resized.last_ = last_;
+    resized.first_ = *last_ - (size() - 1);
+  }
+  *this = std::move(resized);
+}
+
+MaxWindow::MaxWindow(Duration length, Duration bucket)
+    : bucket_(bucket), buckets_(std::max<int64_t>(1, (length + bucket - Duration(1)) / bucket)) {}
+
+void MaxWindow::record(TimePoint at, int value) {
+  const int64_t now = at.time_since_epoch() / bucket_;
+  while (!falling_.empty() && falling_.back().second <= value) falling_.pop_back();
+  while (!falling_.empty() && falling_.front().first <= now - buckets_) falling_.pop_front();
+  falling_.emplace_back(now, value);
+}
+
+}  // namespace ebb::scaling

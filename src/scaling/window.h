@@ -1,0 +1,85 @@
+// Time-bucketed averages of samples: one bucket per second, in a ring.
+//
+// The arithmetic is that of Knative's autoscaler (pkg/autoscaler/aggregation),
+// kept to the last rounded decimal, because decisions depend on it. Times are
+// truncated to whole seconds of the steady clock. Not thread-safe; a value.
+//
+//   Window stable(std::chrono::seconds(60));
+//   stable.record(now, 12);
+//   if (!stable.empty(now)) use(stable.average(now));
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace ebb::scaling {
+
+class Window final {
+ public:
+  enum class Weighting {
+    kLinear,       // every second counts the same
+    kExponential,  // the newest second counts most; a fresh window reads low
+  };
+
+  // `length` is rounded up to whole seconds, at least one.
+  explicit Window(Duration length, Weighting weighting = Weighting::kLinear);
+
+  // Adds `value` to the bucket of `at`'s second. Seconds skipped since the last
+  // record become zeros; a late sample still counts if it is less than one length
+  // behind the newest, and is dropped otherwise.
+  void record(TimePoint at, double value);
+
+  // Linear: the mean of the seconds from the first record on that are still inside
+  // the window, rounded to 6 decimals. Seconds after the newest record are unknown,
+  // not zero, until a whole length has passed: then the mean is 0.
+  [[nodiscard]] double average(TimePoint now) const;
+
+  // True when the newest record is more than one length old, or there is none.
+  [[nodiscard]] bool empty(TimePoint now) const;
+
+  // Changes the length and keeps the newest seconds that fit both.
+  void resize(Duration length, TimePoint now);
+
+  [[nodiscard]] Duration length() const { return std::chrono::seconds(size()); }
+
+ private:
+  [[nodiscard]] int64_t size() const { return static_cast<int64_t>(buckets_.size()); }
+  [[nodiscard]] double& bucket(int64_t second);
+  [[nodiscard]] double bucket(int64_t second) const;
+  [[nodiscard]] double linear_average(int64_t now) const;
+  [[nodiscard]] double exponential_average(int64_t now) const;
+  void clear();
+
+  Weighting weighting_;
+  std::vector<double> buckets_;
+  // Added to on record and subtracted from on expiry. A fresh sum would differ in
+  // the last decimals.
+  double total_ = 0;
+  std::optional<int64_t> last_;  // the newest second recorded
+  int64_t first_ = 0;            // the oldest second recorded; only with last_
+};
+
+// The largest value of the last `length`, in buckets of the decision period. It
+// delays scale-down: an amount is lowered only once it was low for the length.
+class MaxWindow final {
+ public:
+  // `length` in whole buckets, rounded up.
+  MaxWindow(Duration length, Duration bucket);
+
+  void record(TimePoint at, int value);
+  // The largest value recorded in the buckets that the window spans at the last
+  // record; 0 before the first.
+  [[nodiscard]] int max() const { return falling_.empty() ? 0 : falling_.front().second; }
+
+ private:
+  Duration bucket_;
+  int64_t buckets_;
+  std::deque<std::pair<int64_t, int>> falling_;  // (bucket, value): values strictly fall
+};
+
+}  // namespace ebb::scaling

@@ -1,0 +1,89 @@
+// The seam between deciding and doing: how many pods a revision should have
+// (ScaleTarget), and which ones it has (PodSource, PodListener). The Node form
+// implements it over Local Controllers, the Pod form over Kubernetes Deployments.
+//
+// Both directions are safe on any thread and never wait: a request that finds no
+// pod asks for one, gets its endpoint and connects, all on its own executor.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace ebb::scheduling {
+
+// What is needed to run a pod of a revision. Immutable, like the revision.
+struct PodTemplate {
+  std::string revision;  // uid
+  std::string runtime;
+  std::string code;  // sha256 of the package, hex
+  std::map<std::string, std::string> env;
+  uint64_t memory_bytes = 0;  // 0: the node's default
+  uint32_t cpu_millis = 0;    // 0: no limit
+  uint32_t concurrency = 0;   // requests at a time; 0: no limit
+  Duration start_deadline = std::chrono::seconds(30);
+};
+
+struct PodEndpoint {
+  std::string pod;
+  std::string address;  // what net::Address::parse takes
+  // False while the code is still loading: it may be connected to and sent requests
+  // already, they wait there.
+  bool ready = false;
+};
+
+// Why a pod is no longer there.
+struct PodExit {
+  std::string reason;   // one CamelCase word: "Stopped", "LoadFailed", "OOMKilled", ...
+  std::string message;  // for a person
+  bool was_ready = false;  // its code had been loaded
+};
+
+// The request path of one revision, as the source of its pods sees it. Called with
+// the source's lock held: it must not call back into the source.
+class PodListener {
+ public:
+  virtual ~PodListener() = default;
+  virtual void pod_added(const PodEndpoint& endpoint) = 0;
+  virtual void pod_ready(const std::string& pod) = 0;
+  // Also for pods that never became ready: a failed start.
+  virtual void pod_gone(const std::string& pod, const PodExit& exit) = 0;
+  // No pod can be had at the moment, and why.
+  virtual void pods_unavailable(const std::string& message) = 0;
+  // Takes `count` pods out of use, idle ones and then the least busy first, and
+  // returns those that hold no request. For the others PodSource::pod_drained is
+  // called when their last request ends.
+  struct Drain {
+    std::vector<std::string> chosen;
+    std::vector<std::string> idle;  // the part of `chosen` that may end now
+  };
+  [[nodiscard]] virtual Drain begin_drain(int count) = 0;
+};
+
+class PodSource {
+ public:
+  virtual ~PodSource() = default;
+  // From now on `listener` hears of the revision's pods, first of those that are
+  // there already. One listener per revision.
+  virtual void subscribe(const std::string& revision, std::shared_ptr<PodListener> listener) = 0;
+  // Ends all its pods, and the subscription.
+  virtual void unsubscribe(const std::string& revision) = 0;
+  // A draining pod holds no request any more.
+  virtual void pod_drained(const std::string& pod) = 0;
+};
+
+class ScaleTarget {
+ public:
+  virtual ~ScaleTarget() = default;
+  // The revision should have `pods` pods, starting ones included, draining ones not.
+  // Idempotent; what cannot be had now comes when it can. The revision must have a
+  // listener.
+  virtual void scale(const std::shared_ptr<const PodTemplate>& revision, int pods) = 0;
+};
+
+}  // namespace ebb::scheduling
