@@ -1,0 +1,16 @@
+// Error answers of the request path: short plain text that says what happened.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "http/server.h"
+#include "net/task.h"
+
+namespace ebb::serving {
+
+// Answers `status` with `text` and a line end. `retry_after_s` > 0 adds Retry-After.
+[[nodiscard]] net::Task<void> refuse(http::Exchange& exchange, int status, std::string text,
+                                     int retry_after_s = 0);
+
+}  // namespace ebb::serving

@@ -1,0 +1,279 @@
+#include "serving/throttler.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace ebb::serving {
+namespace {
+
+double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+void Slot::release() {
+  if (!owner_) return;
+  owner_->release(*pod_);
+  owner_.reset();
+  pod_.reset();
+}
+
+Throttler::Throttler(ThrottlerOptions options, scheduling::PodSource& pods, const Clock& clock,
+                     StartOutcome on_start)
+    : options_(std::move(options)),
+      source_(pods),
+      clock_(clock),
+      on_start_(std::move(on_start)),
+      changed_at_(clock.now()),
+      sampled_at_(changed_at_) {}
+
+Throttler::~Throttler() = default;
+
+// --- The request path ---
+
+Throttler::Entry Throttler::try_acquire() {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty()) {
+    if (auto pod = pick()) {
+      count(+1);
+      ++arrivals_;
+      ++pod->in_flight_;
+      return {.slot = Slot(shared_from_this(), std::move(pod)), .refused = {}};
+    }
+  }
+  return {.slot = {}, .refused = refusal()};
+}
+
+Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t number = next_ticket_++;
+  if (auto refused = refusal()) {
+    Grant refusal = fail(std::move(*refused));
+    sender.set(std::move(refusal));
+    return {.number = number};
+  }
+  count(+1);
+  ++arrivals_;
+  waiting_.emplace_hint(waiting_.end(), number, std::move(sender));
+  grant_waiting();  // if a slot came free since try_acquire
+  return {.number = number, .no_pods = pods_.empty()};
+}
+
+void Throttler::leave(uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(ticket);
+  count(-1);
+}
+
+std::optional<Refused> Throttler::refusal() const {
+  if (closed_) {
+    return Refused{Refused::Why::kGone, "the revision has been deleted", 1};
+  }
+  if (pods_.empty() && clock_.now() < retry_at_) {
+    const auto wait = std::chrono::ceil<std::chrono::seconds>(retry_at_ - clock_.now());
+    return Refused{Refused::Why::kStartFailed, last_failure_, static_cast<int>(wait.count())};
+  }
+  if (waiting_.size() >= options_.max_waiting) {
+    return Refused{Refused::Why::kQueueFull,
+                   fmt::format("{} requests wait for it already", waiting_.size()), 1};
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<QueueProxy> Throttler::pick() {
+  if (pods_.empty()) return nullptr;
+  if (options_.concurrency > 0) {
+    // The first with room: load is packed, so that the last pods fall idle.
+    const auto found = std::find_if(pods_.begin(), pods_.end(), [&](const auto& pod) {
+      return pod->in_flight_ < options_.concurrency;
+    });
+    return found == pods_.end() ? nullptr : *found;
+  }
+  return *std::min_element(pods_.begin(), pods_.end(), [](const auto& a, const auto& b) {
+    return a->in_flight_ < b->in_flight_;
+  });
+}
+
+void Throttler::grant_waiting() {
+  while (!waiting_.empty()) {
+    auto pod = pick();
+    if (!pod) return;
+    const auto oldest = waiting_.begin();
+    Grant grant(Slot(shared_from_this(), pod));
+    if (oldest->second.set(std::move(grant))) {
+      ++pod->in_flight_;
+    } else {
+      grant->disarm();  // it just timed out, and will leave()
+    }
+    waiting_.erase(oldest);
+  }
+}
+
+void Throttler::refuse_waiting(const Refused& refused) {
+  for (auto& [ticket, sender] : std::exchange(waiting_, {})) {
+    Grant refusal = fail(refused);
+    if (sender.set(std::move(refusal))) count(-1);  // else it will leave()
+  }
+}
+
+void Throttler::release(QueueProxy& pod) {
+  bool drained = false;
+  {
+    const std::lock_guard lock(mutex_);
+    count(-1);
+    --pod.in_flight_;
+    drained = pod.draining_ && pod.in_flight_ == 0 && !pod.exit_;
+    if (!pod.draining_) grant_waiting();
+  }
+  if (drained) source_.pod_drained(pod.pod());
+}
+
+net::Task<std::optional<scheduling::PodExit>> Throttler::exit_of(std::shared_ptr<QueueProxy> pod,
+                                                                 net::Executor& executor,
+                                                                 TimePoint deadline) {
+  auto shot = QueueProxy::ExitShot::make(executor);
+  {
+    const std::lock_guard lock(mutex_);
+    if (pod->exit_) co_return pod->exit_;
+    pod->exit_waiters_.push_back(shot.sender);
+  }
+  auto waiting = shot.receiver.wait(deadline);
+  auto exit = co_await waiting;
+  if (!exit) co_return std::nullopt;
+  co_return std::move(*exit);
+}
+
+void Throttler::pod_unreachable(const QueueProxy& pod) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(pods_.begin(), pods_.end(),
+                                  [&](const auto& other) { return other.get() == &pod; });
+  if (found == pods_.end()) return;
+  (*found)->draining_ = true;
+  draining_.push_back(std::move(*found));
+  pods_.erase(found);
+}
+
+// --- Pods ---
+
+void Throttler::pod_added(const scheduling::PodEndpoint& endpoint) {
+  auto address = net::Address::parse(endpoint.address);
+  if (!address) {
+    log::error("throttler", "pod {}: {}", endpoint.pod, address.error().message);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  auto pod = std::make_shared<QueueProxy>(endpoint.pod, std::move(*address));
+  pod->ready_ = endpoint.ready;
+  pods_.push_back(std::move(pod));
+  grant_waiting();
+}
+
+void Throttler::pod_ready(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  failures_ = 0;
+  retry_at_ = {};
+  last_failure_.clear();
+  for (const auto& list : {&pods_, &draining_}) {
+    for (const auto& pod : *list) {
+      if (pod->pod() == name) pod->ready_ = true;
+    }
+  }
+  on_start_(name, "");
+}
+
+void Throttler::pod_gone(const std::string& name, const scheduling::PodExit& exit) {
+  const std::lock_guard lock(mutex_);
+  for (auto* list : {&pods_, &draining_}) {
+    const auto found = std::find_if(list->begin(), list->end(),
+                                    [&](const auto& pod) { return pod->pod() == name; });
+    if (found == list->end()) continue;
+    const std::shared_ptr<QueueProxy> pod = std::move(*found);
+    list->erase(found);
+    pod->draining_ = true;
+    pod->exit_ = exit;
+    pod->exit_->was_ready = pod->ready_;
+    for (auto& waiter : pod->exit_waiters_) {
+      scheduling::PodExit copy = *pod->exit_;
+      waiter.set(std::move(copy));
+    }
+    pod->exit_waiters_.clear();
+    if (!pod->ready_ && exit.reason != "Stopped") start_failed(name, exit.message);
+    return;
+  }
+}
+
+void Throttler::start_failed(const std::string& pod, const std::string& message) {
+  last_failure_ = message;
+  retry_at_ = clock_.now() +
+              std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
+  ++failures_;
+  if (pods_.empty()) refuse_waiting({Refused::Why::kStartFailed, message, 1});
+  on_start_(pod, message);
+}
+
+void Throttler::pods_unavailable(const std::string& message) {
+  const std::lock_guard lock(mutex_);
+  if (pods_.empty()) start_failed("", message);
+}
+
+scheduling::PodListener::Drain Throttler::begin_drain(int count) {
+  Drain drain;
+  const std::lock_guard lock(mutex_);
+  // Newest of the least busy first: the oldest are the warmest.
+  std::stable_sort(pods_.begin(), pods_.end(),
+                   [](const auto& a, const auto& b) { return a->in_flight_ > b->in_flight_; });
+  while (count-- > 0 && !pods_.empty()) {
+    auto pod = std::move(pods_.back());
+    pods_.pop_back();
+    pod->draining_ = true;
+    drain.chosen.push_back(pod->pod());
+    if (pod->in_flight_ == 0) drain.idle.push_back(pod->pod());
+    draining_.push_back(std::move(pod));
+  }
+  return drain;
+}
+
+void Throttler::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  refuse_waiting({Refused::Why::kGone, "the revision has been deleted", 1});
+}
+
+// --- The AutoScaler ---
+
+Throttler::Counts Throttler::counts() const {
+  const std::lock_guard lock(mutex_);
+  Counts counts;
+  for (const auto& pod : pods_) {
+    ++(pod->ready_ ? counts.ready : counts.starting);
+    counts.in_flight += pod->in_flight_;
+  }
+  for (const auto& pod : draining_) counts.in_flight += pod->in_flight_;
+  counts.waiting = static_cast<int>(waiting_.size());
+  counts.last_active = in_system_ > 0 ? clock_.now() : last_active_;
+  counts.retry_at = retry_at_;
+  counts.last_failure = last_failure_;
+  return counts;
+}
+
+void Throttler::count(int change) {
+  const TimePoint now = clock_.now();
+  area_ += in_system_ * seconds(now - changed_at_);
+  in_system_ += change;
+  changed_at_ = now;
+  last_active_ = now;
+}
+
+scaling::Metric Throttler::sample(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  area_ += in_system_ * seconds(now - changed_at_);
+  changed_at_ = now;
+  const double period = std::max(1e-9, seconds(now - sampled_at_));
+  scaling::Metric metric{.at = now, .concurrency = area_ / period, .requests = arrivals_ / period};
+  area_ = 0;
+  arrivals_ = 0;
+  sampled_at_ = now;
+  return metric;
+}
+
+}  // namespace ebb::serving

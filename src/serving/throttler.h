@@ -1,0 +1,178 @@
+// The slots of one revision's pods, and the requests that wait for one, oldest
+// first. The only authority over who may send a request where.
+//
+// Thread-safe: one small mutex. A freed slot goes straight to the oldest waiter, on
+// that waiter's executor. Also counts the traffic that the AutoScaler decides by.
+//
+//   auto entry = throttler->try_acquire();
+//   if (entry.slot) co_return co_await forward(std::move(*entry.slot));
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/executor.h"
+#include "net/one_shot.h"
+#include "scaling/policy.h"
+#include "scheduling/scale_target.h"
+#include "serving/queue_proxy.h"
+
+namespace ebb::serving {
+
+// Why a request was not let in.
+struct Refused {
+  enum class Why {
+    kQueueFull,    // too many wait already
+    kTimeout,      // no slot came free in time
+    kStartFailed,  // its pod could not be started
+    kGone,         // the revision was deleted
+  };
+  Why why = Why::kTimeout;
+  std::string message;
+  int retry_after_s = 1;
+};
+
+// The right to have one request in one pod; gives itself back.
+class [[nodiscard]] Slot final {
+ public:
+  Slot() = default;
+  Slot(std::shared_ptr<Throttler> owner, std::shared_ptr<QueueProxy> pod)
+      : owner_(std::move(owner)), pod_(std::move(pod)) {}
+  Slot(Slot&&) noexcept = default;
+  Slot& operator=(Slot&& other) noexcept {
+    release();
+    owner_ = std::move(other.owner_);
+    pod_ = std::move(other.pod_);
+    return *this;
+  }
+  ~Slot() { release(); }
+  [[nodiscard]] QueueProxy& pod() const { return *pod_; }
+  [[nodiscard]] const std::shared_ptr<QueueProxy>& shared_pod() const { return pod_; }
+  void release();
+
+ private:
+  friend class Throttler;
+  void disarm() {  // forgets the slot without giving it back
+    owner_.reset();
+    pod_.reset();
+  }
+  std::shared_ptr<Throttler> owner_;  // shared: a request outlives its revision
+  std::shared_ptr<QueueProxy> pod_;   // shared: and its pod
+};
+
+struct ThrottlerOptions {
+  std::string revision;      // uid
+  int concurrency = 0;       // requests at a time in one pod; 0: no limit
+  size_t max_waiting = 10000;  // requests held for want of a slot
+};
+
+class Throttler final : public scheduling::PodListener,
+                        public std::enable_shared_from_this<Throttler> {
+ public:
+  using Grant = Result<Slot, Refused>;
+  using GrantShot = net::OneShot<Grant>;
+
+  // How the start of a pod ended: "" for well.
+  using StartOutcome = std::function<void(const std::string& pod, const std::string& error)>;
+
+  // `pods` hears of drained pods; `on_start` is called with locks held: it posts.
+  Throttler(ThrottlerOptions options, scheduling::PodSource& pods, const Clock& clock,
+            StartOutcome on_start);
+  ~Throttler() override;
+
+  // --- The request path; any executor ---
+
+  // Counts the request in. It leaves when the slot is released or it is refused.
+  struct Entry {
+    std::optional<Slot> slot;
+    std::optional<Refused> refused;
+  };
+  // A slot if one is free, else a refusal if the queue is full or starts keep
+  // failing, else neither: enqueue.
+  [[nodiscard]] Entry try_acquire();
+  // Waits in line; the grant or refusal is set on `sender`, perhaps at once.
+  struct Ticket {
+    uint64_t number = 0;
+    bool no_pods = false;  // the AutoScaler must be woken
+  };
+  [[nodiscard]] Ticket enqueue(GrantShot::Sender sender);
+  // The waiter gave up before anything was set (its wait timed out).
+  void leave(uint64_t ticket);
+
+  // The pod broke the connection: waits until it is known why, nullopt at the
+  // deadline.
+  [[nodiscard]] net::Task<std::optional<scheduling::PodExit>> exit_of(
+      std::shared_ptr<QueueProxy> pod, net::Executor& executor, TimePoint deadline);
+  // Nobody listens at the pod's socket any more: no further request goes there.
+  void pod_unreachable(const QueueProxy& pod);
+
+  // --- Pods; see PodListener ---
+  void pod_added(const scheduling::PodEndpoint& endpoint) override;
+  void pod_ready(const std::string& pod) override;
+  void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override;
+  void pods_unavailable(const std::string& message) override;
+  [[nodiscard]] Drain begin_drain(int count) override;
+
+  // The revision is deleted: refuses who waits and whoever comes.
+  void close();
+
+  // --- The AutoScaler ---
+  struct Counts {
+    int ready = 0;
+    int starting = 0;
+    int in_flight = 0;
+    int waiting = 0;
+    TimePoint last_active{};  // when a request was last in the system
+    TimePoint retry_at{};     // after failed starts: not before
+    std::string last_failure;
+  };
+  [[nodiscard]] Counts counts() const;
+  // Time-weighted average of requests in the system, and arrivals, since the last call.
+  [[nodiscard]] scaling::Metric sample(TimePoint now);
+
+  [[nodiscard]] const std::string& revision() const { return options_.revision; }
+
+ private:
+  friend class Slot;
+  // After a failed start: 1 s, doubling up to 60 s.
+  static constexpr Duration kFirstRetry = std::chrono::seconds(1);
+  static constexpr Duration kLastRetry = std::chrono::seconds(60);
+
+  void release(QueueProxy& pod);
+  std::shared_ptr<QueueProxy> pick();  // with a free slot, or null
+  void grant_waiting();
+  void refuse_waiting(const Refused& refused);
+  [[nodiscard]] std::optional<Refused> refusal() const;
+  void count(int change);  // requests in the system
+  void start_failed(const std::string& pod, const std::string& message);
+
+  const ThrottlerOptions options_;
+  scheduling::PodSource& source_;
+  const Clock& clock_;
+  const StartOutcome on_start_;
+
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<QueueProxy>> pods_;  // that take requests
+  std::vector<std::shared_ptr<QueueProxy>> draining_;
+  std::map<uint64_t, GrantShot::Sender> waiting_;  // by ticket: oldest first
+  uint64_t next_ticket_ = 1;
+  bool closed_ = false;
+  int failures_ = 0;  // starts in a row
+  TimePoint retry_at_{};
+  std::string last_failure_;
+  // Traffic since the last sample.
+  int in_system_ = 0;
+  double area_ = 0;  // request-seconds
+  double arrivals_ = 0;
+  TimePoint changed_at_;
+  TimePoint sampled_at_;
+  TimePoint last_active_{};
+};
+
+}  // namespace ebb::serving

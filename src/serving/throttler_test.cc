@@ -1,0 +1,250 @@
+#include "serving/throttler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "serving/activator.h"
+
+namespace ebb::serving {
+namespace {
+
+using namespace std::chrono_literals;
+using scheduling::PodExit;
+
+struct FakeSource final : scheduling::PodSource {
+  void subscribe(const std::string& /*revision*/,
+                 std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
+  void unsubscribe(const std::string& /*revision*/) override {}
+  void pod_drained(const std::string& pod) override { drained.push_back(pod); }
+  std::vector<std::string> drained;
+};
+
+class ThrottlerTest : public testing::Test {
+ protected:
+  std::shared_ptr<Throttler> make(int concurrency, size_t max_waiting = 100) {
+    return std::make_shared<Throttler>(
+        ThrottlerOptions{.revision = "uid", .concurrency = concurrency, .max_waiting = max_waiting},
+        source_, clock_,
+        [this](const std::string& pod, const std::string& error) { starts_.emplace_back(pod, error); });
+  }
+  static void add(Throttler& throttler, const std::string& pod, bool ready = true) {
+    throttler.pod_added({pod, "unix:/run/" + pod, ready});
+  }
+  Throttler::GrantShot::Pair shot() { return Throttler::GrantShot::make(executor_); }
+
+  // The grant that a waiter has got by now, without waiting.
+  std::optional<Throttler::Grant> got(Throttler::GrantShot::Receiver& receiver) {
+    auto awaiter = receiver.wait(TimePoint{});
+    if (!awaiter.await_ready()) return std::nullopt;
+    return std::move(*awaiter.await_resume());
+  }
+
+  FakeClock clock_;
+  net::Executor executor_{"test"};
+  FakeSource source_;
+  std::vector<std::pair<std::string, std::string>> starts_;
+};
+
+TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
+  auto throttler = make(2);
+  add(*throttler, "a");
+  auto one = throttler->try_acquire();
+  auto two = throttler->try_acquire();
+  ASSERT_TRUE(one.slot && two.slot);
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  auto first = shot();
+  auto second = shot();
+  EXPECT_FALSE(throttler->enqueue(first.sender).no_pods);
+  static_cast<void>(throttler->enqueue(second.sender));
+  EXPECT_FALSE(got(first.receiver));
+  one.slot.reset();
+  auto grant = got(first.receiver);
+  ASSERT_TRUE(grant && *grant);
+  EXPECT_EQ((*grant)->pod().pod(), "a");
+  EXPECT_EQ(throttler->counts().in_flight, 2);
+  EXPECT_EQ(throttler->counts().waiting, 1);
+}
+
+TEST_F(ThrottlerTest, ANewcomerNeverOvertakesAWaiter) {
+  auto throttler = make(1);
+  auto waiting = shot();
+  EXPECT_TRUE(throttler->enqueue(waiting.sender).no_pods);
+  add(*throttler, "a");
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  EXPECT_TRUE(got(waiting.receiver).value().has_value());
+}
+
+TEST_F(ThrottlerTest, UnlimitedPodsTakeTheLeastBusy) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  add(*throttler, "b");
+  auto one = throttler->try_acquire();
+  auto two = throttler->try_acquire();
+  EXPECT_NE(one.slot->pod().pod(), two.slot->pod().pod());
+}
+
+TEST_F(ThrottlerTest, TheQueueIsBounded) {
+  auto throttler = make(1, 2);
+  auto a = shot();
+  auto b = shot();
+  static_cast<void>(throttler->enqueue(a.sender));
+  static_cast<void>(throttler->enqueue(b.sender));
+  const auto entry = throttler->try_acquire();
+  ASSERT_TRUE(entry.refused);
+  EXPECT_EQ(entry.refused->why, Refused::Why::kQueueFull);
+}
+
+TEST_F(ThrottlerTest, WhoTimedOutLeavesNothingBehind) {
+  auto throttler = make(1);
+  const auto late = [&] {
+    auto waiting = shot();
+    const auto ticket = throttler->enqueue(waiting.sender);
+    auto awaiter = waiting.receiver.wait(TimePoint{});
+    EXPECT_EQ(awaiter.await_resume().error(), net::IoError::kTimeout);
+    return ticket.number;
+  };
+  const auto first = late();
+  throttler->leave(first);
+  EXPECT_EQ(throttler->counts().waiting, 0);
+  const auto second = late();
+  add(*throttler, "a");  // finds nobody any more
+  throttler->leave(second);
+  EXPECT_EQ(throttler->counts().in_flight, 0);
+  EXPECT_TRUE(throttler->try_acquire().slot);
+}
+
+TEST_F(ThrottlerTest, ADrainedPodIsReportedWhenItsLastRequestEnds) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  add(*throttler, "b");
+  auto busy = throttler->try_acquire();
+  const auto drain = throttler->begin_drain(2);
+  EXPECT_THAT(drain.chosen, testing::UnorderedElementsAre("a", "b"));
+  EXPECT_EQ(drain.idle.size(), 1u);
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  EXPECT_TRUE(source_.drained.empty());
+  const std::string name = busy.slot->pod().pod();
+  busy.slot.reset();
+  EXPECT_THAT(source_.drained, testing::ElementsAre(name));
+}
+
+TEST_F(ThrottlerTest, AFailedStartRefusesWhoWaitsAndBacksOff) {
+  auto throttler = make(0);
+  auto waiting = shot();
+  add(*throttler, "a", false);
+  auto early = throttler->try_acquire();  // sent before the code is loaded
+  ASSERT_TRUE(early.slot);
+  const auto drain = throttler->begin_drain(0);
+  EXPECT_TRUE(drain.chosen.empty());
+  throttler->pod_gone("a", PodExit{.reason = "LoadFailed", .message = "no handle"});
+  EXPECT_THAT(starts_, testing::ElementsAre(std::pair("a", "no handle")));
+  const auto entry = throttler->try_acquire();
+  ASSERT_TRUE(entry.refused);
+  EXPECT_EQ(entry.refused->message, "no handle");
+  static_cast<void>(throttler->enqueue(waiting.sender));
+  EXPECT_EQ(got(waiting.receiver).value().error().why, Refused::Why::kStartFailed);
+  clock_.advance(1001ms);
+  EXPECT_FALSE(throttler->try_acquire().refused);  // the next one may try again
+}
+
+TEST_F(ThrottlerTest, TheReasonOfAnExitReachesWhoAsks) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  auto entry = throttler->try_acquire();
+  auto pod = entry.slot->shared_pod();
+  throttler->pod_gone("a", PodExit{.reason = "Exited", .message = "exited with code 3"});
+  std::optional<PodExit> exit;
+  auto ask = [](Throttler& t, std::shared_ptr<QueueProxy> p, net::Executor& e,
+                std::optional<PodExit>& out) -> net::Task<void> {
+    out = co_await t.exit_of(std::move(p), e, e.now() + 1s);
+  };
+  executor_.spawn(ask(*throttler, pod, executor_, exit));
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->message, "exited with code 3");
+  EXPECT_TRUE(exit->was_ready);
+  EXPECT_EQ(throttler->counts().retry_at, TimePoint{});  // it had served: no back-off
+}
+
+TEST_F(ThrottlerTest, SamplesAreTimeWeighted) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  static_cast<void>(throttler->sample(clock_.now()));
+  auto one = throttler->try_acquire();
+  clock_.advance(500ms);
+  auto two = throttler->try_acquire();
+  clock_.advance(500ms);
+  const auto metric = throttler->sample(clock_.now());
+  EXPECT_NEAR(metric.concurrency, 1.5, 1e-9);
+  EXPECT_NEAR(metric.requests, 2, 1e-9);
+  one.slot.reset();
+  two.slot.reset();
+  clock_.advance(1s);
+  EXPECT_NEAR(throttler->sample(clock_.now()).concurrency, 0, 1e-9);
+}
+
+TEST_F(ThrottlerTest, AfterCloseEveryoneIsRefused) {
+  auto throttler = make(0);
+  auto waiting = shot();
+  static_cast<void>(throttler->enqueue(waiting.sender));
+  throttler->close();
+  EXPECT_EQ(got(waiting.receiver).value().error().why, Refused::Why::kGone);
+  EXPECT_EQ(throttler->try_acquire().refused->why, Refused::Why::kGone);
+  EXPECT_EQ(throttler->counts().waiting, 0);
+}
+
+struct CountingWaker final : Waker {
+  void wake(const std::string& /*revision*/) override { ++wakes; }
+  std::atomic<int> wakes{0};
+};
+
+// Slots stay exact when many threads acquire, wait and release at once.
+TEST_F(ThrottlerTest, SlotsStayExactUnderThreads) {
+  constexpr int kThreads = 3;
+  constexpr int kUsers = 8;  // on each thread
+  constexpr int kRounds = 60;
+  constexpr int kConcurrency = 5;
+  auto throttler = make(kConcurrency);
+  CountingWaker waker;
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  std::atomic<int> served{0};
+  auto user = [](std::shared_ptr<Throttler> t, Waker& w, net::Executor& e, std::atomic<int>& in,
+                 std::atomic<int>& high, std::atomic<int>& done) -> net::Task<void> {
+    for (int i = 0; i < kRounds; ++i) {
+      auto grant = co_await admit(t, w, e, e.now() + 30s);
+      if (!grant) continue;
+      const int now = ++in;
+      int seen = high.load();
+      while (now > seen && !high.compare_exchange_weak(seen, now)) {
+      }
+      auto pause = e.sleep_until(e.now() + 1ms);  // holds the slot over a turn of the loop
+      co_await pause;
+      --in;
+      ++done;
+    }
+    if (e.tasks() == 1) e.stop();  // the last of this thread
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      net::Executor executor("worker");
+      executor.post([&] {
+        for (int n = 0; n < kUsers; ++n) {
+          executor.spawn(user(throttler, waker, executor, inside, most, served));
+        }
+      });
+      executor.run();
+    });
+  }
+  add(*throttler, "a");
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(served, kThreads * kUsers * kRounds);
+  EXPECT_EQ(most, kConcurrency);
+  EXPECT_EQ(throttler->counts().in_flight, 0);
+  EXPECT_EQ(throttler->counts().waiting, 0);
+}
+
+}  // namespace
+}  // namespace ebb::serving
