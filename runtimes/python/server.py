@@ -77,11 +77,12 @@ class BodyReader:
 
 
 class Connection:
-    __slots__ = ("socket", "buffer")
+    __slots__ = ("socket", "buffer", "watched")
 
     def __init__(self, sock):
         self.socket = sock
         self.buffer = b""
+        self.watched = False  # known to the epoll
 
     def fill(self):
         data = self.socket.recv(PIECE)
@@ -236,10 +237,21 @@ class Server:
         finally:
             self.epoll.modify(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
         sock.settimeout(IO_TIMEOUT)
-        connection = Connection(sock)
-        self.connections[sock.fileno()] = connection
-        self.epoll.register(sock.fileno(), 0)
-        return connection
+        return Connection(sock)
+
+    def wait_for_next(self, connection):
+        """From here on any thread may serve the connection."""
+        fd, events = connection.socket.fileno(), select.EPOLLIN | select.EPOLLONESHOT
+        if connection.watched:
+            self.epoll.modify(fd, events)
+        else:
+            connection.watched = True
+            self.connections[fd] = connection
+            self.epoll.register(fd, events)
+
+    def close(self, connection):
+        self.connections.pop(connection.socket.fileno(), None)
+        connection.socket.close()
 
     def serve(self, connection):
         self.enter()
@@ -254,11 +266,9 @@ class Server:
             with self.lock:
                 self.busy -= 1
             if keep:
-                self.epoll.modify(connection.socket.fileno(),
-                                  select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT)
+                self.wait_for_next(connection)
             else:
-                self.connections.pop(connection.socket.fileno(), None)
-                connection.socket.close()
+                self.close(connection)
 
     def enter(self):
         """Counts a busy thread and keeps one waiting for the next request."""

@@ -18,11 +18,11 @@ using Json = nlohmann::json;
 
 // Names one kind of resource in the API's paths and objects.
 struct Kind {
-  std::string_view group;     // "serving.knative.dev"; empty for the core group
-  std::string_view version;   // "v1"
-  std::string_view kind;      // "Service"
-  std::string_view plural;    // "services"
-  std::string_view singular;  // "service"
+  std::string_view group;                     // "serving.knative.dev"; empty for the core group
+  std::string_view version;                   // "v1"
+  std::string_view kind;                      // "Service"
+  std::string_view plural;                    // "services"
+  std::string_view singular;                  // "service"
   std::vector<std::string_view> short_names;  // "ksvc"
   bool namespaced = true;
 
@@ -35,6 +35,8 @@ struct OwnerReference {
   std::string name;
   std::string uid;
   bool controller = true;
+  std::string extra;  // see ObjectMeta::extra
+  friend bool operator==(const OwnerReference&, const OwnerReference&) = default;
 };
 
 struct ObjectMeta {
@@ -47,7 +49,10 @@ struct ObjectMeta {
   std::map<std::string, std::string> labels;
   std::map<std::string, std::string> annotations;
   std::vector<OwnerReference> owners;
-  friend bool operator==(const ObjectMeta&, const ObjectMeta&);
+  // The fields that Ebb has no member for, as the text of one JSON object, so that
+  // nothing a user wrote gets lost; empty if there are none.
+  std::string extra;
+  friend bool operator==(const ObjectMeta&, const ObjectMeta&) = default;
 
   [[nodiscard]] std::string_view annotation(std::string_view key) const;  // empty if not set
 };
@@ -69,12 +74,18 @@ void set_condition(std::vector<Condition>& conditions, Condition condition, Wall
                                               std::string_view type);
 
 [[nodiscard]] std::string to_rfc3339(WallTime time);
+// Takes what to_rfc3339 writes, and fractions of seconds (dropped). UTC only.
+[[nodiscard]] Result<WallTime> from_rfc3339(std::string_view text);
 
 // An input error at a field, in kubectl's words: "spec.traffic[0].percent: Invalid
 // value: ...". Several are joined by the caller.
 struct FieldError {
   std::string path;
   std::string message;
+  friend bool operator==(const FieldError&, const FieldError&) = default;
 };
+
+// All of them in one kInvalid error, "path: message" joined with "; ".
+[[nodiscard]] Error to_error(const std::vector<FieldError>& errors);
 
 }  // namespace ebb::api

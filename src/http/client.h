@@ -2,11 +2,11 @@
 //
 // Belongs to one Executor's thread.
 //
-//   http::ClientConnection c(std::move(stream), {});
-//   auto sent = co_await c.send_head("GET", "/", fields, {}, deadline);
-//   auto head = co_await c.read_head(deadline);
-//   for (;;) { auto piece = co_await c.read_body(deadline); if (!piece || piece->empty()) break; }
-//   if (c.reusable()) pool.put(std::move(c));
+//   auto c = std::make_unique<http::ClientConnection>(std::move(stream));
+//   auto sent = co_await c->send_head("GET", "/", fields, {}, "", deadline);
+//   auto head = co_await c->read_head(deadline);
+//   for (;;) { auto piece = co_await c->read_body(deadline); if (!piece || piece->empty()) break; }
+//   if (c->reusable()) pool.put(std::move(c));
 #pragma once
 
 #include <deque>
@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "http/message.h"
-#include "http/server.h"
 #include "net/stream.h"
 #include "net/task.h"
 
@@ -23,30 +22,37 @@ namespace ebb::http {
 
 class ClientConnection final {
  public:
+  static constexpr int kMaxInterim = 16;
+
   explicit ClientConnection(net::Stream stream, HeadLimits limits = {});
   ClientConnection(ClientConnection&&) noexcept;
   ClientConnection& operator=(ClientConnection&&) noexcept;
   ~ClientConnection();
 
   // Sends the request head; with `first_body`, in the same system call. Fields are
-  // sent as given, apart from framing ones, which follow from `body`. `method`,
-  // `target` and fields must be valid (they came from a parser, or are literals).
+  // sent as given (Host and Connection among them), apart from Content-Length and
+  // Transfer-Encoding, which follow from `body` (kNone or kSized, else chunked).
+  // kMalformed, and nothing sent, if the method, target or a field would break the
+  // framing, or if the last exchange has not ended. The arguments must outlive the
+  // task. After an error the server may still have answered: read_head tells.
   [[nodiscard]] net::Task<HttpResult<void>> send_head(std::string_view method,
-                                                      std::string_view target,
-                                                      const Fields& fields, BodyLength body,
-                                                      std::string_view first_body,
+                                                      std::string_view target, const Fields& fields,
+                                                      BodyLength body, std::string_view first_body,
                                                       TimePoint deadline);
+  // An empty piece is nothing. kMalformed if it exceeds the announced size.
   [[nodiscard]] net::Task<HttpResult<void>> send_body(std::string_view piece, TimePoint deadline);
-  // Ends a chunked body; nothing to do for the others.
+  // Ends the body; kTruncated if the announced size was not reached.
   [[nodiscard]] net::Task<HttpResult<void>> finish_body(TimePoint deadline);
 
-  // The response head; 1xx answers other than 101 are skipped. Valid until the
-  // next send_head.
+  // The response head; up to kMaxInterim 1xx answers other than 101 are skipped (101
+  // ends the connection's use for HTTP). kClosed if the server closed before the
+  // first byte. Valid until the next send_head.
   [[nodiscard]] net::Task<HttpResult<const ResponseHead*>> read_head(TimePoint deadline);
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline);
 
-  // True if both messages ended and both sides keep the connection.
+  // True if the connection can carry the next request: both messages ended, both
+  // sides keep it, nothing failed and nothing unasked arrived. Also before the first.
   [[nodiscard]] bool reusable() const;
   // True if any byte of the response to the current request has arrived.
   [[nodiscard]] bool response_begun() const;
@@ -63,8 +69,9 @@ class ClientConnection final {
 class ConnectionPool final {
  public:
   explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
-  // An idle usable connection, or nullptr.
+  // The idle connection used last that is still usable, or nullptr.
   [[nodiscard]] std::unique_ptr<ClientConnection> take();
+  // Closes it instead if it is not reusable.
   void put(std::unique_ptr<ClientConnection> connection);
   void clear() { idle_.clear(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace ebb::http {
 
 // One header field. Views point into the buffer of the connection that read it.
@@ -38,13 +40,19 @@ struct BodyLength {
   enum class Kind { kNone, kSized, kChunked, kUntilClose };
   Kind kind = Kind::kNone;
   uint64_t size = 0;  // kSized only
+
+  [[nodiscard]] static BodyLength none() { return {}; }
+  [[nodiscard]] static BodyLength sized(uint64_t bytes) { return {Kind::kSized, bytes}; }
+  [[nodiscard]] static BodyLength chunked() { return {Kind::kChunked, 0}; }
+  [[nodiscard]] static BodyLength until_close() { return {Kind::kUntilClose, 0}; }
+  friend bool operator==(const BodyLength&, const BodyLength&) = default;
 };
 
 // The views stay valid until the next head is read from the same connection.
 struct RequestHead {
   std::string_view method;
   std::string_view target;     // as received: origin-form, absolute-form or "*"
-  std::string_view authority;  // the Host field, or the absolute-form's authority
+  std::string_view authority;  // the Host field, or the absolute-form's (they agree); see uri.h
   int minor_version = 1;
   Fields fields;
   BodyLength body;
@@ -66,6 +74,9 @@ struct ResponseHead {
 // (RFC 9110 7.6.1), apart from those that a Connection field names.
 [[nodiscard]] bool is_hop_by_hop(std::string_view name);
 [[nodiscard]] bool iequals(std::string_view a, std::string_view b);
+// True if the comma-separated `list` has `token`, without case.
+[[nodiscard]] bool list_has_token(std::string_view list, std::string_view token);
+// "Not Found" for 404; "Unknown" for a number without a standard phrase.
 [[nodiscard]] std::string_view reason_phrase(int status);
 
 // Bounds on what one peer may send in a head.
@@ -76,15 +87,21 @@ struct HeadLimits {
 
 // What went wrong while reading or writing a message.
 enum class HttpError {
-  kClosed,      // the peer closed between messages: the normal end
-  kTruncated,   // the peer closed inside a message
-  kTimeout,
-  kMalformed,   // not HTTP, or refused as a smuggling risk: 400
+  kClosed,        // the peer closed between messages: the normal end
+  kTruncated,     // the peer closed inside a message
+  kTimeout,       // 408
+  kMalformed,     // not HTTP, or refused as a smuggling risk: 400
   kHeadTooLarge,  // 431
   kBodyTooLarge,  // 413
-  kUnsupported,   // 501: a transfer coding or version that is not spoken
+  kUnsupported,   // 501: a method or transfer coding that is not spoken
+  kVersion,       // 505: HTTP, but neither 1.0 nor 1.1
   kIo,
 };
 [[nodiscard]] const char* to_string(HttpError error);
+// The status that answers a request with this fault; 500 where none is the client's.
+[[nodiscard]] int status_of(HttpError error);
+
+template <class T>
+using HttpResult = Result<T, HttpError>;
 
 }  // namespace ebb::http

@@ -1,9 +1,9 @@
 // HTTP/1.1 server on one executor: accepts, parses, calls the handler once per
 // request, keeps alive, drains.
 //
-// Belongs to one Executor's thread. Strict against smuggling (RFC 9112, and the
-// list in docs/architecture.md): a doubtful request gets 400 and the connection
-// is closed.
+// Belongs to one Executor's thread. Strict against smuggling (see head_parser.h and
+// body_decoder.h): a doubtful request gets 400 and the connection is closed. So
+// does, with 500, one whose handler returned or threw without an answer.
 //
 //   class Hello final : public http::Handler {
 //     net::Task<void> serve(http::Exchange& x) override {
@@ -29,17 +29,14 @@
 
 namespace ebb::http {
 
-template <class T>
-using HttpResult = Result<T, HttpError>;
-
 struct ServerOptions {
   HeadLimits head;
-  uint64_t max_body = 256ull << 20;               // bytes; over it: 413
-  Duration head_timeout = std::chrono::seconds(15);  // from the first byte to the end of the head
-  Duration idle_timeout = std::chrono::seconds(75);  // between requests
-  Duration body_timeout = std::chrono::seconds(30);  // for each further piece of a body
+  uint64_t max_body = 256ull << 20;                   // bytes; over it: 413
+  Duration head_timeout = std::chrono::seconds(15);   // from the first byte to the end of the head
+  Duration idle_timeout = std::chrono::seconds(75);   // between requests
+  Duration body_timeout = std::chrono::seconds(30);   // for each further piece of a body
   Duration write_timeout = std::chrono::seconds(30);  // for each piece of a response
-  size_t max_connections = 20000;                 // per server; over it: closed at accept
+  size_t max_connections = 20000;                     // per server; over it: closed at accept
 };
 
 // One request and its response. A handler reads the body if it wants it, and
@@ -55,9 +52,12 @@ class Exchange {
   [[nodiscard]] virtual net::Address client() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
-  // The next piece of the body, at most about 16 KiB; empty at its end. The view
-  // holds until the next call. Sends "100 Continue" first where it was asked for.
-  // Back-pressure: nothing is read from the client that was not asked for.
+  // The next piece of the body, at most 16 KiB; empty at its end. The view holds
+  // until the next call. Sends "100 Continue" first where it was asked for; once
+  // the response has begun that is too late, and kClosed is returned. Back-pressure:
+  // nothing is read from the client that was not asked for. After an error every
+  // call returns it, and a handler that then returns without an answer lets the
+  // server give the fitting one (400, 408, 413).
   [[nodiscard]] virtual net::Task<HttpResult<std::string_view>> read_body() = 0;
   // All of the body, at most `limit` bytes, else kBodyTooLarge.
   [[nodiscard]] net::Task<HttpResult<std::string>> read_all(size_t limit);
@@ -66,50 +66,66 @@ class Exchange {
   [[nodiscard]] virtual bool body_untouched() const = 0;
 
   // Sends a response head. `head.body` says how the body is framed towards the
-  // client (kUntilClose becomes chunked for HTTP/1.1 clients); the server adds
-  // Connection, Content-Length or Transfer-Encoding, and Date if missing. Those
-  // and hop-by-hop fields in `head.fields` are dropped. The head is held back
-  // and leaves with the first write() or finish() in one system call.
+  // client (kUntilClose becomes chunked for HTTP/1.1 clients, kNone is a length of
+  // 0; for HEAD, 204 and 304 no body is sent); the server adds Connection,
+  // Content-Length or Transfer-Encoding, and Date if missing. Those, hop-by-hop
+  // fields and fields that a Connection field names are dropped from
+  // `head.fields`. The head is copied and held back: it leaves with the first
+  // write() or finish() in one system call. kMalformed, and nothing begun, if the
+  // status is not 200..999 or a field would break the framing.
   [[nodiscard]] virtual net::Task<HttpResult<void>> begin(const ResponseHead& head) = 0;
-  // Sends a piece of the body now (never held back).
+  // Sends a piece of the body now (never held back); an empty piece sends the head
+  // that is still held back. Dropped where the response has no body. kMalformed if
+  // it would exceed the announced size.
   [[nodiscard]] virtual net::Task<HttpResult<void>> write(std::string_view piece) = 0;
-  // Ends the response. Without it, the connection is cut when the handler
-  // returns, so that the client sees a broken answer and no false end.
+  // Ends the response; kTruncated if the announced size was not reached. Without
+  // it, the connection is cut when the handler returns, so that the client sees a
+  // broken answer and no false end.
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish() = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
   // Makes this the last exchange of its connection.
   virtual void close_after() = 0;
 
-  // A whole small response. `extra` fields are added.
+  // A whole small response, with `extra` fields if given. All arguments must
+  // outlive the task.
   [[nodiscard]] net::Task<HttpResult<void>> respond(int status, std::string_view content_type,
-                                                    std::string_view body, Fields extra = {});
+                                                    std::string_view body,
+                                                    const Fields* extra = nullptr);
 };
 
-// Must outlive the server. Called on the server's executor, many at a time.
+// Must outlive the server and every call of serve(). Called on the server's
+// executor, many at a time.
 class Handler {
  public:
   virtual ~Handler() = default;
   [[nodiscard]] virtual net::Task<void> serve(Exchange& exchange) = 0;
 };
 
+struct ServerState;
+
 class Server final {
  public:
   Server(net::Executor& executor, UniqueFd listening, Handler& handler, ServerOptions options);
   // Only after drain() ended, or when the executor has stopped.
   ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
 
   void start();  // on the executor's thread
-  // Accepts no more, closes idle connections, lets requests in flight finish with
-  // "Connection: close"; at the deadline cuts the rest. Returns how many were cut.
+  // Accepts no more (who connected before is served), closes idle connections, lets
+  // requests in flight finish with
+  // "Connection: close"; at the deadline cuts the rest and gives their handlers one
+  // second to return. Returns how many were cut. Call it once.
   [[nodiscard]] net::Task<size_t> drain(TimePoint deadline);
 
   [[nodiscard]] net::Address address() const;
   [[nodiscard]] size_t connections() const;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  // Shared with the connections' coroutines: one whose handler does not return in
+  // time after a cut outlives the server.
+  std::shared_ptr<ServerState> state_;
 };
 
 }  // namespace ebb::http

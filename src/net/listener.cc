@@ -127,10 +127,25 @@ Listener::Listener(Executor& executor, UniqueFd listening) : impl_(std::make_uni
 
 Listener::Listener(Listener&&) noexcept = default;
 
-Listener::~Listener() { close(); }
-
-void Listener::close() {
+Listener::~Listener() {
   if (impl_) impl_->state->close();
+}
+
+std::vector<Stream> Listener::close() {
+  std::vector<Stream> waiting;
+  if (!impl_ || impl_->state->closed) return waiting;
+  State& state = *impl_->state;
+  for (;;) {
+    UniqueFd fd(
+        ::accept4(state.socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd) {
+      waiting.push_back(Stream::Impl::make(state.executor, std::move(fd), state.family));
+    } else if (classify(errno) != AcceptFailure::kTryAgain) {
+      break;
+    }
+  }
+  state.close();
+  return waiting;
 }
 
 Task<IoResult<Stream>> Listener::accept() { return accept_on(impl_->state); }

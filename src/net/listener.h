@@ -35,8 +35,9 @@ class Listener final {
   // Awaits to the next connection; kCanceled after close(). Waits out a shortage
   // of descriptors (100 ms, logged) instead of spinning.
   [[nodiscard]] Task<IoResult<Stream>> accept();
-  // Stops listening; a pending accept ends with kCanceled.
-  void close();
+  // Stops listening; a pending accept ends with kCanceled. Returns the connections
+  // that the kernel had already made, which would otherwise be reset.
+  std::vector<Stream> close();
   [[nodiscard]] Address local() const;
 
  private:

@@ -10,7 +10,8 @@
 //
 // Rules (g++ 12 miscompiles the rest): parameters by value, or by reference to
 // something that outlives the frame; no capturing coroutine lambdas; inside one
-// `co_await` expression no temporaries with destructors: name them first.
+// `co_await` expression no temporaries with destructors: name them first; no
+// `co_await` in the condition of if, while or do: name the result first.
 //
 //   net::Task<Result<int>> answer(Source& source) {
 //     auto value = co_await source.read();

@@ -16,8 +16,7 @@ namespace ebb::node {
 
 Result<UniqueFd> ControllerClient::open(const std::string& path) {
   const auto slash = path.rfind('/');
-  const UniqueFd folder(
-      ::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd folder(::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!folder || !fd) return fail(Errc::kUnavailable, "there is no {}", path);
   sockaddr_un address = {};

@@ -14,7 +14,7 @@ Result<void> DataFolder::prepare(uid_t front) const {
     std::string path;
     uid_t owner;
     mode_t mode;
-  } folders[] = {{root, 0, 0755},      {store(), front, 0700}, {blobs(), front, 0700},
+  } folders[] = {{root, 0, 0755},       {store(), front, 0700}, {blobs(), front, 0700},
                  {code(), front, 0711}, {run(), 0, 0711},       {pods(), front, 0700}};
   for (const auto& folder : folders) {
     if (::mkdir(folder.path.c_str(), folder.mode) != 0 && errno != EEXIST) {

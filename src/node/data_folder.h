@@ -19,11 +19,11 @@ inline constexpr uid_t kFirstPodUid = kFrontUid + 1;
 struct DataFolder {
   std::string root;  // absolute
 
-  [[nodiscard]] std::string store() const { return root + "/store"; }       // SQLite
-  [[nodiscard]] std::string blobs() const { return root + "/blobs"; }       // code packages
-  [[nodiscard]] std::string code() const { return root + "/code"; }         // unpacked, by hash
-  [[nodiscard]] std::string run() const { return root + "/run"; }           // sockets
-  [[nodiscard]] std::string pods() const { return root + "/run/pods"; }     // POD.sock
+  [[nodiscard]] std::string store() const { return root + "/store"; }    // SQLite
+  [[nodiscard]] std::string blobs() const { return root + "/blobs"; }    // code packages
+  [[nodiscard]] std::string code() const { return root + "/code"; }      // unpacked, by hash
+  [[nodiscard]] std::string run() const { return root + "/run"; }        // sockets
+  [[nodiscard]] std::string pods() const { return root + "/run/pods"; }  // POD.sock
   [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }
   [[nodiscard]] std::string kubeconfig() const { return root + "/kubeconfig"; }
 

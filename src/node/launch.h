@@ -13,8 +13,8 @@
 namespace ebb::node {
 
 struct Launched {
-  UniqueFd socket;    // for ControllerClient
-  pid_t child = -1;   // the Local Controller, if it was started here
+  UniqueFd socket;   // for ControllerClient
+  pid_t child = -1;  // the Local Controller, if it was started here
 };
 
 // Forks the Local Controller and waits until it serves, at most 20 s; or connects to

@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 #include "base/random.h"
@@ -63,13 +64,13 @@ Result<UniqueFd> listen_for_front(int run_dir) {
 
 LocalController::LocalController(net::Executor& executor, ControllerOptions options)
     : executor_(executor), options_(std::move(options)) {
-  for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.insert(free_slots_.end(), slot);
+  for (uint32_t slot = 0; slot < options_.slots; ++slot)
+    free_slots_.insert(free_slots_.end(), slot);
 }
 
 Result<std::unique_ptr<LocalController>> LocalController::create(net::Executor& executor,
                                                                  ControllerOptions options) {
-  std::unique_ptr<LocalController> controller(
-      new LocalController(executor, std::move(options)));
+  std::unique_ptr<LocalController> controller(new LocalController(executor, std::move(options)));
   if (auto ready = controller->set_up(); !ready) return fail(ready.error());
   return controller;
 }
@@ -81,7 +82,8 @@ Result<void> LocalController::set_up() {
   lock_.reset(::openat(run_dir->get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_ || ::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(Errc::kAlreadyExists,
-                "another ebb uses the data folder {}: end it, or give --data another folder",
+                "another ebb uses the data folder {}: stop that one first, or choose another data "
+                "folder with --data",
                 options_.data.root);
   }
   auto seccomp = sandbox::compile_seccomp();
@@ -121,8 +123,8 @@ Result<void> LocalController::set_up() {
   auto listener = listen_for_front(run_dir->get());
   if (!listener) return fail(listener.error());
   listener_ = std::move(*listener);
-  listener_watch_ = std::make_unique<net::FdWatch>(executor_, listener_.get(),
-                                                   [this] { on_front_connects(); });
+  listener_watch_ =
+      std::make_unique<net::FdWatch>(executor_, listener_.get(), [this] { on_front_connects(); });
   grace_.fire = [this] {
     log::warn(kLog, "no front came back: ending all pods");
     shut_down();
@@ -407,8 +409,11 @@ void LocalController::shut_down() {
   signal_watch_.reset();
   for (const auto& [id, pod] : pods_) pod->end("Stopped", "");
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
-  // Everything is killed; SIGKILL cannot be refused, so this ends.
-  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  // Pods whose pid the zygote had not told yet are found by their cgroups. SIGKILL
+  // cannot be refused, so this ends.
+  while (::waitpid(-1, nullptr, WNOHANG) >= 0) {
+    cgroups_->kill_all();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   pods_.clear();
   pools_.clear();

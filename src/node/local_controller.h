@@ -51,8 +51,8 @@ class LocalController final {
   struct Pool {
     Runtime runtime;
     std::unique_ptr<Zygote> zygote;
-    uint32_t want = 0;     // cold pods
-    int failures = 0;      // in a row; decides the back-off
+    uint32_t want = 0;  // cold pods
+    int failures = 0;   // in a row; decides the back-off
     net::Timer retry;
   };
 

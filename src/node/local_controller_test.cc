@@ -89,7 +89,8 @@ class LocalControllerTest : public testing::Test {
     }
     for (const auto& m : inbox_) {
       if (const auto* failed = std::get_if<PoolFailed>(&m)) ADD_FAILURE() << failed->message;
-      if (const auto* dead = std::get_if<PodGone>(&m)) ADD_FAILURE() << dead->reason << dead->message;
+      if (const auto* dead = std::get_if<PodGone>(&m))
+        ADD_FAILURE() << dead->reason << dead->message;
     }
     ADD_FAILURE() << "the expected message did not come";
     return {};
@@ -253,8 +254,8 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   EXPECT_EQ(body["pid"], 1);
   EXPECT_EQ(body["host"], pod);
   EXPECT_EQ(body["processes"], nlohmann::json({"1"}));
-  EXPECT_EQ(body["root"], nlohmann::json({"bin", "code", "dev", "ebb", "etc", "lib", "lib64", "proc",
-                                          "tmp", "usr"}));
+  EXPECT_EQ(body["root"], nlohmann::json({"bin", "code", "dev", "ebb", "etc", "lib", "lib64",
+                                          "proc", "tmp", "usr"}));
   for (const char* read_only : {"write_root", "write_code", "write_usr"}) {
     EXPECT_EQ(body[read_only], "EROFS") << read_only;
   }
@@ -264,8 +265,8 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   EXPECT_EQ(body["loopback"], "ECONNREFUSED");  // its own, and up
   EXPECT_EQ(body["clone3"], "ENOSYS");
   for (const char* blocked :
-       {"vsock", "packet", "netlink", "unshare_user", "clone_user", "mount", "ptrace", "setns", "bpf",
-        "io_uring", "keyctl", "perf", "chroot", "userfaultfd", "kexec", "mknod"}) {
+       {"vsock", "packet", "netlink", "unshare_user", "clone_user", "mount", "ptrace", "setns",
+        "bpf", "io_uring", "keyctl", "perf", "chroot", "userfaultfd", "kexec", "mknod"}) {
     EXPECT_EQ(body[blocked], "EPERM") << blocked;
   }
   EXPECT_TRUE(body["high_fds"].empty());

@@ -180,8 +180,8 @@ bool is_safe_name(std::string_view name) {
 
 bool is_code_hash(std::string_view hash) {
   return hash.size() == 64 && std::all_of(hash.begin(), hash.end(), [](char c) {
-    return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9');
-  });
+           return (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9');
+         });
 }
 
 }  // namespace ebb::node

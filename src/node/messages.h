@@ -47,7 +47,7 @@ struct Assign {
   std::string code;      // sha256, 64 hex digits: a folder in the code cache
   std::map<std::string, std::string> env;
   uint64_t memory_bytes = 0;
-  uint32_t cpu_millis = 0;  // 0: no limit
+  uint32_t cpu_millis = 0;   // 0: no limit
   uint32_t concurrency = 0;  // requests at a time; 0: no limit
   uint32_t start_deadline_ms = 0;
   template <class A>

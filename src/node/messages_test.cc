@@ -24,7 +24,8 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(assign.env, some_assign().env);
   EXPECT_EQ(assign.memory_bytes, 1ull << 40);
   EXPECT_EQ(assign.start_deadline_ms, 30000u);
-  EXPECT_TRUE(std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
+  EXPECT_TRUE(
+      std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
 }
 
 TEST(Messages, RoundTripFromController) {

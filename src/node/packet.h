@@ -20,7 +20,8 @@ struct SocketPair {
 
 // Sends one packet with at most 8 descriptors (copies). kExhausted when the
 // peer's queue is full, kUnavailable when the peer has gone. Thread-safe.
-[[nodiscard]] Result<void> send_packet(int fd, std::string_view data, std::span<const int> fds = {});
+[[nodiscard]] Result<void> send_packet(int fd, std::string_view data,
+                                       std::span<const int> fds = {});
 
 // One packet, empty when the peer has closed; nullopt when none waits. `buffer`
 // bounds its size: a longer one is an error. Descriptors sent with it are closed.

@@ -22,9 +22,9 @@
 namespace ebb::node {
 namespace {
 
-constexpr int kBacklog = 4096;              // connections that wait for the pod to accept
-constexpr size_t kPodMessageLimit = 8192;   // bytes; from the pod, which is not trusted
-constexpr size_t kLogInMessage = 2048;      // bytes of its log shown when a pod dies
+constexpr int kBacklog = 4096;             // connections that wait for the pod to accept
+constexpr size_t kPodMessageLimit = 8192;  // bytes; from the pod, which is not trusted
+constexpr size_t kLogInMessage = 2048;     // bytes of its log shown when a pod dies
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
@@ -88,14 +88,12 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
   ::fcntl(out[0], F_SETFL, O_NONBLOCK);
 
   PodProcess* self = pod.get();
-  pod->control_watch_ =
-      std::make_unique<net::FdWatch>(executor, self->control_.get(), [self] { self->on_control(); });
+  pod->control_watch_ = std::make_unique<net::FdWatch>(executor, self->control_.get(),
+                                                       [self] { self->on_control(); });
   pod->log_watch_ = std::make_unique<net::FdWatch>(executor, self->log_.get(), [self] {
     if (!self->output_.drain(self->log_.get())) self->log_watch_.reset();
   });
-  pod->deadline_.fire = [self] {
-    self->end("StartFailed", "the pod did not warm up in time");
-  };
+  pod->deadline_.fire = [self] { self->end("StartFailed", "the pod did not warm up in time"); };
   executor.arm(pod->deadline_, executor.now() + kWarmUpDeadline);
   return pod;
 }
@@ -183,9 +181,8 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
   const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
   deadline_.fire = [this, allowed] {
-    end("StartDeadlineExceeded",
-        fmt::format("the code did not finish loading within {:.3g} s",
-                    std::chrono::duration<double>(allowed).count()));
+    end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s",
+                                             std::chrono::duration<double>(allowed).count()));
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
   return {};
@@ -202,19 +199,11 @@ void PodProcess::end(std::string reason, std::string message) {
 }
 
 PodGone PodProcess::obituary(int wait_status) {
-  const bool loading = state_ == PodState::kLoading;
   pid_ = -1;
+  // What it said just before it ended may still wait there.
+  if (control_watch_) on_control();
+  const bool loading = state_ == PodState::kLoading;
   PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
-  // An error that the runtime sent just before it ended may still wait there.
-  char buffer[kPodMessageLimit];
-  while (gone.reason.empty()) {
-    const auto packet = receive_packet(control_.get(), buffer);
-    if (!packet || !*packet || (*packet)->empty()) break;
-    if ((**packet).front() == 'E') {
-      gone.reason = loading ? "LoadFailed" : "StartFailed";
-      gone.message = (**packet).substr(1);
-    }
-  }
   if (log_) output_.drain(log_.get());
   if (gone.reason == "Stopped") return gone;
   if (gone.reason.empty()) {

@@ -49,7 +49,8 @@ class PodProcess final {
   // is kept.
   void end(std::string reason, std::string message);
 
-  // Reason and message of its end, from the wait status and what it said before.
+  // Reason and message of its end, from the wait status and what it said before
+  // (which may still cause on_cold or on_ready).
   [[nodiscard]] PodGone obituary(int wait_status);
 
   [[nodiscard]] const std::string& id() const { return id_; }

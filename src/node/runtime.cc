@@ -49,7 +49,8 @@ Result<Runtime> Runtime::parse(std::string_view text, const std::string& folder)
     }
   }
   if (!is_safe_name(runtime.name)) {
-    return fail(Errc::kInvalid, "{}: \"name\" must be lower-case letters, digits and dashes", where);
+    return fail(Errc::kInvalid, "{}: \"name\" must be lower-case letters, digits and dashes",
+                where);
   }
   if (runtime.command.empty()) return fail(Errc::kInvalid, "{}: \"command\" is missing", where);
   if (runtime.entry.empty() || runtime.entry.find('/') != std::string::npos) {

@@ -20,8 +20,8 @@
 namespace ebb::node {
 namespace {
 
-constexpr int kSocketFd = 3;   // in the zygote
-constexpr int kFilterFd = 4;   // in the zygote: the seccomp program
+constexpr int kSocketFd = 3;  // in the zygote
+constexpr int kFilterFd = 4;  // in the zygote: the seccomp program
 constexpr uint64_t kTmpBytes = 64ull << 20;
 constexpr uint64_t kTmpInodes = 16 * 1024;
 constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
@@ -51,8 +51,7 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
 
-  const auto built =
-      sandbox::build_root({.mounts = runtime.mounts, .runtime = runtime.folder});
+  const auto built = sandbox::build_root({.mounts = runtime.mounts, .runtime = runtime.folder});
   if (!built) give_up(built.error().message);
 
   std::vector<char*> arguments;

@@ -86,6 +86,12 @@ std::vector<std::string> children(const std::string& folder) {
   return out;
 }
 
+void kill_in(const std::string& folder) {
+  for (const auto& pid : split(read_text(folder + "/cgroup.procs"), '\n')) {
+    if (const int number = std::atoi(pid.c_str()); number > 1) ::kill(number, SIGKILL);
+  }
+}
+
 std::vector<std::string> unique(std::vector<std::string> list) {
   std::vector<std::string> out;
   for (auto& item : list) {
@@ -146,8 +152,7 @@ Result<CgroupMounts> CgroupMounts::find() {
   return find(mountinfo, read_text("/proc/self/cgroup"), controllers);
 }
 
-Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name,
-                                                     CgroupMounts mounts) {
+Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name, CgroupMounts mounts) {
   const bool v2 = mounts.version == CgroupMounts::Version::kV2;
   std::vector<std::string> parents;
   for (const auto& folder : unique(mounts.folders)) {
@@ -166,9 +171,8 @@ Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name,
       for (const auto& folder : {mounts.folders.front(), parents.front()}) {
         const int err = write_text(folder + "/cgroup.subtree_control", controller);
         if (err == 0 || std::strcmp(controller, "+cpu") == 0) continue;
-        return fail(Errc::kPermission,
-                    "cannot turn the cgroup controller {} on in {} ({}): {}", controller, folder,
-                    std::strerror(err),
+        return fail(Errc::kPermission, "cannot turn the cgroup controller {} on in {} ({}): {}",
+                    controller, folder, std::strerror(err),
                     err == EBUSY ? "processes live in that group itself; give Ebb a cgroup "
                                    "namespace of its own or start it by systemd with Delegate=yes"
                                  : "run as root");
@@ -207,15 +211,19 @@ Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) 
   return group;
 }
 
+void CgroupTree::kill_all() {
+  for (const auto& parent : parents_) {
+    for (const auto& child : children(parent)) kill_in(parent + "/" + child);
+  }
+}
+
 size_t CgroupTree::sweep() {
   size_t removed = 0;
   for (const auto& parent : parents_) {
     for (const auto& child : children(parent)) {
       const std::string folder = parent + "/" + child;
       for (int round = 0; round < 200; ++round) {
-        for (const auto& pid : split(read_text(folder + "/cgroup.procs"), '\n')) {
-          if (const int number = std::atoi(pid.c_str()); number > 1) ::kill(number, SIGKILL);
-        }
+        kill_in(folder);
         if (::rmdir(folder.c_str()) == 0) {
           ++removed;
           break;

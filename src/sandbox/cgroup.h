@@ -87,6 +87,8 @@ class CgroupTree final {
   // Ends and removes what an earlier run left below the parent. Returns how many
   // groups it removed. Call before the first create().
   size_t sweep();
+  // Sends SIGKILL to every process in a child group.
+  void kill_all();
 
  private:
   CgroupTree(std::vector<std::string> parents, bool v2) : parents_(std::move(parents)), v2_(v2) {}

@@ -74,7 +74,7 @@ int limit_resources(const EbbEnter& o) {
     int resource;
     rlim_t value;
   } limits[] = {
-      {RLIMIT_CORE, 0},     {RLIMIT_NOFILE, o.max_files}, {RLIMIT_FSIZE, o.tmp_bytes},
+      {RLIMIT_CORE, 0},    {RLIMIT_NOFILE, o.max_files}, {RLIMIT_FSIZE, o.tmp_bytes},
       {RLIMIT_MEMLOCK, 0}, {RLIMIT_MSGQUEUE, 0},
   };
   for (const auto& limit : limits) {
@@ -129,11 +129,11 @@ int load_seccomp(const EbbEnter& o) {
 int ebb_enter(const EbbEnter* options, const char** step) {
   const EbbEnter& o = *options;
   int error = 0;
-#define EBB_STEP(name, call)                       \
-  do {                                             \
-    *step = name;                                  \
-    error = (call);                                \
-    if (error != 0) return error;                  \
+#define EBB_STEP(name, call)      \
+  do {                            \
+    *step = name;                 \
+    error = (call);               \
+    if (error != 0) return error; \
   } while (0)
 
   EBB_STEP("join its cgroups", join_cgroups(o));

@@ -29,9 +29,9 @@ struct EbbEnter {
   // process was cloned into its group.
   int cgroup_procs[kEbbMaxCgroupFds];
   const char* hostname;
-  uint64_t tmp_bytes;   // size of /tmp, charged to the pod's memory
+  uint64_t tmp_bytes;  // size of /tmp, charged to the pod's memory
   uint64_t tmp_inodes;
-  uint64_t max_files;   // RLIMIT_NOFILE
+  uint64_t max_files;                // RLIMIT_NOFILE
   const struct sock_filter* filter;  // the compiled seccomp program
   unsigned short filter_length;      // instructions
 };

@@ -21,13 +21,13 @@ Result<UniqueFd> own_mount_namespace() {
 }
 
 Result<void> inject_mount(int dir_fd, int pod_pidfd, const char* target, int own_namespace) {
-  const UniqueFd tree(static_cast<int>(::syscall(
-      SYS_open_tree, dir_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  const UniqueFd tree(static_cast<int>(
+      ::syscall(SYS_open_tree, dir_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
   if (!tree) return fail_errno(errno, "cannot take a copy of the code's mount");
   struct mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes,
-                sizeof attributes) != 0) {
+  if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) !=
+      0) {
     return fail_errno(errno, "cannot make the code read-only");
   }
   if (::setns(pod_pidfd, CLONE_NEWNS) != 0) {

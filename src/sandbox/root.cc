@@ -50,8 +50,8 @@ Result<void> bind_read_only(const std::string& from, const std::string& to) {
   if (!tree) return fail_errno(errno, "cannot take a copy of the mount at " + from);
   struct mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes,
-                sizeof attributes) != 0) {
+  if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) !=
+      0) {
     return fail_errno(errno, "cannot make the mount of " + from + " read-only");
   }
   if (::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, to.c_str(), MOVE_MOUNT_F_EMPTY_PATH) !=
@@ -97,7 +97,8 @@ Result<void> make_devices(const std::string& root) {
     const char* name;
     unsigned major;
     unsigned minor;
-  } devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}};
+  } devices[] = {
+      {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}};
   for (const auto& device : devices) {
     const std::string path = root + "/dev/" + device.name;
     if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(device.major, device.minor)) != 0 ||

@@ -2,7 +2,8 @@
 // what the runtime needs, never the host's "/".
 //
 //   (in a child process)
-//   auto built = build_root({.mounts = manifest.mounts, .runtime = "/usr/lib/ebb/runtimes/python"});
+//   auto built = build_root({.mounts = manifest.mounts, .runtime =
+//   "/usr/lib/ebb/runtimes/python"});
 #pragma once
 
 #include <string>

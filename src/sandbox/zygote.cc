@@ -121,8 +121,7 @@ void become_pod(const EbbZygoteSpawn& spawn, const int* fds, int go_fd) {
   if (error == 0) error = ebb_enter(&options, &step);
   if (error == 0) return;
   char text[160];
-  const int length =
-      snprintf(text, sizeof text, "Ecannot %s: %s", step, strerrordesc_np(-error));
+  const int length = snprintf(text, sizeof text, "Ecannot %s: %s", step, strerrordesc_np(-error));
   // ebb_enter may have closed the copy: then the socket already has its number.
   if (send(control, text, length, MSG_NOSIGNAL) < 0) {
     send(kEbbControlFd, text, length, MSG_NOSIGNAL);

@@ -30,9 +30,10 @@ enum class MetricKind {
 
 // What a user says about the load that one pod should carry.
 struct TargetWish {
-  int container_concurrency = 0;           // hard limit per pod; 0: none
-  std::optional<double> target = {};       // annotation "target"
-  std::optional<double> utilization = {};  // fraction; "target-utilization-percentage" / 100
+  int container_concurrency = 0;                // hard limit per pod; 0: none
+  std::optional<double> target = std::nullopt;  // annotation "target"
+  // A fraction; annotation "target-utilization-percentage" / 100.
+  std::optional<double> utilization = std::nullopt;
 };
 
 // Defaults are Knative's. Values are taken as valid: api/ has checked them.

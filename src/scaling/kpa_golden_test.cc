@@ -110,7 +110,8 @@ int replay(const std::vector<Json>& input, const std::vector<Json>& output) {
   size_t answer = 0;
   int ready = 0;
   int ticks = 0;
-  int status = -1;  // the last valid wish
+  Decision status;  // the last valid one
+  status.desired = -1;
   for (const Json& line : input) {
     const TimePoint now = at(line.value("t", 0.0));
     if (line.contains("config")) {
@@ -138,9 +139,8 @@ int replay(const std::vector<Json>& input, const std::vector<Json>& output) {
     SCOPED_TRACE("t=" + want.at("t").dump());
     const Decision got = kpa->decide({.now = now, .ready = ready, .reachable = config.reachable});
     expect_tick(want, got);
-    if (got.valid) status = got.desired;
-    EXPECT_EQ(want.at("bounded").get<int>(),
-              amount({.valid = true, .desired = status}, config.bounds, config.reachable));
+    if (got.valid) status = got;
+    EXPECT_EQ(want.at("bounded").get<int>(), amount(status, config.bounds, config.reachable));
     ++ticks;
     if (testing::Test::HasFailure()) return ticks;
   }

@@ -211,8 +211,9 @@ TEST(KpaTest, PanicWindowIsAtLeastOneSecond) {
 }
 
 TEST(AmountTest, BoundsAndReachability) {
-  const Decision ten{.valid = true, .desired = 10};
-  const Decision none{.valid = true, .desired = 0};
+  Decision ten;
+  ten.desired = 10;
+  const Decision none;
   EXPECT_EQ(amount(ten, {}, true), 10);
   EXPECT_EQ(amount(ten, {.min = 2, .max = 6}, true), 6);
   EXPECT_EQ(amount(none, {.min = 2}, true), 2);

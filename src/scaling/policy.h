@@ -44,7 +44,7 @@ struct Decision {
   int excess_burst_capacity = 0;  // requests that could come on top without waiting
   double stable = 0;              // the average over the stable window, in the metric's unit
   double panic_value = 0;         // over the panic window
-  std::string reason{};           // one line for a person: "stable 14.2 / target 7.0 -> 3"
+  std::string reason;             // one line for a person: "stable 14.2 / target 7.0 -> 3"
 };
 
 class Policy {

@@ -51,7 +51,7 @@ struct PodView {
   PodRef ref;
   PodState state = PodState::kCold;
   std::string runtime;
-  std::string revision{};  // uid; empty while cold
+  std::string revision;  // uid; empty while cold
 };
 
 struct NodeView {

@@ -44,8 +44,8 @@ TEST(PlacementTest, PacksOccupiedAndFullestNodesFirst) {
   ASSERT_TRUE(placement.adopt_warm("b", "b-warm", "python", "old"));
   ASSERT_TRUE(placement.adopt_warm("c", "c-warm", "python", "old"));
   ASSERT_TRUE(placement.adopt_warm("c", "c-warm2", "python", "old"));
-  std::vector<std::string> nodes;
-  for (int i = 0; i < 5; ++i) nodes.push_back(placement.assign("python", "rev")->node);
+  std::vector<std::string> nodes(5);
+  for (auto& node : nodes) node = placement.assign("python", "rev")->node;
   EXPECT_THAT(nodes, ElementsAre("c", "c", "b", "b", "a"));
 }
 
@@ -212,7 +212,8 @@ class PlacementModel {
     });
     const bool fits = nodes_.contains(ref.node) && on_node < 5;
     EXPECT_EQ(placement_.pod_cold(ref.node, ref.pod, runtime).has_value(), fits);
-    if (fits) pods_[ref] = {.ref = ref, .runtime = runtime};
+    if (fits)
+      pods_[ref] = {.ref = ref, .state = PodState::kCold, .runtime = runtime, .revision = {}};
     if (!pods_.empty()) {  // a known id is never taken again
       const PodRef& known = some_pod();
       EXPECT_FALSE(placement_.pod_cold(known.node, known.pod, runtime));

@@ -20,6 +20,9 @@ namespace ebb::scheduling {
 // What is needed to run a pod of a revision. Immutable, like the revision.
 struct PodTemplate {
   std::string revision;  // uid
+  std::string ns;        // namespace
+  std::string name;      // of the revision
+  std::string service;
   std::string runtime;
   std::string code;  // sha256 of the package, hex
   std::map<std::string, std::string> env;
@@ -39,8 +42,8 @@ struct PodEndpoint {
 
 // Why a pod is no longer there.
 struct PodExit {
-  std::string reason;   // one CamelCase word: "Stopped", "LoadFailed", "OOMKilled", ...
-  std::string message;  // for a person
+  std::string reason;      // one CamelCase word: "Stopped", "LoadFailed", "OOMKilled", ...
+  std::string message;     // for a person
   bool was_ready = false;  // its code had been loaded
 };
 
@@ -68,9 +71,10 @@ class PodListener {
 class PodSource {
  public:
   virtual ~PodSource() = default;
-  // From now on `listener` hears of the revision's pods, first of those that are
-  // there already. One listener per revision.
-  virtual void subscribe(const std::string& revision, std::shared_ptr<PodListener> listener) = 0;
+  // Makes a revision known: from now on it can be scaled, and `listener` hears of its
+  // pods, first of those that are there already. One listener per revision.
+  virtual void subscribe(std::shared_ptr<const PodTemplate> revision,
+                         std::shared_ptr<PodListener> listener) = 0;
   // Ends all its pods, and the subscription.
   virtual void unsubscribe(const std::string& revision) = 0;
   // A draining pod holds no request any more.
@@ -81,9 +85,9 @@ class ScaleTarget {
  public:
   virtual ~ScaleTarget() = default;
   // The revision should have `pods` pods, starting ones included, draining ones not.
-  // Idempotent; what cannot be had now comes when it can. The revision must have a
-  // listener.
-  virtual void scale(const std::shared_ptr<const PodTemplate>& revision, int pods) = 0;
+  // Idempotent; what cannot be had now comes when it can. Nothing happens for a
+  // revision (its uid) that nobody has subscribed to.
+  virtual void scale(const std::string& revision, int pods) = 0;
 };
 
 }  // namespace ebb::scheduling

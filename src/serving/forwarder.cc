@@ -88,8 +88,10 @@ class Forwarding final {
 };
 
 net::Task<Forwarded> Forwarding::run() {
-  if (!co_await connect()) co_return Forwarded::kUnreached;
-  if (co_await send_request()) co_await answer();
+  const bool connected = co_await connect();
+  if (!connected) co_return Forwarded::kUnreached;
+  const bool sent = co_await send_request();
+  if (sent) co_await answer();
   if (uploading_) {
     // The body's sender uses our state: it ends when the client's next piece comes,
     // at the latest at the server's body timeout.
@@ -133,8 +135,8 @@ net::Task<bool> Forwarding::send_request() {
                                                     request.body, first, options_.deadline);
   if (!sent) co_return true;  // it may have answered all the same: see read_head
   if (request.body.kind == http::BodyLength::Kind::kNone) co_return true;
-  const bool whole = request.body.kind == http::BodyLength::Kind::kSized &&
-                     first.size() == request.body.size;
+  const bool whole =
+      request.body.kind == http::BodyLength::Kind::kSized && first.size() == request.body.size;
   if (whole || first.empty()) {
     static_cast<void>(co_await connection_->finish_body(options_.deadline));
     co_return true;
@@ -229,7 +231,8 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
 net::Task<Forwarded> forward(http::Exchange& exchange, PodConnections& connections,
                              std::shared_ptr<Throttler> throttler, Slot slot,
                              ForwardOptions options) {
-  Forwarding forwarding(exchange, connections, std::move(throttler), std::move(slot), std::move(options));
+  Forwarding forwarding(exchange, connections, std::move(throttler), std::move(slot),
+                        std::move(options));
   co_return co_await forwarding.run();
 }
 

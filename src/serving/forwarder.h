@@ -1,8 +1,8 @@
 // Passes one request to the pod that it holds a slot of, and the answer back.
 // Bodies stream both ways with back-pressure and at bounded memory.
 //
-//   const auto outcome = co_await forward(exchange, connections, throttler, std::move(slot), options);
-//   if (outcome == Forwarded::kUnreached) ...   // nothing reached the pod: try another
+//   const auto outcome = co_await forward(exchange, connections, throttler, std::move(slot),
+//   options); if (outcome == Forwarded::kUnreached) ...   // nothing reached the pod: try another
 #pragma once
 
 #include "base/clock.h"
@@ -14,10 +14,10 @@
 namespace ebb::serving {
 
 struct ForwardOptions {
-  std::string function;           // "hello", for messages
-  TimePoint deadline;             // of the whole request
+  std::string function;  // "hello", for messages
+  TimePoint deadline;    // of the whole request
   TimePoint response_start_deadline;
-  Duration idle{};                // longest silence inside the answer; 0: none
+  Duration idle{};  // longest silence inside the answer; 0: none
 };
 
 enum class Forwarded {
@@ -27,8 +27,7 @@ enum class Forwarded {
 };
 
 // `slot` is held until the answer has been sent.
-[[nodiscard]] net::Task<Forwarded> forward(http::Exchange& exchange,
-                                           PodConnections& connections,
+[[nodiscard]] net::Task<Forwarded> forward(http::Exchange& exchange, PodConnections& connections,
                                            std::shared_ptr<Throttler> throttler, Slot slot,
                                            ForwardOptions options);
 

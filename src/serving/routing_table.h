@@ -21,9 +21,9 @@ namespace ebb::serving {
 
 // How requests to one revision are treated.
 struct Backend {
-  std::shared_ptr<Throttler> throttler;  // shared: with requests in flight
-  std::string name;                      // of the revision
-  Duration timeout = std::chrono::seconds(300);        // the whole request
+  std::shared_ptr<Throttler> throttler;                 // shared: with requests in flight
+  std::string name;                                     // of the revision
+  Duration timeout = std::chrono::seconds(300);         // the whole request
   Duration response_start = std::chrono::seconds(300);  // until the first byte
   Duration idle{};                                      // between bytes; 0: none
 };
@@ -65,7 +65,8 @@ class RoutingPublisher final {
  private:
   mutable std::mutex mutex_;
   // Shared: each gateway keeps the table it looked a request up in.
-  std::shared_ptr<const RoutingTable> table_ = std::make_shared<RoutingTable>(RoutingTable::Routes{});
+  std::shared_ptr<const RoutingTable> table_ =
+      std::make_shared<RoutingTable>(RoutingTable::Routes{});
   std::atomic<uint64_t> version_{1};
 };
 

@@ -164,6 +164,8 @@ void Throttler::pod_added(const scheduling::PodEndpoint& endpoint) {
   const std::lock_guard lock(mutex_);
   auto pod = std::make_shared<QueueProxy>(endpoint.pod, std::move(*address));
   pod->ready_ = endpoint.ready;
+  // Taken over from an earlier front: how long it has been idle is not known.
+  if (endpoint.ready) last_active_ = clock_.now();
   pods_.push_back(std::move(pod));
   grant_waiting();
 }
@@ -204,8 +206,8 @@ void Throttler::pod_gone(const std::string& name, const scheduling::PodExit& exi
 
 void Throttler::start_failed(const std::string& pod, const std::string& message) {
   last_failure_ = message;
-  retry_at_ = clock_.now() +
-              std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
+  retry_at_ =
+      clock_.now() + std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
   ++failures_;
   if (pods_.empty()) refuse_waiting({Refused::Why::kStartFailed, message, 1});
   on_start_(pod, message);

@@ -67,8 +67,8 @@ class [[nodiscard]] Slot final {
 };
 
 struct ThrottlerOptions {
-  std::string revision;      // uid
-  int concurrency = 0;       // requests at a time in one pod; 0: no limit
+  std::string revision;        // uid
+  int concurrency = 0;         // requests at a time in one pod; 0: no limit
   size_t max_waiting = 10000;  // requests held for want of a slot
 };
 

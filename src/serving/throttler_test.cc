@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using scheduling::PodExit;
 
 struct FakeSource final : scheduling::PodSource {
-  void subscribe(const std::string& /*revision*/,
+  void subscribe(std::shared_ptr<const scheduling::PodTemplate> /*revision*/,
                  std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
   void unsubscribe(const std::string& /*revision*/) override {}
   void pod_drained(const std::string& pod) override { drained.push_back(pod); }
@@ -26,8 +26,9 @@ class ThrottlerTest : public testing::Test {
   std::shared_ptr<Throttler> make(int concurrency, size_t max_waiting = 100) {
     return std::make_shared<Throttler>(
         ThrottlerOptions{.revision = "uid", .concurrency = concurrency, .max_waiting = max_waiting},
-        source_, clock_,
-        [this](const std::string& pod, const std::string& error) { starts_.emplace_back(pod, error); });
+        source_, clock_, [this](const std::string& pod, const std::string& error) {
+          starts_.emplace_back(pod, error);
+        });
   }
   static void add(Throttler& throttler, const std::string& pod, bool ready = true) {
     throttler.pod_added({pod, "unix:/run/" + pod, ready});

@@ -38,8 +38,8 @@ struct KeyValue {
 };
 
 struct Range {
-  std::vector<KeyValue> items;    // ordered by key
-  RevisionNumber revision = 0;    // the store's revision that this is a snapshot of
+  std::vector<KeyValue> items;  // ordered by key
+  RevisionNumber revision = 0;  // the store's revision that this is a snapshot of
 };
 
 struct Event {

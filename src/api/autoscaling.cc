@@ -1,0 +1,242 @@
+#include "api/autoscaling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "api/duration.h"
+#include "api/types.h"
+
+namespace ebb::api {
+namespace {
+
+using Annotations = std::map<std::string, std::string>;
+
+constexpr double kMinTarget = 0.01;
+constexpr int64_t kMaxScale = INT32_MAX;
+constexpr Duration kMinWindow = std::chrono::seconds(6);
+constexpr Duration kHour = std::chrono::hours(1);
+
+struct Key {
+  std::string_view name;
+  std::string_view legacy;  // the old camelCase spelling; empty if there is none
+};
+constexpr std::array<Key, 15> kKeys{{
+    {"class", ""},
+    {"metric", ""},
+    {"target", ""},
+    {"window", ""},
+    {"activation-scale", ""},
+    {"min-scale", "minScale"},
+    {"max-scale", "maxScale"},
+    {"initial-scale", "initialScale"},
+    {"target-utilization-percentage", "targetUtilizationPercentage"},
+    {"target-burst-capacity", "targetBurstCapacity"},
+    {"panic-window-percentage", "panicWindowPercentage"},
+    {"panic-threshold-percentage", "panicThresholdPercentage"},
+    {"scale-down-delay", "scaleDownDelay"},
+    {"scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"},
+    {"metric-aggregation-algorithm", "metricAggregationAlgorithm"},
+}};
+
+// Looks annotations up and reports what is wrong with them.
+class Reader {
+ public:
+  Reader(const Annotations& annotations, const std::string& path, std::vector<FieldError>& errors)
+      : annotations_(annotations), path_(path), errors_(errors) {}
+
+  // The value of `name`, in either spelling; nullptr if it is not set.
+  const std::string* find(std::string_view name) {
+    for (const auto& key : kKeys) {
+      if (key.name != name) continue;
+      for (auto spelling : {key.name, key.legacy}) {
+        if (spelling.empty()) continue;
+        key_ = std::string(kAutoscalingPrefix) + std::string(spelling);
+        auto found = annotations_.find(key_);
+        if (found != annotations_.end()) return &found->second;
+      }
+    }
+    return nullptr;
+  }
+  // About the annotation that was found last.
+  void report(const std::string& value, std::string_view why) {
+    errors_.push_back(
+        {path_ + "[" + key_ + "]", fmt::format("Invalid value: \"{}\": {}", value, why)});
+  }
+
+  void integer(std::string_view name, int64_t least, int64_t& out) {
+    const auto* text = find(name);
+    if (!text) return;
+    int64_t value = 0;
+    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+    if (error != std::errc() || end != text->data() + text->size() || value < least ||
+        value > kMaxScale) {
+      report(*text, fmt::format("must be an integer in [{}, {}]", least, kMaxScale));
+      return;
+    }
+    out = value;
+  }
+  template <class Good>
+  void number(std::string_view name, Good good, std::string_view wanted, double& out) {
+    const auto* text = find(name);
+    if (!text) return;
+    double value = 0;
+    auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+    if (error != std::errc() || end != text->data() + text->size() || !std::isfinite(value) ||
+        !good(value)) {
+      report(*text, wanted);
+      return;
+    }
+    out = value;
+  }
+  void duration(std::string_view name, Duration least, Duration most, bool whole_seconds,
+                Duration& out) {
+    const auto* text = find(name);
+    if (!text) return;
+    auto value = parse_duration(*text);
+    if (!value) {
+      report(*text, value.error().message);
+    } else if (*value < least || *value > most) {
+      report(*text,
+             fmt::format("must be in [{}, {}]", format_duration(least), format_duration(most)));
+    } else if (whole_seconds && *value % std::chrono::seconds(1) != Duration(0)) {
+      report(*text, "must be whole seconds");
+    } else {
+      out = *value;
+    }
+  }
+
+ private:
+  const Annotations& annotations_;
+  const std::string& path_;
+  std::vector<FieldError>& errors_;
+  std::string key_;
+};
+
+void read_scales(Reader& read, AutoscalingSpec& spec) {
+  read.integer("min-scale", 0, spec.min_scale);
+  read.integer("max-scale", 0, spec.max_scale);
+  read.integer("initial-scale", 0, spec.initial_scale);
+  if (spec.max_scale > 0 && spec.min_scale > spec.max_scale) {
+    (void)read.find("max-scale");
+    read.report(std::to_string(spec.max_scale),
+                fmt::format("must be at least min-scale, which is {}", spec.min_scale));
+    spec.max_scale = spec.min_scale;
+  }
+  read.integer("activation-scale", 2, spec.activation_scale);
+  const auto* activation = read.find("activation-scale");
+  if (activation && spec.activation_scale > 1 &&
+      (spec.activation_scale < spec.min_scale ||
+       (spec.max_scale > 0 && spec.activation_scale > spec.max_scale))) {
+    read.report(*activation, "must be between min-scale and max-scale");
+    spec.activation_scale = 1;
+  }
+}
+
+void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
+  bool known = true;
+  if (const auto* text = read.find("class")) {
+    constexpr std::string_view kOurs = ".knative.dev";
+    bool kpa_or_hpa =
+        *text == "kpa.autoscaling.knative.dev" || *text == "hpa.autoscaling.knative.dev";
+    if (text->ends_with(kOurs) && !kpa_or_hpa) {
+      read.report(*text, "must be kpa.autoscaling.knative.dev or hpa.autoscaling.knative.dev");
+      known = false;
+    } else {
+      spec.autoscaler_class = *text;
+    }
+  }
+  if (const auto* text = read.find("metric")) {
+    bool kpa = known && spec.autoscaler_class == "kpa.autoscaling.knative.dev";
+    if (text->empty() || (kpa && *text != "concurrency" && *text != "rps")) {
+      read.report(*text, "must be \"concurrency\" or \"rps\"");
+    } else {
+      spec.metric = *text;
+    }
+  } else if (spec.autoscaler_class == "hpa.autoscaling.knative.dev") {
+    spec.metric = "cpu";
+  }
+  if (const auto* text = read.find("metric-aggregation-algorithm")) {
+    if (*text == "linear" || *text == "weighted-exponential") {
+      spec.aggregation = *text;
+    } else {
+      read.report(*text, "must be \"linear\" or \"weighted-exponential\"");
+    }
+  }
+}
+
+// A misspelt annotation would else be without effect and without a word.
+void refuse_unknown(const Annotations& annotations, const std::string& path,
+                    std::vector<FieldError>& errors) {
+  for (const auto& [key, value] : annotations) {
+    if (!key.starts_with(kAutoscalingPrefix)) continue;
+    auto name = std::string_view(key).substr(kAutoscalingPrefix.size());
+    bool known = std::any_of(kKeys.begin(), kKeys.end(), [&](const Key& k) {
+      return name == k.name || (!k.legacy.empty() && name == k.legacy);
+    });
+    if (!known) {
+      errors.push_back({fmt::format("{}[{}]", path, key),
+                        fmt::format("Invalid value: \"{}\": unknown autoscaling annotation", key)});
+    }
+  }
+}
+
+}  // namespace
+
+double AutoscalingSpec::total_target(int64_t container_concurrency) const {
+  if (metric == "rps") return target.value_or(kDefaultTargetRps);
+  auto limit = static_cast<double>(container_concurrency);
+  if (!target) return limit > 0 ? limit : kDefaultTargetConcurrency;
+  return limit > 0 ? std::min(*target, limit) : *target;
+}
+
+AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::string& path,
+                                  std::vector<FieldError>& errors) {
+  AutoscalingSpec spec;
+  Reader read(annotations, path, errors);
+  refuse_unknown(annotations, path, errors);
+  read_class_and_metric(read, spec);
+  read_scales(read, spec);
+
+  double target = 0;
+  read.number("target", [](double v) { return v >= kMinTarget; }, "must be at least 0.01", target);
+  if (target > 0) spec.target = target;
+  double percentage = spec.target_utilization * 100;
+  read.number(
+      "target-utilization-percentage", [](double v) { return v >= 1 && v <= 100; },
+      "must be in [1, 100]", percentage);
+  spec.target_utilization = percentage / 100;
+  read.number(
+      "target-burst-capacity", [](double v) { return v >= 0 || v == -1; },
+      "must be at least 0, or -1 for unlimited", spec.target_burst_capacity);
+  read.number(
+      "panic-window-percentage", [](double v) { return v >= 1 && v <= 100; }, "must be in [1, 100]",
+      spec.panic_window_percentage);
+  read.number(
+      "panic-threshold-percentage", [](double v) { return v >= 110 && v <= 1000; },
+      "must be in [110, 1000]", spec.panic_threshold_percentage);
+
+  read.duration("window", kMinWindow, kHour, true, spec.stable_window);
+  read.duration("scale-down-delay", Duration(0), kHour, true, spec.scale_down_delay);
+  read.duration("scale-to-zero-pod-retention-period", Duration(0), kHour, false, spec.retention);
+  return spec;
+}
+
+Duration parse_progress_deadline(const Annotations& annotations, const std::string& path,
+                                 std::vector<FieldError>& errors) {
+  std::string key(kProgressDeadline);
+  auto found = annotations.find(key);
+  if (found == annotations.end()) return kDefaultProgressDeadline;
+  auto value = parse_duration(found->second);
+  bool whole = value && *value % std::chrono::seconds(1) == Duration(0);
+  if (whole && *value >= std::chrono::seconds(1)) return *value;
+  errors.push_back(
+      {path + "[" + key + "]",
+       fmt::format("Invalid value: \"{}\": must be whole seconds, at least 1s", found->second)});
+  return kDefaultProgressDeadline;
+}
+
+}  // namespace ebb::api

@@ -1,0 +1,58 @@
+// The autoscaling annotations of a revision as values, with Knative's defaults and
+// bounds (pkg/apis/autoscaling/annotation_validation.go). The only difference: an
+// initial scale of zero is always allowed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/object.h"
+#include "base/clock.h"
+
+namespace ebb::api {
+
+inline constexpr std::string_view kAutoscalingPrefix = "autoscaling.knative.dev/";
+inline constexpr double kDefaultTargetConcurrency = 100;
+inline constexpr double kDefaultTargetRps = 200;
+inline constexpr Duration kDefaultProgressDeadline = std::chrono::seconds(600);
+
+struct AutoscalingSpec {
+  std::string autoscaler_class = "kpa.autoscaling.knative.dev";
+  std::string metric = "concurrency";  // "concurrency" or "rps" for class kpa
+  int64_t min_scale = 0;               // pods
+  int64_t max_scale = 0;               // 0: unlimited
+  int64_t initial_scale = 1;
+  int64_t activation_scale = 1;        // at least this many when scaling up from zero
+  std::optional<double> target;        // per pod; unset: total_target() says
+  double target_utilization = 0.7;     // fraction of the target that is aimed at
+  double target_burst_capacity = 211;  // requests; -1: the activator stays in the path
+  Duration stable_window = std::chrono::seconds(60);
+  double panic_window_percentage = 10;      // of the stable window
+  double panic_threshold_percentage = 200;  // of the capacity
+  Duration scale_down_delay{};
+  Duration retention{};                // scale-to-zero-pod-retention-period
+  std::string aggregation = "linear";  // or "weighted-exponential"
+
+  // The target of one pod before utilization, from the annotation, the metric and
+  // the revision's containerConcurrency (0: unlimited).
+  [[nodiscard]] double total_target(int64_t container_concurrency) const;
+  friend bool operator==(const AutoscalingSpec&, const AutoscalingSpec&) = default;
+};
+
+// Reads the annotations. A value that does not parse or is out of bounds adds an
+// error under `path` and leaves the default.
+[[nodiscard]] AutoscalingSpec parse_autoscaling(
+    const std::map<std::string, std::string>& annotations, const std::string& path,
+    std::vector<FieldError>& errors);
+
+// serving.knative.dev/progress-deadline: how long a new revision may take to become
+// ready. Whole seconds, at least 1 s.
+[[nodiscard]] Duration parse_progress_deadline(
+    const std::map<std::string, std::string>& annotations, const std::string& path,
+    std::vector<FieldError>& errors);
+
+}  // namespace ebb::api

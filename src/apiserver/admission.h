@@ -1,0 +1,23 @@
+// What happens to an object before it is stored: read strictly, defaulted,
+// validated, and checked against the one it replaces.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <variant>
+
+#include "api/object.h"
+#include "apiserver/status.h"
+
+namespace ebb::apiserver {
+
+// The object as it is to be stored, or what to answer.
+using Admitted = std::variant<api::Json, Response>;
+
+[[nodiscard]] Admitted admit_create(const api::Kind& kind, const api::Json& object);
+[[nodiscard]] Admitted admit_update(const api::Kind& kind, const api::Json& before,
+                                    const api::Json& object);
+// Only that it is readable: controllers write it.
+[[nodiscard]] Admitted admit_status(const api::Kind& kind, const api::Json& object);
+
+}  // namespace ebb::apiserver

@@ -1,0 +1,182 @@
+#include "apiserver/live_client.h"
+
+#include <charconv>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace ebb::apiserver {
+
+using api::Json;
+using resources::ObjectKey;
+using resources::ObjectList;
+using resources::ResourceEvent;
+
+// All objects of one kind as last seen, and how they changed.
+class LiveClient::View final {
+ public:
+  struct Change {
+    int64_t version = 0;
+    ResourceEvent event;
+  };
+
+  View(int64_t version, std::function<std::vector<Json>()> look)
+      : look_(std::move(look)), version_(version), forgotten_(version) {}
+
+  void refresh() {
+    std::set<ObjectKey> gone;
+    for (const auto& [key, object] : objects_) gone.insert(key);
+    for (auto& object : look_()) {
+      const Json& meta = object["metadata"];
+      ObjectKey key{meta.value("namespace", std::string()), meta.value("name", std::string())};
+      gone.erase(key);
+      auto known = objects_.find(key);
+      if (known != objects_.end() && same(known->second, object)) continue;
+      auto type =
+          known == objects_.end() ? ResourceEvent::Type::kAdded : ResourceEvent::Type::kModified;
+      note(type, object);
+      objects_.insert_or_assign(std::move(key), std::move(object));
+    }
+    for (const auto& key : gone) {
+      note(ResourceEvent::Type::kDeleted, objects_[key]);
+      objects_.erase(key);
+    }
+  }
+  [[nodiscard]] const std::map<ObjectKey, Json>& objects() const { return objects_; }
+  [[nodiscard]] int64_t version() const { return version_; }
+
+  // The changes after `*position` in `ns`, which moves on. False if some were forgotten.
+  bool changes(const std::string& ns, int64_t* position, std::vector<ResourceEvent>* out) const {
+    if (*position < forgotten_ || *position > version_) return false;
+    for (const auto& change : changes_) {
+      if (change.version <= *position) continue;
+      bool wanted = ns.empty() || change.event.object["metadata"].value("namespace", "") == ns;
+      if (wanted) out->push_back(change.event);
+    }
+    *position = version_;
+    return true;
+  }
+
+ private:
+  static bool same(const Json& kept, Json now) {
+    now["metadata"]["resourceVersion"] = kept["metadata"]["resourceVersion"];
+    return kept == now;
+  }
+  void note(ResourceEvent::Type type, Json& object) {
+    object["metadata"]["resourceVersion"] = std::to_string(++version_);
+    changes_.push_back({version_, {type, object}});
+    if (changes_.size() <= kMaxHistory) return;
+    forgotten_ = changes_.front().version;
+    changes_.pop_front();
+  }
+
+  std::function<std::vector<Json>()> look_;
+  std::map<ObjectKey, Json> objects_;
+  std::deque<Change> changes_;
+  int64_t version_;
+  int64_t forgotten_;  // all changes up to here
+};
+
+class LiveClient::LiveWatch final : public resources::ResourceWatch {
+ public:
+  LiveWatch(net::Executor& executor, View& view, std::string ns, int64_t position)
+      : executor_(executor), view_(view), ns_(std::move(ns)), position_(position) {}
+
+  net::Task<Result<std::vector<ResourceEvent>>> next(TimePoint deadline) override {
+    for (;;) {
+      view_.refresh();
+      std::vector<ResourceEvent> events;
+      if (!view_.changes(ns_, &position_, &events)) {
+        co_return fail(Errc::kGone, "too old resource version: list again");
+      }
+      if (!events.empty()) co_return events;
+      TimePoint now = executor_.now();
+      if (now >= deadline) co_return fail(Errc::kTimeout, "no change so far");
+      auto nap = executor_.sleep_until(std::min(deadline, now + kLookEvery));
+      co_await nap;
+    }
+  }
+
+ private:
+  net::Executor& executor_;
+  View& view_;
+  std::string ns_;
+  int64_t position_;
+};
+
+namespace {
+
+template <class T>
+std::vector<Json> to_json(const std::vector<T>& objects) {
+  std::vector<Json> out;
+  out.reserve(objects.size());
+  for (const auto& object : objects) out.push_back(object.to_json());
+  return out;
+}
+
+Error read_only(const api::Kind& kind) {
+  return {Errc::kPermission, fmt::format("{} show what runs and cannot be written", kind.plural)};
+}
+
+}  // namespace
+
+LiveClient::LiveClient(net::Executor& executor, LiveObjects& live, int64_t first_version)
+    : executor_(executor),
+      live_(live),
+      pods_(std::make_unique<View>(first_version, [this] { return to_json(live_.pods()); })),
+      nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })) {}
+
+LiveClient::~LiveClient() = default;
+
+LiveClient::View& LiveClient::view_of(const api::Kind& kind) {
+  return &kind == &api::Pod::kind() ? *pods_ : *nodes_;
+}
+
+net::Task<Result<Json>> LiveClient::get(const api::Kind& kind, ObjectKey key) {
+  View& view = view_of(kind);
+  view.refresh();
+  auto found = view.objects().find(key);
+  if (found == view.objects().end()) {
+    co_return fail(Errc::kNotFound, "{} \"{}\" not found", kind.plural, key.name);
+  }
+  co_return found->second;
+}
+
+net::Task<Result<ObjectList>> LiveClient::list(const api::Kind& kind, std::string ns) {
+  View& view = view_of(kind);
+  view.refresh();
+  ObjectList list;
+  list.resource_version = std::to_string(view.version());
+  for (const auto& [key, object] : view.objects()) {
+    if (ns.empty() || key.ns == ns) list.items.push_back(object);
+  }
+  co_return list;
+}
+
+net::Task<Result<Json>> LiveClient::create(const api::Kind& kind, Json /*object*/) {
+  co_return fail(read_only(kind));
+}
+
+net::Task<Result<Json>> LiveClient::update(const api::Kind& kind, Json /*object*/) {
+  co_return fail(read_only(kind));
+}
+
+net::Task<Result<Json>> LiveClient::update_status(const api::Kind& kind, Json /*object*/) {
+  co_return fail(read_only(kind));
+}
+
+net::Task<Result<void>> LiveClient::remove(const api::Kind& kind, ObjectKey /*key*/,
+                                           std::string /*resource_version*/) {
+  co_return fail(read_only(kind));
+}
+
+std::unique_ptr<resources::ResourceWatch> LiveClient::watch(const api::Kind& kind, std::string ns,
+                                                            std::string after) {
+  constexpr int64_t kUnknown = -1;  // no version of ours: gone
+  int64_t position = kUnknown;
+  auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), position);
+  if (error != std::errc() || end != after.data() + after.size()) position = kUnknown;
+  return std::make_unique<LiveWatch>(executor_, view_of(kind), std::move(ns), position);
+}
+
+}  // namespace ebb::apiserver

@@ -1,0 +1,291 @@
+#include "apiserver/object_endpoint.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "api/json.h"
+#include "apiserver/admission.h"
+#include "apiserver/selector.h"
+#include "base/random.h"
+#include "http/message.h"
+
+namespace ebb::apiserver {
+namespace {
+
+using api::Json;
+using Endpoint = ApiRequest::Endpoint;
+
+// A patch that names no version is applied again when somebody was faster.
+constexpr int kMaxPatchRaces = 10;
+
+bool is_dry_run(const ApiRequest& request) { return request.parameter("dryRun") == "All"; }
+
+std::string_view media_type(std::string_view content_type) {
+  auto type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  return type;
+}
+
+std::string text_at(const Json& object, const char* key) {
+  auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// Reads a whole object and sets what its path says. The answer, if it cannot be.
+std::optional<Response> read_object(const Call& call, Json& object) {
+  auto type = media_type(call.content_type);
+  if (!type.empty() && !http::iequals(type, "application/json")) {
+    return failure(415, fmt::format("the body of the request was of type \"{}\": only "
+                                    "application/json is supported",
+                                    type));
+  }
+  auto parsed = api::parse_json(call.body);
+  if (!parsed) return failure(400, "the body is not JSON: " + parsed.error().message);
+  object = std::move(*parsed);
+  if (!object.is_object()) return failure(400, "the body must be a JSON object");
+  if (!object.contains("metadata")) object["metadata"] = Json::object();
+  if (!object["metadata"].is_object()) return failure(400, "metadata must be an object");
+  return std::nullopt;
+}
+
+// The path says which object it is; the body may repeat it, not contradict.
+std::optional<Response> set_identity(const ApiRequest& request, Json& object) {
+  Json& meta = object["metadata"];
+  std::string ns = text_at(meta, "namespace");
+  if (!ns.empty() && ns != request.ns) {
+    return failure(400, fmt::format("the namespace of the provided object does not match the "
+                                    "namespace sent on the request: \"{}\" and \"{}\"",
+                                    ns, request.ns));
+  }
+  if (!request.ns.empty()) meta["namespace"] = request.ns;
+  if (!object.contains("apiVersion")) object["apiVersion"] = request.kind->api_version();
+  if (!object.contains("kind")) object["kind"] = request.kind->kind;
+  if (request.name.empty()) return std::nullopt;
+  std::string name = text_at(meta, "name");
+  if (!name.empty() && name != request.name) {
+    return failure(400, fmt::format("the name of the object (\"{}\") does not match the name on "
+                                    "the URL (\"{}\")",
+                                    name, request.name));
+  }
+  meta["name"] = request.name;
+  return std::nullopt;
+}
+
+// generateName: "job-" becomes "job-x7f2a" and so on.
+void generate_name(Json& meta) {
+  std::string prefix = text_at(meta, "generateName");
+  constexpr size_t kRandomBytes = 3;
+  if (text_at(meta, "name").empty() && !prefix.empty()) {
+    meta["name"] = prefix + random_hex(kRandomBytes);
+  }
+}
+
+Response not_allowed(const Call& call) {
+  return failure(405, fmt::format("{} is not possible here", call.method));
+}
+
+// What a dry run answers for an object that would replace `before`.
+Json as_if_stored(const Json& before, Json after, bool status_only) {
+  Json result = status_only ? before : std::move(after);
+  if (status_only) {
+    result["status"] = after.contains("status") ? after["status"] : Json::object();
+  } else if (before.contains("status")) {
+    result["status"] = before["status"];
+  }
+  for (const char* field : {"uid", "creationTimestamp", "generation", "resourceVersion"}) {
+    if (before["metadata"].contains(field)) {
+      result["metadata"][field] = before["metadata"][field];
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+net::Task<Response> ObjectEndpoint::handle(Call call) {
+  std::string_view dry_run = call.request.parameter("dryRun");
+  if (!dry_run.empty() && dry_run != "All") co_return failure(400, "dryRun must be \"All\"");
+  bool all = call.request.endpoint == Endpoint::kObjects;
+  bool whole = call.request.endpoint == Endpoint::kObject;
+  if (all && call.method == "GET") co_return co_await list(call);
+  if (all && call.method == "POST") co_return co_await create(call);
+  if (!all && call.method == "GET") co_return co_await get(call);
+  if (!all && call.method == "PUT") co_return co_await update(call);
+  if (!all && call.method == "PATCH") co_return co_await patch(call);
+  if (whole && call.method == "DELETE") co_return co_await remove(call);
+  co_return not_allowed(call);
+}
+
+net::Task<Response> ObjectEndpoint::get(Call call) {
+  const ApiRequest& request = call.request;
+  resources::ObjectKey key{request.ns, request.name};
+  auto found = co_await client_.get(*request.kind, std::move(key));
+  if (!found) co_return failure(found.error(), *request.kind, request.name);
+  co_return Response{200, std::move(*found), 0};
+}
+
+net::Task<Response> ObjectEndpoint::list(Call call) {
+  const ApiRequest& request = call.request;
+  auto selector =
+      Selector::parse(request.parameter("labelSelector"), request.parameter("fieldSelector"));
+  if (!selector) co_return failure(400, selector.error().message);
+  std::string ns = request.ns;
+  auto found = co_await client_.list(*request.kind, std::move(ns));
+  if (!found) co_return failure(found.error(), *request.kind, "");
+  Json list;
+  list["kind"] = std::string(request.kind->kind) + "List";
+  list["apiVersion"] = request.kind->api_version();
+  list["metadata"]["resourceVersion"] = found->resource_version;
+  list["items"] = Json::array();
+  for (auto& object : found->items) {
+    if (selector->matches(object)) list["items"].push_back(std::move(object));
+  }
+  co_return Response{200, std::move(list), 0};
+}
+
+net::Task<Response> ObjectEndpoint::create(Call call) {
+  const ApiRequest& request = call.request;
+  if (request.kind->namespaced && request.ns.empty()) co_return not_allowed(call);
+  Json object;
+  if (auto refusal = read_object(call, object)) co_return std::move(*refusal);
+  if (auto refusal = set_identity(request, object)) co_return std::move(*refusal);
+  Json& meta = object["metadata"];
+  if (!text_at(meta, "resourceVersion").empty()) {
+    co_return failure(400, "resourceVersion should not be set on objects to be created");
+  }
+  generate_name(meta);
+  for (const char* field : {"uid", "creationTimestamp", "generation", "selfLink"}) {
+    meta.erase(field);
+  }
+  auto admitted = admit_create(*request.kind, object);
+  if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
+  object = std::get<Json>(std::move(admitted));
+  std::string name = text_at(object["metadata"], "name");
+  if (is_dry_run(request)) {
+    resources::ObjectKey key{request.ns, name};
+    auto there = co_await client_.get(*request.kind, std::move(key));
+    if (!there && there.error().code == Errc::kNotFound) co_return Response{201, object, 0};
+    if (!there) co_return failure(there.error(), *request.kind, name);
+    Error exists{Errc::kAlreadyExists,
+                 fmt::format("{} \"{}\" already exists", request.kind->plural, name)};
+    co_return failure(exists, *request.kind, name);
+  }
+  auto created = co_await client_.create(*request.kind, std::move(object));
+  if (!created) co_return failure(created.error(), *request.kind, name);
+  co_return Response{201, std::move(*created), 0};
+}
+
+net::Task<Response> ObjectEndpoint::store(Call call, const Json& before, Json after, Errc* error) {
+  const ApiRequest& request = call.request;
+  bool status_only = request.endpoint == Endpoint::kStatus;
+  auto admitted =
+      status_only ? admit_status(*request.kind, after) : admit_update(*request.kind, before, after);
+  if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
+  after = std::get<Json>(std::move(admitted));
+  if (is_dry_run(request)) {
+    std::string version = text_at(after["metadata"], "resourceVersion");
+    if (version.empty() || version == text_at(before["metadata"], "resourceVersion")) {
+      co_return Response{200, as_if_stored(before, std::move(after), status_only), 0};
+    }
+    *error = Errc::kConflict;
+    Error conflict{Errc::kConflict,
+                   "the object has been modified; please apply your changes to "
+                   "the latest version and try again"};
+    co_return failure(conflict, *request.kind, request.name);
+  }
+  // Two calls, and no ?:, which g++ 12 cannot have around co_await.
+  Result<Json> stored;
+  if (status_only) {
+    stored = co_await client_.update_status(*request.kind, std::move(after));
+  } else {
+    stored = co_await client_.update(*request.kind, std::move(after));
+  }
+  if (stored) co_return Response{200, std::move(*stored), 0};
+  *error = stored.error().code;
+  co_return failure(stored.error(), *request.kind, request.name);
+}
+
+net::Task<Response> ObjectEndpoint::update(Call call) {
+  const ApiRequest& request = call.request;
+  Json object;
+  if (auto refusal = read_object(call, object)) co_return std::move(*refusal);
+  if (auto refusal = set_identity(request, object)) co_return std::move(*refusal);
+  resources::ObjectKey key{request.ns, request.name};
+  auto before = co_await client_.get(*request.kind, std::move(key));
+  if (!before) co_return failure(before.error(), *request.kind, request.name);
+  Errc ignored{};
+  co_return co_await store(call, *before, std::move(object), &ignored);
+}
+
+net::Task<Response> ObjectEndpoint::patch(Call call) {
+  const ApiRequest& request = call.request;
+  auto type = media_type(call.content_type);
+  bool merge = http::iequals(type, "application/merge-patch+json");
+  bool steps = http::iequals(type, "application/json-patch+json");
+  if (!merge && !steps) {
+    co_return failure(415, fmt::format("the body of the request was in an unknown format - "
+                                       "accepted media types include: application/json-patch+json, "
+                                       "application/merge-patch+json; not {}",
+                                       type));
+  }
+  auto change = api::parse_json(call.body);
+  if (!change) co_return failure(400, "the patch is not JSON: " + change.error().message);
+  if (merge && !change->is_object()) co_return failure(400, "a merge patch must be an object");
+  for (int race = 1;; ++race) {
+    resources::ObjectKey key{request.ns, request.name};
+    auto before = co_await client_.get(*request.kind, std::move(key));
+    if (!before) co_return failure(before.error(), *request.kind, request.name);
+    Json after = *before;
+    try {
+      if (merge) after.merge_patch(*change);
+      if (steps) after = after.patch(*change);
+    } catch (const Json::exception& error) {
+      co_return failure(422, fmt::format("the patch cannot be applied: {}", error.what()));
+    }
+    bool whole = after.is_object() && after.contains("metadata") && after["metadata"].is_object();
+    if (!whole) co_return failure(422, "the patch does not leave an object with metadata");
+    bool pinned = after["metadata"].value("resourceVersion", "") !=
+                  before->at("metadata").value("resourceVersion", "");
+    if (auto refusal = set_identity(request, after)) co_return std::move(*refusal);
+    Errc error{};
+    auto response = co_await store(call, *before, std::move(after), &error);
+    bool again = error == Errc::kConflict && !pinned && race < kMaxPatchRaces;
+    if (!again) co_return response;
+  }
+}
+
+net::Task<Response> ObjectEndpoint::remove(Call call) {
+  const ApiRequest& request = call.request;
+  Json options = Json::object();
+  if (!call.body.empty()) {
+    auto parsed = api::parse_json(call.body);
+    if (!parsed) co_return failure(400, "the body is not JSON: " + parsed.error().message);
+    if (parsed->is_object()) options = std::move(*parsed);
+  }
+  resources::ObjectKey key{request.ns, request.name};
+  auto found = co_await client_.get(*request.kind, key);
+  if (!found) co_return failure(found.error(), *request.kind, request.name);
+  std::string uid = text_at(found->at("metadata"), "uid");
+  std::string version;
+  if (options.contains("preconditions") && options["preconditions"].is_object()) {
+    std::string wanted_uid = text_at(options["preconditions"], "uid");
+    version = text_at(options["preconditions"], "resourceVersion");
+    if (!wanted_uid.empty() && wanted_uid != uid) {
+      Error conflict{Errc::kConflict,
+                     fmt::format("the UID in the precondition ({}) is not that of the object ({})",
+                                 wanted_uid, uid)};
+      co_return failure(conflict, *request.kind, request.name);
+    }
+  }
+  auto dry = options.find("dryRun");
+  bool dry_run = is_dry_run(request) || (dry != options.end() && *dry == Json::array({"All"}));
+  if (!dry_run) {
+    auto removed = co_await client_.remove(*request.kind, std::move(key), std::move(version));
+    if (!removed) co_return failure(removed.error(), *request.kind, request.name);
+  }
+  co_return deleted(*request.kind, request.name, uid);
+}
+
+}  // namespace ebb::apiserver

@@ -1,0 +1,45 @@
+// Reads and writes of resources: get, list, create, update, patch, delete, also as
+// dry runs. Control executor only.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "apiserver/request.h"
+#include "apiserver/status.h"
+#include "net/task.h"
+#include "resources/resource_client.h"
+
+namespace ebb::apiserver {
+
+// The parts of a request that an endpoint needs. Views outlive the call.
+struct Call {
+  const ApiRequest& request;
+  std::string_view method;
+  std::string_view content_type;
+  std::string_view body;
+};
+
+class ObjectEndpoint final {
+ public:
+  // `client` must outlive it.
+  explicit ObjectEndpoint(resources::ResourceClient& client) : client_(client) {}
+
+  // For kObjects, kObject and kStatus. Lists are Kubernetes lists ("ServiceList").
+  [[nodiscard]] net::Task<Response> handle(Call call);
+
+ private:
+  [[nodiscard]] net::Task<Response> get(Call call);
+  [[nodiscard]] net::Task<Response> list(Call call);
+  [[nodiscard]] net::Task<Response> create(Call call);
+  [[nodiscard]] net::Task<Response> update(Call call);
+  [[nodiscard]] net::Task<Response> patch(Call call);
+  [[nodiscard]] net::Task<Response> remove(Call call);
+  // Admits and stores what `before` is to become. `error` is set if that failed.
+  [[nodiscard]] net::Task<Response> store(Call call, const api::Json& before, api::Json after,
+                                          Errc* error);
+
+  resources::ResourceClient& client_;
+};
+
+}  // namespace ebb::apiserver

@@ -1,0 +1,99 @@
+#include "cli/cli.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/connection.h"
+#include "cli/table.h"
+
+namespace ebb::cli {
+
+namespace {
+
+constexpr Duration kVersionTimeout = std::chrono::seconds(2);
+
+int fail_with(const Error& error, Console& console) {
+  console.err << "Error: " << error.message << "\n";
+  return kExitFailure;
+}
+
+Result<std::unique_ptr<ApiClient>> open(const Connection& connection) {
+  return ApiClient::open(connection.server, connection.token);
+}
+
+// Runs a client command against the API that the options lead to.
+template <class Command>
+int with_api(const ConnectionOptions& options, Console& console, Command command) {
+  const auto connection = find_connection(options);
+  if (!connection) return fail_with(connection.error(), console);
+  const auto client = open(*connection);
+  if (!client) return fail_with(client.error(), console);
+  const Result<void> done = command(**client, connection->ns);
+  return done ? kExitOk : fail_with(done.error(), console);
+}
+
+// The API's version too, if one can be found.
+int show_versions(const ConnectionOptions& options, Console& console) {
+  console.out << "ebb " << version() << "\n";
+  const auto connection = find_connection(options);
+  if (!connection) return kExitOk;
+  const auto client = open(*connection);
+  if (!client) return kExitOk;
+  const auto info = (*client)->get("/apis/ebb.dev/v1/info", (*client)->now() + kVersionTimeout);
+  if (info) console.out << "server " << text_at(*info, {"version"}) << "\n";
+  return kExitOk;
+}
+
+struct Run {
+  const ConnectionOptions& connection;
+  const UpFunction& up;
+  Console& console;
+
+  int operator()(const UpOptions& options) const { return up(options); }
+  int operator()(const DeployOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return deploy(options, ns, client, console);
+    });
+  }
+  int operator()(const GetOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      const SystemClock clock;
+      return get(options, ns, client, clock, console);
+    });
+  }
+  int operator()(const DeleteOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return remove(options, ns, client, console);
+    });
+  }
+  int operator()(const VersionOptions& /*options*/) const {
+    return show_versions(connection, console);
+  }
+};
+
+}  // namespace
+
+const char* version() { return EBB_VERSION; }
+
+int run(const std::vector<std::string>& args, const UpFunction& up, Console& console) {
+  const auto invocation = parse(args);
+  if (!invocation) {
+    console.out << invocation.error().out;
+    console.err << invocation.error().err;
+    return invocation.error().code;
+  }
+  return std::visit(Run{invocation->connection, up, console}, invocation->command);
+}
+
+int run(int argc, char** argv, const UpFunction& up) {
+  Console console{std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1};
+  const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  const int code = run(args, up, console);
+  std::cout.flush();
+  return std::cout ? code : std::max(code, kExitFailure);
+}
+
+}  // namespace ebb::cli

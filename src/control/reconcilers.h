@@ -1,0 +1,86 @@
+// All reconcilers with what drives them: one informer and one work queue for each kind,
+// and which change concerns whom.
+//
+//   service --> configuration --> revision
+//      |             |               |         (and status the other way)
+//      +--------> route <------------+
+//
+// Control executor only. What it is given must outlive the executor's run; end it when
+// the executor has stopped.
+//
+//   control::Reconcilers reconcilers(executor, {...});
+//   reconcilers.start();
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "api/types.h"
+#include "control/configuration_reconciler.h"
+#include "control/controller.h"
+#include "control/garbage_collector.h"
+#include "control/revision_reconciler.h"
+#include "control/route_publisher.h"
+#include "control/route_reconciler.h"
+#include "control/service_reconciler.h"
+#include "resources/informer.h"
+
+namespace ebb::control {
+
+class Reconcilers final {
+ public:
+  struct Uses {
+    resources::ResourceClient& client;
+    RevisionHost& host;
+    AutoScaler& autoscaler;
+    node::CodeCache& code;
+    serving::RoutingPublisher& publisher;
+    const Clock& clock;
+    std::string domain;           // hosts are NAME.NAMESPACE.DOMAIN
+    uint16_t gateway_port = 80;   // for URLs
+    ControllerOptions retries{};  // of all work queues
+  };
+  Reconcilers(net::Executor& executor, Uses uses);
+  Reconcilers(const Reconcilers&) = delete;
+  Reconcilers& operator=(const Reconcilers&) = delete;
+
+  void start();  // once
+  // Everything that was declared at the start has been looked at, so what was ready
+  // before can be called again.
+  [[nodiscard]] bool synced() const { return synced_; }
+  // Nothing is under way at the moment (retries and proofs apart).
+  [[nodiscard]] bool idle() const;
+
+ private:
+  using Key = resources::ObjectKey;
+
+  [[nodiscard]] net::Task<void> run();
+  [[nodiscard]] bool informed() const;
+  void service_changed(const Key& key);
+  void configuration_changed(const Key& key);
+  void revision_changed(const Key& key);
+  void route_changed(const Key& key);
+
+  net::Executor& executor_;
+  node::CodeCache& code_;
+  bool synced_ = false;
+
+  resources::Informer<api::Service> services_;
+  resources::Informer<api::Configuration> configurations_;
+  resources::Informer<api::Revision> revisions_;
+  resources::Informer<api::Route> routes_;
+
+  GarbageCollector collector_;
+  RoutePublisher publisher_;
+  ServiceReconciler service_reconciler_;
+  ConfigurationReconciler configuration_reconciler_;
+  RevisionReconciler revision_reconciler_;
+  RouteReconciler route_reconciler_;
+
+  Controller service_queue_;
+  Controller configuration_queue_;
+  Controller revision_queue_;
+  Controller route_queue_;
+};
+
+}  // namespace ebb::control

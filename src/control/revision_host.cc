@@ -1,0 +1,150 @@
+#include "control/revision_host.h"
+
+#include "api/autoscaling.h"
+#include "api/quantity.h"
+#include "base/log.h"
+
+namespace ebb::control {
+namespace {
+
+// How long loading the code may take, unless serving.knative.dev/progress-deadline
+// says otherwise. Knative's 600 s are made for pulling images.
+constexpr Duration kStartDeadline = std::chrono::seconds(30);
+
+Result<void> set_resources(const api::Container& container, scheduling::PodTemplate& pod) {
+  const auto& limits = container.resources.limits;
+  if (const auto memory = limits.find("memory"); memory != limits.end()) {
+    const auto bytes = api::parse_bytes(memory->second);
+    if (!bytes) return fail(bytes.error());
+    pod.memory_bytes = static_cast<uint64_t>(*bytes);
+  }
+  if (const auto cpu = limits.find("cpu"); cpu != limits.end()) {
+    const auto millis = api::parse_millicores(cpu->second);
+    if (!millis) return fail(millis.error());
+    pod.cpu_millis = static_cast<uint32_t>(*millis);
+  }
+  return {};
+}
+
+void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& plan) {
+  auto& policy = plan.policy;
+  policy.metric =
+      wish.metric == "rps" ? scaling::MetricKind::kRequests : scaling::MetricKind::kConcurrency;
+  policy.weighting = wish.aggregation == "weighted-exponential"
+                         ? scaling::Window::Weighting::kExponential
+                         : scaling::Window::Weighting::kLinear;
+  policy.stable_window = wish.stable_window;
+  policy.panic_window_percentage = wish.panic_window_percentage;
+  policy.panic_threshold_percentage = wish.panic_threshold_percentage;
+  policy.activation_scale = static_cast<int>(wish.activation_scale);
+  policy.scale_down_delay = wish.scale_down_delay;
+  policy.target_burst_capacity = wish.target_burst_capacity;
+  policy.set_target({.container_concurrency = concurrency,
+                     .target = wish.target,
+                     .utilization = wish.target_utilization});
+  plan.bounds = {.min = static_cast<int>(wish.min_scale), .max = static_cast<int>(wish.max_scale)};
+  plan.initial_scale = static_cast<int>(wish.initial_scale);
+  plan.retention = wish.retention;
+}
+
+}  // namespace
+
+Result<ScalePlan> plan_for(const api::Revision& revision) {
+  if (revision.spec.containers.size() != 1) {
+    return fail(Errc::kInvalid, "a revision has exactly one container");
+  }
+  const api::Container& container = revision.spec.containers.front();
+  if (!container.image.starts_with(api::kRuntimeImagePrefix)) {
+    return fail(Errc::kInvalid, "the image {:?} is not {}NAME", container.image,
+                api::kRuntimeImagePrefix);
+  }
+  const std::string_view code = revision.meta.annotation(api::kCodeAnnotation);
+  constexpr std::string_view kAlgorithm = "sha256:";
+  if (!code.starts_with(kAlgorithm)) {
+    return fail(Errc::kInvalid, "the annotation {} is missing: it names the code",
+                api::kCodeAnnotation);
+  }
+  const auto label = [&](std::string_view key) {
+    const auto found = revision.meta.labels.find(std::string(key));
+    return found == revision.meta.labels.end() ? std::string() : found->second;
+  };
+
+  scheduling::PodTemplate pod;
+  pod.revision = revision.meta.uid;
+  pod.ns = revision.meta.ns;
+  pod.name = revision.meta.name;
+  pod.service = label(api::kServiceLabel);
+  pod.runtime = container.image.substr(api::kRuntimeImagePrefix.size());
+  pod.code = code.substr(kAlgorithm.size());
+  for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
+  pod.env["K_SERVICE"] = pod.service;
+  pod.env["K_CONFIGURATION"] = label(api::kConfigurationLabel);
+  pod.env["K_REVISION"] = pod.name;
+  const int concurrency = static_cast<int>(revision.spec.container_concurrency.value_or(0));
+  pod.concurrency = static_cast<uint32_t>(concurrency);
+  pod.start_deadline = kStartDeadline;
+  std::vector<api::FieldError> errors;
+  if (revision.meta.annotations.contains(std::string(api::kProgressDeadline))) {
+    pod.start_deadline =
+        api::parse_progress_deadline(revision.meta.annotations, "metadata", errors);
+  }
+  if (auto set = set_resources(container, pod); !set) return fail(set.error());
+
+  ScalePlan plan;
+  set_policy(api::parse_autoscaling(revision.meta.annotations, "metadata", errors), concurrency,
+             plan);
+  if (!errors.empty()) {
+    return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
+  }
+  plan.pod = std::make_shared<const scheduling::PodTemplate>(std::move(pod));
+  return plan;
+}
+
+RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
+                           AutoScaler& autoscaler, const Clock& clock)
+    : traffic_(traffic), pods_(pods), autoscaler_(autoscaler), clock_(clock) {}
+
+Result<void> RevisionHost::add(const api::Revision& revision) {
+  const std::string& uid = revision.meta.uid;
+  if (backends_.contains(uid)) return {};
+  auto plan = plan_for(revision);
+  if (!plan) return fail(plan.error());
+
+  const auto seconds = [](const std::optional<int64_t>& value, int64_t otherwise) {
+    return std::chrono::seconds(value.value_or(otherwise));
+  };
+  serving::Backend backend;
+  backend.name = revision.meta.name;
+  backend.timeout = seconds(revision.spec.timeout_seconds, 300);
+  backend.response_start = seconds(revision.spec.response_start_timeout_seconds, 300);
+  backend.idle = seconds(revision.spec.idle_timeout_seconds, 0);
+  backend.throttler = std::make_shared<serving::Throttler>(
+      serving::ThrottlerOptions{.revision = uid,
+                                .concurrency = static_cast<int>(plan->pod->concurrency)},
+      pods_, clock_, [this, uid](const std::string& /*pod*/, const std::string& error) {
+        autoscaler_.start_ended(uid, error);
+      });
+  traffic_.add(backend.throttler);
+  pods_.subscribe(plan->pod, backend.throttler);
+  autoscaler_.add(std::move(*plan));
+  backends_.emplace(uid, std::move(backend));
+  return {};
+}
+
+void RevisionHost::remove(const std::string& uid) {
+  const auto found = backends_.find(uid);
+  if (found == backends_.end()) return;
+  autoscaler_.remove(uid);
+  found->second.throttler->close();
+  pods_.unsubscribe(uid);
+  traffic_.remove(uid);
+  backends_.erase(found);
+}
+
+std::optional<serving::Backend> RevisionHost::backend(const std::string& uid) const {
+  const auto found = backends_.find(uid);
+  if (found == backends_.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace ebb::control

@@ -1,0 +1,47 @@
+// Puts a revision into service: builds its request path (throttler), makes it known
+// to Scheduler and AutoScaler, and takes it out again.
+//
+// Control executor only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/types.h"
+#include "base/result.h"
+#include "control/autoscaler.h"
+#include "scheduling/scale_target.h"
+#include "serving/routing_table.h"
+#include "serving/traffic.h"
+
+namespace ebb::control {
+
+class RevisionHost final {
+ public:
+  RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
+               const Clock& clock);
+
+  // From now on the revision can be called and scaled. Its code must be on the nodes
+  // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
+  // run (which validation has refused before).
+  [[nodiscard]] Result<void> add(const api::Revision& revision);
+  // Refuses who waits, drains its pods, forgets it.
+  void remove(const std::string& uid);
+
+  // What the routing table needs to send requests to it; nullopt if it was not added.
+  [[nodiscard]] std::optional<serving::Backend> backend(const std::string& uid) const;
+
+ private:
+  serving::Traffic& traffic_;
+  scheduling::PodSource& pods_;
+  AutoScaler& autoscaler_;
+  const Clock& clock_;
+  std::map<std::string, serving::Backend> backends_;  // by uid
+};
+
+// Pure: how a revision's spec becomes what runs it.
+[[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision);
+
+}  // namespace ebb::control

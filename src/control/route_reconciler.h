@@ -1,0 +1,76 @@
+// Route -> which revisions its traffic goes to, in its status and in the routing table.
+//
+// If a target cannot be resolved (not there, not ready, failed), all traffic stays where
+// it was last assigned, as in Knative: status.traffic says where. Control executor only.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "api/types.h"
+#include "base/clock.h"
+#include "control/garbage_collector.h"
+#include "control/route_publisher.h"
+#include "net/task.h"
+#include "resources/informer.h"
+#include "resources/resource_client.h"
+
+namespace ebb::control {
+
+class RouteReconciler final {
+ public:
+  struct Uses {
+    resources::ResourceClient& client;
+    const Clock& clock;
+    GarbageCollector& collector;
+    const resources::Informer<api::Route>& routes;
+    const resources::Informer<api::Configuration>& configurations;
+    const resources::Informer<api::Revision>& revisions;
+    RoutePublisher& publisher;
+  };
+  // `gateway_port` is where requests arrive; it is part of the URLs unless it is 80.
+  RouteReconciler(Uses uses, uint16_t gateway_port) : uses_(uses), gateway_port_(gateway_port) {}
+
+  [[nodiscard]] net::Task<Result<void>> reconcile(resources::ObjectKey key);
+
+  // The routes that name it in their spec, or send requests to it.
+  using Keys = std::set<resources::ObjectKey>;
+  [[nodiscard]] Keys routes_of_configuration(const resources::ObjectKey& key) const;
+  [[nodiscard]] Keys routes_of_revision(const resources::ObjectKey& key) const;
+
+ private:
+  // Where a route's targets lead.
+  struct Resolution {
+    std::vector<api::TrafficTarget> traffic;  // as in a status
+    Assignment assignment;
+    // Why not all could be resolved; `failed`: waiting does not help.
+    bool failed = false;
+    std::string reason;
+    std::string message;
+    std::string for_callers;
+  };
+  // Which names a route uses, to be told when they change.
+  struct Names {
+    std::set<std::string> configurations;
+    std::set<std::string> revisions;
+  };
+
+  [[nodiscard]] net::Task<Result<Resolution>> resolve(api::Route route);
+  [[nodiscard]] net::Task<Result<void>> resolve_latest(api::TrafficTarget target, std::string ns,
+                                                       Resolution* out);
+  [[nodiscard]] net::Task<Result<void>> resolve_revision(api::TrafficTarget target, std::string ns,
+                                                         Resolution* out);
+  [[nodiscard]] Assignment last_assignment(const api::Route& route) const;
+  void set_status(api::Route& route, Resolution& resolution) const;
+  void remember(const resources::ObjectKey& route, Names names);
+  [[nodiscard]] std::string url_of(const resources::ObjectKey& route, const std::string& tag) const;
+
+  Uses uses_;
+  const uint16_t gateway_port_;
+  std::map<resources::ObjectKey, Names> names_;
+  std::map<resources::ObjectKey, Keys> by_configuration_;
+  std::map<resources::ObjectKey, Keys> by_revision_;
+};
+
+}  // namespace ebb::control

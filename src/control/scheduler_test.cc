@@ -1,0 +1,182 @@
+#include "control/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ebb::control {
+namespace {
+
+using scheduling::NodeState;
+using scheduling::PodState;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// What the request path of one revision is told.
+struct FakeListener final : scheduling::PodListener {
+  void pod_added(const scheduling::PodEndpoint& endpoint) override { pods.push_back(endpoint.pod); }
+  void pod_ready(const std::string& pod) override { ready.push_back(pod); }
+  void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override {
+    std::erase(pods, pod);
+    exits.push_back(exit.reason);
+  }
+  void pods_unavailable(const std::string& message) override { complaints.push_back(message); }
+  Drain begin_drain(int count) override {
+    Drain drain;
+    for (; count > 0 && !pods.empty(); --count) {
+      drain.chosen.push_back(pods.back());
+      if (!busy) drain.idle.push_back(pods.back());
+      pods.pop_back();
+    }
+    return drain;
+  }
+  std::vector<std::string> pods, ready, exits, complaints;
+  bool busy = false;
+};
+
+class SchedulerTest : public testing::Test {
+ protected:
+  SchedulerTest() {
+    scheduler_.add_node("local", [this](const node::ToController& message) -> Result<void> {
+      if (!reachable_) return fail(Errc::kUnavailable, "gone");
+      sent_.push_back(message);
+      return {};
+    });
+    tell(node::Welcome{.node = "local", .slots = 100, .pods = {}});
+    auto what = std::make_shared<scheduling::PodTemplate>();
+    what->revision = "uid";
+    what->runtime = "python";
+    scheduler_.subscribe(what, listener_);
+  }
+  void tell(const node::FromController& message) { scheduler_.on_message("local", message); }
+  void cold(const std::string& pod) { tell(node::PodCold{pod, "python"}); }
+  template <class M>
+  std::vector<M> sent() {
+    std::vector<M> out;
+    for (const auto& message : sent_) {
+      if (const auto* m = std::get_if<M>(&message)) out.push_back(*m);
+    }
+    return out;
+  }
+  NodeState node_state() { return scheduler_.nodes().at(0).state; }
+
+  FakeClock clock_;
+  Scheduler scheduler_{{.pods_folder = "/run/pods", .pool = 4}, clock_};
+  std::shared_ptr<FakeListener> listener_ = std::make_shared<FakeListener>();
+  std::vector<node::ToController> sent_;
+  bool reachable_ = true;
+};
+
+TEST_F(SchedulerTest, ThePoolStartsWithTheFirstRevisionOfItsRuntime) {
+  ASSERT_EQ(sent<node::SetPool>().size(), 1u);
+  EXPECT_EQ(sent<node::SetPool>()[0].cold, 4u);
+}
+
+TEST_F(SchedulerTest, AColdPodIsGivenAtOnceAndTheNodeIsOccupied) {
+  cold("a");
+  EXPECT_EQ(node_state(), NodeState::kIdle);
+  scheduler_.scale("uid", 1);
+  EXPECT_THAT(listener_->pods, ElementsAre("a"));
+  ASSERT_EQ(sent<node::Assign>().size(), 1u);
+  EXPECT_EQ(sent<node::Assign>()[0].pod, "a");
+  EXPECT_EQ(node_state(), NodeState::kOccupied);
+  EXPECT_EQ(scheduler_.pods().at(0).view.state, PodState::kWarm);
+  scheduler_.scale("uid", 1);
+  EXPECT_EQ(sent<node::Assign>().size(), 1u);
+}
+
+TEST_F(SchedulerTest, WithoutColdPodsThePoolGrowsAndTheNextOneIsGiven) {
+  scheduler_.scale("uid", 2);
+  EXPECT_THAT(listener_->pods, IsEmpty());
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 6u);
+  cold("a");
+  cold("b");
+  cold("c");
+  EXPECT_THAT(listener_->pods, ElementsAre("a", "b"));
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 4u);
+}
+
+TEST_F(SchedulerTest, AnIdlePodIsStoppedAndTheNodeIdleOnceItHasEnded) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  scheduler_.scale("uid", 0);
+  ASSERT_EQ(sent<node::Stop>().size(), 1u);
+  EXPECT_EQ(scheduler_.pods().at(0).view.state, PodState::kDraining);
+  EXPECT_EQ(node_state(), NodeState::kOccupied);
+  tell(node::PodGone{"a", "Stopped", ""});
+  EXPECT_EQ(node_state(), NodeState::kIdle);
+}
+
+TEST_F(SchedulerTest, ABusyPodIsStoppedWhenItHasDrained) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  listener_->busy = true;
+  scheduler_.scale("uid", 0);
+  EXPECT_THAT(sent<node::Stop>(), IsEmpty());
+  scheduler_.pod_drained("a");
+  EXPECT_EQ(sent<node::Stop>().size(), 1u);
+}
+
+TEST_F(SchedulerTest, APodThatServedIsReplacedOneThatNeverStartedIsNot) {
+  cold("a");
+  cold("b");
+  cold("c");
+  scheduler_.scale("uid", 1);
+  tell(node::PodReady{"a", 100});
+  EXPECT_THAT(listener_->ready, ElementsAre("a"));
+  tell(node::PodGone{"a", "Exited", "exited with code 1"});
+  EXPECT_THAT(listener_->pods, ElementsAre("b"));
+  tell(node::PodGone{"b", "LoadFailed", "SyntaxError"});
+  EXPECT_THAT(listener_->pods, IsEmpty());
+  scheduler_.scale("uid", 1);  // somebody asks again
+  EXPECT_THAT(listener_->pods, ElementsAre("c"));
+}
+
+TEST_F(SchedulerTest, AnOrderThatCannotBeSentIsAFailedStart) {
+  cold("a");
+  reachable_ = false;
+  scheduler_.scale("uid", 1);
+  EXPECT_THAT(listener_->exits, ElementsAre("StartFailed"));
+  EXPECT_THAT(listener_->pods, IsEmpty());
+}
+
+TEST_F(SchedulerTest, APoolThatCannotBeFilledIsToldToWhoWaits) {
+  scheduler_.scale("uid", 1);
+  tell(node::PoolFailed{"python", "no python3"});
+  EXPECT_THAT(listener_->complaints, ElementsAre("no python3"));
+}
+
+TEST_F(SchedulerTest, PodsOfAnEarlierFrontAreTakenOver) {
+  Scheduler second({.pods_folder = "/run/pods", .pool = 4}, clock_);
+  second.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
+  second.on_message("local", node::Welcome{.node = "local",
+                                           .slots = 10,
+                                           .pods = {{"a", "python", "uid", 3 /* ready */, 0},
+                                                    {"b", "python", "", 1, 0}}});
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "uid";
+  what->runtime = "python";
+  second.subscribe(what, listener_);
+  EXPECT_THAT(listener_->pods, ElementsAre("a"));
+  EXPECT_EQ(second.nodes().at(0).cold, 1);
+  EXPECT_EQ(second.nodes().at(0).state, NodeState::kOccupied);
+}
+
+TEST_F(SchedulerTest, ALostNodeTakesItsPodsWithIt) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  scheduler_.remove_node("local");
+  EXPECT_THAT(listener_->exits, ElementsAre("NodeLost"));
+  EXPECT_THAT(scheduler_.pods(), IsEmpty());
+  EXPECT_THAT(scheduler_.nodes(), IsEmpty());
+}
+
+TEST_F(SchedulerTest, ADeletedRevisionsPodsEnd) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  scheduler_.unsubscribe("uid");
+  EXPECT_EQ(sent<node::Stop>().size(), 1u);
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 0u);  // the last of its runtime
+}
+
+}  // namespace
+}  // namespace ebb::control

@@ -1,0 +1,323 @@
+#include "http/connection.h"
+
+#include <sys/socket.h>
+
+#include <ctime>
+#include <exception>
+
+#include "base/log.h"
+#include "net/executor.h"
+
+namespace ebb::http {
+
+Connection::Connection(ServerState& server, net::Stream stream)
+    : server_(server),
+      stream_(std::move(stream)),
+      input_(server.options.head.bytes),
+      parser_(server.options.head) {
+  server_.open.insert(this);
+}
+
+Connection::~Connection() {
+  server_.open.erase(this);
+  if (server_.open.empty() && server_.when_empty) server_.when_empty->set(true);
+}
+
+void Connection::close_if_idle() {
+  // A request that is on its way in is still served.
+  if (idle_ && stream_.quiet()) stream_.close();
+}
+
+void Connection::cut() {
+  const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
+  setsockopt(stream_.native_handle(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  stream_.close();
+}
+
+net::Task<void> Connection::run() {
+  for (;;) {
+    const bool received = co_await read_head();
+    if (!received) co_return;
+    served_ = true;
+    begin_exchange();
+    if (request_.body.kind == BodyLength::Kind::kSized &&
+        request_.body.size > server_.options.max_body) {
+      co_await refuse(413, "request body is too large");
+      co_return;
+    }
+    co_await call_handler();
+    const bool goes_on = co_await settle();
+    if (!goes_on) co_return;
+  }
+}
+
+net::Task<bool> Connection::read_head() {
+  input_.begin_message();
+  parser_.reset();
+  idle_ = input_.empty();
+  received_at_ = server_.executor.now();
+  TimePoint deadline =
+      received_at_ + (idle_ ? server_.options.idle_timeout : server_.options.head_timeout);
+  for (;;) {
+    if (!input_.empty()) {
+      const auto size = parser_.request(input_.unread_view(), request_);
+      if (!size) {
+        request_.method = {};  // may be half read
+        co_await refuse(status_of(size.error().code), size.error().what);
+        co_return false;
+      }
+      if (*size > 0) {
+        input_.consume(*size);
+        input_.pin_head();
+        co_return true;
+      }
+    }
+    // A new one has drain()'s grace: its first request may be on the way.
+    if (idle_ && served_ && server_.draining && stream_.quiet()) co_return false;
+    const auto received = co_await stream_.read_some(input_.head_space(), deadline);
+    if (!received) {
+      if (received.error() == net::IoError::kTimeout && !idle_) {
+        request_.method = {};
+        co_await refuse(408, "the request head took too long");
+      }
+      co_return false;
+    }
+    if (*received == 0) co_return false;
+    if (idle_) {
+      idle_ = false;
+      received_at_ = server_.executor.now();
+      deadline = received_at_ + server_.options.head_timeout;
+    }
+    input_.added(*received);
+  }
+}
+
+void Connection::begin_exchange() {
+  decoder_ = BodyDecoder(request_.body);
+  body_error_.reset();
+  body_touched_ = continued_ = close_after_ = false;
+  response_ = Response::kNone;
+  framing_ = Framing::kNoBody;
+  unsent_ = 0;
+  out_.clear();
+}
+
+net::Task<void> Connection::call_handler() {
+  try {
+    auto served = server_.handler.serve(*this);
+    co_await served;
+  } catch (const std::exception& e) {
+    log::error("http", "handler failed on {} {}: {}", request_.method, request_.target, e.what());
+  } catch (...) {
+    log::error("http", "handler failed on {} {}", request_.method, request_.target);
+  }
+}
+
+net::Task<bool> Connection::settle() {
+  if (response_ == Response::kNone) {
+    if (!body_error_) {
+      co_await refuse(500, "the request was not answered");
+    } else if (*body_error_ == HttpError::kIo) {
+      stream_.close();
+    } else {
+      co_await refuse(status_of(*body_error_), to_string(*body_error_));
+    }
+    co_return false;
+  }
+  if (response_ != Response::kFinished) {
+    cut();
+    co_return false;
+  }
+  if (body_error_ || continue_due()) {
+    co_await linger_and_close();
+    co_return false;
+  }
+  if (close_after_) {
+    // Closing with bytes unread resets the connection, which may hit the answer.
+    const bool all_read = decoder_.done() && input_.empty() && stream_.quiet();
+    if (!all_read) co_await linger_and_close();
+    co_return false;
+  }
+  const bool skipped = co_await skip_body();
+  if (skipped) co_return true;
+  co_await linger_and_close();
+  co_return false;
+}
+
+net::Task<bool> Connection::skip_body() {
+  if (decoder_.done()) co_return true;
+  const TimePoint deadline = server_.executor.now() + kSkipTime;
+  const uint64_t limit = decoder_.received() + kSkipBytes;
+  if (request_.body.kind == BodyLength::Kind::kSized && request_.body.size > limit) co_return false;
+  while (!decoder_.done()) {
+    const auto piece = co_await read_piece(stream_, input_, decoder_, deadline);
+    if (!piece || decoder_.received() > limit) co_return false;
+  }
+  co_return true;
+}
+
+net::Task<void> Connection::linger_and_close() {
+  stream_.shutdown_write();
+  const TimePoint deadline = server_.executor.now() + kLingerTime;
+  for (size_t dropped = 0; dropped < kLingerBytes;) {
+    const auto received =
+        co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), deadline);
+    if (!received || *received == 0) break;
+    dropped += *received;
+  }
+  stream_.close();
+}
+
+net::Task<void> Connection::refuse(int status, std::string_view what) {
+  std::string body = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
+  out_ = fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
+      "Connection: close\r\nDate: {}\r\n\r\n",
+      status, reason_phrase(status), body.size(), server_.date.at(std::time(nullptr)));
+  if (request_.method == "HEAD") body.clear();
+  const auto sent = co_await send(out_, body, {});
+  if (sent) co_await linger_and_close();
+}
+
+net::Task<HttpResult<void>> Connection::send(std::string_view first, std::string_view second,
+                                             std::string_view third) {
+  const TimePoint deadline = server_.executor.now() + server_.options.write_timeout;
+  const auto sent = co_await stream_.write_all(first, second, third, deadline);
+  if (!sent) {
+    response_ = Response::kBroken;
+    co_return fail(to_http_error(sent.error(), false));
+  }
+  co_return HttpResult<void>();
+}
+
+bool Connection::continue_due() const {
+  return request_.expects_continue && !continued_ && !body_touched_ && !decoder_.done();
+}
+
+net::Task<HttpResult<std::string_view>> Connection::read_body() {
+  if (body_error_) co_return fail(*body_error_);
+  if (decoder_.done()) co_return std::string_view();
+  if (continue_due() && input_.empty()) {
+    if (begun()) co_return fail(HttpError::kClosed);
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    continued_ = true;
+    body_touched_ = true;
+    const auto sent = co_await send(kContinue, {}, {});
+    if (!sent) {
+      body_error_ = HttpError::kIo;
+      co_return fail(sent.error());
+    }
+  }
+  body_touched_ = true;
+  const TimePoint deadline = server_.executor.now() + server_.options.body_timeout;
+  auto piece = co_await read_piece(stream_, input_, decoder_, deadline);
+  if (piece && decoder_.received() > server_.options.max_body) {
+    piece = fail(HttpError::kBodyTooLarge);
+  }
+  if (!piece) body_error_ = piece.error();
+  co_return piece;
+}
+
+bool Connection::append_head(const ResponseHead& head) {
+  const bool bodiless = head.status == 204 || head.status == 304;
+  FramingField field = FramingField::kOmit;
+  uint64_t size = 0;
+  switch (head.body.kind) {
+    case BodyLength::Kind::kNone:
+    case BodyLength::Kind::kSized:
+      size = head.body.kind == BodyLength::Kind::kSized ? head.body.size : 0;
+      framing_ = Framing::kSized;
+      field = FramingField::kContentLength;
+      break;
+    case BodyLength::Kind::kChunked:
+    case BodyLength::Kind::kUntilClose:
+      framing_ = request_.minor_version > 0 ? Framing::kChunked : Framing::kUntilClose;
+      field = request_.minor_version > 0 ? FramingField::kChunked : FramingField::kOmit;
+      break;
+  }
+  // 304 may name the length of what it stands for; 204 has none.
+  if (bodiless && (head.status == 204 || size == 0)) field = FramingField::kOmit;
+  if (bodiless || request_.method == "HEAD") framing_ = Framing::kNoBody;
+  unsent_ = size;
+  close_after_ = close_after_ || !request_.keep_alive || server_.draining ||
+                 body_error_.has_value() || continue_due() || framing_ == Framing::kUntilClose;
+
+  if (!append_status_line(out_, head.status, head.reason)) return false;
+  bool has_date = false;
+  bool has_connection = false;
+  for (const Field& f : head.fields) has_connection |= iequals(f.name, "connection");
+  for (const Field& f : head.fields) {
+    if (is_hop_by_hop(f.name) || iequals(f.name, "content-length")) continue;
+    if (has_connection && head.fields.has_token("connection", f.name)) continue;
+    has_date = has_date || iequals(f.name, "date");
+    if (!append_field(out_, f.name, f.value)) return false;
+  }
+  append_framing(out_, field, size);
+  if (close_after_) {
+    out_.append("Connection: close\r\n");
+  } else if (request_.minor_version == 0) {
+    out_.append("Connection: keep-alive\r\n");
+  }
+  if (!has_date) {
+    out_.append("Date: ").append(server_.date.at(std::time(nullptr))).append("\r\n");
+  }
+  out_.append("\r\n");
+  return true;
+}
+
+net::Task<HttpResult<void>> Connection::begin(const ResponseHead& head) {
+  if (begun() || head.status < 200 || head.status > 999) co_return fail(HttpError::kMalformed);
+  if (!append_head(head)) {
+    out_.clear();
+    co_return fail(HttpError::kMalformed);
+  }
+  response_ = Response::kBegun;
+  co_return HttpResult<void>();
+}
+
+net::Task<HttpResult<void>> Connection::write(std::string_view piece) {
+  if (response_ != Response::kBegun) co_return fail(HttpError::kMalformed);
+  std::string_view tail;
+  switch (framing_) {
+    case Framing::kNoBody:
+      piece = {};
+      break;
+    case Framing::kUntilClose:
+      break;
+    case Framing::kSized:
+      if (piece.size() > unsent_) {
+        response_ = Response::kBroken;
+        co_return fail(HttpError::kMalformed);
+      }
+      unsent_ -= piece.size();
+      break;
+    case Framing::kChunked:
+      if (piece.empty()) break;  // an empty chunk would end the body
+      append_hex(out_, piece.size());
+      out_.append("\r\n");
+      tail = "\r\n";
+      break;
+  }
+  if (out_.empty() && piece.empty()) co_return HttpResult<void>();
+  const auto sent = co_await send(out_, piece, tail);
+  out_.clear();
+  co_return sent;
+}
+
+net::Task<HttpResult<void>> Connection::finish() {
+  if (response_ != Response::kBegun) co_return fail(HttpError::kMalformed);
+  if (framing_ == Framing::kSized && unsent_ > 0) {
+    response_ = Response::kBroken;
+    co_return fail(HttpError::kTruncated);
+  }
+  if (framing_ == Framing::kChunked) out_.append("0\r\n\r\n");
+  if (!out_.empty()) {
+    const auto sent = co_await send(out_, {}, {});
+    out_.clear();
+    if (!sent) co_return sent;
+  }
+  response_ = Response::kFinished;
+  co_return HttpResult<void>();
+}
+
+}  // namespace ebb::http

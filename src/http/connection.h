@@ -1,0 +1,116 @@
+// One accepted connection: reads requests one after another, calls the handler and
+// writes what it answers. Internal to the server.
+//
+// Belongs to the server's executor; lives in the coroutine that serves it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include "http/body_decoder.h"
+#include "http/head_parser.h"
+#include "http/head_writer.h"
+#include "http/input.h"
+#include "http/server.h"
+#include "net/listener.h"
+#include "net/one_shot.h"
+#include "net/stream.h"
+
+namespace ebb::http {
+
+class Connection;
+
+// What a server and its connections share.
+struct ServerState {
+  net::Executor& executor;
+  Handler& handler;
+  ServerOptions options;
+  net::Listener listener;
+  net::Address address;
+  DateCache date;
+  std::unordered_set<Connection*> open;
+  bool draining = false;
+  std::optional<net::OneShot<bool>::Sender> when_empty;
+};
+
+class Connection final : public Exchange {
+ public:
+  // After an answer that ends a connection early, what the client still sends is
+  // read and dropped, so that the answer is not lost to a reset.
+  static constexpr size_t kLingerBytes = 64 * 1024;
+  static constexpr Duration kLingerTime = std::chrono::seconds(1);
+  // What of a request's body the handler left unread is skipped up to here.
+  static constexpr size_t kSkipBytes = 64 * 1024;
+  static constexpr Duration kSkipTime = std::chrono::seconds(1);
+
+  // `server` must outlive the connection.
+  Connection(ServerState& server, net::Stream stream);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Serves until the connection ends.
+  [[nodiscard]] net::Task<void> run();
+  // Closes it if it waits for a request of which nothing has arrived.
+  void close_if_idle();
+  // Waits for its first request.
+  [[nodiscard]] bool is_new() const { return idle_ && !served_; }
+  // Ends it so that the client cannot take a partial answer for a whole one.
+  void cut();
+
+  [[nodiscard]] const RequestHead& request() const override { return request_; }
+  [[nodiscard]] TimePoint received_at() const override { return received_at_; }
+  [[nodiscard]] net::Address client() const override { return stream_.peer(); }
+  [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
+  [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
+  [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
+  [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
+  [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
+  [[nodiscard]] net::Task<HttpResult<void>> finish() override;
+  [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
+  void close_after() override { close_after_ = true; }
+
+ private:
+  enum class Response : uint8_t { kNone, kBegun, kFinished, kBroken };
+  enum class Framing : uint8_t { kNoBody, kSized, kChunked, kUntilClose };
+
+  // Reads and parses a head. False if the connection ended; it has been answered
+  // and closed where that was due.
+  [[nodiscard]] net::Task<bool> read_head();
+  [[nodiscard]] net::Task<void> call_handler();
+  // Brings the exchange to its end after the handler returned. True if the
+  // connection can carry another request.
+  [[nodiscard]] net::Task<bool> settle();
+  [[nodiscard]] net::Task<bool> skip_body();
+  // Sends a whole plain text answer and ends the connection.
+  [[nodiscard]] net::Task<void> refuse(int status, std::string_view what);
+  [[nodiscard]] net::Task<void> linger_and_close();
+  [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view first, std::string_view second,
+                                                 std::string_view third);
+  void begin_exchange();
+  [[nodiscard]] bool append_head(const ResponseHead& head);
+  [[nodiscard]] bool continue_due() const;
+
+  ServerState& server_;
+  net::Stream stream_;
+  InputBuffer input_;
+  HeadParser parser_;
+  bool idle_ = true;     // waits for the first byte of a request
+  bool served_ = false;  // had a request before
+
+  // The exchange under way.
+  RequestHead request_;
+  TimePoint received_at_;
+  BodyDecoder decoder_;
+  std::optional<HttpError> body_error_;
+  bool body_touched_ = false;
+  bool continued_ = false;
+  bool close_after_ = false;
+  Response response_ = Response::kNone;
+  Framing framing_ = Framing::kNoBody;
+  uint64_t unsent_ = 0;  // kSized: announced and not yet written
+  std::string out_;      // the head held back, and the framing of a chunk
+};
+
+}  // namespace ebb::http

@@ -1,0 +1,111 @@
+#include "http/server.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "http/connection.h"
+#include "net/executor.h"
+
+namespace ebb::http {
+namespace {
+
+// How long a client that connected just before a drain has for its first byte.
+constexpr Duration kNewGrace = std::chrono::milliseconds(100);
+// How long the handlers of cut connections have to return.
+constexpr Duration kUnwindTime = std::chrono::seconds(1);
+
+net::Task<void> serve_connection(std::shared_ptr<ServerState> state, net::Stream stream) {
+  Connection connection(*state, std::move(stream));
+  co_await connection.run();
+}
+
+net::Task<void> accept_connections(std::shared_ptr<ServerState> state) {
+  while (!state->draining) {
+    auto stream = co_await state->listener.accept();
+    if (!stream) {
+      if (stream.error() == net::IoError::kCanceled) co_return;
+      log::warn("http", "accept on {}: {}", state->address.to_string(),
+                net::to_string(stream.error()));
+      continue;
+    }
+    if (state->open.size() >= state->options.max_connections) continue;  // closes it
+    auto serving = serve_connection(state, std::move(*stream));
+    state->executor.spawn(std::move(serving));
+  }
+}
+
+net::Task<void> wait_until_empty(ServerState& state, TimePoint deadline) {
+  if (state.open.empty()) co_return;
+  auto shot = net::OneShot<bool>::make(state.executor);
+  state.when_empty = shot.sender;
+  auto waiting = shot.receiver.wait(deadline);
+  const auto emptied = co_await waiting;
+  state.when_empty.reset();
+  (void)emptied;  // the caller looks at `open` itself
+}
+
+// Closes the connections that wait for a request. True if new ones were spared.
+bool close_idle(ServerState& state, bool spare_new) {
+  bool spared = false;
+  // Closing may end a connection at once, and with it its entry.
+  for (Connection* connection : std::vector(state.open.begin(), state.open.end())) {
+    if (!state.open.contains(connection)) continue;
+    if (spare_new && connection->is_new()) {
+      spared = true;
+    } else {
+      connection->close_if_idle();
+    }
+  }
+  return spared;
+}
+
+}  // namespace
+
+Server::Server(net::Executor& executor, UniqueFd listening, Handler& handler,
+               ServerOptions options) {
+  net::Listener listener(executor, std::move(listening));
+  net::Address address = listener.local();
+  state_ = std::make_shared<ServerState>(ServerState{executor,
+                                                     handler,
+                                                     options,
+                                                     std::move(listener),
+                                                     std::move(address),
+                                                     {},
+                                                     {},
+                                                     false,
+                                                     std::nullopt});
+}
+
+Server::~Server() = default;
+
+void Server::start() { state_->executor.spawn(accept_connections(state_)); }
+
+net::Task<size_t> Server::drain(TimePoint deadline) {
+  const std::shared_ptr<ServerState> state = state_;
+  state->draining = true;
+  // What the kernel has connected already counts as accepted.
+  for (net::Stream& stream : state->listener.close()) {
+    auto serving = serve_connection(state, std::move(stream));
+    state->executor.spawn(std::move(serving));
+  }
+  const bool some_are_new = close_idle(*state, /*spare_new=*/true);
+  if (some_are_new) {
+    auto grace = state->executor.sleep_until(state->executor.now() + kNewGrace);
+    co_await grace;
+    close_idle(*state, /*spare_new=*/false);
+  }
+  co_await wait_until_empty(*state, deadline);
+  const size_t cut = state->open.size();
+  if (cut == 0) co_return cut;
+  for (Connection* connection : std::vector(state->open.begin(), state->open.end())) {
+    if (state->open.contains(connection)) connection->cut();
+  }
+  co_await wait_until_empty(*state, state->executor.now() + kUnwindTime);
+  co_return cut;
+}
+
+net::Address Server::address() const { return state_->address; }
+size_t Server::connections() const { return state_->open.size(); }
+
+}  // namespace ebb::http

@@ -1,0 +1,298 @@
+#include "http/server.h"
+
+#include <gmock/gmock.h>
+
+#include "http/server_fixture.h"
+
+namespace ebb::http {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+std::string get(const std::string& path, const std::string& fields = "") {
+  return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n";
+}
+std::string last_get(const std::string& path) { return get(path, "Connection: close\r\n"); }
+
+TEST_F(ServerTest, AnswersWithLengthDateAndClose) {
+  start();
+  const auto answer = run(talk(last_get("/hello")));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\nContent-Type: text/plain\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\nContent-Length: 6\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\nDate: "));
+  EXPECT_THAT(answer, EndsWith("\r\n\r\nhello\n"));
+}
+
+TEST_F(ServerTest, KeepsAliveAndServesPipelinedRequestsInOrder) {
+  start();
+  const auto answer =
+      run(talk(get("/hello") + "POST /all HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" +
+               get("/chunked") + last_get("/hello")));
+  EXPECT_EQ(times(answer, "HTTP/1.1 200 OK"), 4u);
+  EXPECT_EQ(times(answer, "Connection: close"), 1u);
+  EXPECT_LT(answer.find("\r\n\r\nabcHTTP/1.1"),
+            answer.find("3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\nHTTP/1.1"));
+  EXPECT_EQ(handler.requests, 4);
+}
+
+TEST_F(ServerTest, HeadIsSentFramingWithoutBody) {
+  start();
+  const auto answer =
+      run(talk("HEAD /hello HTTP/1.1\r\nHost: h\r\n\r\nHEAD /chunked HTTP/1.1\r\nHost: h\r\n\r\n" +
+               std::string("HEAD /half HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")));
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 6\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Transfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("hello")));
+  EXPECT_THAT(answer, Not(HasSubstr("abc")));
+}
+
+TEST_F(ServerTest, StatusesWithoutBody) {
+  start();
+  const auto answer = run(talk(get("/status?204") + get("/status?304") + last_get("/status?200")));
+  EXPECT_EQ(times(answer, "Content-Length"), 1u);
+  EXPECT_EQ(times(answer, "HTTP/1.1 "), 3u);
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 0"));
+}
+
+TEST_F(ServerTest, Http10ClosesByDefaultAndIsNeverChunked) {
+  start();
+  auto answer = run(talk("GET /chunked HTTP/1.0\r\n\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("chunked")));
+  EXPECT_THAT(answer, Not(HasSubstr("Content-Length")));
+  EXPECT_THAT(answer, EndsWith("\r\n\r\nabcabcabc"));
+  answer =
+      run(talk("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /hello HTTP/1.0\r\n\r\n"));
+  EXPECT_EQ(times(answer, "hello\n"), 2u);
+  EXPECT_EQ(times(answer, "Connection: keep-alive"), 1u);
+  EXPECT_EQ(times(answer, "Connection: close"), 1u);
+}
+
+TEST_F(ServerTest, UntilCloseBecomesChunked) {
+  start();
+  const auto answer = run(talk(last_get("/until-close")));
+  EXPECT_THAT(answer, HasSubstr("Transfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(answer, EndsWith("3\r\nabc\r\n3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n"));
+}
+
+TEST_F(ServerTest, DropsConnectionFieldsOfTheHandler) {
+  start();
+  const auto answer = run(talk(get("/fields") + last_get("/hello")));
+  EXPECT_THAT(answer, HasSubstr("X-Kept: 1\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Date: mine\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 2\r\n"));
+  for (const char* dropped : {"X-Named", "Keep-Alive", "Transfer-Encoding", "999"}) {
+    EXPECT_THAT(answer, Not(HasSubstr(dropped)));
+  }
+  EXPECT_EQ(times(answer, "Date: "), 2u);
+}
+
+TEST_F(ServerTest, BadFieldOfTheHandlerIsNotSent) {
+  start();
+  const auto answer = run(talk(last_get("/bad-field")));
+  EXPECT_EQ(handler.last_error, HttpError::kMalformed);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 502 "));
+  EXPECT_THAT(answer, Not(HasSubstr("Cookie")));
+}
+
+TEST_F(ServerTest, NoAnswerIs500) {
+  start();
+  for (const char* path : {"/nothing", "/throw"}) {
+    const auto answer = run(talk(get(path)));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 500 Internal Server Error\r\n"));
+    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  }
+}
+
+TEST_F(ServerTest, HalfAnAnswerIsCutByAReset) {
+  start();
+  for (const char* path : {"/half", "/half-chunked", "/throw-late", "/short", "/long"}) {
+    const auto answer = run(talk(last_get(path)));
+    EXPECT_THAT(answer, Not(EndsWith("0\r\n\r\n"))) << path;
+    EXPECT_THAT(answer, EndsWith("!")) << path;
+  }
+  // Where the end of the connection is the end of the body it matters most.
+  EXPECT_THAT(run(talk("GET /half-until-close HTTP/1.0\r\n\r\n")), EndsWith("!"));
+}
+
+TEST_F(ServerTest, WrongSizeIsAnError) {
+  start();
+  (void)run(talk(last_get("/short")));
+  EXPECT_EQ(handler.last_error, HttpError::kTruncated);
+  (void)run(talk(last_get("/long")));
+  EXPECT_EQ(handler.last_error, HttpError::kMalformed);
+}
+
+TEST_F(ServerTest, RefusesWithTheFittingStatusAndCloses) {
+  ServerOptions options;
+  options.head.bytes = 1000;
+  options.max_body = 1000;
+  start(options);
+  const std::pair<std::string, const char*> cases[] = {
+      {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+      {get("/hello", "Transfer-Encoding: gzip\r\n"), "HTTP/1.1 501 "},
+      {"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", "HTTP/1.1 501 "},
+      {"GET / HTTP/2.0\r\n\r\n", "HTTP/1.1 505 "},
+      {get("/hello", "A: " + std::string(1000, 'x') + "\r\n"), "HTTP/1.1 431 "},
+      {get("/hello", "Content-Length: 1001\r\n"), "HTTP/1.1 413 "},
+      {get("/count", "Transfer-Encoding: chunked\r\n") + "400\r\n" + std::string(1024, 'x') +
+           "\r\n",
+       "HTTP/1.1 413 "},
+      {get("/count", "Transfer-Encoding: chunked\r\n") + "x\r\n", "HTTP/1.1 400 "},
+  };
+  for (const auto& [request, status] : cases) {
+    const auto answer = run(talk(request));
+    EXPECT_THAT(answer, StartsWith(status)) << request;
+    EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+    EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain"));
+    EXPECT_THAT(answer, EndsWith("\n")) << "not reset";
+  }
+  EXPECT_THAT(run(talk("GET / HTTP/1.1\r\n\r\n")), HasSubstr("missing Host"));
+}
+
+TEST_F(ServerTest, RefusedRequestEndsThePipeline) {
+  start();
+  const auto answer = run(talk(get("/hello") + "GET / HTTP/1.1\r\n\r\n" + get("/hello")));
+  EXPECT_EQ(times(answer, "hello\n"), 1u);
+  EXPECT_EQ(handler.requests, 1);
+}
+
+TEST_F(ServerTest, UnreadSmallBodyIsSkippedLargeOneCloses) {
+  start();
+  const std::string small =
+      "POST /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n" + std::string(60000, 'x');
+  EXPECT_EQ(times(run(talk(small + small + last_get("/hello"))), "hello\n"), 3u);
+  const std::string large =
+      "POST /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n" + std::string(70000, 'x');
+  EXPECT_EQ(times(run(talk(large + get("/hello"))), "hello\n"), 1u);
+}
+
+class ContinueTest : public ServerTest {
+ protected:
+  net::Task<std::string> ask(std::string path, bool send_body) {
+    auto stream = co_await dial();
+    const std::string head =
+        "POST " + path +
+        " HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+    (void)co_await stream.write_all(head, soon());
+    auto reading = read_up_to(stream, "\r\n\r\n");
+    const std::string first = co_await reading;
+    if (!send_body) co_return first;
+    const std::string rest = "abc" + last_get("/hello");
+    (void)co_await stream.write_all(rest, soon());
+    const std::string second = co_await read_to_end(stream);
+    co_return first + second;
+  }
+};
+
+TEST_F(ContinueTest, IsSentAtTheFirstRead) {
+  start();
+  const auto answer = run(ask("/all", true));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\nabcHTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(ContinueTest, IsNotSentWithoutARead) {
+  start();
+  const auto answer = run(ask("/hello", false));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+}
+
+TEST_F(ContinueTest, IsTooLateAfterTheResponseBegan) {
+  start();
+  (void)run(ask("/echo", false));
+  EXPECT_EQ(handler.last_error, HttpError::kClosed);
+}
+
+TEST_F(ServerTest, SlowHeadTimesOutWith408) {
+  ServerOptions options;
+  options.head_timeout = std::chrono::milliseconds(30);
+  start(options);
+  EXPECT_THAT(run(talk("GET / HTTP/1.1\r\nHos")), StartsWith("HTTP/1.1 408 "));
+}
+
+TEST_F(ServerTest, SlowBodyTimesOutWith408) {
+  ServerOptions options;
+  options.body_timeout = std::chrono::milliseconds(30);
+  start(options);
+  EXPECT_THAT(run(talk(get("/count", "Content-Length: 5\r\n") + "ab")),
+              StartsWith("HTTP/1.1 408 "));
+  EXPECT_EQ(handler.last_error, HttpError::kTimeout);
+}
+
+TEST_F(ServerTest, IdleConnectionIsClosedSilently) {
+  ServerOptions options;
+  options.idle_timeout = std::chrono::milliseconds(30);
+  start(options);
+  EXPECT_EQ(run(talk("")), "");
+  const auto answer = run(talk(get("/hello")));
+  EXPECT_THAT(answer, EndsWith("hello\n"));
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(ServerTest, OverTheConnectionBoundIsClosedAtAccept) {
+  ServerOptions options;
+  options.max_connections = 1;
+  start(options);
+  auto first = run(dial());
+  run_while([&] { return server->connections() == 0; });
+  const auto refused = run(talk(get("/hello")));
+  EXPECT_TRUE(refused.empty() || refused == "!") << refused;
+  first.close();
+  run_while([&] { return server->connections() > 0; });
+  EXPECT_THAT(run(talk(last_get("/hello"))), EndsWith("hello\n"));
+}
+
+TEST_F(ServerTest, ClientThatLeavesMidBodyEndsTheExchange) {
+  start();
+  auto stream = run(dial());
+  const std::string part = get("/count", "Content-Length: 100\r\n") + "abc";
+  ASSERT_TRUE(run(send(stream, part)));
+  run_while([&] { return handler.requests == 0; });
+  stream.close();
+  run_while([&] { return server->connections() > 0; });
+  EXPECT_EQ(handler.last_error, HttpError::kTruncated);
+}
+
+TEST_F(ServerTest, DrainClosesIdleAndFinishesWhatIsUnderWay) {
+  start();
+  auto idle = run(dial());
+  auto busy = run(dial());
+  const std::string request = get("/hold");
+  ASSERT_TRUE(run(send(busy, request)));
+  run_while([&] { return handler.held.empty() || server->connections() < 2; });
+  std::optional<size_t> cut;
+  const auto drain = [](Server& s, TimePoint deadline,
+                        std::optional<size_t>& out) -> net::Task<void> {
+    out = co_await s.drain(deadline);
+  };
+  executor.spawn(drain(*server, soon(), cut));
+  EXPECT_EQ(run(read_to_end(idle)), "");
+  EXPECT_FALSE(cut);
+  ASSERT_TRUE(handler.held.front().set(true));
+  const auto answer = run(read_to_end(busy));
+  EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(answer, EndsWith("held\n"));
+  run_while([&] { return !cut; });
+  EXPECT_EQ(*cut, 0u);
+  server.reset();
+}
+
+TEST_F(ServerTest, DrainCutsAtTheDeadline) {
+  start();
+  auto busy = run(dial());
+  ASSERT_TRUE(run(send(busy, get("/count", "Content-Length: 5\r\n"))));
+  run_while([&] { return handler.requests == 0; });
+  EXPECT_EQ(run(server->drain(executor.now() + std::chrono::milliseconds(20))), 1u);
+  EXPECT_EQ(server->connections(), 0u);
+  EXPECT_EQ(run(read_to_end(busy)), "!");
+  server.reset();
+}
+
+}  // namespace
+}  // namespace ebb::http

@@ -1,0 +1,220 @@
+"""Runs the real `ebb` for tests and benchmarks: one data folder, free ports.
+
+    with Ebb() as ebb:
+        ebb.deploy("hello", "def handle(request): return 'hi'")
+        assert ebb.get("hello").body == b"hi"
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("EBB_BUILD", ROOT / "build/release"))
+PROGRAM = str(BUILD / "ebb")
+# Sanitized builds are many times slower; every wait of a test is a multiple of this.
+PATIENCE = float(os.environ.get("EBB_TEST_PATIENCE", "20"))  # seconds
+
+
+class Response:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:300]!r}"
+
+
+def wait_until(condition, what, patience=None):
+    """Polls until `condition()` is true; fails with `what` at the deadline."""
+    deadline = time.monotonic() + (patience or PATIENCE)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience or PATIENCE} s: {what}")
+        time.sleep(0.02)
+
+
+class Ebb:
+    def __init__(self, *options, data=None):
+        self.options = options
+        self.own_data = data is None
+        self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
+        os.chmod(self.data, 0o755)
+        self.process = None
+        self.log = []
+
+    # --- Life ---
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            self.stop()
+        if self.own_data:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def start(self):
+        self.log = []
+        self.process = subprocess.Popen(
+            [PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
+             *self.options],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+        self.up = threading.Event()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.up.wait(PATIENCE)
+        if not hasattr(self, "gateway") or self.process.poll() is not None:
+            raise AssertionError("ebb up did not start:\n" + "".join(self.log))
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+            if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
+                self.gateway = ("127.0.0.1", int(found[1]))
+            if found := re.search(r"API +http://(\S+)", line):
+                self.api = found[1]
+            if "Ctrl-C" in line:
+                self.up.set()
+        self.up.set()
+
+    def signal(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+
+    def wait(self):
+        """The exit code; the program must have been told to end."""
+        code = self.process.wait(PATIENCE * 3)
+        self.reader.join(PATIENCE)
+        return code
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.signal()
+            try:
+                return self.wait()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("ebb up did not end:\n" + "".join(self.log[-40:]))
+        return None
+
+    # --- The command line ---
+
+    def run(self, *arguments, check=True):
+        result = subprocess.run(
+            [PROGRAM, *arguments], text=True, capture_output=True, timeout=PATIENCE * 5,
+            env={**os.environ, "KUBECONFIG": self.data + "/kubeconfig"})
+        if check and result.returncode != 0:
+            raise AssertionError(f"ebb {' '.join(arguments)}: {result.returncode}\n"
+                                 f"{result.stdout}{result.stderr}\n{''.join(self.log[-20:])}")
+        return result
+
+    def deploy(self, name, source, *options, check=True):
+        with tempfile.TemporaryDirectory(prefix="ebb-code-") as folder:
+            if isinstance(source, str):
+                source = {"main.py": source}
+            for file, text in source.items():
+                pathlib.Path(folder, file).write_text(text)
+            return self.run("deploy", name, "--runtime", "python", "--code", folder, *options,
+                            check=check)
+
+    def list(self, kind):
+        text = self.run("get", kind, "-o", "json").stdout
+        return json.loads(text)["items"]
+
+    def pods(self, service=None, state=None):
+        """Pods as (name, state), of one service if given."""
+        out = []
+        for pod in self.list("pods"):
+            labels = pod["metadata"]["labels"]
+            if service and labels.get("serving.knative.dev/service") != service:
+                continue
+            if state and labels["ebb.dev/state"] != state:
+                continue
+            out.append((pod["metadata"]["name"], labels["ebb.dev/state"]))
+        return out
+
+    def node_state(self):
+        return self.list("nodes")[0]["metadata"]["labels"]["ebb.dev/state"]
+
+    def service(self, name):
+        return json.loads(self.run("get", "services", name, "-o", "json").stdout)
+
+    def condition(self, name, kind="Ready"):
+        for condition in self.service(name).get("status", {}).get("conditions", []):
+            if condition["type"] == kind:
+                return condition
+        return {"status": "Unknown"}
+
+    # --- Requests ---
+
+    def connection(self, timeout=None):
+        return http.client.HTTPConnection(*self.gateway, timeout=timeout or PATIENCE)
+
+    def get(self, name, path="/", method="GET", body=None, headers=None, connection=None,
+            timeout=None):
+        host = name if "." in name else f"{name}.default.localhost"
+        used = connection or self.connection(timeout)
+        try:
+            used.request(method, path, body=body, headers={"Host": host, **(headers or {})},
+                         encode_chunked=not isinstance(body, (bytes, str, type(None))))
+            answer = used.getresponse()
+            return Response(answer.status, answer.headers, answer.read())
+        finally:
+            if not connection:
+                used.close()
+
+    # --- What is left ---
+
+    def leftovers(self):
+        """Processes, cgroups, mounts and sockets of this data folder."""
+        left = []
+        import hashlib
+        group = "ebb-" + hashlib.sha256(self.data.encode()).hexdigest()[:12]
+        for folder, names, _ in os.walk("/sys/fs/cgroup"):
+            if group in names:
+                left.append(f"cgroup {folder}/{group}")
+        for run in (pathlib.Path(self.data, "run/pods"), pathlib.Path(self.data, "run")):
+            if run.exists():
+                left += [f"socket {p}" for p in run.iterdir() if p.is_socket()]
+        if self.data in pathlib.Path("/proc/self/mountinfo").read_text():
+            left.append("a mount")
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                status = (entry / "status").read_text()
+                uid = int(re.search(r"^Uid:\s+(\d+)", status, re.M)[1])
+                if uid >= 1879048192 and group in (entry / "cgroup").read_text():
+                    left.append("process " + entry.name)
+                if self.data.encode() in (entry / "cmdline").read_bytes():
+                    left.append("process " + entry.name)
+        return left
+
+
+def raw_first_byte(address, host, path="/"):
+    """Seconds from connect to the first byte of the answer, and the status."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    start = time.perf_counter_ns()
+    with socket.create_connection(address, timeout=PATIENCE) as s:
+        s.sendall(request)
+        first = s.recv(65536)
+        took = time.perf_counter_ns() - start
+        return took / 1e9, int(first.split(b" ", 2)[1])
