@@ -87,13 +87,11 @@ Response not_allowed(const Call& call) {
 }
 
 // What a dry run answers for an object that would replace `before`.
-Json as_if_stored(const Json& before, Json after, bool status_only) {
-  Json result = status_only ? before : std::move(after);
-  if (status_only) {
-    result["status"] = after.contains("status") ? after["status"] : Json::object();
-  } else if (before.contains("status")) {
-    result["status"] = before["status"];
-  }
+Json as_if_stored(const Json& before, const Json& after, bool status_only) {
+  Json result = status_only ? before : after;
+  const Json& status_from = status_only ? after : before;
+  result.erase("status");
+  if (status_from.contains("status")) result["status"] = status_from["status"];
   for (const char* field : {"uid", "creationTimestamp", "generation", "resourceVersion"}) {
     if (before["metadata"].contains(field)) {
       result["metadata"][field] = before["metadata"][field];
@@ -187,7 +185,7 @@ net::Task<Response> ObjectEndpoint::store(Call call, const Json& before, Json af
   if (is_dry_run(request)) {
     std::string version = text_at(after["metadata"], "resourceVersion");
     if (version.empty() || version == text_at(before["metadata"], "resourceVersion")) {
-      co_return Response{200, as_if_stored(before, std::move(after), status_only), 0};
+      co_return Response{200, as_if_stored(before, after, status_only), 0};
     }
     *error = Errc::kConflict;
     Error conflict{Errc::kConflict,

@@ -61,7 +61,7 @@ class ServerFixture : public ::testing::Test {
   struct Ask {
     std::string method = "GET";
     std::string target;
-    std::string body = {};
+    std::string body = {};  // NOLINT(readability-redundant-member-init): g++ warns without
     std::string content_type = "application/json";
     std::string authorization = std::string("Bearer ") + kToken;
     std::string host = "127.0.0.1";

@@ -36,8 +36,9 @@ struct Received {
   }
 };
 
+// `out` is shared: the test may end first.
 net::Task<void> follow(net::Executor* executor, net::Address to, std::string target,
-                       std::string accept, Received* out) {
+                       std::string accept, std::shared_ptr<Received> out) {
   TimePoint deadline = executor->now() + std::chrono::seconds(20);
   auto connecting = net::connect(*executor, to, deadline);
   auto stream = co_await connecting;
@@ -63,8 +64,7 @@ class WatchTest : public ServerFixture {
  protected:
   std::shared_ptr<Received> watch(const std::string& target, const std::string& accept = "*/*") {
     auto received = std::make_shared<Received>();
-    received_.push_back(received);
-    executor_.spawn(follow(&executor_, server_->address(), target, accept, received.get()));
+    executor_.spawn(follow(&executor_, server_->address(), target, accept, received));
     until([&] { return received->code != 0; });
     return received;
   }
@@ -76,7 +76,6 @@ class WatchTest : public ServerFixture {
       executor_.run_until(executor_.now() + std::chrono::milliseconds(10));
     }
   }
-  std::vector<std::shared_ptr<Received>> received_;  // outlive the tasks that fill them
 };
 
 TEST_F(WatchTest, TellsEveryChangeAfterAVersion) {

@@ -89,7 +89,8 @@ Result<void> LocalController::set_up() {
   auto seccomp = sandbox::compile_seccomp();
   if (!seccomp) return fail(seccomp.error());
   seccomp_ = std::move(*seccomp);
-  auto mounts = sandbox::CgroupMounts::find();
+  auto mounts = options_.cgroups ? Result<sandbox::CgroupMounts>(*options_.cgroups)
+                                 : sandbox::CgroupMounts::find();
   if (!mounts) return fail(mounts.error());
   auto cgroups = sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts));
   if (!cgroups) return fail(cgroups.error());
@@ -337,11 +338,10 @@ void LocalController::start_zygote(Pool& pool) {
              std::shared_ptr<Zygote> old(std::move(self->zygote));
              executor_.post([old] {});
              for (const auto& [id, pod] : pods_) {
-               if (pod->runtime() == self->runtime.name && pod->pid() < 0) {
-                 executor_.post([this, id = id] {
-                   if (const auto it = pods_.find(id); it != pods_.end()) bury(*it->second, 0);
-                 });
-               }
+               if (pod->runtime() != self->runtime.name || pod->pid() >= 0) continue;
+               executor_.post([this, orphan = id] {
+                 if (const auto it = pods_.find(orphan); it != pods_.end()) bury(*it->second, 0);
+               });
              }
              pool_failed(*self, "its zygote ended: " + why);
            }});

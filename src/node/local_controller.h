@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -37,6 +38,8 @@ struct ControllerOptions {
   uid_t front_uid = kFrontUid;  // who may connect to the pods' sockets
   uint32_t slots = 1000;        // pods at most
   Duration front_grace = std::chrono::seconds(10);
+  // Where pods' groups are made; unset: as found on this machine.
+  std::optional<sandbox::CgroupMounts> cgroups = std::nullopt;
 };
 
 class LocalController final {

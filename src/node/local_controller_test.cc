@@ -42,6 +42,7 @@ class LocalControllerTest : public testing::Test {
       options.data = data_;
       options.runtimes = EBB_RUNTIMES;
       options.front_grace = 300ms;
+      options.cgroups = cgroups_;
       ::_exit(run_local_controller(std::move(options), std::move(ready_end)));
     }
     ready_end.reset();
@@ -135,6 +136,7 @@ class LocalControllerTest : public testing::Test {
     return {buffer, n > 0 ? size_t(n) : 0};
   }
 
+  std::optional<sandbox::CgroupMounts> cgroups_;
   DataFolder data_;
   net::Executor executor_{"test"};
   pid_t controller_ = -1;
@@ -318,6 +320,35 @@ TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
   auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
   ASSERT_TRUE(tree);
   EXPECT_GT((*tree)->sweep(), 0u);
+}
+
+// cgroup v2 as far as this machine has it: pods are cloned into their group. Where the
+// v1 hierarchy has the controllers, v2 sets no limits.
+class CgroupV2Test : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+      if (std::filesystem::exists(std::string(folder) + "/cgroup.controllers")) folder_ = folder;
+    }
+    if (folder_.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+    cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder_}, {}};
+    LocalControllerTest::SetUp();
+  }
+  std::string folder_;
+};
+
+TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
+  const auto pod = pod_with(
+      "def handle(request): return open('/proc/self/cgroup').read()\n");
+  expect<PodReady>();
+  EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
+  const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;
+  std::ifstream procs(group + "/cgroup.procs");
+  std::string pid;
+  EXPECT_TRUE(std::getline(procs, pid)) << group;
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  expect<PodGone>();
+  EXPECT_FALSE(std::filesystem::exists(group));
 }
 
 TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {

@@ -92,6 +92,10 @@ void kill_in(const std::string& folder) {
   }
 }
 
+uint64_t quota_us(uint32_t cpu_millis) {
+  return static_cast<uint64_t>(cpu_millis) * kCpuPeriodUs / 1000;
+}
+
 std::vector<std::string> unique(std::vector<std::string> list) {
   std::vector<std::string> out;
   for (auto& item : list) {
@@ -122,10 +126,12 @@ Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
     // Groups are made at the top of what we see: there the rule that a group with
     // processes has no limited children does not bind us.
     if (mount.type == "cgroup2" && contains(available, "memory") && contains(available, "pids")) {
-      return CgroupMounts{Version::kV2, {mount.point}};
+      CgroupMounts v2{Version::kV2, {mount.point}, {"memory", "pids"}};
+      if (contains(available, "cpu")) v2.controllers.emplace_back("cpu");
+      return v2;
     }
   }
-  CgroupMounts v1{Version::kV1, {}};
+  CgroupMounts v1{Version::kV1, {}, {}};
   for (const char* controller : kV1Controllers) {
     const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& m) {
       return m.type == "cgroup" && contains(m.options, controller);
@@ -152,8 +158,48 @@ Result<CgroupMounts> CgroupMounts::find() {
   return find(mountinfo, read_text("/proc/self/cgroup"), controllers);
 }
 
+FileWrites v1_limits(const std::vector<std::string>& folders, const Limits& limits,
+                     int64_t memsw_now) {
+  // Hierarchies mounted together have one folder between them.
+  const auto file = [&](size_t index, const char* name) {
+    return folders[std::min(index, folders.size() - 1)] + "/" + name;
+  };
+  const std::string memory = std::to_string(limits.memory_bytes);
+  FileWrites writes = {
+      {file(0, "memory.limit_in_bytes"), memory},
+      {file(1, "pids.max"), std::to_string(limits.pids)},
+      {file(2, "cpu.cfs_period_us"), std::to_string(kCpuPeriodUs)},
+      {file(2, "cpu.cfs_quota_us"),
+       limits.cpu_millis == 0 ? "-1" : std::to_string(quota_us(limits.cpu_millis))}};
+  if (memsw_now >= 0) {
+    // The sum may never be below the part: raised first, lowered after it.
+    const bool raises = static_cast<int64_t>(limits.memory_bytes) > memsw_now;
+    writes.insert(writes.begin() + (raises ? 0 : 1),
+                  {file(0, "memory.memsw.limit_in_bytes"), memory});
+  }
+  return writes;
+}
+
+FileWrites v2_limits(const std::string& folder, const std::vector<std::string>& controllers,
+                     const Limits& limits) {
+  FileWrites writes;
+  if (contains(controllers, "memory")) {
+    writes.emplace_back(folder + "/memory.max", std::to_string(limits.memory_bytes));
+    writes.emplace_back(folder + "/memory.swap.max", "0");
+    writes.emplace_back(folder + "/memory.oom.group", "1");
+  }
+  if (contains(controllers, "pids")) {
+    writes.emplace_back(folder + "/pids.max", std::to_string(limits.pids));
+  }
+  if (contains(controllers, "cpu")) {
+    const std::string quota =
+        limits.cpu_millis == 0 ? "max" : std::to_string(quota_us(limits.cpu_millis));
+    writes.emplace_back(folder + "/cpu.max", quota + " " + std::to_string(kCpuPeriodUs));
+  }
+  return writes;
+}
+
 Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name, CgroupMounts mounts) {
-  const bool v2 = mounts.version == CgroupMounts::Version::kV2;
   std::vector<std::string> parents;
   for (const auto& folder : unique(mounts.folders)) {
     const std::string parent = folder + "/" + name;
@@ -166,20 +212,19 @@ Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name, Cg
     }
     parents.push_back(parent);
   }
-  if (v2) {
-    for (const char* controller : {"+memory", "+pids", "+cpu"}) {
-      for (const auto& folder : {mounts.folders.front(), parents.front()}) {
-        const int err = write_text(folder + "/cgroup.subtree_control", controller);
-        if (err == 0 || std::strcmp(controller, "+cpu") == 0) continue;
-        return fail(Errc::kPermission, "cannot turn the cgroup controller {} on in {} ({}): {}",
-                    controller, folder, std::strerror(err),
-                    err == EBUSY ? "processes live in that group itself; give Ebb a cgroup "
-                                   "namespace of its own or start it by systemd with Delegate=yes"
-                                 : "run as root");
-      }
+  for (const auto& controller : mounts.controllers) {
+    for (const auto& folder : {mounts.folders.front(), parents.front()}) {
+      const int err = write_text(folder + "/cgroup.subtree_control", "+" + controller);
+      if (err == 0) continue;
+      return fail(Errc::kPermission,
+                  "cannot turn the cgroup controller {} on in {} ({}): {}", controller, folder,
+                  std::strerror(err),
+                  err == EBUSY ? "processes live in that group itself; give Ebb a cgroup "
+                                 "namespace of its own or start it by systemd with Delegate=yes"
+                               : "run as root");
     }
   }
-  return std::unique_ptr<CgroupTree>(new CgroupTree(std::move(parents), v2));
+  return std::unique_ptr<CgroupTree>(new CgroupTree(std::move(parents), std::move(mounts)));
 }
 
 CgroupTree::~CgroupTree() {
@@ -188,7 +233,8 @@ CgroupTree::~CgroupTree() {
 
 Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) {
   Cgroup group;
-  group.v2_ = v2_;
+  group.v2_ = mounts_.version == CgroupMounts::Version::kV2;
+  group.controllers_ = mounts_.controllers;
   for (const auto& parent : parents_) {
     const std::string folder = parent + "/" + pod;
     if (::mkdir(folder.c_str(), 0755) != 0) {
@@ -196,7 +242,7 @@ Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) 
     }
     group.folders_.push_back(folder);
   }
-  if (v2_) {
+  if (group.v2_) {
     group.folder_fd_.reset(
         ::open(group.folders_.front().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!group.folder_fd_) return fail_errno(errno, "cannot open the cgroup of " + pod);
@@ -239,36 +285,18 @@ size_t CgroupTree::sweep() {
 Cgroup::~Cgroup() { remove(); }
 
 Result<void> Cgroup::set_limits(const Limits& limits) {
-  std::vector<std::pair<std::string, std::string>> writes;
-  const auto file = [&](size_t index, const char* name) {
-    return folders_[std::min(index, folders_.size() - 1)] + "/" + name;
-  };
-  const std::string memory = std::to_string(limits.memory_bytes);
-  const uint64_t quota = static_cast<uint64_t>(limits.cpu_millis) * kCpuPeriodUs / 1000;
+  FileWrites writes;
   if (v2_) {
-    writes = {{file(0, "memory.max"), memory},
-              {file(0, "memory.oom.group"), "1"},
-              {file(0, "pids.max"), std::to_string(limits.pids)}};
-    if (::access(file(0, "memory.swap.max").c_str(), F_OK) == 0) {
-      writes.emplace_back(file(0, "memory.swap.max"), "0");
-    }
-    if (::access(file(0, "cpu.max").c_str(), F_OK) == 0) {
-      writes.emplace_back(file(0, "cpu.max"), (quota == 0 ? "max" : std::to_string(quota)) + " " +
-                                                  std::to_string(kCpuPeriodUs));
-    }
+    writes = v2_limits(folders_.front(), controllers_, limits);
+    // Swap accounting may be compiled out.
+    std::erase_if(writes, [](const auto& write) {
+      return write.first.ends_with("/memory.swap.max") &&
+             ::access(write.first.c_str(), F_OK) != 0;
+    });
   } else {
-    const std::string plain = file(0, "memory.limit_in_bytes");
-    const std::string with_swap = file(0, "memory.memsw.limit_in_bytes");
-    writes = {{plain, memory},
-              {file(1, "pids.max"), std::to_string(limits.pids)},
-              {file(2, "cpu.cfs_period_us"), std::to_string(kCpuPeriodUs)},
-              {file(2, "cpu.cfs_quota_us"), quota == 0 ? "-1" : std::to_string(quota)}};
-    if (::access(with_swap.c_str(), F_OK) == 0) {
-      // The sum may never be below the part: raise it first, lower it last.
-      const uint64_t now = std::strtoull(read_text(with_swap).c_str(), nullptr, 10);
-      writes.insert(limits.memory_bytes > now ? writes.begin() : writes.begin() + 1,
-                    {with_swap, memory});
-    }
+    const std::string memsw = read_text(folders_.front() + "/memory.memsw.limit_in_bytes");
+    writes = v1_limits(folders_, limits,
+                       memsw.empty() ? -1 : std::strtoll(memsw.c_str(), nullptr, 10));
   }
   for (const auto& [path, text] : writes) {
     if (const int err = write_text(path, text); err != 0) {

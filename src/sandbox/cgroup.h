@@ -34,6 +34,8 @@ struct CgroupMounts {
   // v2: one folder. v1: the folders of memory, pids, cpu in this order (two may be
   // the same when mounted together). Each is where our parent group is made.
   std::vector<std::string> folders;
+  // v2: what is turned on for pods, of memory, pids, cpu. Without it no such limit.
+  std::vector<std::string> controllers = {};
 
   // Pure: from the texts of the two files.
   [[nodiscard]] static Result<CgroupMounts> find(const std::string& mountinfo,
@@ -41,6 +43,16 @@ struct CgroupMounts {
                                                  const std::string& v2_controllers);
   [[nodiscard]] static Result<CgroupMounts> find();
 };
+
+// Pure: which file gets which text for `limits`, in this order. `folders` are the
+// group's, as in CgroupMounts; `memsw_now` is the present memory+swap limit of v1, -1
+// where there is none.
+using FileWrites = std::vector<std::pair<std::string, std::string>>;
+[[nodiscard]] FileWrites v1_limits(const std::vector<std::string>& folders, const Limits& limits,
+                                   int64_t memsw_now);
+[[nodiscard]] FileWrites v2_limits(const std::string& folder,
+                                   const std::vector<std::string>& controllers,
+                                   const Limits& limits);
 
 class CgroupTree;
 
@@ -69,6 +81,7 @@ class Cgroup final {
   friend class CgroupTree;
   Cgroup() = default;
   bool v2_ = false;
+  std::vector<std::string> controllers_;
   std::vector<std::string> folders_;
   UniqueFd folder_fd_;
   std::vector<UniqueFd> join_fds_;
@@ -91,9 +104,10 @@ class CgroupTree final {
   void kill_all();
 
  private:
-  CgroupTree(std::vector<std::string> parents, bool v2) : parents_(std::move(parents)), v2_(v2) {}
+  CgroupTree(std::vector<std::string> parents, CgroupMounts mounts)
+      : parents_(std::move(parents)), mounts_(std::move(mounts)) {}
   std::vector<std::string> parents_;
-  bool v2_;
+  CgroupMounts mounts_;
 };
 
 }  // namespace ebb::sandbox

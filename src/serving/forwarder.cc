@@ -162,8 +162,7 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     const auto sent = co_await connection_->send_body(*piece, options_.deadline);
     if (!sent) break;  // the answer, or its absence, tells why
   }
-  bool value = true;
-  done.set(std::move(value));
+  done.set(true);
 }
 
 net::Task<void> Forwarding::answer() {

@@ -1,0 +1,69 @@
+#include "sandbox/cgroup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ebb::sandbox {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+using Version = CgroupMounts::Version;
+
+constexpr const char* kV2 =
+    "25 21 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+constexpr const char* kHybrid =
+    "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
+    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+    "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    "39 31 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+TEST(CgroupMounts, V2WhereItHasMemory) {
+  const auto found = CgroupMounts::find(kV2, "0::/user.slice\n", "cpuset cpu io memory pids");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->version, Version::kV2);
+  EXPECT_THAT(found->folders, ElementsAre("/sys/fs/cgroup"));
+  EXPECT_THAT(found->controllers, ElementsAre("memory", "pids", "cpu"));
+}
+
+TEST(CgroupMounts, V1WhereV2HasNoMemory) {
+  const auto found = CgroupMounts::find(kHybrid, "5:cpu,cpuacct:/\n4:memory:/\n3:pids:/\n0::/\n", "");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->version, Version::kV1);
+  EXPECT_THAT(found->folders, ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
+                                          "/sys/fs/cgroup/cpu,cpuacct"));
+}
+
+TEST(CgroupMounts, WithoutControllersItSaysHow) {
+  const auto found = CgroupMounts::find("1 1 0:1 / / rw - ext4 /dev/vda rw\n", "0::/\n", "");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Errc::kPermission);
+  EXPECT_THAT(found.error().message, testing::HasSubstr("Mount cgroup2 on /sys/fs/cgroup"));
+}
+
+TEST(CgroupLimits, V2) {
+  const Limits limits{.memory_bytes = 1 << 20, .cpu_millis = 500, .pids = 64};
+  EXPECT_THAT(v2_limits("/g", {"memory", "pids", "cpu"}, limits),
+              ElementsAre(Pair("/g/memory.max", "1048576"), Pair("/g/memory.swap.max", "0"),
+                          Pair("/g/memory.oom.group", "1"), Pair("/g/pids.max", "64"),
+                          Pair("/g/cpu.max", "50000 100000")));
+  EXPECT_THAT(v2_limits("/g", {"cpu"}, {}), ElementsAre(Pair("/g/cpu.max", "max 100000")));
+}
+
+TEST(CgroupLimits, V1SetsTheSumWithSwapWhenThePartAllows) {
+  const Limits limits{.memory_bytes = 1 << 20, .cpu_millis = 0, .pids = 64};
+  const std::vector<std::string> folders = {"/m", "/p", "/c"};
+  const auto lowered = v1_limits(folders, limits, 1 << 30);
+  EXPECT_EQ(lowered[0].first, "/m/memory.limit_in_bytes");
+  EXPECT_EQ(lowered[1].first, "/m/memory.memsw.limit_in_bytes");
+  const auto raised = v1_limits(folders, limits, 1 << 10);
+  EXPECT_EQ(raised[0].first, "/m/memory.memsw.limit_in_bytes");
+  const auto without = v1_limits(folders, limits, -1);
+  EXPECT_THAT(without, ElementsAre(Pair("/m/memory.limit_in_bytes", "1048576"),
+                                   Pair("/p/pids.max", "64"), Pair("/c/cpu.cfs_period_us", "100000"),
+                                   Pair("/c/cpu.cfs_quota_us", "-1")));
+}
+
+}  // namespace
+}  // namespace ebb::sandbox
