@@ -54,6 +54,7 @@ class ServerFixture : public ::testing::Test {
     (void)run(server_->drain(executor_.now() + std::chrono::seconds(5)));
     server_.reset();
     store_.reset();
+    disk_.reset();  // finishes what it has to remove
     std::filesystem::remove_all(folder_);
   }
 
@@ -132,12 +133,12 @@ class ServerFixture : public ::testing::Test {
   net::Executor executor_{"api-test"};
   FakeClock clock_;
   FakeLive live_;
-  store::DiskThread disk_;
+  std::unique_ptr<store::DiskThread> disk_ = std::make_unique<store::DiskThread>();
   std::string folder_ = make_folder();
   std::unique_ptr<store::SqliteStore> store_ =
       std::move(*store::SqliteStore::open(executor_, folder_ + "/state.db"));
   std::unique_ptr<store::FileBlobStore> blobs_ =
-      std::move(*store::FileBlobStore::open(executor_, disk_, folder_ + "/blobs"));
+      std::move(*store::FileBlobStore::open(executor_, *disk_, folder_ + "/blobs"));
   resources::StoreClient client_{*store_, clock_};
   bool ready_ = true;
   ApiServer api_{executor_,

@@ -17,13 +17,16 @@ using testing::run;
 
 class FileBlobStoreTest : public ::testing::Test {
  public:
-  ~FileBlobStoreTest() override { std::filesystem::remove_all(folder_); }
+  ~FileBlobStoreTest() override {
+    disk_.reset();  // finishes what it has to remove
+    std::filesystem::remove_all(folder_);
+  }
 
  protected:
   FileBlobStoreTest() {
     std::string pattern = ::testing::TempDir() + "ebb-blobs-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
-    blobs_ = std::move(*FileBlobStore::open(executor_, disk_, folder_));
+    blobs_ = std::move(*FileBlobStore::open(executor_, *disk_, folder_));
   }
 
   static std::string digest_of(std::string_view content) { return "sha256:" + sha256_hex(content); }
@@ -44,7 +47,7 @@ class FileBlobStoreTest : public ::testing::Test {
   }
 
   net::Executor executor_{"blob-test"};
-  DiskThread disk_;
+  std::unique_ptr<DiskThread> disk_ = std::make_unique<DiskThread>();
   std::string folder_;
   std::unique_ptr<FileBlobStore> blobs_;
 };
@@ -104,7 +107,7 @@ TEST_F(FileBlobStoreTest, AnAbandonedWriterLeavesNothing) {
 TEST_F(FileBlobStoreTest, ANewProcessSweepsWhatIsHalfWritten) {
   ASSERT_TRUE(write_file_atomic(folder_ + "/incoming/left", "x", 0600));
   ASSERT_TRUE(store("x", digest_of("x")));
-  blobs_ = std::move(*FileBlobStore::open(executor_, disk_, folder_));
+  blobs_ = std::move(*FileBlobStore::open(executor_, *disk_, folder_));
   EXPECT_EQ(incoming(), 0U);
   EXPECT_EQ(run(executor_, blobs_->list())->size(), 1U);
 }
