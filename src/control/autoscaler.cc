@@ -90,13 +90,13 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   want = std::max(want, floor_of(entry));
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at) want = std::min(want, counts.ready + counts.starting);
-  apply(entry, want);
+  apply(entry, want, entry.last.reason);
 }
 
-void AutoScaler::apply(Entry& entry, int want) {
+void AutoScaler::apply(Entry& entry, int want, std::string_view why) {
   if (want != entry.want) {
-    log::info(kLog, "revision {}: {} -> {} pods ({})", entry.plan.pod->revision, entry.want, want,
-              entry.last.reason);
+    const auto& pod = *entry.plan.pod;
+    log::info(kLog, "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, entry.want, want, why);
   }
   entry.want = want;
   target_.scale(entry.plan.pod->revision, want);
@@ -107,9 +107,11 @@ void AutoScaler::wake(const std::string& revision) {
   const auto found = entries_.find(revision);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
-  entry.want = std::max({entry.want, 1, entry.plan.policy.activation_scale});
-  if (entry.plan.bounds.max > 0) entry.want = std::min(entry.want, entry.plan.bounds.max);
-  target_.scale(revision, entry.want);
+  int want = std::max({entry.want, 1, entry.plan.policy.activation_scale});
+  if (entry.plan.bounds.max > 0) want = std::min(want, entry.plan.bounds.max);
+  // Not logged: this is the request path.
+  entry.want = want;
+  target_.scale(revision, want);
 }
 
 void AutoScaler::prove(const std::string& revision, Proven proven) {
@@ -119,7 +121,7 @@ void AutoScaler::prove(const std::string& revision, Proven proven) {
   Entry& entry = found->second;
   entry.proving = std::move(proven);
   entry.proof_deadline = clock_.now() + entry.plan.pod->start_deadline + kPlaceTimeout;
-  apply(entry, std::max(entry.want, floor_of(entry)));
+  apply(entry, std::max(entry.want, floor_of(entry)), "to prove that it starts");
   const auto throttler = traffic_.find(revision);
   if (throttler && throttler->counts().ready >= std::max(1, entry.plan.initial_scale)) {
     control_.post([this, revision] { finish_proof(revision, ""); });  // adopted pods
@@ -145,7 +147,10 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
     proven = std::exchange(entry.proving, nullptr);
     // Given back at once where nothing keeps it: a start is cheap.
     const bool in_use = counts.in_flight + counts.waiting > 0 || counts.last_active != TimePoint{};
-    if (!in_use) apply(entry, error.empty() ? floor_of(entry) : 0);
+    if (!in_use) {
+      apply(entry, error.empty() ? floor_of(entry) : 0,
+            error.empty() ? "proven, and nobody calls" : "it failed to start");
+    }
   }
   proven(error);
 }

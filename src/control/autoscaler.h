@@ -83,7 +83,7 @@ class AutoScaler final : public serving::Waker {
   };
 
   void decide(Entry& entry, TimePoint now);
-  void apply(Entry& entry, int want);
+  void apply(Entry& entry, int want, std::string_view why);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   void finish_proof(const std::string& revision, const std::string& error);
 
