@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -436,6 +437,9 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   ::sigprocmask(SIG_SETMASK, &signals, nullptr);
   static_cast<void>(::chdir("/"));
   static_cast<void>(::setgroups(0, nullptr));  // pods inherit none
+  // Entering a pod's mount namespace wants a file system context of our own; a
+  // sanitizer's runtime has a thread that would share it.
+  static_cast<void>(::unshare(CLONE_FS));
   log::init("node", log::Level::kInfo);
 
   net::Executor executor("node");

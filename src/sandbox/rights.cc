@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 namespace ebb::sandbox {
@@ -31,15 +32,15 @@ constexpr Probe kProbes[] = {
     {CLONE_NEWCGROUP, "cgroup", "Allow them: sysctl user.max_cgroup_namespaces=10000."},
 };
 
-// errno of unshare(flag) in a child, or 0.
-int try_unshare(int flag) {
-  const pid_t pid = ::fork();
+// errno of cloning a process into a new namespace, or 0.
+int try_clone(int flag) {
+  // The bare call: the child only exits, and must not run the C library's fork code.
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone, flag | SIGCHLD, 0, 0, 0, 0));
   if (pid < 0) return errno;
-  if (pid == 0) ::_exit(::unshare(flag) == 0 ? 0 : errno);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  if (pid == 0) ::syscall(SYS_exit_group, 0);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  return 0;
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ Result<void> check_rights() {
                 "machine. Start it with: sudo ebb up");
   }
   for (const auto& probe : kProbes) {
-    if (const int err = try_unshare(probe.flag); err != 0) {
+    if (const int err = try_clone(probe.flag); err != 0) {
       return fail(Errc::kPermission, "this system does not let Ebb make {} namespaces ({}). {}",
                   probe.name, std::strerror(err), probe.how);
     }

@@ -70,6 +70,10 @@ class Ebb:
             self.stop()
         if self.own_data:
             shutil.rmtree(self.data, ignore_errors=True)
+        said = "".join(self.log)
+        for sanitizer in ("ThreadSanitizer", "AddressSanitizer", "LeakSanitizer", "runtime error:"):
+            if sanitizer in said:
+                raise AssertionError(said)
 
     def start(self):
         self.log = []
