@@ -37,6 +37,7 @@
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/launch.h"
+#include "node/packet.h"
 #include "resources/store_client.h"
 #include "sandbox/rights.h"
 #include "serving/gateway.h"
@@ -119,6 +120,11 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (auto rights = sandbox::check_rights(); !rights) return fail(rights.error());
   Prepared out;
   std::error_code error;
+  const std::string runtimes = find_runtimes(options.runtimes);
+  if (!std::filesystem::is_directory(runtimes, error)) {
+    return fail(Errc::kNotFound, "there are no runtimes in {}: name their folder with --runtimes",
+                runtimes);
+  }
   out.data.root = std::filesystem::absolute(options.data, error).lexically_normal();
   if (auto made = out.data.prepare(node::kFrontUid); !made) return fail(made.error());
   auto locked = lock(out.data);
@@ -130,8 +136,8 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!api) return fail(api.error());
   out.gateway = std::move(*gateway);
   out.api = std::move(api->front());
-  auto launched = node::launch_local_controller(
-      {.data = out.data, .runtimes = find_runtimes(options.runtimes), .node = kNode});
+  auto launched =
+      node::launch_local_controller({.data = out.data, .runtimes = runtimes, .node = kNode});
   if (!launched) return fail(launched.error());
   out.controller = std::move(*launched);
   auto token = load_token(out.data);
@@ -200,6 +206,7 @@ class Front final {
   int run();
 
  private:
+  int give_up(const std::string& why);
   void on_controller(node::FromController message);
   void on_controller_gone();
   void on_signal();
@@ -256,24 +263,36 @@ Front::Front(const cli::UpOptions& options, Prepared prepared)
       live_(scheduler_, clock_, cli::version()),
       domain_(options.domain) {}
 
-int Front::run() {
-  auto store = store::SqliteStore::open(control_, prepared_.data.store() + "/state.db");
-  if (!store) {
-    log::error("front", "{}", store.error().message);
-    return 1;
+// Ends before anything runs. A Local Controller of an earlier front, with its pods, is
+// left to the next one.
+int Front::give_up(const std::string& why) {
+  log::error("front", "{}", why);
+  if (prepared_.controller.child > 0) {
+    static_cast<void>(
+        node::send_packet(prepared_.controller.socket.get(), encode(node::Shutdown{})));
+    ::waitpid(prepared_.controller.child, nullptr, 0);
   }
+  return 1;
+}
+
+int Front::run() {
+  if (::access(prepared_.data.store().c_str(), R_OK | W_OK | X_OK) != 0) {
+    return give_up(
+        fmt::format("user {}, as which Ebb serves, cannot enter the data folder {}: "
+                    "choose a folder that other users may enter",
+                    node::kFrontUid, prepared_.data.root));
+  }
+  auto store = store::SqliteStore::open(control_, prepared_.data.store() + "/state.db");
+  if (!store) return give_up(store.error().message);
   store_ = std::move(*store);
   client_ = std::make_unique<resources::StoreClient>(*store_, clock_);
   auto blobs = store::FileBlobStore::open(control_, disk_, prepared_.data.blobs());
-  if (!blobs) {
-    log::error("front", "{}", blobs.error().message);
-    return 1;
-  }
+  if (!blobs) return give_up(blobs.error().message);
   blobs_ = std::move(*blobs);
   code_ = std::make_unique<node::CodeCache>(control_, *blobs_, disk_, prepared_.data.code());
   const auto gateway = net::local_address(prepared_.gateway.front().get());
   const auto api = net::local_address(prepared_.api.get());
-  if (!gateway || !api) return 1;
+  if (!gateway || !api) return give_up("the listening sockets have no address");
   reconcilers_ = std::make_unique<control::Reconcilers>(
       control_, control::Reconcilers::Uses{.client = *client_,
                                            .host = host_,

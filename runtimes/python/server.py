@@ -292,7 +292,7 @@ class Server:
             if isinstance(error, Disconnect) or begun:
                 raise
             self.report(connection, request, error)
-        except Exception as error:
+        except BaseException as error:  # SystemExit too: it must not end other requests
             if begun:  # the head has left: only a cut tells the client
                 traceback.print_exc()
                 return False
@@ -303,6 +303,10 @@ class Server:
         """Answers for a function that raised; the traceback goes to its log."""
         traceback.print_exc()
         sys.stderr.flush()
-        text = "the function raised %s\n" % traceback.format_exception_only(error)[-1].strip()
+        if isinstance(error, SystemExit):
+            text = "the function called sys.exit(%s)\n" % ("" if error.code is None
+                                                            else repr(error.code))
+        else:
+            text = "the function raised %s\n" % traceback.format_exception_only(error)[-1].strip()
         send_response(connection, request.method, 502,
                       {"content-type": "text/plain; charset=utf-8"}, text.encode("utf-8", "replace"))

@@ -1,9 +1,13 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -11,11 +15,15 @@
 namespace ebb::log {
 namespace {
 
-constexpr size_t kMaxMessage = 8 * 1024;  // bytes; the rest of a longer one is cut off
+// Bytes; the rest of a longer one is cut off. With what stands before it, no more than
+// a pipe takes at once.
+constexpr size_t kMaxMessage = 3 * 1024;
+constexpr size_t kMaxLine = 4000;
 
 struct Output {
   std::atomic<Level> level{Level::kInfo};
-  std::string prefix;  // "front/", or nothing
+  std::atomic<size_t> dropped{0};  // lines, since the last one written
+  std::string prefix;              // "front/", or nothing
   spdlog::logger logger{"ebb", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
 
   Output() {
@@ -101,7 +109,19 @@ void write(Level level, std::string_view component, std::string_view message) {
   line += component;
   line += ": ";
   append_escaped(line, message.substr(0, kMaxMessage));
-  if (message.size() > kMaxMessage) line += "...";
+  if (message.size() > kMaxMessage || line.size() > kMaxLine) {
+    line.resize(std::min(line.size(), kMaxLine));
+    line += "...";
+  }
+  // A pipe that nobody reads, or a stopped terminal, must not stop the program.
+  pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (::poll(&standard_error, 1, 0) == 0) {
+    out.dropped.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (const auto dropped = out.dropped.exchange(0, std::memory_order_relaxed); dropped > 0) {
+    line += fmt::format(" ({} lines before this one were dropped: nobody read them)", dropped);
+  }
   out.logger.log(engine_level(level), spdlog::string_view_t(line));
 }
 

@@ -14,6 +14,12 @@
 
 namespace ebb::node {
 
+namespace {
+// How often a full queue is tried again. The Local Controller empties it in one go.
+constexpr Duration kRetry = std::chrono::milliseconds(4);
+constexpr int kSendBuffer = 4 << 20;  // bytes
+}  // namespace
+
 Result<UniqueFd> ControllerClient::open(const std::string& path) {
   const auto slash = path.rfind('/');
   const UniqueFd folder(::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -32,16 +38,41 @@ Result<UniqueFd> ControllerClient::open(const std::string& path) {
     }
     return fail(Errc::kUnavailable, "nobody listens on {}", path);
   }
+  // Beyond the system's usual bound, which root may do.
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof kSendBuffer);
   return fd;
 }
 
 ControllerClient::ControllerClient(net::Executor& home, UniqueFd socket, Events events)
-    : socket_(std::move(socket)), events_(std::move(events)), buffer_(kMaxMessage) {
+    : home_(home), socket_(std::move(socket)), events_(std::move(events)), buffer_(kMaxMessage) {
+  retry_.fire = [this] { flush(); };
   watch_ = std::make_unique<net::FdWatch>(home, socket_.get(), [this] { on_readable(); });
 }
 
 Result<void> ControllerClient::send(const ToController& message) {
-  return send_packet(socket_.get(), encode(message));
+  std::string packet = encode(message);
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) {
+    auto sent = send_packet(socket_.get(), packet);
+    if (sent || sent.error().code != Errc::kExhausted) return sent;
+    home_.post([this] { home_.arm(retry_, home_.now() + kRetry); });
+  } else if (queue_.size() >= kMaxQueued) {
+    return fail(Errc::kExhausted, "the Local Controller does not keep up with its orders");
+  }
+  queue_.push_back(std::move(packet));
+  return {};
+}
+
+void ControllerClient::flush() {
+  const std::lock_guard lock(mutex_);
+  while (!queue_.empty()) {
+    const auto sent = send_packet(socket_.get(), queue_.front());
+    if (!sent && sent.error().code == Errc::kExhausted) {
+      home_.arm(retry_, home_.now() + kRetry);
+      return;
+    }
+    queue_.pop_front();  // sent, or nobody is left to read it
+  }
 }
 
 void ControllerClient::on_readable() {

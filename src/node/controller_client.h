@@ -7,8 +7,10 @@
 //   client->send(Assign{...});
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -33,14 +35,21 @@ class ControllerClient final {
 
   ControllerClient(net::Executor& home, UniqueFd socket, Events events);
 
-  // Any thread. kExhausted when the Local Controller does not keep up, kUnavailable
-  // when it has gone.
+  // Messages that may wait for a Local Controller that is busy, in their order.
+  static constexpr size_t kMaxQueued = 10'000;
+
+  // Any thread. kExhausted when too many wait already, kUnavailable when it has gone.
   [[nodiscard]] Result<void> send(const ToController& message);
 
  private:
   void on_readable();
+  void flush();
 
+  net::Executor& home_;
   UniqueFd socket_;
+  std::mutex mutex_;
+  std::deque<std::string> queue_;  // guarded by mutex_
+  net::Timer retry_;               // while the queue is not empty
   Events events_;
   std::vector<char> buffer_;
   std::unique_ptr<net::FdWatch> watch_;

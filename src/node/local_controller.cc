@@ -43,6 +43,19 @@ Result<UniqueFd> open_folder(const std::string& path) {
   return fd;
 }
 
+Result<Runtime> load_runtime(const std::string& folder, const std::string& name) {
+  std::error_code ignored;
+  if (std::filesystem::exists(folder + "/" + name, ignored)) {
+    return Runtime::load(folder + "/" + name);
+  }
+  std::string known;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    known += (known.empty() ? "" : ", ") + entry.path().filename().string();
+  }
+  return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
+              known.empty() ? "none" : known);
+}
+
 Result<UniqueFd> listen_for_front(int run_dir) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "cannot make the control socket");
@@ -51,10 +64,8 @@ Result<UniqueFd> listen_for_front(int run_dir) {
   const std::string path = fmt::format("/proc/self/fd/{}/node.sock", run_dir);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   ::unlinkat(run_dir, "node.sock", 0);
-  const mode_t before = ::umask(0177);
   const bool bound =
       ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::umask(before);
   if (!bound || ::listen(fd.get(), 4) != 0) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
@@ -143,7 +154,7 @@ void LocalController::on_front_connects() {
   UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!peer) return;
   if (front_) return;  // closed at once: there is one front
-  ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUF, &kControlBuffer, sizeof kControlBuffer);
+  ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kControlBuffer, sizeof kControlBuffer);
   front_ = std::move(peer);
   grace_.disarm();
   Welcome welcome{.node = options_.node, .slots = options_.slots, .pods = {}};
@@ -202,7 +213,7 @@ void LocalController::handle(const SetPool& order) {
   if (!is_safe_name(order.runtime)) return;
   auto& pool = pools_[order.runtime];
   if (!pool) {
-    auto runtime = Runtime::load(options_.runtimes + "/" + order.runtime);
+    auto runtime = load_runtime(options_.runtimes, order.runtime);
     if (!runtime) {
       pools_.erase(order.runtime);
       report(PoolFailed{.runtime = order.runtime, .message = runtime.error().message});
@@ -226,12 +237,12 @@ void LocalController::handle(const Assign& order) {
   PodProcess& pod = *found->second;
   const auto pool = pools_.find(pod.runtime());
   if (!is_code_hash(order.code) || pool == pools_.end()) {
-    pod.end("StartFailed", "the order to load code is malformed");
+    pod.end("AssignFailed", "the order to load code is malformed");
     return;
   }
   auto assigned =
       pod.assign(order, code_dir_.get(), pool->second->runtime.entry, own_namespace_.get());
-  if (!assigned) pod.end("StartFailed", assigned.error().message);
+  if (!assigned) pod.end("AssignFailed", assigned.error().message);
   executor_.post([this, runtime = pod.runtime()] {  // after the hand-outs that wait
     if (const auto again = pools_.find(runtime); again != pools_.end()) refill(*again->second);
   });
@@ -284,7 +295,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
+  if (pool != pools_.end() && was_starting) {
     pool_failed(*pool->second, gone.message);
   }
   free_slots_.insert(pod.slot());
@@ -402,6 +413,11 @@ void LocalController::on_spawned(const std::string& id, pid_t pid, const std::st
     early_exits_.erase(early);
     bury(pod, status);
   }
+  // Numbers are used again: none may stay that no spawn is waiting for.
+  const bool spawning = std::any_of(pools_.begin(), pools_.end(), [](const auto& entry) {
+    return entry.second->zygote && entry.second->zygote->open_spawns() > 0;
+  });
+  if (!spawning) early_exits_.clear();
 }
 
 void LocalController::shut_down() {
@@ -436,6 +452,7 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   sigaddset(&signals, SIGTERM);
   ::sigprocmask(SIG_SETMASK, &signals, nullptr);
   static_cast<void>(::chdir("/"));
+  ::umask(0177);                               // its sockets are for their owner only
   static_cast<void>(::setgroups(0, nullptr));  // pods inherit none
   // Entering a pod's mount namespace wants a file system context of our own; a
   // sanitizer's runtime has a thread that would share it.

@@ -228,6 +228,10 @@ def handle(request):
         'fill_tmp': attempt(lambda: [open('/tmp/%d' % i, 'wb').write(bytes(8 << 20)) for i in range(20)]),
         'outside': attempt(lambda: reach(('192.0.2.1', 80))),
         'loopback': attempt(lambda: reach(('127.0.0.1', 1))),
+        'linger': attempt(lambda: socket.socket().setsockopt(1, 13, bytes(8))),
+        'linger_high_bits': call(54, 3, ctypes.c_long(0x100000001), ctypes.c_long(0x10000000d), bytes(8), 8),
+        'keepalive': attempt(lambda: socket.socket().setsockopt(1, 9, 1)),
+        'nodelay': attempt(lambda: socket.socket().setsockopt(6, 1, 1)),
         'vsock': attempt(lambda: socket.socket(40)), 'packet': attempt(lambda: socket.socket(17, 3)),
         'netlink': attempt(lambda: socket.socket(16, 3)),
         'unshare_user': call(272, 0x10000000), 'clone_user': call(56, 0x10000000 | 17, 0, 0, 0, 0),
@@ -265,10 +269,13 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   EXPECT_EQ(body["fill_tmp"], "ENOSPC");
   EXPECT_EQ(body["outside"], "ENETUNREACH");
   EXPECT_EQ(body["loopback"], "ECONNREFUSED");  // its own, and up
+  EXPECT_EQ(body["keepalive"], "ok");
+  EXPECT_EQ(body["nodelay"], "ok");
   EXPECT_EQ(body["clone3"], "ENOSYS");
   for (const char* blocked :
-       {"vsock", "packet", "netlink", "unshare_user", "clone_user", "mount", "ptrace", "setns",
-        "bpf", "io_uring", "keyctl", "perf", "chroot", "userfaultfd", "kexec", "mknod"}) {
+       {"linger", "linger_high_bits", "vsock", "packet", "netlink", "unshare_user", "clone_user",
+        "mount", "ptrace", "setns", "bpf", "io_uring", "keyctl", "perf", "chroot", "userfaultfd",
+        "kexec", "mknod"}) {
     EXPECT_EQ(body[blocked], "EPERM") << blocked;
   }
   EXPECT_TRUE(body["high_fds"].empty());
@@ -338,8 +345,7 @@ class CgroupV2Test : public LocalControllerTest {
 };
 
 TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
-  const auto pod = pod_with(
-      "def handle(request): return open('/proc/self/cgroup').read()\n");
+  const auto pod = pod_with("def handle(request): return open('/proc/self/cgroup').read()\n");
   expect<PodReady>();
   EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
   const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;

@@ -25,10 +25,12 @@ namespace {
 constexpr int kBacklog = 4096;             // connections that wait for the pod to accept
 constexpr size_t kPodMessageLimit = 8192;  // bytes; from the pod, which is not trusted
 constexpr size_t kLogInMessage = 2048;     // bytes of its log shown when a pod dies
+constexpr int kPassRights = 83;            // SO_PASSRIGHTS
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
 
+// The socket gets mode 0600 from the umask of the Local Controller.
 Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(errno, "cannot make a pod's socket");
@@ -43,8 +45,7 @@ Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(fd.get(), kBacklog) != 0 ||
-      ::fchownat(dir_fd, name.c_str(), owner, owner, AT_SYMLINK_NOFOLLOW) != 0 ||
-      ::fchmodat(dir_fd, name.c_str(), 0600, 0) != 0) {
+      ::fchownat(dir_fd, name.c_str(), owner, owner, AT_SYMLINK_NOFOLLOW) != 0) {
     return fail_errno(errno, "cannot listen on the pod's socket " + name);
   }
   return fd;
@@ -80,6 +81,10 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
   auto pair = make_packet_pair();
   if (!pair) return fail(pair.error());
   pod->control_ = std::move(pair->ours);
+  // The pod's messages carry no descriptors (Linux 6.16 on; older kernels hand them
+  // to receive_packet, which closes them).
+  const int no = 0;
+  ::setsockopt(pod->control_.get(), SOL_SOCKET, kPassRights, &no, sizeof no);
   pod->pod_control_ = std::move(pair->theirs);
   int out[2];
   if (::pipe2(out, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pod's log pipe");
@@ -144,8 +149,10 @@ void PodProcess::on_control() {
       state_ = PodState::kReady;
       deadline_.disarm();
       events_.on_ready(*this);
-    } else if (kind == 'E') {
-      end(state_ == PodState::kLoading ? "LoadFailed" : "StartFailed", std::string(text.substr(1)));
+    } else if (kind == 'E' && state_ == PodState::kStarting) {
+      end("StartFailed", std::string(text.substr(1)));
+    } else if (kind == 'E' && state_ == PodState::kLoading) {
+      end("LoadFailed", std::string(text.substr(1)));
     } else {
       end("ProtocolError", "the pod said something unexpected on its control socket");
     }

@@ -216,9 +216,8 @@ Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name, Cg
     for (const auto& folder : {mounts.folders.front(), parents.front()}) {
       const int err = write_text(folder + "/cgroup.subtree_control", "+" + controller);
       if (err == 0) continue;
-      return fail(Errc::kPermission,
-                  "cannot turn the cgroup controller {} on in {} ({}): {}", controller, folder,
-                  std::strerror(err),
+      return fail(Errc::kPermission, "cannot turn the cgroup controller {} on in {} ({}): {}",
+                  controller, folder, std::strerror(err),
                   err == EBUSY ? "processes live in that group itself; give Ebb a cgroup "
                                  "namespace of its own or start it by systemd with Delegate=yes"
                                : "run as root");
@@ -290,13 +289,12 @@ Result<void> Cgroup::set_limits(const Limits& limits) {
     writes = v2_limits(folders_.front(), controllers_, limits);
     // Swap accounting may be compiled out.
     std::erase_if(writes, [](const auto& write) {
-      return write.first.ends_with("/memory.swap.max") &&
-             ::access(write.first.c_str(), F_OK) != 0;
+      return write.first.ends_with("/memory.swap.max") && ::access(write.first.c_str(), F_OK) != 0;
     });
   } else {
     const std::string memsw = read_text(folders_.front() + "/memory.memsw.limit_in_bytes");
-    writes = v1_limits(folders_, limits,
-                       memsw.empty() ? -1 : std::strtoll(memsw.c_str(), nullptr, 10));
+    writes =
+        v1_limits(folders_, limits, memsw.empty() ? -1 : std::strtoll(memsw.c_str(), nullptr, 10));
   }
   for (const auto& [path, text] : writes) {
     if (const int err = write_text(path, text); err != 0) {

@@ -28,7 +28,8 @@ TEST(CgroupMounts, V2WhereItHasMemory) {
 }
 
 TEST(CgroupMounts, V1WhereV2HasNoMemory) {
-  const auto found = CgroupMounts::find(kHybrid, "5:cpu,cpuacct:/\n4:memory:/\n3:pids:/\n0::/\n", "");
+  const auto found =
+      CgroupMounts::find(kHybrid, "5:cpu,cpuacct:/\n4:memory:/\n3:pids:/\n0::/\n", "");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->version, Version::kV1);
   EXPECT_THAT(found->folders, ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
@@ -60,9 +61,10 @@ TEST(CgroupLimits, V1SetsTheSumWithSwapWhenThePartAllows) {
   const auto raised = v1_limits(folders, limits, 1 << 10);
   EXPECT_EQ(raised[0].first, "/m/memory.memsw.limit_in_bytes");
   const auto without = v1_limits(folders, limits, -1);
-  EXPECT_THAT(without, ElementsAre(Pair("/m/memory.limit_in_bytes", "1048576"),
-                                   Pair("/p/pids.max", "64"), Pair("/c/cpu.cfs_period_us", "100000"),
-                                   Pair("/c/cpu.cfs_quota_us", "-1")));
+  EXPECT_THAT(
+      without,
+      ElementsAre(Pair("/m/memory.limit_in_bytes", "1048576"), Pair("/p/pids.max", "64"),
+                  Pair("/c/cpu.cfs_period_us", "100000"), Pair("/c/cpu.cfs_quota_us", "-1")));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "sandbox/seccomp.h"
 
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -247,7 +248,7 @@ constexpr const char* kAllowed[] = {
     "sendmmsg",
     "sendmsg",
     "sendto",
-    "setsockopt",
+
     "shutdown",
     "getrandom",
     // System V and POSIX IPC, inside the pod's own namespace
@@ -273,6 +274,15 @@ constexpr const char* kAllowed[] = {
 
 constexpr int kFamilies[] = {AF_UNIX, AF_INET, AF_INET6};
 
+// setsockopt by level and option. Without SO_LINGER: a socket whose close blocks could
+// be sent to another process, which would block in turn when it drops it.
+constexpr int kLevels[] = {IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP};
+constexpr int kSocketOptions[] = {SO_REUSEADDR, SO_ERROR,     SO_BROADCAST, SO_SNDBUF,
+                                  SO_RCVBUF,    SO_KEEPALIVE, SO_OOBINLINE, SO_PRIORITY,
+                                  SO_REUSEPORT, SO_PASSCRED,  SO_RCVLOWAT,  SO_SNDLOWAT,
+                                  SO_RCVTIMEO,  SO_SNDTIMEO,  SO_TIMESTAMP, SO_INCOMING_CPU};
+constexpr uint64_t kInt = 0xffffffff;  // the kernel reads 32 bits of an int argument
+
 constexpr uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
                                      0x80 /* CLONE_NEWTIME */;
@@ -295,6 +305,19 @@ int add_rules(scmp_filter_ctx context) {
                                          SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
       if (error != 0) return error;
     }
+  }
+  for (const int level : kLevels) {
+    const int error =
+        seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 1,
+                         SCMP_A1(SCMP_CMP_MASKED_EQ, kInt, static_cast<scmp_datum_t>(level)));
+    if (error != 0) return error;
+  }
+  for (const int option : kSocketOptions) {
+    const int error =
+        seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+                         SCMP_A1(SCMP_CMP_MASKED_EQ, kInt, static_cast<scmp_datum_t>(SOL_SOCKET)),
+                         SCMP_A2(SCMP_CMP_MASKED_EQ, kInt, static_cast<scmp_datum_t>(option)));
+    if (error != 0) return error;
   }
   if (const int error =
           seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,

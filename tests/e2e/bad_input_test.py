@@ -57,7 +57,7 @@ class BadInput(unittest.TestCase):
             result = self.ebb.run("deploy", "cobol", "--runtime", "cobol", "--code", folder,
                                   check=False)
             self.assertNotEqual(result.returncode, 0)
-            self.assertIn("cobol", result.stderr)
+            self.assertIn("there is no runtime cobol; there are: python", result.stderr)
 
     def test_a_name_that_is_no_label(self):
         result = self.ebb.deploy("Not_A_Label", GOOD, check=False)
@@ -95,6 +95,42 @@ class BadInput(unittest.TestCase):
         self.assertEqual(answer.status, 502)
         self.assertIn("exited with code 5", answer.text)
         self.assertEqual(self.ebb.get("quits", "/ok").text, "alive")  # by another pod
+
+    def test_sys_exit_in_a_request(self):
+        self.ebb.deploy("leaves", "import sys\ndef handle(request):\n    sys.exit(4)\n")
+        for _ in range(3):
+            answer = self.ebb.get("leaves")
+            self.assertEqual(answer.status, 502)
+            self.assertIn("the function called sys.exit(4)", answer.text)
+        self.assertEqual(len(self.ebb.pods("leaves")), 1)  # the pod lives on
+
+    def test_a_pod_cannot_stop_the_pool_of_others(self):
+        self.ebb.deploy("liar", """
+import socket
+def handle(request):
+    socket.socket(fileno=3).send(b'Etenant says hi')
+    return 'sent'
+""")
+        self.ebb.get("liar")
+        self.ebb.deploy("honest", GOOD)
+        self.assertEqual(self.ebb.get("honest").text, "fine")
+        self.assertNotIn("cannot start pods", "".join(self.ebb.log))
+
+    def test_a_data_folder_that_ebb_may_not_enter(self):
+        with tempfile.TemporaryDirectory() as folder:  # mode 0700
+            result = subprocess.run(
+                [PROGRAM, "up", "--data", folder + "/data", "--gateway", "127.0.0.1:0", "--api",
+                 "127.0.0.1:0"], text=True, capture_output=True, timeout=60)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("choose a folder that other users may enter", result.stderr)
+
+    def test_no_runtimes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = subprocess.run(
+                [PROGRAM, "up", "--data", folder, "--runtimes", "/nowhere"], text=True,
+                capture_output=True, timeout=60)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("/nowhere", result.stderr)
 
     def test_out_of_memory_in_a_request(self):
         self.ebb.deploy("eats", "def handle(request):\n    x = bytearray(1 << 30)\n    return 'no'\n")

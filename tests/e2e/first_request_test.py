@@ -265,6 +265,19 @@ class Ending(unittest.TestCase):
             os.kill(controller, signal.SIGKILL)
             self.assertEqual(ebb.wait(), 1)
             self.assertIn("the Local Controller has ended", "".join(ebb.log))
+            ebb.start()  # sweeps what the killed one left
+            self.assertEqual(ebb.stop(), 0)
+            self.assertEqual(ebb.leftovers(), [])
+
+    def test_hundreds_of_pods_end_with_their_service(self):
+        with Ebb() as ebb:
+            ebb.deploy("many", HELLO, "--min", "150")
+            wait_until(lambda: len(ebb.pods("many", "Warm")) == 150, "150 pods", 60)
+            ebb.run("delete", "service", "many")
+            wait_until(lambda: not ebb.pods(state="Draining") and not ebb.pods(state="Warm"),
+                       "all pods are gone", 60)
+            self.assertEqual(ebb.stop(), 0)
+            self.assertEqual(ebb.leftovers(), [])
 
 
 if __name__ == "__main__":
