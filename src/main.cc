@@ -207,7 +207,7 @@ class Front final {
 
  private:
   int give_up(const std::string& why);
-  void on_controller(node::FromController message);
+  void on_controller(const node::FromController& message);
   void on_controller_gone();
   void on_signal();
   net::Task<void> open_when_synced();
@@ -325,7 +325,7 @@ int Front::run() {
   controller_ = std::make_unique<node::ControllerClient>(
       control_, std::move(prepared_.controller.socket),
       node::ControllerClient::Events{
-          .on_message = [this](node::FromController m) { on_controller(std::move(m)); },
+          .on_message = [this](const node::FromController& m) { on_controller(m); },
           .on_gone = [this] { on_controller_gone(); }});
   scheduler_.add_node(kNode,
                       [this](const node::ToController& order) { return controller_->send(order); });
@@ -346,7 +346,7 @@ int Front::run() {
   return exit_code_;
 }
 
-void Front::on_controller(node::FromController message) {
+void Front::on_controller(const node::FromController& message) {
   const bool welcome = std::holds_alternative<node::Welcome>(message);
   scheduler_.on_message(kNode, message);
   if (!welcome || phase_ != Phase::kGreeting) return;

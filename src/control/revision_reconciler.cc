@@ -61,7 +61,7 @@ net::Task<Result<void>> RevisionReconciler::reconcile(resources::ObjectKey key) 
     if (found == nullptr || found->meta.uid != uid) co_return Result<void>();
     if (ready) ready = uses_.host.add(revision);
     if (!ready) {
-      const Error error = ready.error();
+      const Error& error = ready.error();
       const bool at_fault = error.code == Errc::kInvalid || error.code == Errc::kNotFound;
       // What fails for want of room or time passes, and unsays no earlier proof.
       if (at_fault || !is_true(before.conditions, kReady)) {

@@ -57,6 +57,7 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
   if (!built) give_up(built.error().message);
 
   std::vector<char*> arguments;
+  arguments.reserve(runtime.command.size() + 1);
   for (const auto& word : runtime.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   // A clean environment: the host's may slow a runtime down or change it.

@@ -103,7 +103,7 @@ void Throttler::grant_waiting() {
     if (oldest->second.set(std::move(grant))) {
       ++pod->in_flight_;
     } else {
-      grant->disarm();  // it just timed out, and will leave()
+      grant->disarm();  // NOLINT(bugprone-use-after-move): a refused set() leaves it
     }
     waiting_.erase(oldest);
   }
