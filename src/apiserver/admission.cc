@@ -13,8 +13,9 @@ template <class T>
 Result<T> read(const Json& object, Response& refusal) {
   auto typed = T::from_json(object);
   if (!typed) {
-    refusal = failure(400, fmt::format("{} cannot be handled as a {}: {}", T::kind().kind,
-                                       T::kind().kind, typed.error().message));
+    refusal = failure(
+        400, fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", T::kind().kind,
+                         T::kind().version, T::kind().kind, typed.error().message));
   }
   return typed;
 }

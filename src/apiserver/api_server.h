@@ -56,6 +56,8 @@ class ApiServer final : public http::Handler {
 
  private:
   [[nodiscard]] net::Task<void> serve_objects(http::Exchange& exchange, const ApiRequest& request);
+  // The namespaces that objects are in, or the one with that name.
+  [[nodiscard]] net::Task<Response> namespaces(std::string only);
   // The endpoints that need neither waiting nor a body.
   [[nodiscard]] Response describe(const ApiRequest& request) const;
   [[nodiscard]] resources::ResourceClient& client_of(const api::Kind& kind);
@@ -63,6 +65,7 @@ class ApiServer final : public http::Handler {
   ApiServerParts parts_;
   ApiServerOptions options_;
   Access access_;
+  std::string started_;  // RFC 3339
   LiveClient live_;
   ObjectEndpoint stored_objects_;
   ObjectEndpoint live_objects_;

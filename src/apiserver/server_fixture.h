@@ -37,6 +37,7 @@ struct Answer {
   std::string body;
   std::string content_type;
   std::string retry_after;
+  std::string warnings;  // the first
   [[nodiscard]] Json json() const {
     auto parsed = api::parse_json(body);
     EXPECT_TRUE(parsed) << body;
@@ -98,6 +99,7 @@ class ServerFixture : public ::testing::Test {
     if (!head) co_return answer;
     answer.code = (*head)->status;
     answer.content_type = (*head)->fields.get("Content-Type").value_or("");
+    answer.warnings = (*head)->fields.get("Warning").value_or("");
     answer.retry_after = (*head)->fields.get("Retry-After").value_or("");
     for (;;) {
       auto piece = co_await connection.read_body(deadline);
