@@ -185,7 +185,7 @@ void check_image(Errors& errors, const std::string& path, const std::string& ima
 }
 
 void check_container(Errors& errors, const std::string& path, const Container& container) {
-  if (!is_dns1035_label(container.name)) {
+  if (!container.name.empty() && !is_dns1035_label(container.name)) {
     invalid(errors, path + ".name", container.name, kDns1035Rule);
   }
   check_image(errors, path + ".image", container.image);

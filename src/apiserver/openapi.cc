@@ -183,7 +183,7 @@ constexpr unsigned kOperationVendor = 13;  // of Operation
 }  // namespace path
 namespace schema {
 constexpr unsigned kRef = 1;
-constexpr unsigned kDescription = 5;
+constexpr unsigned kDescription = 4;
 constexpr unsigned kAdditional = 21;
 constexpr unsigned kType = 22;
 constexpr unsigned kItems = 23;
