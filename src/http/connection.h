@@ -61,7 +61,7 @@ class Connection final : public Exchange {
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
-  [[nodiscard]] net::Address client() const override { return stream_.peer(); }
+  [[nodiscard]] const net::Address& client() const override { return client_; }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
@@ -94,6 +94,7 @@ class Connection final : public Exchange {
 
   ServerState& server_;
   net::Stream stream_;
+  const net::Address client_;
   InputBuffer input_;
   HeadParser parser_;
   bool idle_ = true;     // waits for the first byte of a request

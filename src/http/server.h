@@ -49,7 +49,7 @@ class Exchange {
   [[nodiscard]] virtual const RequestHead& request() const = 0;
   // When the first byte of this request's head had been received.
   [[nodiscard]] virtual TimePoint received_at() const = 0;
-  [[nodiscard]] virtual net::Address client() const = 0;
+  [[nodiscard]] virtual const net::Address& client() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
   // The next piece of the body, at most 16 KiB; empty at its end. The view holds
