@@ -26,6 +26,8 @@ struct DataFolder {
   [[nodiscard]] std::string run() const { return root + "/run"; }        // sockets
   [[nodiscard]] std::string pods() const { return root + "/run/pods"; }  // POD.sock
   [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }
+  // Locked by the Local Controller for as long as it lives; its pid is the content.
+  [[nodiscard]] std::string controller_lock() const { return root + "/run/lock"; }
   [[nodiscard]] std::string kubeconfig() const { return root + "/kubeconfig"; }
 
   // Makes the folders; store, blobs and code belong to `front`. As root.
