@@ -267,6 +267,8 @@ void LocalController::handle(const Stop& order) {
 
 void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
 
+void LocalController::handle(const Ping& order) { report(Pong{order.number}); }
+
 // --- Processes ---
 
 void LocalController::on_signal() {

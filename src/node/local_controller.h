@@ -69,6 +69,7 @@ class LocalController final {
   void handle(const Assign& order);
   void handle(const Stop& order);
   void handle(const Shutdown& order);
+  void handle(const Ping& order);
   void report(const FromController& message);
 
   void on_signal();
