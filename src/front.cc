@@ -118,12 +118,16 @@ int Front::run() {
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
                                   .listen = *api,
-                                  .hosts = {},
+                                  .hosts = net::tls_names_of(*api),
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; }});
-  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_,
-                                               http::ServerOptions{});
+  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
+  if (!tls) return give_up(tls.error().message);
+  tls_ = std::move(*tls);
+  http::ServerOptions secure;
+  secure.tls = &*tls_;
+  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
   int index = 0;
   for (auto& listening : opened_.gateway) {
     workers_.push_back(
@@ -228,7 +232,7 @@ void Front::announce() {
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
                workers_.front()->server.address().to_string().c_str(), domain_.c_str());
-  std::fprintf(stderr, "  API         http://%s\n", api_server_->address().to_string().c_str());
+  std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@
 #include "http/server.h"
 #include "net/executor.h"
 #include "net/fd_watch.h"
+#include "net/tls.h"
+#include "net/tls_identity.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/data_folder.h"
@@ -37,6 +40,7 @@ struct Opened {
   node::DataFolder data;
   std::vector<UniqueFd> gateway;  // one listening socket per executor
   UniqueFd api;
+  net::TlsIdentity identity;  // of the API
   std::string token;
 };
 
@@ -82,6 +86,7 @@ class Front final {
   std::unique_ptr<control::Reconcilers> reconcilers_;
   apiserver::LiveView live_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  std::optional<net::TlsContext> tls_;  // of the API
   std::unique_ptr<http::Server> api_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
