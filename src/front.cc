@@ -72,11 +72,14 @@ struct Front::Worker {
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
-      scheduler_({.pods_folder = opened_.data.pods(), .pool = static_cast<uint32_t>(options.pool)},
+      events_(clock_),
+      scheduler_({.pods_folder = opened_.data.pods(),
+                  .pool = static_cast<uint32_t>(options.pool),
+                  .events = &events_},
                  clock_),
-      autoscaler_(control_, traffic_, scheduler_, clock_),
+      autoscaler_(control_, traffic_, scheduler_, clock_, {.events = &events_}),
       host_(traffic_, scheduler_, autoscaler_, clock_),
-      live_(scheduler_, clock_, cli::version()),
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()),
       domain_(options.domain) {}
 
 Front::~Front() = default;
@@ -106,14 +109,20 @@ int Front::run() {
   const auto api = net::local_address(opened_.api.get());
   if (!gateway || !api) return give_up("the listening sockets have no address");
   reconcilers_ = std::make_unique<control::Reconcilers>(
-      control_, control::Reconcilers::Uses{.client = *client_,
-                                           .host = host_,
-                                           .autoscaler = autoscaler_,
-                                           .code = *code_,
-                                           .publisher = routes_,
-                                           .clock = clock_,
-                                           .domain = domain_,
-                                           .gateway_port = gateway->port});
+      control_,
+      control::Reconcilers::Uses{.client = *client_,
+                                 .host = host_,
+                                 .autoscaler = autoscaler_,
+                                 .code = *code_,
+                                 .publisher = routes_,
+                                 .clock = clock_,
+                                 .domain = domain_,
+                                 .gateway_port = gateway->port,
+                                 .events = &events_,
+                                 .disk = {.blobs = blobs_.get(),
+                                          .thread = &disk_,
+                                          .logs = opened_.data.logs(),
+                                          .in_use = [this] { return scheduler_.code_in_use(); }}});
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
@@ -165,12 +174,11 @@ void Front::connect_controller() {
       control_, std::move(*socket),
       node::ControllerClient::Events{
           .on_message = [this](const node::FromController& m) { on_controller(m); },
-          .on_gone = [this] { on_controller_gone(); }});
+          .on_gone = [this] { on_controller_gone(); },
+          .on_hung = [this] { report_hung(); }});
   scheduler_.add_node(kNode,
                       [this](const node::ToController& order) { return controller_->send(order); });
-  deadline_.fire = [this] {
-    static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
-  };
+  deadline_.fire = [this] { report_hung(); };
   control_.arm(deadline_, control_.now() + kControllerTimeout);
 }
 
@@ -183,8 +191,12 @@ void Front::on_controller(const node::FromController& message) {
   phase_ = Phase::kReading;
   // Only now: a control plane that does not know its pods yet must not scale.
   autoscaler_.start();
-  reconcilers_->start();
-  control_.spawn(open_when_synced());
+  reconcilers_->start([this] { open(); });
+}
+
+// The supervisor ends it and starts another.
+void Front::report_hung() {
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
 }
 
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
@@ -214,12 +226,8 @@ void Front::on_supervisor() {
 
 // A gateway that does not know its routes yet would answer 404 for functions that
 // there are: the doors open when everything declared has been read.
-net::Task<void> Front::open_when_synced() {
-  while (!reconcilers_->synced()) {
-    auto pause = control_.sleep_until(control_.now() + 5ms);
-    co_await pause;
-  }
-  if (phase_ != Phase::kReading) co_return;
+void Front::open() {
+  if (phase_ != Phase::kReading) return;
   phase_ = Phase::kOpen;
   api_server_->start();
   for (auto& worker : workers_) worker->start();

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "cli/options.h"
 #include "control/autoscaler.h"
+#include "control/event_recorder.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
 #include "control/scheduler.h"
@@ -60,9 +61,10 @@ class Front final {
   void connect_controller();
   void on_controller(const node::FromController& message);
   void on_controller_gone();
+  void report_hung();
   void on_supervisor();
   void on_signal();
-  net::Task<void> open_when_synced();
+  void open();
   void announce();
   void drain();
   void drained(size_t cut);
@@ -79,6 +81,7 @@ class Front final {
   std::unique_ptr<resources::StoreClient> client_;
   serving::RoutingPublisher routes_;
   serving::Traffic traffic_;
+  control::EventRecorder events_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;

@@ -14,7 +14,10 @@ bool belongs_to(const api::Revision& revision, const api::Configuration& configu
   return owner != nullptr && owner->uid == configuration.meta.uid;
 }
 
-// Of the configuration when it made this revision; 0 if unknown.
+std::string sentence(const std::string& text) { return text.ends_with('.') ? text : text + "."; }
+
+}  // namespace
+
 int64_t generation_of(const api::Revision& revision) {
   const auto found = revision.meta.labels.find(std::string(api::kConfigurationGenerationLabel));
   int64_t generation = 0;
@@ -23,10 +26,6 @@ int64_t generation_of(const api::Revision& revision) {
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), generation);
   return parsed.ec == std::errc() ? generation : 0;
 }
-
-std::string sentence(const std::string& text) { return text.ends_with('.') ? text : text + "."; }
-
-}  // namespace
 
 api::Revision revision_of(const api::Configuration& configuration) {
   const auto& pattern = configuration.spec.revision_template;

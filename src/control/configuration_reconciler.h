@@ -47,6 +47,9 @@ class ConfigurationReconciler final {
 // Pure: the revision of the configuration's generation.
 [[nodiscard]] api::Revision revision_of(const api::Configuration& configuration);
 
+// Of the configuration when it made this revision; 0 if unknown.
+[[nodiscard]] int64_t generation_of(const api::Revision& revision);
+
 // The revisions that may belong to `configuration`, by their names' prefix: calls
 // `visit(revision)` for each.
 template <class Visit>

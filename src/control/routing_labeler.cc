@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "control/configuration_reconciler.h"
 #include "control/garbage_collector.h"
 #include "control/routing_labels.h"
 
@@ -61,10 +62,11 @@ std::string_view RoutingLabeler::state_of(const api::Revision& revision) const {
   const auto* owner = controller_of(revision.meta);
   if (owner == nullptr) return kPending;
   const auto* configuration = uses_.configurations.find({revision.meta.ns, owner->name});
-  const bool newest = configuration == nullptr ||
-                      configuration->status.latest_created_revision.empty() ||
-                      configuration->status.latest_created_revision == revision.meta.name;
-  return newest ? kPending : kReserve;
+  if (configuration == nullptr) return kPending;
+  const auto* latest =
+      uses_.revisions.find({revision.meta.ns, configuration->status.latest_created_revision});
+  const bool passed = latest != nullptr && generation_of(*latest) > generation_of(revision);
+  return passed ? kReserve : kPending;
 }
 
 net::Task<Result<void>> RoutingLabeler::reconcile(resources::ObjectKey key) {
