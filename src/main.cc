@@ -36,6 +36,7 @@
 #include "net/listener.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
+#include "node/dns_forwarder.h"
 #include "node/launch.h"
 #include "node/packet.h"
 #include "resources/store_client.h"
@@ -136,8 +137,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!api) return fail(api.error());
   out.gateway = std::move(*gateway);
   out.api = std::move(api->front());
-  auto launched =
-      node::launch_local_controller({.data = out.data, .runtimes = runtimes, .node = kNode});
+  auto launched = node::launch_local_controller({.data = out.data,
+                                                 .runtimes = runtimes,
+                                                 .node = kNode,
+                                                 .network = sandbox::NetworkOptions{}});
   if (!launched) return fail(launched.error());
   out.controller = std::move(*launched);
   auto token = load_token(out.data);
@@ -182,6 +185,14 @@ struct Worker {
       executor.run();
     });
   }
+  // Serves pods too, on a socket in their network.
+  void serve_pods(std::shared_ptr<UniqueFd> listening) {
+    executor.post([this, listening] {
+      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway,
+                                            http::ServerOptions{});
+      pods->start();
+    });
+  }
   // Ends it when its requests are answered; `done` runs on its thread.
   void drain(TimePoint deadline, std::function<void(size_t cut)> done) {
     executor.post(
@@ -191,11 +202,17 @@ struct Worker {
   net::Executor executor;
   serving::Gateway gateway;
   http::Server server;
+  std::unique_ptr<http::Server> pods;  // the same gateway, for functions
   std::thread thread;
 
  private:
   net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
-    done(co_await server.drain(deadline));
+    size_t cut = co_await server.drain(deadline);
+    if (pods) {
+      const size_t more = co_await pods->drain(deadline);
+      cut += more;
+    }
+    done(cut);
   }
 };
 
@@ -209,6 +226,7 @@ class Front final {
   int give_up(const std::string& why);
   void on_controller(const node::FromController& message);
   void on_controller_gone();
+  Result<void> serve_pods(const node::Welcome& node);
   void on_signal();
   net::Task<void> open_when_synced();
   void announce();
@@ -236,6 +254,7 @@ class Front final {
   std::unique_ptr<http::Server> api_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
+  std::unique_ptr<node::DnsForwarder> dns_;
   UniqueFd signals_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   net::Timer deadline_;
@@ -352,10 +371,35 @@ void Front::on_controller(const node::FromController& message) {
   if (!welcome || phase_ != Phase::kGreeting) return;
   phase_ = Phase::kReading;
   deadline_.disarm();
+  if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
+    log::warn("front", "functions cannot reach each other: {}", served.error().message);
+  }
   // Only now: a control plane that does not know its pods yet must not scale.
   autoscaler_.start();
   reconcilers_->start();
   control_.spawn(open_when_synced());
+}
+
+// Gateway and resolver inside the pods' network, on free ports: the Local Controller
+// leads the known ones there.
+Result<void> Front::serve_pods(const node::Welcome& node) {
+  if (node.node_address.empty() && node.network_problem.empty()) return {};  // not wanted
+  if (node.node_address.empty()) return fail(Errc::kUnavailable, "{}", node.network_problem);
+  auto listening = net::bind_shared({.host = node.node_address}, static_cast<int>(workers_.size()));
+  if (!listening) return fail(listening.error());
+  const auto address = net::local_address(listening->front().get());
+  if (!address) return fail(address.error());
+  auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+  if (!dns) return fail(dns.error());
+  dns_ = std::move(*dns);
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->serve_pods(std::make_shared<UniqueFd>(std::move((*listening)[i])));
+  }
+  const node::ServePods ports{.gateway = address->port,
+                              .public_gateway = workers_.front()->server.address().port,
+                              .dns = dns_->port()};
+  if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
+  return {};
 }
 
 // A gateway that does not know its routes yet would answer 404 for functions that
