@@ -126,7 +126,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!token) return fail(token.error());
   opened.token = std::move(*token);
   if (auto published = publish_kubeconfig(opened); !published) return fail(published.error());
-  out.controller = {.data = opened.data, .runtimes = runtimes, .node = "local"};
+  out.controller = {.data = opened.data,
+                    .runtimes = runtimes,
+                    .node = "local",
+                    .network = sandbox::NetworkOptions{}};
   return out;
 }
 
