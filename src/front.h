@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "cli/options.h"
 #include "control/autoscaler.h"
+#include "control/event_recorder.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
 #include "control/scheduler.h"
@@ -27,6 +28,7 @@
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/data_folder.h"
+#include "node/dns_forwarder.h"
 #include "resources/store_client.h"
 #include "serving/gateway.h"
 #include "store/disk_thread.h"
@@ -60,9 +62,11 @@ class Front final {
   void connect_controller();
   void on_controller(const node::FromController& message);
   void on_controller_gone();
+  Result<void> serve_pods(const node::Welcome& node);
+  void report_hung();
   void on_supervisor();
   void on_signal();
-  net::Task<void> open_when_synced();
+  void open();
   void announce();
   void drain();
   void drained(size_t cut);
@@ -79,6 +83,7 @@ class Front final {
   std::unique_ptr<resources::StoreClient> client_;
   serving::RoutingPublisher routes_;
   serving::Traffic traffic_;
+  control::EventRecorder events_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;
@@ -91,6 +96,9 @@ class Front final {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
   net::Timer reconnect_;
+  std::unique_ptr<node::DnsForwarder> dns_;
+  std::string node_address_;        // where pods find us
+  uint16_t pods_gateway_port_ = 0;  // there
   UniqueFd signals_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;

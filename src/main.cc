@@ -6,13 +6,14 @@
 //   front              no rights; gateway, API and control (front.h)
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -35,6 +36,13 @@ struct Prepared {
   UniqueFd lock;  // held while this supervisor lives
   node::ControllerOptions controller;
 };
+
+// The cores that this process may use, which in a container are fewer than there are.
+int usable_cores() {
+  cpu_set_t cores;
+  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  return std::max(1, CPU_COUNT(&cores));
+}
 
 // The runtimes beside the program (a build folder), else the installed ones.
 std::string find_runtimes(const std::string& wish) {
@@ -118,7 +126,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!token) return fail(token.error());
   opened.token = std::move(*token);
   if (auto published = publish_kubeconfig(opened); !published) return fail(published.error());
-  out.controller = {.data = opened.data, .runtimes = runtimes, .node = "local"};
+  out.controller = {.data = opened.data,
+                    .runtimes = runtimes,
+                    .node = "local",
+                    .network = sandbox::NetworkOptions{}};
   return out;
 }
 
@@ -135,8 +146,7 @@ int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
 
 int up(const cli::UpOptions& options) {
   log::init("ebb", options.log_level);
-  auto prepared =
-      prepare(options, static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  auto prepared = prepare(options, usable_cores());
   if (!prepared) {
     std::fprintf(stderr, "ebb: %s\n", prepared.error().message.c_str());
     return 1;

@@ -21,13 +21,8 @@ bool is_health(Endpoint endpoint) {
   return endpoint == Endpoint::kHealthz || endpoint == Endpoint::kReadyz;
 }
 
-Json empty_event_list() {
-  Json list;
-  list["kind"] = "EventList";
-  list["apiVersion"] = "v1";
-  list["metadata"]["resourceVersion"] = "0";
-  list["items"] = Json::array();
-  return list;
+bool is_log(Endpoint endpoint) {
+  return endpoint == Endpoint::kPodLog || endpoint == Endpoint::kServiceLog;
 }
 
 // An object or a list of them as a Table. A Status stays as it is.
@@ -89,7 +84,8 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       stored_objects_(parts.client, parts.clock),
       live_objects_(live_, parts.clock),
       watches_(parts.clock),
-      blobs_(parts.blobs) {}
+      blobs_(parts.blobs),
+      logs_(executor, options_.logs, parts.client, live_, parts.clock) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
   return is_live(kind) ? static_cast<resources::ResourceClient&>(live_) : parts_.client;
@@ -109,7 +105,10 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
   } else if (request->endpoint == Endpoint::kBlob) {
     co_await blobs_.serve(exchange, request->name);
     co_return;
-  } else if (request->kind) {
+  } else if (is_log(request->endpoint) && head.method == "GET") {
+    co_await logs_.serve(exchange, *request);
+    co_return;
+  } else if (request->kind && !is_log(request->endpoint)) {
     co_await serve_objects(exchange, *request);
     co_return;
   } else if (head.method != "GET" && head.method != "HEAD") {
@@ -153,8 +152,6 @@ Response ApiServer::describe(const ApiRequest& request) const {
       if (document) return {200, std::move(*document), 0};
       return failure(404, "the server could not find the requested resource");
     }
-    case Endpoint::kEvents:
-      return {200, empty_event_list(), 0};
     case Endpoint::kInfo: {
       Response response;
       response.body["version"] = options_.version;

@@ -18,6 +18,7 @@
 #include "apiserver/access.h"
 #include "apiserver/blob_endpoint.h"
 #include "apiserver/live_client.h"
+#include "apiserver/log_endpoint.h"
 #include "apiserver/object_endpoint.h"
 #include "apiserver/request.h"
 #include "apiserver/watch_endpoint.h"
@@ -33,6 +34,7 @@ struct ApiServerOptions {
   std::string version;             // of ebb
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
   std::function<bool()> ready;     // for /readyz; empty: always
+  std::string logs = {};           // the folder with the revisions' logs
 };
 
 // What it serves; all of it must outlive it.
@@ -51,8 +53,11 @@ class ApiServer final : public http::Handler {
   ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOptions options);
 
   net::Task<void> serve(http::Exchange& exchange) override;
-  // Ends all watches within WatchEndpoint::kPatience, so that a drain need not cut them.
-  void end_watches() { watches_.end(); }
+  // Ends all watches and followed logs within their kPatience, so that a drain need not cut them.
+  void end_watches() {
+    watches_.end();
+    logs_.end();
+  }
 
  private:
   [[nodiscard]] net::Task<void> serve_objects(http::Exchange& exchange, const ApiRequest& request);
@@ -71,6 +76,7 @@ class ApiServer final : public http::Handler {
   ObjectEndpoint live_objects_;
   WatchEndpoint watches_;
   BlobEndpoint blobs_;
+  LogEndpoint logs_;
   int calls_ = 0;
 };
 

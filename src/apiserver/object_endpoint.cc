@@ -10,6 +10,7 @@
 #include "api/yaml.h"
 #include "apiserver/admission.h"
 #include "apiserver/apply.h"
+#include "apiserver/json_patch.h"
 #include "apiserver/selector.h"
 #include "base/random.h"
 #include "http/message.h"
@@ -22,8 +23,7 @@ using Endpoint = ApiRequest::Endpoint;
 
 // A patch that names no version is applied again when somebody was faster.
 constexpr int kMaxPatchRaces = 10;
-constexpr size_t kMaxManagerName = 128;    // bytes
-constexpr size_t kMaxPatchSteps = 10'000;  // of a JSON patch
+constexpr size_t kMaxManagerName = 128;  // bytes
 
 bool is_dry_run(const ApiRequest& request) { return request.parameter("dryRun") == "All"; }
 
@@ -332,21 +332,15 @@ net::Task<Response> ObjectEndpoint::patch(Call call) {
   }
   auto change = api::parse_json(call.body);
   if (!change) co_return failure(400, "the patch is not JSON: " + change.error().message);
-  if (steps && (!change->is_array() || change->size() > kMaxPatchSteps)) {
-    co_return failure(
-        400, fmt::format("a JSON patch must be a list of at most {} steps", kMaxPatchSteps));
-  }
-  if (merge && !change->is_object()) co_return failure(400, "a merge patch must be an object");
   for (int race = 1;; ++race) {
     resources::ObjectKey key{request.ns, request.name};
     auto before = co_await client_.get(*request.kind, std::move(key));
     if (!before) co_return failure(before.error(), *request.kind, request.name);
     Json after = *before;
-    try {
-      if (merge) after.merge_patch(*change);
-      if (steps) after = after.patch(*change);
-    } catch (const Json::exception& error) {
-      co_return failure(422, fmt::format("the patch cannot be applied: {}", error.what()));
+    if (merge) {
+      after.merge_patch(*change);
+    } else if (auto applied = apply_json_patch(after, *change); !applied) {
+      co_return failure(422, "the patch cannot be applied: " + applied.error().message);
     }
     bool whole = after.is_object() && after.contains("metadata") && after["metadata"].is_object();
     if (!whole) co_return failure(422, "the patch does not leave an object with metadata");

@@ -24,7 +24,6 @@ struct ApiRequest {
     kOpenApiV3,     // /openapi/v3, and the documents below it
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
-    kEvents,        // /api/v1/namespaces/NS/events: none, so that describe works
     kNamespaces,    // /api/v1/namespaces: those that anything is in
     kNamespace,     // one of them
     kObjects,       // all of a kind, or of a namespace

@@ -13,6 +13,7 @@ namespace ebb::http {
 Connection::Connection(ServerState& server, net::Stream stream)
     : server_(server),
       stream_(std::move(stream)),
+      client_(stream_.peer()),
       input_(server.options.head.bytes),
       parser_(server.options.head) {
   server_.open.insert(this);

@@ -61,7 +61,7 @@ class Connection final : public Exchange {
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
-  [[nodiscard]] net::Address client() const override { return stream_.peer(); }
+  [[nodiscard]] const net::Address& client() const override { return client_; }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
@@ -69,6 +69,7 @@ class Connection final : public Exchange {
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish() override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
+  [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
   void close_after() override { close_after_ = true; }
 
  private:
@@ -96,6 +97,7 @@ class Connection final : public Exchange {
 
   ServerState& server_;
   net::Stream stream_;
+  const net::Address client_;
   InputBuffer input_;
   HeadParser parser_;
   bool idle_ = true;     // waits for the first byte of a request

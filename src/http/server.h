@@ -52,7 +52,7 @@ class Exchange {
   [[nodiscard]] virtual const RequestHead& request() const = 0;
   // When the first byte of this request's head had been received.
   [[nodiscard]] virtual TimePoint received_at() const = 0;
-  [[nodiscard]] virtual net::Address client() const = 0;
+  [[nodiscard]] virtual const net::Address& client() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
   // The next piece of the body, at most 16 KiB; empty at its end. The view holds
@@ -87,6 +87,9 @@ class Exchange {
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish() = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
+  // True once the client has closed its side, or all of the connection: nobody waits for
+  // more. One system call.
+  [[nodiscard]] virtual bool client_left() const = 0;
   // Makes this the last exchange of its connection.
   virtual void close_after() = 0;
 

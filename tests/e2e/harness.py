@@ -52,8 +52,9 @@ def wait_until(condition, what, patience=None):
 
 
 class Ebb:
-    def __init__(self, *options, data=None):
+    def __init__(self, *options, data=None, prefix=()):
         self.options = options
+        self.prefix = prefix  # a command that runs the program
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
         os.chmod(self.data, 0o755)
@@ -79,7 +80,7 @@ class Ebb:
     def start(self):
         self.log = []
         self.process = subprocess.Popen(
-            [PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
+            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
              *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
         self.up = threading.Event()
