@@ -121,7 +121,8 @@ int Front::run() {
                                   .hosts = {},
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
-                                  .ready = [this] { return phase_ == Phase::kOpen; }});
+                                  .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .state = opened_.data.store() + "/state.db"});
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_,
                                                http::ServerOptions{});
   int index = 0;

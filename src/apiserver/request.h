@@ -23,6 +23,7 @@ struct ApiRequest {
     kOpenApi,       // /openapi/v2
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
+    kBackup,        // /apis/ebb.dev/v1/backup
     kEvents,        // /api/v1/namespaces/NS/events: none, so that describe works
     kObjects,       // all of a kind, or of a namespace
     kObject,
