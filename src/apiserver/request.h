@@ -24,7 +24,6 @@ struct ApiRequest {
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
     kBackup,        // /apis/ebb.dev/v1/backup
-    kEvents,        // /api/v1/namespaces/NS/events: none, so that describe works
     kObjects,       // all of a kind, or of a namespace
     kObject,
     kStatus,  // an object's status

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "api/kinds.h"
-#include "cli/resource_kinds.h"
 
 namespace ebb::cli {
 
@@ -101,13 +100,8 @@ std::string words_line(const std::string& words) { return "printf '%s\\n' " + wo
 
 std::string kinds() {
   std::string out;
-  std::vector<const api::Kind*> all(api::all_kinds().begin(), api::all_kinds().end());
-  for (const api::Kind* more : {&event_kind(), &autoscaler_kind()}) {
-    const bool known = std::any_of(
-        all.begin(), all.end(), [more](const api::Kind* k) { return k->plural == more->plural; });
-    if (!known) all.push_back(more);
-  }
-  for (const api::Kind* kind : all) out.append(out.empty() ? "" : " ").append(kind->plural);
+  for (const api::Kind* kind : api::all_kinds())
+    out.append(out.empty() ? "" : " ").append(kind->plural);
   return out;
 }
 

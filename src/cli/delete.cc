@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "api/kinds.h"
 #include "cli/await.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -89,13 +90,13 @@ Result<void> remove(const DeleteOptions& options, const std::string& ns, ApiClie
       targets.push_back({one.kind, one.ns.empty() ? ns : one.ns, one.name});
     }
   } else if (options.names.empty()) {
-    auto found = listed(*find_kind(options.kind), ns, options.selector, client);
+    auto found = listed(*api::find_kind(options.kind), ns, options.selector, client);
     if (!found) return fail(found.error());
     targets = std::move(*found);
     if (targets.empty()) console.err << "No resources found\n";
   } else {
     for (const std::string& name : options.names) {
-      targets.push_back({find_kind(options.kind), ns, name});
+      targets.push_back({api::find_kind(options.kind), ns, name});
     }
   }
   Error last;

@@ -2,6 +2,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/event.h"
+#include "api/kinds.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 #include "cli/commands.h"
 #include "cli/description.h"
@@ -45,8 +48,10 @@ class Collector {
       }
     }
     if (auto ok = list(api::Pod::kind(), query, facts_.pods); !ok) return ok;
-    if (key == api::kServiceLabel) return list(autoscaler_kind(), query, facts_.autoscalers);
-    auto one = client_.get(path_of(autoscaler_kind(), ns_, name), client_.now() + kCallTimeout);
+    if (key == api::kServiceLabel)
+      return list(api::PodAutoscaler::kind(), query, facts_.autoscalers);
+    auto one =
+        client_.get(path_of(api::PodAutoscaler::kind(), ns_, name), client_.now() + kCallTimeout);
     if (one) facts_.autoscalers.push_back(std::move(*one));
     return {};
   }
@@ -60,7 +65,7 @@ class Collector {
   // Of the object and of what it owns, the latest last.
   Result<void> collect_events() {
     std::vector<Json> all;
-    if (auto ok = list(event_kind(), "", all); !ok) return ok;
+    if (auto ok = list(api::Event::kind(), "", all); !ok) return ok;
     for (Json& event : all) {
       if (names_.contains(text_at(event, {"involvedObject", "name"}))) {
         facts_.events.push_back(std::move(event));
@@ -95,7 +100,7 @@ class Collector {
 
 Result<void> describe(const DescribeOptions& options, const std::string& ns, ApiClient& client,
                       const Clock& clock, Console& console) {
-  const api::Kind& kind = *find_kind(options.kind);
+  const api::Kind& kind = *api::find_kind(options.kind);
   const auto facts = Collector(ns, client).collect(kind, options.name);
   if (!facts) return fail(facts.error());
   console.out << description_of(kind, *facts, {.now = clock.wall(), .colors = console.colors});

@@ -5,8 +5,8 @@
 #include <cctype>
 
 #include "api/duration.h"
+#include "api/kinds.h"
 #include "api/validate.h"
-#include "cli/resource_kinds.h"
 
 namespace ebb::cli {
 
@@ -100,7 +100,7 @@ Result<void> check_service_name(const std::string& name) {
 }
 
 Result<void> check_kind(const std::string& kind) {
-  if (find_kind(kind) != nullptr) return {};
+  if (api::find_kind(kind) != nullptr) return {};
   return fail(Errc::kInvalid,
               "\"{}\" is not a kind of resource: services, revisions, routes, configurations, "
               "pods, nodes, events or podautoscalers",

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "api/json.h"
+#include "api/kinds.h"
 #include "api/yaml.h"
 #include "cli/commands.h"
 #include "cli/resource_kinds.h"
@@ -47,7 +48,7 @@ class Getter {
   Getter(const GetOptions& options, const std::string& ns, ApiClient& client, const Clock& clock,
          Console& console)
       : options_(options),
-        kind_(*find_kind(options.kind)),
+        kind_(*api::find_kind(options.kind)),
         ns_(options.all_namespaces ? "" : ns),
         client_(client),
         clock_(clock),

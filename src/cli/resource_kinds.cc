@@ -2,53 +2,9 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cctype>
 
-#include "api/kinds.h"
-
 namespace ebb::cli {
-
-namespace {
-
-bool same(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
-}
-
-bool is_named(const api::Kind& kind, std::string_view name) {
-  if (same(name, kind.plural) || same(name, kind.singular) || same(name, qualified(kind))) {
-    return true;
-  }
-  return std::any_of(kind.short_names.begin(), kind.short_names.end(),
-                     [name](std::string_view other) { return same(name, other); });
-}
-
-}  // namespace
-
-const api::Kind& event_kind() {
-  static const api::Kind kKind{"", "v1", "Event", "events", "event", {"ev"}};
-  return kKind;
-}
-
-const api::Kind& autoscaler_kind() {
-  static const api::Kind kKind{"autoscaling.internal.knative.dev",
-                               "v1alpha1",
-                               "PodAutoscaler",
-                               "podautoscalers",
-                               "podautoscaler",
-                               {"kpa", "pa"}};
-  return kKind;
-}
-
-const api::Kind* find_kind(std::string_view name) {
-  if (const api::Kind* kind = api::find_kind(name)) return kind;
-  for (const api::Kind* kind : {&event_kind(), &autoscaler_kind()}) {
-    if (is_named(*kind, name)) return kind;
-  }
-  return nullptr;
-}
 
 std::string path_of(const api::Kind& kind, const std::string& ns, const std::string& name) {
   std::string path = kind.group.empty() ? "/api" : "/apis/" + std::string(kind.group);

@@ -1,4 +1,4 @@
-// The kinds that commands accept, and where the API keeps them.
+// Where the API keeps the objects of a kind, and how they are named to users.
 #pragma once
 
 #include <string>
@@ -7,12 +7,6 @@
 #include "api/object.h"
 
 namespace ebb::cli {
-
-// As api::find_kind, and the live kinds that a client only reads: Event and
-// PodAutoscaler. nullptr if there is none.
-[[nodiscard]] const api::Kind* find_kind(std::string_view name);
-[[nodiscard]] const api::Kind& event_kind();
-[[nodiscard]] const api::Kind& autoscaler_kind();
 
 // "/apis/serving.knative.dev/v1/namespaces/NS/services/NAME"; all namespaces if `ns`
 // is empty, the whole collection if `name` is.

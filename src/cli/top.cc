@@ -1,6 +1,7 @@
 // `ebb top`.
 #include <nlohmann/json.hpp>
 
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 #include "cli/commands.h"
 #include "cli/resource_kinds.h"
@@ -29,7 +30,7 @@ Result<void> list(const api::Kind& kind, const std::string& ns, ApiClient& clien
 
 Result<TopFacts> look(const std::string& ns, ApiClient& client) {
   TopFacts facts;
-  auto done = list(autoscaler_kind(), ns, client, facts.autoscalers);
+  auto done = list(api::PodAutoscaler::kind(), ns, client, facts.autoscalers);
   if (done) done = list(api::Pod::kind(), ns, client, facts.pods);
   if (done) done = list(api::Node::kind(), "", client, facts.nodes);
   if (!done) return fail(done.error());
