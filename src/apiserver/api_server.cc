@@ -85,7 +85,8 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       live_objects_(live_, parts.clock),
       watches_(parts.clock),
       blobs_(parts.blobs),
-      logs_(executor, options_.logs, parts.client, live_, parts.clock) {}
+      logs_(executor, options_.logs, parts.client, live_, parts.clock),
+      backup_(executor, parts.blobs, options_.state, options_.version) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
   return is_live(kind) ? static_cast<resources::ResourceClient&>(live_) : parts_.client;
@@ -104,6 +105,9 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     answer = failure(http_code_of(request.error().code), request.error().message);
   } else if (request->endpoint == Endpoint::kBlob) {
     co_await blobs_.serve(exchange, request->name);
+    co_return;
+  } else if (request->endpoint == Endpoint::kBackup) {
+    co_await backup_.serve(exchange);
     co_return;
   } else if (is_log(request->endpoint) && head.method == "GET") {
     co_await logs_.serve(exchange, *request);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "apiserver/access.h"
+#include "apiserver/backup_endpoint.h"
 #include "apiserver/blob_endpoint.h"
 #include "apiserver/live_client.h"
 #include "apiserver/log_endpoint.h"
@@ -34,6 +35,7 @@ struct ApiServerOptions {
   std::string version;             // of ebb
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
   std::function<bool()> ready;     // for /readyz; empty: always
+  std::string state = {};          // file of the SQLite store, for backups; empty: none
   std::string logs = {};           // the folder with the revisions' logs
 };
 
@@ -77,6 +79,7 @@ class ApiServer final : public http::Handler {
   WatchEndpoint watches_;
   BlobEndpoint blobs_;
   LogEndpoint logs_;
+  BackupEndpoint backup_;
   int calls_ = 0;
 };
 

@@ -26,6 +26,7 @@ struct ApiRequest {
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
     kNamespaces,    // /api/v1/namespaces: those that anything is in
     kNamespace,     // one of them
+    kBackup,        // /apis/ebb.dev/v1/backup
     kObjects,       // all of a kind, or of a namespace
     kObject,
     kStatus,      // an object's status
