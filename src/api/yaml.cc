@@ -139,6 +139,39 @@ Json to_value(const YAML::Mark& at, const std::string& tag, const std::string& t
   return value;
 }
 
+// The length of the UTF-8 character at the start of `text`; 0 if it is none.
+size_t utf8_length(std::string_view text) {
+  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  auto follows = [&](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    bool overlong = first == 0xE0 && byte(1) < 0xA0;
+    bool surrogate = first == 0xED && byte(1) >= 0xA0;
+    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    bool overlong = first == 0xF0 && byte(1) < 0x90;
+    bool too_large = first == 0xF4 && byte(1) >= 0x90;
+    return follows(1) && follows(2) && follows(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+// The parser turns the escapes \N and \_ into one byte that is no UTF-8.
+std::string mended(const YAML::Mark& at, const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length(std::string_view(text).substr(i));
+    if (length == 0 && text[i] != '\x85' && text[i] != '\xA0') refuse(at, "not UTF-8");
+    if (length == 0) out += '\xC2';
+    out.append(text, i, std::max<size_t>(length, 1));
+    i += std::max<size_t>(length, 1);
+  }
+  return out;
+}
+
 // Builds one document after another. Throws Refusal; owns nothing beyond its members.
 class Builder final : public YAML::EventHandler {
  public:
@@ -178,7 +211,8 @@ class Builder final : public YAML::EventHandler {
     done(mark, 0, found->second.value, found->second.weight);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
+                const std::string& text) override {
+    const std::string value = mended(mark, text);
     if (wants_key()) {
       if (tag == "?" && value == "<<") refuse(mark, "merge keys (<<) are not supported");
       (void)to_value(mark, tag, value);  // its own mistakes; 8080 is the key "8080"
@@ -294,26 +328,6 @@ class Builder final : public YAML::EventHandler {
   size_t copied_ = 0;
   int height_ = 0;
 };
-
-// The length of the UTF-8 character at the start of `text`; 0 if it is none.
-size_t utf8_length(std::string_view text) {
-  auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  auto follows = [&](size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    bool surrogate = first == 0xED && byte(1) >= 0xA0;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    bool overlong = first == 0xF0 && byte(1) < 0x90;
-    bool too_large = first == 0xF4 && byte(1) >= 0x90;
-    return follows(1) && follows(2) && follows(3) && !overlong && !too_large ? 4 : 0;
-  }
-  return 0;
-}
 
 // What the parser does not look at: bytes that are not UTF-8, control characters.
 Result<void> check_characters(std::string_view text) {

@@ -78,6 +78,11 @@ TEST(ParseYaml, QuotedScalarsStayStrings) {
   EXPECT_EQ(one("a: |\n  12\n").dump(), R"({"a":"12\n"})");
 }
 
+TEST(ParseYaml, EscapesBecomeUtf8) {
+  EXPECT_EQ(one(R"(a: "\N\_\L\x85\u00e9é\N")"),
+            *parse_json(R"({"a":"\u0085\u00a0\u2028\u0085\u00e9\u00e9\u0085"})"));
+}
+
 TEST(ParseYaml, TagsSayTheType) {
   EXPECT_EQ(one("[!!str 1, !!int 2, !!float 3, !!bool true, !!null null, ! 4]").dump(),
             R"(["1",2,3.0,true,null,"4"])");

@@ -35,9 +35,39 @@ bool is_deep(const Json& value, int depth) {
 
 // What a "copy" step adds; other steps add only what the patch itself has.
 size_t copied_by(const Json& object, const Json& step) {
-  if (!step.is_object() || step.value("op", "") != "copy") return 0;
+  if (step.value("op", "") != "copy") return 0;
   const Json::json_pointer from(step.value("from", ""));
   return object.contains(from) ? weigh(object.at(from), 0) : 0;
+}
+
+// The library takes for granted that what a path leads through can have members.
+bool leads_somewhere(const Json& object, const Json& step) {
+  const Json::json_pointer path(step.value("path", ""));
+  if (step.value("op", "") == "remove") return object.contains(path);
+  if (path.empty()) return true;
+  const auto parent = path.parent_pointer();
+  return object.contains(parent) && object.at(parent).is_structured();
+}
+
+// One step that is no "move".
+Result<void> apply_step(Json& object, const Json& step) {
+  if (!leads_somewhere(object, step)) {
+    return fail(Errc::kInvalid, "there is no place \"{}\"", step.value("path", ""));
+  }
+  object.patch_inplace(Json::array({step}));
+  return {};
+}
+
+// A step may throw what the library throws.
+Result<void> apply_any(Json& object, const Json& step) {
+  if (!step.is_object()) return fail(Errc::kInvalid, "a step must be an object");
+  if (step.value("op", "") != "move") return apply_step(object, step);
+  const std::string from = step.value("from", "");
+  Json value = object.at(Json::json_pointer(from));
+  auto done = apply_step(object, {{"op", "remove"}, {"path", from}});
+  if (!done) return done;
+  return apply_step(object,
+                    {{"op", "add"}, {"path", step.value("path", "")}, {"value", std::move(value)}});
 }
 
 }  // namespace
@@ -47,16 +77,15 @@ Result<void> apply_json_patch(Json& object, const Json& steps) {
     return fail(Errc::kInvalid, "a JSON patch must be a list of at most {} steps", kMaxPatchSteps);
   }
   size_t copied = 0;
-  Json one = Json::array({nullptr});
   try {
     for (const auto& step : steps) {
-      copied += copied_by(object, step);
+      copied += step.is_object() ? copied_by(object, step) : 0;
       if (copied > kMaxPatchCopied) {
         return fail(Errc::kInvalid, "the patch copies more than {} MiB, or nests too deep",
                     kMaxPatchCopied >> 20);
       }
-      one[0] = step;
-      object.patch_inplace(one);
+      auto done = apply_any(object, step);
+      if (!done) return done;
     }
   } catch (const Json::exception& error) {
     return fail(Errc::kInvalid, "{}", error.what());

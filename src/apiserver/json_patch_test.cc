@@ -30,7 +30,9 @@ TEST(JsonPatch, RefusesStepsThatCannotBe) {
        {"{}", "[5]", "[{}]", R"([{"op":"none","path":"/a"}])", R"([{"op":"remove","path":"/b"}])",
         R"([{"op":"add","path":"a","value":1}])", R"([{"op":"copy","from":5,"path":"/b"}])",
         R"([{"op":"test","path":"/a","value":2}])", R"([{"op":"add","path":"/a/0","value":1}])",
-        R"([{"op":"move","from":"/none","path":"/b"}])"}) {
+        R"([{"op":"move","from":"/none","path":"/b"}])", R"([{"op":"add","path":5,"value":1}])",
+        R"([{"op":"remove","path":"/a/0"}])", R"([{"op":"remove"}])", R"([{"op":"add"}])",
+        R"([{"op":"move","from":"/a","path":"/a/b"}])", R"([{"op":5,"path":"/a"}])"}) {
     Json object = read(R"({"a":1})");
     EXPECT_FALSE(apply_json_patch(object, read(bad))) << bad;
   }

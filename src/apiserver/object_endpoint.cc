@@ -332,6 +332,7 @@ net::Task<Response> ObjectEndpoint::patch(Call call) {
   }
   auto change = api::parse_json(call.body);
   if (!change) co_return failure(400, "the patch is not JSON: " + change.error().message);
+  if (merge && !change->is_object()) co_return failure(400, "a merge patch must be an object");
   for (int race = 1;; ++race) {
     resources::ObjectKey key{request.ns, request.name};
     auto before = co_await client_.get(*request.kind, std::move(key));

@@ -151,7 +151,7 @@ class ServerFixture : public ::testing::Test {
                   "1.2.3",
                   "127.0.0.1:8080",
                   [this] { return ready_; },
-                  folder_ + "/state.db",
+                  {},
                   folder_ + "/logs"}};
   std::unique_ptr<http::Server> server_ = std::make_unique<http::Server>(
       executor_, std::move(net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1)->front()), api_,
