@@ -52,6 +52,14 @@ struct Front::Worker {
       executor.run();
     });
   }
+  // Serves pods too, on a socket in their network.
+  void serve_pods(std::shared_ptr<UniqueFd> listening) {  // shared: to fit into a function
+    executor.post([this, listening] {
+      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway,
+                                            http::ServerOptions{});
+      pods->start();
+    });
+  }
   // Ends it when its requests are answered; `done` runs on its thread.
   void drain(TimePoint deadline, std::function<void(size_t cut)> done) {
     executor.post(
@@ -61,11 +69,17 @@ struct Front::Worker {
   net::Executor executor;
   serving::Gateway gateway;
   http::Server server;
+  std::unique_ptr<http::Server> pods;  // the same gateway, for functions
   std::thread thread;
 
  private:
   net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
-    done(co_await server.drain(deadline));
+    size_t cut = co_await server.drain(deadline);
+    if (pods) {
+      const size_t more = co_await pods->drain(deadline);
+      cut += more;
+    }
+    done(cut);
   }
 };
 
@@ -127,12 +141,16 @@ int Front::run() {
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
                                   .listen = *api,
-                                  .hosts = {},
+                                  .hosts = net::tls_names_of(*api),
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; }});
-  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_,
-                                               http::ServerOptions{});
+  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
+  if (!tls) return give_up(tls.error().message);
+  tls_ = std::move(*tls);
+  http::ServerOptions secure;
+  secure.tls = &*tls_;
+  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
   int index = 0;
   for (auto& listening : opened_.gateway) {
     workers_.push_back(
@@ -183,6 +201,9 @@ void Front::on_controller(const node::FromController& message) {
   scheduler_.on_message(kNode, message);
   if (!welcome || phase_ == Phase::kEnding) return;
   deadline_.disarm();
+  if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
+    log::warn(kLog, "functions cannot reach each other: {}", served.error().message);
+  }
   if (phase_ != Phase::kGreeting) return;
   phase_ = Phase::kReading;
   // Only now: a control plane that does not know its pods yet must not scale.
@@ -193,6 +214,33 @@ void Front::on_controller(const node::FromController& message) {
 // The supervisor ends it and starts another.
 void Front::report_hung() {
   static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
+}
+
+// Gateway and resolver inside the pods' network, on free ports: the Local Controller
+// leads the known ones there. They outlive it where the next one has the same address.
+Result<void> Front::serve_pods(const node::Welcome& node) {
+  if (node.node_address.empty() && node.network_problem.empty()) return {};  // not wanted
+  if (node.node_address.empty()) return fail(Errc::kUnavailable, "{}", node.network_problem);
+  if (node.node_address != node_address_) {
+    auto listening =
+        net::bind_shared({.host = node.node_address}, static_cast<int>(workers_.size()));
+    if (!listening) return fail(listening.error());
+    const auto address = net::local_address(listening->front().get());
+    if (!address) return fail(address.error());
+    auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+    if (!dns) return fail(dns.error());
+    dns_ = std::move(*dns);
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i]->serve_pods(std::make_shared<UniqueFd>(std::move((*listening)[i])));
+    }
+    node_address_ = node.node_address;
+    pods_gateway_port_ = address->port;
+  }
+  const node::ServePods ports{.gateway = pods_gateway_port_,
+                              .public_gateway = workers_.front()->server.address().port,
+                              .dns = dns_->port()};
+  if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
+  return {};
 }
 
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
@@ -236,7 +284,7 @@ void Front::announce() {
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
                workers_.front()->server.address().to_string().c_str(), domain_.c_str());
-  std::fprintf(stderr, "  API         http://%s\n", api_server_->address().to_string().c_str());
+  std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");
 }

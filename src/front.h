@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,12 @@
 #include "http/server.h"
 #include "net/executor.h"
 #include "net/fd_watch.h"
+#include "net/tls.h"
+#include "net/tls_identity.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/data_folder.h"
+#include "node/dns_forwarder.h"
 #include "resources/store_client.h"
 #include "serving/gateway.h"
 #include "store/disk_thread.h"
@@ -38,6 +42,7 @@ struct Opened {
   node::DataFolder data;
   std::vector<UniqueFd> gateway;  // one listening socket per executor
   UniqueFd api;
+  net::TlsIdentity identity;  // of the API
   std::string token;
 };
 
@@ -57,6 +62,7 @@ class Front final {
   void connect_controller();
   void on_controller(const node::FromController& message);
   void on_controller_gone();
+  Result<void> serve_pods(const node::Welcome& node);
   void report_hung();
   void on_supervisor();
   void on_signal();
@@ -85,10 +91,14 @@ class Front final {
   std::unique_ptr<control::Reconcilers> reconcilers_;
   apiserver::LiveView live_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  std::optional<net::TlsContext> tls_;  // of the API
   std::unique_ptr<http::Server> api_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
   net::Timer reconnect_;
+  std::unique_ptr<node::DnsForwarder> dns_;
+  std::string node_address_;        // where pods find us
+  uint16_t pods_gateway_port_ = 0;  // there
   UniqueFd signals_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;

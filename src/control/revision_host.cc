@@ -79,6 +79,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
   pod.configuration = label(api::kConfigurationLabel);
   pod.runtime = container.image.substr(api::kRuntimeImagePrefix.size());
   pod.code = code.substr(kAlgorithm.size());
+  pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
   pod.env["K_SERVICE"] = pod.service;
   pod.env["K_CONFIGURATION"] = pod.configuration;

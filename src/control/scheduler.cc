@@ -20,7 +20,9 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .cpu_millis = what.cpu_millis,
           .concurrency = what.concurrency,
           .start_deadline_ms = static_cast<uint32_t>(
-              std::chrono::duration_cast<milliseconds>(what.start_deadline).count())};
+              std::chrono::duration_cast<milliseconds>(what.start_deadline).count()),
+          .network = static_cast<uint8_t>(what.egress ? node::PodNetwork::kEgress
+                                                      : node::PodNetwork::kNone)};
 }
 
 }  // namespace

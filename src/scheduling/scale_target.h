@@ -32,6 +32,7 @@ struct PodTemplate {
   uint32_t cpu_millis = 0;    // 0: no limit
   uint32_t concurrency = 0;   // requests at a time; 0: no limit
   Duration start_deadline = std::chrono::seconds(30);
+  bool egress = true;  // may reach outside and other functions
 };
 
 struct PodEndpoint {
