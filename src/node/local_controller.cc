@@ -337,7 +337,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  // One that never became cold: more of the same kind would fail at once, too.
+  // Also one that was ended for it, which is ending by now.
   if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
     pool_failed(*pool->second, gone.message);
   }
