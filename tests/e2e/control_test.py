@@ -8,8 +8,10 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import signal
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -106,6 +108,21 @@ class Control(unittest.TestCase):
         ebb.deploy("shown", HELLO)
         self.assertIn("shown-00001", ebb.run("get", "podautoscalers").stdout)
         self.assertIn("RevisionReady", {event["reason"] for event in ebb.list("events")})
+
+    @unittest.skipUnless(shutil.which("kubectl"), "no kubectl")
+    def test_kubectl_describes_a_service_with_its_events(self):
+        ebb = self.ebb
+        ebb.deploy("described", HELLO)
+
+        def kubectl(*arguments):
+            result = subprocess.run(
+                ["kubectl", *arguments], text=True, capture_output=True, timeout=PATIENCE * 3,
+                env={**os.environ, "KUBECONFIG": ebb.data + "/kubeconfig", "HOME": ebb.data})
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return result.stdout
+        text = kubectl("describe", "ksvc", "described")
+        self.assertRegex(text, r"(?s)Events:.*TrafficSwitched .*traffic goes 100% to described-00001")
+        self.assertIn("described-00001", kubectl("get", "kpa"))
 
     def test_a_failed_start_and_an_oom_kill_are_events(self):
         ebb = self.ebb
