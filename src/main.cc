@@ -118,7 +118,9 @@ Result<void> publish_kubeconfig(const Prepared& prepared) {
 }
 
 Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
-  if (auto rights = sandbox::check_rights(); !rights) return fail(rights.error());
+  const auto rights = sandbox::check_rights();
+  if (!rights) return fail(rights.error());
+  for (const auto& lack : rights->lacks) log::warn("front", "weaker isolation: {}", lack);
   Prepared out;
   std::error_code error;
   const std::string runtimes = find_runtimes(options.runtimes);
@@ -140,7 +142,8 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   auto launched = node::launch_local_controller({.data = out.data,
                                                  .runtimes = runtimes,
                                                  .node = kNode,
-                                                 .network = sandbox::NetworkOptions{}});
+                                                 .network = sandbox::NetworkOptions{},
+                                                 .without = rights->without});
   if (!launched) return fail(launched.error());
   out.controller = std::move(*launched);
   auto token = load_token(out.data);

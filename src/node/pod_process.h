@@ -32,11 +32,11 @@ class PodProcess final {
 
   // Prepares cgroup, sockets and log; the process comes with started().
   // `pods_dir` is the open folder of the pods' sockets, `front` their owner; without
-  // `network` it has only loopback.
+  // `cgroups` it has no limits, without `network` only loopback. `without`: kEbbWithout...
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, sandbox::Network* network, int pods_dir, uid_t front,
-      Events events);
+      sandbox::CgroupTree* cgroups, sandbox::Network* network, int pods_dir, uid_t front,
+      uint32_t without, Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -87,6 +87,7 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  uint32_t without_ = 0;
   sandbox::Network* network_ = nullptr;
   EbbPodLink link_ = {};
   std::optional<sandbox::Network::Closed> closed_;

@@ -206,6 +206,12 @@ Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {
   return network;
 }
 
+void Network::clear(NetworkOptions options) {
+  Network network(std::move(options));
+  const int route = netlink_open(NETLINK_ROUTE);
+  if (route >= 0) network.route_.reset(route);
+}
+
 Network::~Network() {
   if (route_) sweep();
 }
@@ -347,13 +353,14 @@ Result<void> Network::try_link() {
 
 // Also after a kill -9: everything is found by the data folder's id.
 void Network::sweep() {
-  static_cast<void>(run_rules(removal_ruleset(names_)));
-  static_cast<void>(delete_group(route_.get(), names_.group));
   const auto listing = list(route_.get());
   if (listing) {
     for (const auto& route : listing->routes) {
+      // The first that is made and the last that goes: the rest needs it to be found.
       if (route.protocol != kProtocol || route.type != RTN_BLACKHOLE) continue;
       if (route.metric != names_.number) continue;
+      static_cast<void>(run_rules(removal_ruleset(names_)));
+      static_cast<void>(delete_group(route_.get(), names_.group));
       static_cast<void>(change_node_address(route_.get(), route.to.first + 1, false));
       static_cast<void>(change_claim(route_.get(), route.to, names_.number, false));
     }

@@ -41,6 +41,8 @@ class Network final {
   // made at once. kPermission or kUnavailable with what is missing and how to get it;
   // nothing is left then.
   [[nodiscard]] static Result<std::unique_ptr<Network>> open(NetworkOptions options);
+  // Sweeps what an earlier run left, for one that wants no network.
+  static void clear(NetworkOptions options);
   ~Network();  // takes it all away
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

@@ -11,6 +11,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/file.h"
 #include "sandbox/netlink.h"
@@ -104,6 +105,8 @@ class NetworkTest : public testing::Test {
       std::string wrong = "cannot make a network namespace";
       if (::unshare(CLONE_NEWNET) == 0) {
         loopback_up();
+        // A new namespace begins with the machine's setting.
+        std::ofstream("/proc/sys/net/ipv4/ip_forward") << "0";
         wrong = body();
       }
       static_cast<void>(!::write(out[1], wrong.data(), wrong.size()));

@@ -152,6 +152,8 @@ def serve_outside():
 def make_world():
     """The machine's interfaces and the outside. Returns the outside's process."""
     run("ip", "link", "set", "lo", "up")
+    # A new namespace begins with the real machine's setting.
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     outside = subprocess.Popen(["unshare", "--net", sys.executable, __file__, "--outside"],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert outside.stdout.readline() == "made\n"
