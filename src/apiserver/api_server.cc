@@ -19,15 +19,6 @@ bool is_health(Endpoint endpoint) {
   return endpoint == Endpoint::kHealthz || endpoint == Endpoint::kReadyz;
 }
 
-Json empty_event_list() {
-  Json list;
-  list["kind"] = "EventList";
-  list["apiVersion"] = "v1";
-  list["metadata"]["resourceVersion"] = "0";
-  list["items"] = Json::array();
-  return list;
-}
-
 // An object or a list of them as a Table. A Status stays as it is.
 void present_as_table(const api::Kind& kind, Response& response, WallTime now) {
   if (response.code >= 300 || response.body.value("kind", "") == "Status") return;
@@ -117,8 +108,6 @@ Response ApiServer::describe(const ApiRequest& request) const {
       return {200, group_info(request.group), 0};
     case Endpoint::kResources:
       return {200, resource_list(request.group, request.version), 0};
-    case Endpoint::kEvents:
-      return {200, empty_event_list(), 0};
     case Endpoint::kInfo: {
       Response response;
       response.body["version"] = options_.version;

@@ -52,10 +52,6 @@ bool parse_object(const Segments& rest, ApiRequest& request) {
     request.ns = rest[1];
     at = 2;
   }
-  if (request.group.empty() && rest[at] == "events" && rest.size() == at + 1) {
-    request.endpoint = Endpoint::kEvents;
-    return true;
-  }
   request.kind = api::find_kind(request.group, request.version, rest[at]);
   if (!request.kind) return false;
   bool one = rest.size() > at + 1;

@@ -21,7 +21,7 @@ int fail_with(const Error& error, Console& console) {
 }
 
 Result<std::unique_ptr<ApiClient>> open(const Connection& connection) {
-  return ApiClient::open(connection.server, connection.token);
+  return ApiClient::open(connection.server, connection.token, connection.ca);
 }
 
 // Runs a client command against the API that the options lead to.

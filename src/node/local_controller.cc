@@ -66,7 +66,7 @@ void kill_children() {
   for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
 }
 
-Result<UniqueFd> listen_for_front(int run_dir) {
+Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "cannot make the control socket");
   sockaddr_un address = {};
@@ -76,7 +76,8 @@ Result<UniqueFd> listen_for_front(int run_dir) {
   ::unlinkat(run_dir, "node.sock", 0);
   const bool bound =
       ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  if (!bound || ::listen(fd.get(), 4) != 0) {
+  if (!bound || ::fchownat(run_dir, "node.sock", front, front, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::listen(fd.get(), 4) != 0) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
   return fd;
@@ -106,6 +107,10 @@ Result<void> LocalController::set_up() {
                 "another ebb uses the data folder {}: stop that one first, or choose another data "
                 "folder with --data",
                 options_.data.root);
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_.get(), 0) != 0 || ::write(lock_.get(), pid.data(), pid.size()) < 0) {
+    return fail_errno(errno, "cannot write " + options_.data.controller_lock());
   }
   if ((options_.without & kEbbWithoutSeccomp) == 0) {
     auto seccomp = sandbox::compile_seccomp();
@@ -137,7 +142,7 @@ Result<void> LocalController::set_up() {
   signal_watch_ =
       std::make_unique<net::FdWatch>(executor_, signals_.get(), [this] { on_signal(); });
 
-  auto listener = listen_for_front(run_dir->get());
+  auto listener = listen_for_front(run_dir->get(), options_.front_uid);
   if (!listener) return fail(listener.error());
   listener_ = std::move(*listener);
   listener_watch_ =
@@ -193,6 +198,12 @@ LocalController::~LocalController() = default;
 void LocalController::on_front_connects() {
   UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!peer) return;
+  ucred who = {};
+  socklen_t length = sizeof who;
+  if (::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0 ||
+      (who.uid != options_.front_uid && who.uid != 0)) {
+    return;
+  }
   if (front_) return;  // closed at once: there is one front
   ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kControlBuffer, sizeof kControlBuffer);
   front_ = std::move(peer);
@@ -300,6 +311,8 @@ void LocalController::handle(const Stop& order) {
 }
 
 void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
+
+void LocalController::handle(const Ping& order) { report(Pong{order.number}); }
 
 void LocalController::handle(const ServePods& order) {
   if (!network_) return;

@@ -76,6 +76,7 @@ class LocalController final {
   void handle(const Assign& order);
   void handle(const Stop& order);
   void handle(const Shutdown& order);
+  void handle(const Ping& order);
   void handle(const ServePods& order);
   void report(const FromController& message);
 

@@ -90,6 +90,15 @@ struct Shutdown {
   void fields(A& /*archive*/) {}
 };
 
+// Answer with a Pong.
+struct Ping {
+  uint64_t number = 0;
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
+};
+
 // --- Local Controller -> front ---
 
 enum class PodState : uint8_t { kStarting, kCold, kLoading, kReady, kEnding };
@@ -161,9 +170,17 @@ struct PoolFailed {
   }
 };
 
+struct Pong {
+  uint64_t number = 0;  // as in the Ping
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
+};
+
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown, ServePods>;
-using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed>;
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods>;
+using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong>;
 
 [[nodiscard]] std::string encode(const ToController& message);
 [[nodiscard]] std::string encode(const FromController& message);
