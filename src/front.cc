@@ -144,7 +144,8 @@ int Front::run() {
                                   .hosts = net::tls_names_of(*api),
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
-                                  .ready = [this] { return phase_ == Phase::kOpen; }});
+                                  .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .state = opened_.data.store() + "/state.db"});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
   if (!tls) return give_up(tls.error().message);
   tls_ = std::move(*tls);

@@ -58,7 +58,8 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       stored_objects_(parts.client),
       live_objects_(live_),
       watches_(parts.clock),
-      blobs_(parts.blobs) {}
+      blobs_(parts.blobs),
+      backup_(executor, parts.blobs, options_.state, options_.version) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
   return is_live(kind) ? static_cast<resources::ResourceClient&>(live_) : parts_.client;
@@ -77,6 +78,9 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     answer = failure(http_code_of(request.error().code), request.error().message);
   } else if (request->endpoint == Endpoint::kBlob) {
     co_await blobs_.serve(exchange, request->name);
+    co_return;
+  } else if (request->endpoint == Endpoint::kBackup) {
+    co_await backup_.serve(exchange);
     co_return;
   } else if (request->kind) {
     co_await serve_objects(exchange, *request);

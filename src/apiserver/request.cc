@@ -72,6 +72,10 @@ bool parse_ebb(const Segments& rest, ApiRequest& request) {
     request.endpoint = Endpoint::kInfo;
     return true;
   }
+  if (rest.size() == 1 && rest[0] == "backup") {
+    request.endpoint = Endpoint::kBackup;
+    return true;
+  }
   if (rest.size() == 2 && rest[0] == "blobs") {
     request.endpoint = Endpoint::kBlob;
     request.name = rest[1];

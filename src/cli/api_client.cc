@@ -244,4 +244,29 @@ Result<void> ApiClient::watch(const std::string& path,
   return run(read_lines(request, on_line, deadline));
 }
 
+net::Task<Result<void>> ApiClient::read_pieces(
+    const Request& request, const std::function<bool(std::string_view)>& on_piece,
+    TimePoint deadline) {
+  auto begun = co_await begin(request, deadline);
+  if (!begun) co_return fail(begun.error());
+  const bool good = begun->status >= 200 && begun->status <= 299;
+  std::string refusal;
+  for (;;) {
+    auto piece = co_await begun->connection.read_body(deadline);
+    if (!piece) co_return broken(http::to_string(piece.error()));
+    if (piece->empty()) break;
+    if (good && !on_piece(*piece)) co_return Result<void>{};
+    if (!good && refusal.size() < kMaxWatchLine) refusal.append(*piece);
+  }
+  if (!good) co_return fail(error_of(begun->status, refusal));
+  co_return Result<void>{};
+}
+
+Result<void> ApiClient::download(const std::string& path,
+                                 const std::function<bool(std::string_view)>& on_piece,
+                                 TimePoint deadline) {
+  const Request request{.method = "GET", .path = path, .content_type = {}, .body = {}};
+  return run(read_pieces(request, on_piece, deadline));
+}
+
 }  // namespace ebb::cli

@@ -69,6 +69,12 @@ class ApiClient final {
                                    const std::function<bool(std::string_view)>& on_line,
                                    TimePoint deadline);
 
+  // Reads an answer of any length piece by piece until `on_piece` returns false. An
+  // answer that is cut, or not 2xx, is an error.
+  [[nodiscard]] Result<void> download(const std::string& path,
+                                      const std::function<bool(std::string_view)>& on_piece,
+                                      TimePoint deadline);
+
   [[nodiscard]] TimePoint now() const { return executor_.now(); }
   [[nodiscard]] const net::Address& address() const { return address_; }
 
@@ -86,6 +92,9 @@ class ApiClient final {
   net::Task<Result<void>> read_lines(const Request& request,
                                      const std::function<bool(std::string_view)>& on_line,
                                      TimePoint deadline);
+  net::Task<Result<void>> read_pieces(const Request& request,
+                                      const std::function<bool(std::string_view)>& on_piece,
+                                      TimePoint deadline);
   [[nodiscard]] tl::unexpected<Error> broken(std::string_view why) const;
 
   net::Address address_;
