@@ -357,13 +357,12 @@ void LocalController::reap() {
 }
 
 void LocalController::bury(PodProcess& pod, int wait_status) {
-  const bool was_starting = pod.state() == PodState::kStarting;
   const std::string id = pod.id();
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  // Also one that was ended for it, which is ending by now.
-  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
+  // One that never got as far as waiting for code: the next waits a while.
+  if (pool != pools_.end() && !pod.was_cold() && gone.reason != "Stopped") {
     pool_failed(*pool->second, gone.message);
   }
   const uint32_t slot = pod.slot();

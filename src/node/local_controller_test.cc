@@ -41,7 +41,7 @@ class LocalControllerTest : public testing::Test {
       ready.reset();
       ControllerOptions options;
       options.data = data_;
-      options.runtimes = EBB_RUNTIMES;
+      options.runtimes = runtimes_;
       options.front_grace = 300ms;
       options.cgroups = cgroups_;
       options.without = without_;
@@ -140,6 +140,7 @@ class LocalControllerTest : public testing::Test {
 
   std::optional<sandbox::CgroupMounts> cgroups_;
   uint32_t without_ = 0;
+  std::string runtimes_ = EBB_RUNTIMES;
   DataFolder data_;
   net::Executor executor_{"test"};
   pid_t controller_ = -1;
@@ -380,6 +381,45 @@ def handle(request):
   EXPECT_LT(children, 512);
   ASSERT_TRUE(client_->send(Stop{pod}));
   EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+// A runtime whose zygote refuses every spawn, and counts them in its output.
+class RefusingZygoteTest : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    runtimes_ = std::filesystem::temp_directory_path() / ("ebb-runtimes-" + random_hex(6));
+    std::filesystem::create_directories(runtimes_ + "/python");
+    std::ofstream(runtimes_ + "/python/manifest.json") << R"({
+      "name": "python", "kind": "zygote", "entry": "main.py",
+      "command": ["/usr/bin/python3", "-S", "-E", "-s", "-B", "/ebb/runtime/zygote.py"],
+      "mounts": ["/usr/bin", "/usr/lib", "?/usr/lib64", "/bin", "/lib", "?/lib64"]})";
+    std::ofstream(runtimes_ + "/python/zygote.py") << R"(
+import socket, struct
+s = socket.socket(fileno=3)
+s.send(struct.pack('Iii64s', 2, 0, 0, b''))
+while s.recv(4096):
+    s.send(struct.pack('Iii64s', 2, 0, 1, b'clone a pod'))
+)";
+    LocalControllerTest::SetUp();
+  }
+  void TearDown() override {
+    LocalControllerTest::TearDown();
+    std::filesystem::remove_all(runtimes_);
+  }
+};
+
+TEST_F(RefusingZygoteTest, IsAskedAgainLessAndLessOften) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 4}));
+  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cannot clone a pod"));
+  executor_.run_until(executor_.now());
+  const auto until = executor_.now() + 1s;
+  while (executor_.now() < until) executor_.run_until(until);
+  // After 0.1, 0.2 and 0.4 s, two at a time.
+  const auto tries = std::count_if(inbox_.begin(), inbox_.end(), [](const auto& message) {
+    return std::holds_alternative<PodGone>(message);
+  });
+  EXPECT_GE(tries, 2);
+  EXPECT_LE(tries, 10);
 }
 
 TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {

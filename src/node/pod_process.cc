@@ -152,6 +152,7 @@ void PodProcess::on_control() {
     const char kind = text.front();
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
+      was_cold_ = true;
       deadline_.disarm();
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {

@@ -63,6 +63,7 @@ class PodProcess final {
   [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] PodState state() const { return state_; }
+  [[nodiscard]] bool was_cold() const { return was_cold_; }  // it started well
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
 
  private:
@@ -78,6 +79,7 @@ class PodProcess final {
   Events events_;
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
+  bool was_cold_ = false;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd control_;
