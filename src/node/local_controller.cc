@@ -185,6 +185,9 @@ void LocalController::set_up_network() {
   if (network) {
     network_ = std::move(*network);
     log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    network_watch_ = std::make_unique<net::FdWatch>(executor_, network_->watch_fd(), [this] {
+      if (network_->put_back()) log::warn(kLog, "somebody removed the pods' packet filter");
+    });
     return;
   }
   network_problem_ = network.error().message;
@@ -503,6 +506,7 @@ void LocalController::shut_down() {
   }
   pods_.clear();
   pools_.clear();
+  network_watch_.reset();
   network_.reset();
   cgroups_.reset();
   ::unlink(options_.data.controller_socket().c_str());

@@ -102,6 +102,7 @@ class LocalController final {
   std::unique_ptr<sandbox::CgroupTree> cgroups_;  // null: pods have no limits
   std::unique_ptr<sandbox::Network> network_;     // null: pods have only loopback, since ...
   std::string network_problem_;
+  std::unique_ptr<net::FdWatch> network_watch_;
   UniqueFd listener_;
   UniqueFd signals_;
   UniqueFd front_;
