@@ -99,7 +99,9 @@ Result<void> publish_kubeconfig(const Opened& opened) {
 }
 
 Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
-  if (auto rights = sandbox::check_rights(); !rights) return fail(rights.error());
+  const auto rights = sandbox::check_rights();
+  if (!rights) return fail(rights.error());
+  for (const auto& lack : rights->lacks) log::warn("front", "weaker isolation: {}", lack);
   Prepared out;
   std::error_code error;
   const std::string runtimes = find_runtimes(options.runtimes);
@@ -127,8 +129,17 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!token) return fail(token.error());
   opened.token = std::move(*token);
   if (auto published = publish_kubeconfig(opened); !published) return fail(published.error());
-  out.controller = {
-      .data = opened.data, .runtimes = runtimes, .node = "local", .network = std::nullopt};
+  out.controller = {.data = opened.data,
+                    .runtimes = runtimes,
+                    .node = "local",
+                    .network = std::nullopt,
+                    .without = rights->without};
+  if (!options.isolation) {
+    log::warn("ebb",
+              "isolation is off: functions have no user, memory or system call limits of their own, "
+              "so run only your own code");
+    out.controller.without = sandbox::kWithoutAll;
+  }
   if (options.pod_network) out.controller.network.emplace();
   return out;
 }
