@@ -149,7 +149,8 @@ int Front::run() {
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; },
-                                  .state = opened_.data.store() + "/state.db"});
+                                  .state = opened_.data.store() + "/state.db",
+                                  .logs = opened_.data.logs()});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
   if (!tls) return give_up(tls.error().message);
   tls_ = std::move(*tls);
