@@ -39,11 +39,12 @@ sigset_t ending_signals() {
 
 // One core's share of the gateway.
 struct Front::Worker {
-  Worker(int index, UniqueFd listening, const serving::RoutingPublisher& routes,
-         serving::Waker& waker)
-      : executor("data-" + std::to_string(index)),
-        gateway(executor, routes, waker),
-        server(executor, std::move(listening), gateway, {}) {}
+  Worker(UniqueFd listening, const serving::GatewayParts& parts,
+         const serving::GatewaySettings& settings)
+      : executor("data-" + std::to_string(parts.counters.index)),
+        gateway(executor, parts, settings),
+        server(executor, std::move(listening), gateway,
+               serving::server_options(settings, parts.counters)) {}
 
   void start() {
     executor.post([this] { server.start(); });
@@ -72,6 +73,8 @@ struct Front::Worker {
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
+      traffic_(opened_.gateway.size()),
+      metrics_(traffic_, opened_.gateway.size()),
       scheduler_({.pods_folder = opened_.data.pods(), .pool = static_cast<uint32_t>(options.pool)},
                  clock_),
       autoscaler_(control_, traffic_, scheduler_, clock_),
@@ -124,10 +127,15 @@ int Front::run() {
                                   .ready = [this] { return phase_ == Phase::kOpen; }});
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_,
                                                http::ServerOptions{});
-  int index = 0;
   for (auto& listening : opened_.gateway) {
-    workers_.push_back(
-        std::make_unique<Worker>(index++, std::move(listening), routes_, autoscaler_));
+    workers_.push_back(std::make_unique<Worker>(
+        std::move(listening),
+        serving::GatewayParts{.routes = routes_,
+                              .waker = autoscaler_,
+                              .clock = clock_,
+                              .counters = metrics_.gateway(workers_.size()),
+                              .access_log = access_log_.get()},
+        serving::GatewaySettings{}));
   }
 
   const sigset_t signals = ending_signals();

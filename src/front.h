@@ -75,6 +75,8 @@ class Front final {
   std::unique_ptr<resources::StoreClient> client_;
   serving::RoutingPublisher routes_;
   serving::Traffic traffic_;
+  serving::Metrics metrics_;
+  std::unique_ptr<serving::AccessLog> access_log_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;

@@ -20,6 +20,7 @@ AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
     control_.arm(timer_, control_.now() + kSamplePeriod);
     tick();
   };
+  crowd_timer_.fire = [this] { relieve_crowds(); };
 }
 
 void AutoScaler::start() { control_.arm(timer_, control_.now() + kSamplePeriod); }
@@ -87,6 +88,8 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   if (want == 0 && entry.want > 0 && !scaling::may_go_to_zero(want, idle, now)) want = 1;
   // Nobody can call it any more: what it still holds is drained.
   if (!entry.reachable) want = 0;
+  // What is busy this very moment is not taken away, whatever the average says.
+  if (entry.reachable) want = std::max(want, std::min(entry.want, throttler->needed_pods()));
   want = std::max(want, floor_of(entry));
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at) want = std::min(want, counts.ready + counts.starting);
@@ -112,6 +115,35 @@ void AutoScaler::wake(const std::string& revision) {
   // Not logged: this is the request path.
   entry.want = want;
   target_.scale(revision, want);
+}
+
+void AutoScaler::crowded(const std::string& revision) {
+  const std::lock_guard lock(mutex_);
+  crowds_.push_back(revision);
+  if (crowds_.size() > 1) return;
+  control_.post([this] {
+    if (control_.now() >= next_relief_) {
+      relieve_crowds();
+    } else {
+      control_.arm(crowd_timer_, next_relief_);
+    }
+  });
+}
+
+void AutoScaler::relieve_crowds() {
+  next_relief_ = control_.now() + kCrowdPeriod;
+  const std::lock_guard lock(mutex_);
+  for (const auto& revision : std::exchange(crowds_, {})) {
+    const auto found = entries_.find(revision);
+    const auto throttler = traffic_.find(revision);
+    if (found == entries_.end() || !throttler) continue;
+    throttler->crowd_seen();
+    Entry& entry = found->second;
+    if (clock_.now() < throttler->counts().retry_at) continue;
+    int want = throttler->needed_pods();
+    if (entry.plan.bounds.max > 0) want = std::min(want, entry.plan.bounds.max);
+    if (want > entry.want) apply(entry, want, "requests wait, and all pods are full");
+  }
 }
 
 void AutoScaler::prove(const std::string& revision, Proven proven) {

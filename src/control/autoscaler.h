@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "net/executor.h"
@@ -68,6 +69,10 @@ class AutoScaler final : public serving::Waker {
   void start_ended(const std::string& revision, const std::string& error);
 
   void wake(const std::string& revision) override;
+  // Gives it the pods that its requests fill, within the bounds, at most every
+  // kCrowdPeriod: a burst does not wait for the next decision.
+  static constexpr Duration kCrowdPeriod = std::chrono::milliseconds(20);
+  void crowded(const std::string& revision) override;
 
   [[nodiscard]] ScaleStatus status(const std::string& revision) const;
 
@@ -83,6 +88,7 @@ class AutoScaler final : public serving::Waker {
   };
 
   void decide(Entry& entry, TimePoint now);
+  void relieve_crowds();
   void apply(Entry& entry, int want, std::string_view why);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   void finish_proof(const std::string& revision, const std::string& error);
@@ -96,6 +102,10 @@ class AutoScaler final : public serving::Waker {
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
   TimePoint next_decision_{};
+  std::vector<std::string> crowds_;  // revisions to be relieved
+  // Control executor only:
+  net::Timer crowd_timer_;
+  TimePoint next_relief_{};
 };
 
 }  // namespace ebb::control

@@ -35,7 +35,7 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
       revisions_(executor, uses.client, [this](const Key& key) { revision_changed(key); }),
       routes_(executor, uses.client, [this](const Key& key) { route_changed(key); }),
       collector_(uses.client, services_, configurations_),
-      publisher_(executor, uses.host, uses.autoscaler, uses.publisher, uses.domain),
+      publisher_(uses.host, uses.autoscaler, uses.publisher, uses.domain),
       service_reconciler_(uses.client, uses.clock, services_, configurations_, routes_),
       configuration_reconciler_(uses.client, uses.clock, collector_, configurations_, revisions_),
       revision_reconciler_(
@@ -103,8 +103,6 @@ net::Task<void> Reconcilers::run() {
     auto nap = executor_.sleep_until(executor_.now() + kStartPoll);
     co_await nap;
   }
-  auto publishing = publisher_.published();
-  co_await publishing;
   synced_ = true;
 }
 
