@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
 #include "node/supervisor.h"
@@ -53,6 +54,14 @@ struct Front::Worker {
       executor.run();
     });
   }
+  // Serves pods too, on a socket in their network.
+  void serve_pods(std::shared_ptr<UniqueFd> listening) {  // shared: to fit into a function
+    executor.post([this, listening] {
+      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway,
+                                            http::ServerOptions{});
+      pods->start();
+    });
+  }
   // Ends it when its requests are answered; `done` runs on its thread.
   void drain(TimePoint deadline, std::function<void(size_t cut)> done) {
     executor.post(
@@ -62,11 +71,17 @@ struct Front::Worker {
   net::Executor executor;
   serving::Gateway gateway;
   http::Server server;
+  std::unique_ptr<http::Server> pods;  // the same gateway, for functions
   std::thread thread;
 
  private:
   net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
-    done(co_await server.drain(deadline));
+    size_t cut = co_await server.drain(deadline);
+    if (pods) {
+      const size_t more = co_await pods->drain(deadline);
+      cut += more;
+    }
+    done(cut);
   }
 };
 
@@ -75,11 +90,14 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       supervisor_(std::move(supervisor)),
       traffic_(opened_.gateway.size()),
       metrics_(traffic_, opened_.gateway.size()),
-      scheduler_({.pods_folder = opened_.data.pods(), .pool = static_cast<uint32_t>(options.pool)},
+      events_(clock_),
+      scheduler_({.pods_folder = opened_.data.pods(),
+                  .pool = static_cast<uint32_t>(options.pool),
+                  .events = &events_},
                  clock_),
-      autoscaler_(control_, traffic_, scheduler_, clock_),
+      autoscaler_(control_, traffic_, scheduler_, clock_, {.events = &events_}),
       host_(traffic_, scheduler_, autoscaler_, clock_),
-      live_(scheduler_, clock_, cli::version()),
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()),
       domain_(options.domain) {}
 
 Front::~Front() = default;
@@ -109,24 +127,38 @@ int Front::run() {
   const auto api = net::local_address(opened_.api.get());
   if (!gateway || !api) return give_up("the listening sockets have no address");
   reconcilers_ = std::make_unique<control::Reconcilers>(
-      control_, control::Reconcilers::Uses{.client = *client_,
-                                           .host = host_,
-                                           .autoscaler = autoscaler_,
-                                           .code = *code_,
-                                           .publisher = routes_,
-                                           .clock = clock_,
-                                           .domain = domain_,
-                                           .gateway_port = gateway->port});
+      control_,
+      control::Reconcilers::Uses{.client = *client_,
+                                 .host = host_,
+                                 .autoscaler = autoscaler_,
+                                 .code = *code_,
+                                 .publisher = routes_,
+                                 .clock = clock_,
+                                 .domain = domain_,
+                                 .gateway_port = gateway->port,
+                                 .events = &events_,
+                                 .disk = {.blobs = blobs_.get(),
+                                          .thread = &disk_,
+                                          .logs = opened_.data.logs(),
+                                          .in_use = [this] { return scheduler_.code_in_use(); }}});
+  metrics_.add_collector(
+      [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
                                   .listen = *api,
-                                  .hosts = {},
+                                  .hosts = net::tls_names_of(*api),
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
-                                  .ready = [this] { return phase_ == Phase::kOpen; }});
-  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_,
-                                               http::ServerOptions{});
+                                  .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .metrics = [this] { return metrics_.exposition(); },
+                                  .state = opened_.data.store() + "/state.db"});
+  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
+  if (!tls) return give_up(tls.error().message);
+  tls_ = std::move(*tls);
+  http::ServerOptions secure;
+  secure.tls = &*tls_;
+  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
   for (auto& listening : opened_.gateway) {
     workers_.push_back(std::make_unique<Worker>(
         std::move(listening),
@@ -169,12 +201,11 @@ void Front::connect_controller() {
       control_, std::move(*socket),
       node::ControllerClient::Events{
           .on_message = [this](const node::FromController& m) { on_controller(m); },
-          .on_gone = [this] { on_controller_gone(); }});
+          .on_gone = [this] { on_controller_gone(); },
+          .on_hung = [this] { report_hung(); }});
   scheduler_.add_node(kNode,
                       [this](const node::ToController& order) { return controller_->send(order); });
-  deadline_.fire = [this] {
-    static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
-  };
+  deadline_.fire = [this] { report_hung(); };
   control_.arm(deadline_, control_.now() + kControllerTimeout);
 }
 
@@ -183,12 +214,46 @@ void Front::on_controller(const node::FromController& message) {
   scheduler_.on_message(kNode, message);
   if (!welcome || phase_ == Phase::kEnding) return;
   deadline_.disarm();
+  if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
+    log::warn(kLog, "functions cannot reach each other: {}", served.error().message);
+  }
   if (phase_ != Phase::kGreeting) return;
   phase_ = Phase::kReading;
   // Only now: a control plane that does not know its pods yet must not scale.
   autoscaler_.start();
-  reconcilers_->start();
-  control_.spawn(open_when_synced());
+  reconcilers_->start([this] { open(); });
+}
+
+// The supervisor ends it and starts another.
+void Front::report_hung() {
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
+}
+
+// Gateway and resolver inside the pods' network, on free ports: the Local Controller
+// leads the known ones there. They outlive it where the next one has the same address.
+Result<void> Front::serve_pods(const node::Welcome& node) {
+  if (node.node_address.empty() && node.network_problem.empty()) return {};  // not wanted
+  if (node.node_address.empty()) return fail(Errc::kUnavailable, "{}", node.network_problem);
+  if (node.node_address != node_address_) {
+    auto listening =
+        net::bind_shared({.host = node.node_address}, static_cast<int>(workers_.size()));
+    if (!listening) return fail(listening.error());
+    const auto address = net::local_address(listening->front().get());
+    if (!address) return fail(address.error());
+    auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+    if (!dns) return fail(dns.error());
+    dns_ = std::move(*dns);
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i]->serve_pods(std::make_shared<UniqueFd>(std::move((*listening)[i])));
+    }
+    node_address_ = node.node_address;
+    pods_gateway_port_ = address->port;
+  }
+  const node::ServePods ports{.gateway = pods_gateway_port_,
+                              .public_gateway = workers_.front()->server.address().port,
+                              .dns = dns_->port()};
+  if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
+  return {};
 }
 
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
@@ -218,12 +283,8 @@ void Front::on_supervisor() {
 
 // A gateway that does not know its routes yet would answer 404 for functions that
 // there are: the doors open when everything declared has been read.
-net::Task<void> Front::open_when_synced() {
-  while (!reconcilers_->synced()) {
-    auto pause = control_.sleep_until(control_.now() + 5ms);
-    co_await pause;
-  }
-  if (phase_ != Phase::kReading) co_return;
+void Front::open() {
+  if (phase_ != Phase::kReading) return;
   phase_ = Phase::kOpen;
   api_server_->start();
   for (auto& worker : workers_) worker->start();
@@ -236,7 +297,7 @@ void Front::announce() {
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
                workers_.front()->server.address().to_string().c_str(), domain_.c_str());
-  std::fprintf(stderr, "  API         http://%s\n", api_server_->address().to_string().c_str());
+  std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");
 }

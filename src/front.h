@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,15 +16,19 @@
 #include "base/unique_fd.h"
 #include "cli/options.h"
 #include "control/autoscaler.h"
+#include "control/event_recorder.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
 #include "control/scheduler.h"
 #include "http/server.h"
 #include "net/executor.h"
 #include "net/fd_watch.h"
+#include "net/tls.h"
+#include "net/tls_identity.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/data_folder.h"
+#include "node/dns_forwarder.h"
 #include "resources/store_client.h"
 #include "serving/gateway.h"
 #include "store/disk_thread.h"
@@ -37,6 +42,7 @@ struct Opened {
   node::DataFolder data;
   std::vector<UniqueFd> gateway;  // one listening socket per executor
   UniqueFd api;
+  net::TlsIdentity identity;  // of the API
   std::string token;
 };
 
@@ -56,9 +62,11 @@ class Front final {
   void connect_controller();
   void on_controller(const node::FromController& message);
   void on_controller_gone();
+  Result<void> serve_pods(const node::Welcome& node);
+  void report_hung();
   void on_supervisor();
   void on_signal();
-  net::Task<void> open_when_synced();
+  void open();
   void announce();
   void drain();
   void drained(size_t cut);
@@ -77,6 +85,7 @@ class Front final {
   serving::Traffic traffic_;
   serving::Metrics metrics_;
   std::unique_ptr<serving::AccessLog> access_log_;
+  control::EventRecorder events_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;
@@ -84,10 +93,14 @@ class Front final {
   std::unique_ptr<control::Reconcilers> reconcilers_;
   apiserver::LiveView live_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  std::optional<net::TlsContext> tls_;  // of the API
   std::unique_ptr<http::Server> api_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
   net::Timer reconnect_;
+  std::unique_ptr<node::DnsForwarder> dns_;
+  std::string node_address_;        // where pods find us
+  uint16_t pods_gateway_port_ = 0;  // there
   UniqueFd signals_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;

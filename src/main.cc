@@ -22,6 +22,7 @@
 #include "cli/kubeconfig.h"
 #include "front.h"
 #include "net/listener.h"
+#include "net/tls_identity.h"
 #include "node/launch.h"
 #include "node/supervisor.h"
 #include "sandbox/rights.h"
@@ -82,7 +83,9 @@ Result<void> publish_kubeconfig(const Opened& opened) {
   const auto api = net::local_address(opened.api.get());
   if (!api) return fail(api.error());
   const std::string path = opened.data.kubeconfig();
-  const cli::Kubeconfig config{.server = "http://" + api->to_string(), .token = opened.token};
+  const cli::Kubeconfig config{.server = "https://" + net::reachable(*api).to_string(),
+                               .ca = opened.identity.ca_pem,
+                               .token = opened.token};
   if (auto written = cli::write_kubeconfig(path, config); !written) return written;
   const char* uid = std::getenv("SUDO_UID");
   const char* gid = std::getenv("SUDO_GID");
@@ -115,11 +118,18 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!api) return fail(api.error());
   opened.gateway = std::move(*gateway);
   opened.api = std::move(api->front());
+  auto identity = net::load_tls_identity(opened.data.root + "/tls", net::tls_names_of(options.api),
+                                         std::chrono::system_clock::now());
+  if (!identity) return fail(identity.error());
+  opened.identity = std::move(*identity);
   auto token = load_token(opened.data);
   if (!token) return fail(token.error());
   opened.token = std::move(*token);
   if (auto published = publish_kubeconfig(opened); !published) return fail(published.error());
-  out.controller = {.data = opened.data, .runtimes = runtimes, .node = "local"};
+  out.controller = {.data = opened.data,
+                    .runtimes = runtimes,
+                    .node = "local",
+                    .network = sandbox::NetworkOptions{}};
   return out;
 }
 

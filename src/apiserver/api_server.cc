@@ -19,15 +19,6 @@ bool is_health(Endpoint endpoint) {
   return endpoint == Endpoint::kHealthz || endpoint == Endpoint::kReadyz;
 }
 
-Json empty_event_list() {
-  Json list;
-  list["kind"] = "EventList";
-  list["apiVersion"] = "v1";
-  list["metadata"]["resourceVersion"] = "0";
-  list["items"] = Json::array();
-  return list;
-}
-
 // An object or a list of them as a Table. A Status stays as it is.
 void present_as_table(const api::Kind& kind, Response& response, WallTime now) {
   if (response.code >= 300 || response.body.value("kind", "") == "Status") return;
@@ -67,7 +58,8 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       stored_objects_(parts.client),
       live_objects_(live_),
       watches_(parts.clock),
-      blobs_(parts.blobs) {}
+      blobs_(parts.blobs),
+      backup_(executor, parts.blobs, options_.state, options_.version) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
   return is_live(kind) ? static_cast<resources::ResourceClient&>(live_) : parts_.client;
@@ -87,6 +79,9 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
   } else if (request->endpoint == Endpoint::kBlob) {
     co_await blobs_.serve(exchange, request->name);
     co_return;
+  } else if (request->endpoint == Endpoint::kBackup) {
+    co_await backup_.serve(exchange);
+    co_return;
   } else if (request->kind) {
     co_await serve_objects(exchange, *request);
     co_return;
@@ -95,6 +90,10 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
   } else if (health) {
     bool good = request->endpoint == Endpoint::kHealthz || !options_.ready || options_.ready();
     (void)co_await exchange.respond(good ? 200 : 503, "text/plain", good ? "ok" : "not ready");
+    co_return;
+  } else if (request->endpoint == Endpoint::kMetrics && options_.metrics) {
+    const std::string text = options_.metrics();
+    (void)co_await exchange.respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
     co_return;
   } else if (request->endpoint == Endpoint::kOpenApi) {
     (void)co_await exchange.respond(200, kOpenApiV2Type, kOpenApiV2);
@@ -117,8 +116,6 @@ Response ApiServer::describe(const ApiRequest& request) const {
       return {200, group_info(request.group), 0};
     case Endpoint::kResources:
       return {200, resource_list(request.group, request.version), 0};
-    case Endpoint::kEvents:
-      return {200, empty_event_list(), 0};
     case Endpoint::kInfo: {
       Response response;
       response.body["version"] = options_.version;

@@ -15,6 +15,7 @@ struct ApiRequest {
   enum class Endpoint {
     kHealthz,
     kReadyz,
+    kMetrics,       // /metrics
     kVersion,       // /version
     kCoreVersions,  // /api
     kGroups,        // /apis
@@ -23,7 +24,7 @@ struct ApiRequest {
     kOpenApi,       // /openapi/v2
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
-    kEvents,        // /api/v1/namespaces/NS/events: none, so that describe works
+    kBackup,        // /apis/ebb.dev/v1/backup
     kObjects,       // all of a kind, or of a namespace
     kObject,
     kStatus,  // an object's status

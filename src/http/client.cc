@@ -12,7 +12,7 @@ namespace ebb::http {
 
 struct ClientConnection::Impl {
   Impl(net::Stream s, HeadLimits limits)
-      : stream(std::move(s)), input(limits.bytes), parser(limits) {}
+      : stream(std::move(s)), input(limits.bytes, InputBuffer::kBodyBlock), parser(limits) {}
 
   enum class Request : uint8_t { kNone, kBody, kSent };
   enum class Response : uint8_t { kNone, kHead, kDone };

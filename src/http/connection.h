@@ -81,6 +81,8 @@ class Connection final : public Exchange {
   enum class Response : uint8_t { kNone, kBegun, kFinished, kBroken };
   enum class Framing : uint8_t { kNoBody, kSized, kChunked, kUntilClose };
 
+  // False if the connection ended.
+  [[nodiscard]] net::Task<bool> secure();
   // Reads and parses a head. False if the connection ended; it has been answered
   // and closed where that was due.
   [[nodiscard]] net::Task<bool> read_head();

@@ -28,6 +28,7 @@
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace ebb::http {
 
@@ -41,6 +42,8 @@ struct ServerOptions {
   size_t max_connections = 20000;                     // per server; over it: closed at accept
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;
+  const net::TlsContext* tls = nullptr;  // speaks TLS with it; must outlive the server
+  Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
 };
 
 // One request and its response. A handler reads the body if it wants it, and

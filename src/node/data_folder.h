@@ -22,6 +22,7 @@ struct DataFolder {
   [[nodiscard]] std::string store() const { return root + "/store"; }    // SQLite
   [[nodiscard]] std::string blobs() const { return root + "/blobs"; }    // code packages
   [[nodiscard]] std::string code() const { return root + "/code"; }      // unpacked, by hash
+  [[nodiscard]] std::string logs() const { return root + "/logs"; }      // UID.log of revisions
   [[nodiscard]] std::string run() const { return root + "/run"; }        // sockets
   [[nodiscard]] std::string pods() const { return root + "/run/pods"; }  // POD.sock
   [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }

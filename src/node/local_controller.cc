@@ -77,8 +77,7 @@ Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
 
 LocalController::LocalController(net::Executor& executor, ControllerOptions options)
     : executor_(executor), options_(std::move(options)) {
-  for (uint32_t slot = 0; slot < options_.slots; ++slot)
-    free_slots_.insert(free_slots_.end(), slot);
+  for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
 }
 
 Result<std::unique_ptr<LocalController>> LocalController::create(net::Executor& executor,
@@ -115,6 +114,7 @@ Result<void> LocalController::set_up() {
   if (const size_t swept = cgroups_->sweep(); swept > 0) {
     log::info(kLog, "swept {} cgroups of an earlier run", swept);
   }
+  set_up_network();
   auto own = sandbox::own_mount_namespace();
   auto pods_dir = open_folder(options_.data.pods());
   auto code_dir = open_folder(options_.data.code());
@@ -151,6 +151,21 @@ Result<void> LocalController::set_up() {
   return {};
 }
 
+// Functions run without it: what lacks is said, and again by each function that wants it.
+void LocalController::set_up_network() {
+  if (!options_.network) return;
+  options_.network->data_id = options_.data.id();
+  options_.network->slots = options_.slots;
+  auto network = sandbox::Network::open(*options_.network);
+  if (network) {
+    network_ = std::move(*network);
+    log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    return;
+  }
+  network_problem_ = network.error().message;
+  log::warn(kLog, "functions can reach nothing outside: {}", network_problem_);
+}
+
 LocalController::~LocalController() = default;
 
 // --- The front ---
@@ -168,7 +183,11 @@ void LocalController::on_front_connects() {
   ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kControlBuffer, sizeof kControlBuffer);
   front_ = std::move(peer);
   grace_.disarm();
-  Welcome welcome{.node = options_.node, .slots = options_.slots, .pods = {}};
+  Welcome welcome{.node = options_.node,
+                  .slots = options_.slots,
+                  .pods = {},
+                  .node_address = network_ ? network_->node_address() : "",
+                  .network_problem = network_problem_};
   for (const auto& [id, pod] : pods_) {
     if (pod->state() == PodState::kStarting || pod->state() == PodState::kEnding) continue;
     welcome.pods.push_back({.pod = id,
@@ -207,6 +226,7 @@ void LocalController::on_front_gone() {
             std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
   front_watch_.reset();
   front_.reset();
+  handle(ServePods{});  // somebody else could take the ports
   executor_.arm(grace_, executor_.now() + options_.front_grace);
 }
 
@@ -267,6 +287,17 @@ void LocalController::handle(const Stop& order) {
 
 void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
 
+void LocalController::handle(const Ping& order) { report(Pong{order.number}); }
+
+void LocalController::handle(const ServePods& order) {
+  if (!network_) return;
+  const sandbox::PodServices services{
+      .gateway = order.gateway, .public_gateway = order.public_gateway, .dns = order.dns};
+  if (auto served = network_->serve(services); !served) {
+    log::error(kLog, "functions cannot reach each other: {}", served.error().message);
+  }
+}
+
 // --- Processes ---
 
 void LocalController::on_signal() {
@@ -306,11 +337,13 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  if (pool != pools_.end() && was_starting) {
+  // Also one that was ended for it, which is ending by now.
+  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
     pool_failed(*pool->second, gone.message);
   }
-  free_slots_.insert(pod.slot());
+  const uint32_t slot = pod.slot();
   pods_.erase(id);
+  free_slots_.push_back(slot);
   if (gone.reason != "Stopped") log::info(kLog, "pod {}: {}: {}", id, gone.reason, gone.message);
   report(gone);
   if (pool != pools_.end()) refill(*pool->second);
@@ -351,7 +384,7 @@ void LocalController::refill(Pool& pool) {
 void LocalController::start_zygote(Pool& pool) {
   Pool* self = &pool;
   auto zygote = Zygote::start(
-      executor_, pool.runtime, seccomp_,
+      executor_, pool.runtime, seccomp_, network_ ? network_->node_address() : "",
       {.on_ready = [this, self] { refill(*self); },
        .on_spawned = [this](const std::string& pod, pid_t pid,
                             const std::string& error) { on_spawned(pod, pid, error); },
@@ -377,10 +410,10 @@ void LocalController::start_zygote(Pool& pool) {
 
 bool LocalController::start_pod(Pool& pool) {
   if (free_slots_.empty()) return false;
-  const uint32_t slot = *free_slots_.begin();
+  const uint32_t slot = free_slots_.front();
   auto pod = PodProcess::prepare(
       executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
-      pods_dir_.get(), options_.front_uid,
+      network_.get(), pods_dir_.get(), options_.front_uid,
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
@@ -403,7 +436,7 @@ bool LocalController::start_pod(Pool& pool) {
     pool_failed(pool, sent.error().message);
     return false;
   }
-  free_slots_.erase(slot);
+  free_slots_.pop_front();
   const std::string id = (*pod)->id();
   pods_.emplace(id, std::move(*pod));
   return true;
@@ -445,6 +478,7 @@ void LocalController::shut_down() {
   }
   pods_.clear();
   pools_.clear();
+  network_.reset();
   cgroups_.reset();
   ::unlink(options_.data.controller_socket().c_str());
   front_.reset();

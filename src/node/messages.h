@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr uint16_t kProtocolVersion = 2;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -39,6 +39,12 @@ struct SetPool {
   }
 };
 
+// What a pod may reach besides itself.
+enum class PodNetwork : uint8_t {
+  kEgress,  // the outside, other functions by the gateway, the resolver
+  kNone,
+};
+
 // Give a cold pod to a revision: mount the code, load it. It may be connected to
 // from this moment; PodReady or PodGone tells the outcome.
 struct Assign {
@@ -50,9 +56,10 @@ struct Assign {
   uint32_t cpu_millis = 0;   // 0: no limit
   uint32_t concurrency = 0;  // requests at a time; 0: no limit
   uint32_t start_deadline_ms = 0;
+  uint8_t network = 0;  // PodNetwork
   template <class A>
   void fields(A& a) {
-    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms);
+    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, network);
   }
 };
 
@@ -65,10 +72,31 @@ struct Stop {
   }
 };
 
+// What the front serves for pods on the node's address (Welcome::node_address): ports,
+// 0 for nothing.
+struct ServePods {
+  uint16_t gateway = 0;         // listens there
+  uint16_t public_gateway = 0;  // what pods may use as well as 80
+  uint16_t dns = 0;             // UDP and TCP; pods use 53
+  template <class A>
+  void fields(A& a) {
+    a(gateway, public_gateway, dns);
+  }
+};
+
 // End everything and yourself.
 struct Shutdown {
   template <class A>
   void fields(A& /*archive*/) {}
+};
+
+// Answer with a Pong.
+struct Ping {
+  uint64_t number = 0;
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
 };
 
 // --- Local Controller -> front ---
@@ -92,9 +120,12 @@ struct Welcome {
   std::string node;
   uint32_t slots = 0;  // pods that this node can hold
   std::vector<PodReport> pods;
+  // Where pods find the node in their network; empty: they have only loopback, since ...
+  std::string node_address;
+  std::string network_problem;
   template <class A>
   void fields(A& a) {
-    a(node, slots, pods);
+    a(node, slots, pods, node_address, network_problem);
   }
 };
 
@@ -139,9 +170,17 @@ struct PoolFailed {
   }
 };
 
+struct Pong {
+  uint64_t number = 0;  // as in the Ping
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
+};
+
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown>;
-using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed>;
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods>;
+using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong>;
 
 [[nodiscard]] std::string encode(const ToController& message);
 [[nodiscard]] std::string encode(const FromController& message);

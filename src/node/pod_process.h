@@ -19,6 +19,7 @@
 #include "node/messages.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/network.h"
 
 namespace ebb::node {
 
@@ -30,10 +31,12 @@ class PodProcess final {
   };
 
   // Prepares cgroup, sockets and log; the process comes with started().
-  // `pods_dir` is the open folder of the pods' sockets, `front` their owner.
+  // `pods_dir` is the open folder of the pods' sockets, `front` their owner; without
+  // `network` it has only loopback.
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, int pods_dir, uid_t front, Events events);
+      sandbox::CgroupTree& cgroups, sandbox::Network* network, int pods_dir, uid_t front,
+      Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -66,6 +69,7 @@ class PodProcess final {
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
              Events events);
   void on_control();
+  Result<void> set_network(uint8_t wish);
 
   net::Executor& executor_;
   std::string id_;
@@ -83,6 +87,9 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  sandbox::Network* network_ = nullptr;
+  EbbPodLink link_ = {};
+  std::optional<sandbox::Network::Closed> closed_;
   std::unique_ptr<net::FdWatch> control_watch_;
   std::unique_ptr<net::FdWatch> log_watch_;
   OutputTail output_;

@@ -173,6 +173,7 @@ net::Task<Forwarded> Forwarding::answer() {
     co_return Forwarded::kAnswered;
   }
   record_.first_byte_at = executor_.now();
+  slot_.pod().answered();
   if ((*head)->status == 101) {
     co_await tunnel(*head);
     co_return Forwarded::kAnswered;

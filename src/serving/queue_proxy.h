@@ -37,6 +37,11 @@ class QueueProxy final {
     if (at == TimePoint{}) return std::nullopt;
     return Load{at, load_took_.load(std::memory_order_relaxed)};
   }
+  // It has begun an answer: its code is loaded, though the Local Controller's word for
+  // it may still be on the way.
+  void answered() {
+    if (starting()) starting_.store(false, std::memory_order_relaxed);
+  }
   // True while its code loads.
   [[nodiscard]] bool starting() const { return starting_.load(std::memory_order_relaxed); }
   // It takes no new requests and ends with its last one.

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -51,8 +52,9 @@ def wait_until(condition, what, patience=None):
 
 
 class Ebb:
-    def __init__(self, *options, data=None):
+    def __init__(self, *options, data=None, prefix=()):
         self.options = options
+        self.prefix = prefix  # a command that runs the program
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
         os.chmod(self.data, 0o755)
@@ -78,7 +80,7 @@ class Ebb:
     def start(self):
         self.log = []
         self.process = subprocess.Popen(
-            [PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
+            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
              *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
         self.up = threading.Event()
@@ -94,7 +96,7 @@ class Ebb:
                 self.log.append(line)
                 if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
                     self.gateway = ("127.0.0.1", int(found[1]))
-                if found := re.search(r"API +http://(\S+)", line):
+                if found := re.search(r"API +https://(\S+)", line):
                     self.api = found[1]
                 if "Ctrl-C" in line:
                     self.up.set()
@@ -195,6 +197,12 @@ class Ebb:
     def connection(self, timeout=None):
         return http.client.HTTPConnection(*self.gateway, timeout=timeout or PATIENCE)
 
+    def api_connection(self):
+        """To the API, which must have the certificate that this data folder's CA signed."""
+        host, port = self.api.rsplit(":", 1)
+        trust = ssl.create_default_context(cafile=self.data + "/tls/ca.crt")
+        return http.client.HTTPSConnection(host, int(port), timeout=PATIENCE, context=trust)
+
     def get(self, name, path="/", method="GET", body=None, headers=None, connection=None,
             timeout=None):
         host = name if "." in name else f"{name}.default.localhost"
@@ -207,6 +215,34 @@ class Ebb:
         finally:
             if not connection:
                 used.close()
+
+    # --- Metrics ---
+
+    def metrics(self):
+        """All samples, as {name: [(labels, value)]}."""
+        token = pathlib.Path(self.data, "token").read_text().strip()
+        connection = self.api_connection()
+        try:
+            connection.request("GET", "/metrics", headers={"Authorization": "Bearer " + token})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise AssertionError(f"/metrics: {answer.status} {text}")
+        out = {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                continue
+            name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
+            pairs = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""))
+            out.setdefault(name, []).append((pairs, float(value)))
+        return out
+
+    def metric(self, name, **labels):
+        """The sum of the samples that have these labels."""
+        return sum(value for pairs, value in self.metrics().get(name, [])
+                   if labels.items() <= pairs.items())
 
     # --- What is left ---
 

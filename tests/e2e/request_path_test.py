@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 import unittest
 
 from harness import PATIENCE, Ebb, wait_until
 
+# So that a function that was called (deploy does) soon rests.
+SHORT_WINDOW = ("--annotation", "autoscaling.knative.dev/window=6s")
 VERSION = "import os\ndef handle(request): return os.environ['K_REVISION']\n"
 ECHO = "def handle(request): return dict(request.headers)\n"
 # Speaks WebSocket on the raw connection that its request came on: the runtime has no
@@ -142,15 +143,18 @@ class RequestPath(unittest.TestCase):
                    "the tag's host")
         self.assertEqual(ebb.get("split", headers={"Knative-Serving-Tag": "next"}).text,
                          "split-00002")
-        connections = threading.local()
+        seen = collections.Counter()
 
-        def call():
-            if not hasattr(connections, "one"):
-                connections.one = ebb.connection()
-            return ebb.get("split", connection=connections.one,
-                           headers={"Knative-Serving-Tag": "unknown"}).text
+        def call(_):
+            connection = ebb.connection()
+            texts = [ebb.get("split", connection=connection,
+                             headers={"Knative-Serving-Tag": "unknown"}).text for _ in range(250)]
+            connection.close()
+            return texts
 
-        seen = collections.Counter(self.many(2000, call))
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for texts in pool.map(call, range(8)):
+                seen.update(texts)
         self.assertEqual(sum(seen.values()), 2000)
         self.assertAlmostEqual(seen["split-00002"] / 2000, 0.1, delta=0.02)
         self.assertEqual(ebb.get("nothing-split.default.localhost").status, 404)
@@ -213,28 +217,34 @@ class RequestPath(unittest.TestCase):
         ebb = self.ebb
         ebb.deploy("busy", "import time\ndef handle(request):\n"
                            "    open('/tmp/n', 'a').write('x')\n"
-                           "    if request.path == '/slow': time.sleep(1.5)\n"
+                           "    if request.path == '/slow': time.sleep(2)\n"
                            "    return str(len(open('/tmp/n').read()))\n",
                    "--concurrency", "1", "--max", "1")
-        self.assertEqual(ebb.get("busy").text, "1")
+        before = int(ebb.get("busy").text)
         slow = threading.Thread(target=lambda: ebb.get("busy", "/slow"))
         slow.start()
-        wait_until(lambda: "ebb_requests_in_flight" not in ebb.metrics() or
-                   ebb.metric("ebb_requests_in_flight", service="busy") == 1, "one is inside")
+        wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="busy") == 1,
+                   "one is inside")
         leavers = [socket.create_connection(ebb.gateway) for _ in range(20)]
         for s in leavers:
             s.sendall(b"GET / HTTP/1.1\r\nHost: busy.default.localhost\r\n\r\n")
-        time.sleep(0.1)
+        wait_until(lambda: ebb.metric("ebb_requests_waiting", service="busy") == 20,
+                   "all wait")
         for s in leavers:
             s.close()
+        wait_until(lambda: ebb.metric("ebb_requests_waiting", service="busy") == 0,
+                   "nobody waits any more")
+        self.assertEqual(ebb.metric("ebb_requests_in_flight", service="busy"), 1)
         slow.join()
-        self.assertEqual(ebb.get("busy").text, "3")  # nobody computed for who had left
+        self.assertEqual(ebb.metric("ebb_requests_refused_total", service="busy",
+                                    reason="client_left"), 20)
+        self.assertEqual(int(ebb.get("busy").text), before + 2)  # nobody computed for who had left
 
     # --- To be seen ---
 
     def test_request_ids_and_server_timing(self):
         ebb = self.ebb
-        ebb.deploy("seen", ECHO)
+        ebb.deploy("seen", ECHO, *SHORT_WINDOW)
         wait_until(lambda: ebb.pods("seen") == [], "no pods")
         cold = ebb.get("seen", headers={"X-Request-Id": "mine-1", "traceparent": "00-1-2-01"})
         self.assertEqual(cold.headers["x-request-id"], "mine-1")
@@ -251,6 +261,26 @@ class RequestPath(unittest.TestCase):
         missing = ebb.get("nobody-there")
         self.assertTrue(missing.headers["x-request-id"])
 
+    def test_metrics(self):
+        ebb = self.ebb
+        ebb.deploy("counted", VERSION)
+        who = {"namespace": "default", "service": "counted", "revision": "counted-00001"}
+        before = ebb.metric("ebb_requests_total", code="2xx", **who)  # deploy calls it too
+        for _ in range(5):
+            self.assertEqual(ebb.get("counted").status, 200)
+        self.assertEqual(ebb.metric("ebb_requests_total", code="2xx", **who), before + 5)
+        self.assertEqual(ebb.metric("ebb_request_duration_seconds_count", **who), before + 5)
+        self.assertEqual(ebb.metric("ebb_pods_ready", **who), 1)
+        self.assertGreaterEqual(ebb.metric("ebb_pods", state="Warm"), 1)
+        self.assertGreaterEqual(ebb.metric("ebb_cold_start_seconds_count"), 1)
+        before = ebb.metric("ebb_requests_unrouted_total", reason="no_route")
+        ebb.get("nobody-counts")
+        self.assertEqual(ebb.metric("ebb_requests_unrouted_total", reason="no_route"), before + 1)
+        ebb.run("delete", "service", "counted")
+        wait_until(lambda: not any(pairs.get("service") == "counted"
+                                   for samples in ebb.metrics().values() for pairs, _ in samples),
+                   "its numbers go with it")
+
     # --- Under load ---
 
     def under_load(self, name, threads=6):
@@ -260,7 +290,10 @@ class RequestPath(unittest.TestCase):
         def load():
             connection = ebb.connection()
             while not stop.is_set():
-                answers.append(ebb.get(name, connection=connection))
+                start = time.monotonic()
+                answer = ebb.get(name, connection=connection)
+                answer.start, answer.end = start, time.monotonic()
+                answers.append(answer)
             connection.close()
 
         running = [threading.Thread(target=load) for _ in range(threads)]
@@ -294,14 +327,13 @@ class RequestPath(unittest.TestCase):
         wait_until(lambda: answers[-1].status == 404, "a 404")
         finish()
         self.assertEqual({a.status for a in answers}, {200, 404})
-        statuses = [a.status for a in answers]
-        tail = statuses[statuses.index(404) + 20:]
-        self.assertEqual(set(tail) - {404}, set())
+        gone = min(a.end for a in answers if a.status == 404)
+        self.assertEqual({a.status for a in answers if a.start > gone}, {404})
 
     def test_a_burst_gets_its_pods_at_once(self):
         ebb = self.ebb
         ebb.deploy("burst", "import time\ndef handle(request):\n    time.sleep(0.8)\n",
-                   "--concurrency", "10")
+                   "--concurrency", "10", *SHORT_WINDOW)
         wait_until(lambda: ebb.pods("burst") == [], "no pods")
         start = time.monotonic()
         answers = self.many(100, lambda: ebb.get("burst"), 100)
