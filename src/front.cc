@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/up_settings.h"
+#include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
 #include "node/supervisor.h"
@@ -40,11 +41,12 @@ sigset_t ending_signals() {
 
 // One core's share of the gateway.
 struct Front::Worker {
-  Worker(int index, UniqueFd listening, const serving::RoutingPublisher& routes,
-         serving::Waker& waker)
-      : executor("data-" + std::to_string(index)),
-        gateway(executor, routes, waker),
-        server(executor, std::move(listening), gateway, {}) {}
+  Worker(UniqueFd listening, const serving::GatewayParts& parts,
+         const serving::GatewaySettings& settings)
+      : executor("data-" + std::to_string(parts.counters.index)),
+        gateway(executor, parts, settings),
+        server(executor, std::move(listening), gateway,
+               serving::server_options(settings, parts.counters)) {}
 
   void start() {
     executor.post([this] { server.start(); });
@@ -87,6 +89,8 @@ struct Front::Worker {
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
+      traffic_(opened_.gateway.size()),
+      metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
       options_(options),
       pools_(options.settings),
@@ -141,6 +145,8 @@ int Front::run() {
                                           .thread = &disk_,
                                           .logs = opened_.data.logs(),
                                           .in_use = [this] { return scheduler_.code_in_use(); }}});
+  metrics_.add_collector(
+      [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
@@ -149,6 +155,7 @@ int Front::run() {
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .metrics = [this] { return metrics_.exposition(); },
                                   .state = opened_.data.store() + "/state.db",
                                   .logs = opened_.data.logs()});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
@@ -157,10 +164,15 @@ int Front::run() {
   http::ServerOptions secure;
   secure.tls = &*tls_;
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
-  int index = 0;
   for (auto& listening : opened_.gateway) {
-    workers_.push_back(
-        std::make_unique<Worker>(index++, std::move(listening), routes_, autoscaler_));
+    workers_.push_back(std::make_unique<Worker>(
+        std::move(listening),
+        serving::GatewayParts{.routes = routes_,
+                              .waker = autoscaler_,
+                              .clock = clock_,
+                              .counters = metrics_.gateway(workers_.size()),
+                              .access_log = access_log_.get()},
+        serving::GatewaySettings{}));
   }
 
   const sigset_t signals = ending_signals();

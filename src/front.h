@@ -104,6 +104,8 @@ class Front final {
   std::unique_ptr<resources::StoreClient> client_;
   serving::RoutingPublisher routes_;
   serving::Traffic traffic_;
+  serving::Metrics metrics_;
+  std::unique_ptr<serving::AccessLog> access_log_;
   control::EventRecorder events_;
   const cli::UpOptions options_;  // as they were at the start
   PoolSizes pools_;

@@ -135,9 +135,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
                     .network = std::nullopt,
                     .without = rights->without};
   if (!options.isolation) {
-    log::warn("ebb",
-              "isolation is off: functions have no user, memory or system call limits of their own, "
-              "so run only your own code");
+    log::warn(
+        "ebb",
+        "isolation is off: functions have no user, memory or system call limits of their own, "
+        "so run only your own code");
     out.controller.without = sandbox::kWithoutAll;
   }
   if (options.pod_network) out.controller.network.emplace();

@@ -29,6 +29,7 @@ AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
     control_.arm(timer_, control_.now() + kSamplePeriod);
     tick();
   };
+  crowd_timer_.fire = [this] { relieve_crowds(); };
 }
 
 void AutoScaler::start() { control_.arm(timer_, control_.now() + kSamplePeriod); }
@@ -172,6 +173,10 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = 1;
     why += ", the last one stays until nobody has called for a while";
   }
+  if (const int busy = std::min(entry.want, entry.throttler->needed_pods()); want < busy) {
+    want = busy;
+    why += ", what is busy this moment is not taken away";
+  }
   if (!entry.reachable && want > 0) {
     want = 0;  // what it still holds is drained
     why = "no route sends traffic there";
@@ -238,6 +243,58 @@ void AutoScaler::wake(const std::string& revision) {
   settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
                            before == 0 ? "ScaledFromZero" : "ScaledUp",
                            fmt::format("{} -> {} pods: a request waits", before, entry->want));
+}
+
+void AutoScaler::crowded(const std::string& revision) {
+  {
+    const std::lock_guard lock(mutex_);
+    crowds_.push_back(revision);
+    if (crowds_.size() > 1) return;
+  }
+  control_.post([this] {
+    if (control_.now() >= next_relief_) {
+      relieve_crowds();
+    } else {
+      control_.arm(crowd_timer_, next_relief_);
+    }
+  });
+}
+
+void AutoScaler::relieve_crowds() {
+  next_relief_ = control_.now() + kCrowdPeriod;
+  std::vector<std::string> crowds;
+  {
+    const std::lock_guard lock(mutex_);
+    crowds.swap(crowds_);
+  }
+  for (const auto& revision : crowds) {
+    // First: who waits from here on asks again.
+    if (const auto throttler = traffic_.find(revision)) throttler->crowd_seen();
+    decide_now(revision);
+  }
+}
+
+void AutoScaler::decide_now(const std::string& revision) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr || !entry->throttler) return;
+  const TimePoint now = clock_.now();
+  activate(*entry, now);
+  const auto counts = entry->throttler->counts();
+  if (now < counts.retry_at) return;
+  const auto& policy = entry->plan.policy;
+  const double most = std::ceil(policy.max_scale_up_rate * std::max(1, counts.ready));
+  double pods = std::max(1, policy.activation_scale);
+  if (policy.metric == scaling::MetricKind::kConcurrency) {
+    pods = std::max(pods, std::ceil((counts.in_flight + counts.waiting) / policy.target));
+  }
+  const int want = within_bounds(*entry, static_cast<int>(std::min(pods, most)));
+  if (want <= entry->want) return;
+  apply(*entry, want,
+        fmt::format("{} requests at once / target {:.1f}", counts.in_flight + counts.waiting,
+                    policy.target),
+        Silence::kNo);
+  note(*entry, counts.ready);
 }
 
 // --- Proofs ---

@@ -208,15 +208,15 @@ class ReconcilersTest : public resources::ClientFixture {
   // The revisions that a host's requests go to, with their percentage.
   std::map<std::string, int> targets(const std::string& host) {
     const auto table = plane_->publisher.table();
-    const auto* route = table->find(host);
+    const auto route = table->find(host);
     std::map<std::string, int> out;
-    if (route == nullptr) return {{"no such host", 0}};
+    if (!route) return {{"no such host", 0}};
     for (const auto& target : route->targets) out[target.backend.name] += target.percent;
     return out;
   }
   std::string not_ready() {
     const auto table = plane_->publisher.table();
-    const auto* route = table->find(kHost);
+    const auto route = table->find(kHost);
     return route ? route->not_ready : "no such host";
   }
   // Nothing is written any more.

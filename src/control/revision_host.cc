@@ -134,7 +134,9 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
       pods_, clock_, [this, uid](const std::string& /*pod*/, const std::string& error) {
         autoscaler_.start_ended(uid, error);
       });
-  traffic_.add(backend.throttler);
+  backend.metrics = traffic_.add(
+      backend.throttler,
+      {.ns = plan->pod->ns, .service = plan->pod->service, .revision = plan->pod->name});
   pods_.subscribe(plan->pod, backend.throttler);
   autoscaler_.add(std::move(*plan));
   backends_.emplace(uid, std::move(backend));

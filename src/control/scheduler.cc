@@ -137,7 +137,7 @@ void Scheduler::on_ready(const node::PodReady& message) {
   found->second.ready = true;
   log::debug(kLog, "pod {} loaded its code in {} us", message.pod, message.load_us);
   if (const auto revision = revisions_.find(found->second.revision); revision != revisions_.end()) {
-    revision->second.listener->pod_ready(message.pod);
+    revision->second.listener->pod_ready(message.pod, std::chrono::microseconds(message.load_us));
   }
 }
 

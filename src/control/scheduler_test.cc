@@ -14,7 +14,7 @@ using testing::IsEmpty;
 // What the request path of one revision is told.
 struct FakeListener final : scheduling::PodListener {
   void pod_added(const scheduling::PodEndpoint& endpoint) override { pods.push_back(endpoint.pod); }
-  void pod_ready(const std::string& pod) override { ready.push_back(pod); }
+  void pod_ready(const std::string& pod, Duration /*load*/) override { ready.push_back(pod); }
   void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override {
     std::erase(pods, pod);
     exits.push_back(exit.reason);

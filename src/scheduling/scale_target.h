@@ -62,7 +62,8 @@ class PodListener {
  public:
   virtual ~PodListener() = default;
   virtual void pod_added(const PodEndpoint& endpoint) = 0;
-  virtual void pod_ready(const std::string& pod) = 0;
+  // Its code is loaded, which took `load`.
+  virtual void pod_ready(const std::string& pod, Duration load = {}) = 0;
   // Also for pods that never became ready: a failed start.
   virtual void pod_gone(const std::string& pod, const PodExit& exit) = 0;
   // No pod can be had at the moment, and why.

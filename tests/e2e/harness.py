@@ -216,6 +216,34 @@ class Ebb:
             if not connection:
                 used.close()
 
+    # --- Metrics ---
+
+    def metrics(self):
+        """All samples, as {name: [(labels, value)]}."""
+        token = pathlib.Path(self.data, "token").read_text().strip()
+        connection = self.api_connection()
+        try:
+            connection.request("GET", "/metrics", headers={"Authorization": "Bearer " + token})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise AssertionError(f"/metrics: {answer.status} {text}")
+        out = {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                continue
+            name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
+            pairs = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""))
+            out.setdefault(name, []).append((pairs, float(value)))
+        return out
+
+    def metric(self, name, **labels):
+        """The sum of the samples that have these labels."""
+        return sum(value for pairs, value in self.metrics().get(name, [])
+                   if labels.items() <= pairs.items())
+
     # --- What is left ---
 
     def leftovers(self):
