@@ -75,7 +75,6 @@ class Connection final : public Exchange {
   [[nodiscard]] net::Task<HttpResult<TunnelEnd>> switch_protocols(
       const ResponseHead& head) override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
-  [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
   void close_after() override { close_after_ = true; }
 
  private:

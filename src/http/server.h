@@ -105,9 +105,6 @@ class Exchange {
       const ResponseHead& head) = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
-  // True once the client has closed its side, or all of the connection: nobody waits for
-  // more. One system call.
-  [[nodiscard]] virtual bool client_left() const = 0;
   // Makes this the last exchange of its connection. A handler that then returns without
   // an answer ends the connection without one.
   virtual void close_after() = 0;

@@ -68,10 +68,6 @@ class Stream final {
   // whatever is still to be read. One non-blocking system call.
   [[nodiscard]] bool peer_left() const;
 
-  // True once the peer has closed its side or the connection broke, also while bytes are
-  // left to be read. One system call.
-  [[nodiscard]] bool peer_left() const;
-
   [[nodiscard]] Executor& executor() const;
   [[nodiscard]] int native_handle() const;
   [[nodiscard]] Address peer() const;
