@@ -218,7 +218,9 @@ TEST(OptionsTest, EveryCommandHasHelpWithAnExample) {
     for (size_t at = 0; (at = help.error().out.find("\n  -", at)) != std::string::npos; ++at) {
       const std::string line =
           help.error().out.substr(at + 1, help.error().out.find('\n', at + 1) - at - 1);
-      if (line.find("--help") == std::string::npos) EXPECT_THAT(line, HasSubstr("EBB_")) << name;
+      if (line.find("--help") == std::string::npos) {
+        EXPECT_THAT(line, HasSubstr("EBB_")) << name;
+      }
     }
   }
   EXPECT_THAT(parse({"help"}).error().out, HasSubstr("rollback"));
