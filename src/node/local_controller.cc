@@ -337,7 +337,8 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  if (pool != pools_.end() && was_starting) {
+  // Also one that was ended for it, which is ending by now.
+  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
     pool_failed(*pool->second, gone.message);
   }
   const uint32_t slot = pod.slot();
