@@ -39,8 +39,8 @@ class CommandLine(unittest.TestCase):
 
     def test_deploy_shows_how_to_call_and_what_it_took(self):
         ebb = self.ebb
-        ebb.deploy("shown", "def handle(request): return 'old'\n", "--no-call")
-        out = ebb.deploy("shown", HELLO, "--timeout", "7s", "--memory", "128Mi", "--cpu", "500m", "--network",
+        ebb.deploy("shown", "def handle(request): return 'old'\n")
+        out = ebb.deploy("shown", HELLO, "--no-call=false", "--timeout", "7s", "--memory", "128Mi", "--cpu", "500m", "--network",
                          "none").stdout
         self.assertRegex(out, r'service "shown" is ready after [\d.]+ m?s\n')
         self.assertRegex(out, r"first call \((cold|warm)\) +200 in [\d.]+ m?s\n")
@@ -56,7 +56,7 @@ class CommandLine(unittest.TestCase):
 
     def test_apply_mixes_with_kubectl(self):
         ebb, files = self.ebb, folder(self)
-        ebb.deploy("source", HELLO, "--no-call")
+        ebb.deploy("source", HELLO)
         code = self.code_of("source")
         file = files / "service.yaml"
         file.write_text(manifest("mixed", code, containerConcurrency=5) +
@@ -99,7 +99,7 @@ class CommandLine(unittest.TestCase):
 
     def test_a_wrong_document_is_placed_and_the_others_are_applied(self):
         ebb = self.ebb
-        ebb.deploy("placed", HELLO, "--no-call")
+        ebb.deploy("placed", HELLO)
         text = (manifest("good", self.code_of("placed")) + "\n---\nkind: Service\n  wrong: 1\n---\n" +
                 manifest("bad", "sha256:" + "0" * 64, containerConcurrency="many") + "\n")
         done = subprocess.run([PROGRAM, "--data", ebb.data, "apply", "-f", "-"], input=text,
@@ -112,7 +112,7 @@ class CommandLine(unittest.TestCase):
 
     def test_get_in_every_form(self):
         ebb = self.ebb
-        ebb.deploy("forms", HELLO, "--no-call")
+        ebb.deploy("forms", HELLO)
         self.assertIn("kind: Service", ebb.run("get", "service", "forms", "-o", "yaml").stdout)
         self.assertIn("GENERATION", ebb.run("get", "services", "-o", "wide").stdout)
         selector = "serving.knative.dev/service=forms"
@@ -127,7 +127,7 @@ class CommandLine(unittest.TestCase):
 
     def test_a_watch_shows_what_changes(self):
         ebb = self.ebb
-        ebb.deploy("watched", HELLO, "--no-call")
+        ebb.deploy("watched", HELLO)
         watch = subprocess.Popen([PROGRAM, "--data", ebb.data, "get", "services", "watched", "-w",
                                   "-o", "name"], text=True, stdout=subprocess.PIPE)
         try:
@@ -169,7 +169,7 @@ class CommandLine(unittest.TestCase):
     def test_traffic_tags_and_rollback(self):
         ebb = self.ebb
         for text in ("one", "two"):
-            ebb.deploy("split", f"def handle(request): return '{text}'\n", "--no-call")
+            ebb.deploy("split", f"def handle(request): return '{text}'\n")
         out = ebb.run("traffic", "split", "--revision", "split-00001=100", "--revision",
                       "@latest=0", "--tag", "next=@latest").stdout
         self.assertIn("next-split.default.localhost", out)
@@ -182,7 +182,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(ebb.run("invoke", "split", "--tag", "next").stdout, "two")
         nothing = ebb.run("rollback", "split", check=False)
         self.assertIn("no ready revision is older", nothing.stderr)
-        self.assertIn("gets no traffic", ebb.deploy("split", HELLO, "--no-call").stderr)
+        self.assertIn("gets no traffic", ebb.deploy("split", HELLO).stderr)
         # A deploy that fails does not keep one from going back.
         ebb.run("traffic", "split", "--revision", "@latest=100")
         ebb.deploy("split", "raise ValueError()\n", check=False)
@@ -191,7 +191,7 @@ class CommandLine(unittest.TestCase):
 
     def test_top_without_a_terminal_is_one_table(self):
         ebb = self.ebb
-        ebb.deploy("busy", HELLO, "--min", "1", "--no-call")
+        ebb.deploy("busy", HELLO, "--min", "1")
         wait_until(lambda: "busy-00001" in ebb.run("top").stdout, "the function is shown")
         self.assertIn("NODE", ebb.run("top", "--once").stdout)
 
@@ -256,14 +256,14 @@ class Backup(unittest.TestCase):
     def test_a_backup_under_writes_restores_to_a_whole(self):
         files = folder(self)
         with Ebb() as ebb:
-            ebb.deploy("kept", "def handle(request): return 'kept'\n", "--no-call")
+            ebb.deploy("kept", "def handle(request): return 'kept'\n")
             stop = threading.Event()
             count = [0]
 
             def write():
                 while not stop.is_set():
                     count[0] += 1
-                    ebb.deploy("moving", f"def handle(request): return '{count[0]}'\n", "--no-call",
+                    ebb.deploy("moving", f"def handle(request): return '{count[0]}'\n",
                                "--no-wait", check=False)
 
             writer = threading.Thread(target=write)
@@ -302,7 +302,7 @@ class Backup(unittest.TestCase):
     def test_a_cut_or_changed_backup_is_refused(self):
         files = folder(self)
         with Ebb() as ebb:
-            ebb.deploy("small", HELLO, "--no-call")
+            ebb.deploy("small", HELLO)
             ebb.run("backup", str(files / "b.tar"))
         whole = (files / "b.tar").read_bytes()
         changed = whole.replace(b"hello from ", b"HELLO FROM ", 1)
