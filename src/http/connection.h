@@ -69,6 +69,7 @@ class Connection final : public Exchange {
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish() override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
+  [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
   void close_after() override { close_after_ = true; }
 
  private:

@@ -87,6 +87,9 @@ class Exchange {
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish() = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
+  // True once the client has closed its side, or all of the connection: nobody waits for
+  // more. One system call.
+  [[nodiscard]] virtual bool client_left() const = 0;
   // Makes this the last exchange of its connection.
   virtual void close_after() = 0;
 

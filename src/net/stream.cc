@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -175,6 +176,12 @@ bool Stream::quiet() const {
   char byte = 0;
   const ssize_t n = ::recv(impl_->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n < 0 && errno == EAGAIN;
+}
+
+bool Stream::peer_left() const {
+  if (!impl_ || impl_->closed) return true;
+  pollfd watched{impl_->socket.native_handle(), POLLRDHUP, 0};
+  return ::poll(&watched, 1, 0) > 0;
 }
 
 Executor& Stream::executor() const {

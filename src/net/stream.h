@@ -65,6 +65,10 @@ class Stream final {
   // connection that may carry one more request. One non-blocking system call.
   [[nodiscard]] bool quiet() const;
 
+  // True once the peer has closed its side or the connection broke, also while bytes are
+  // left to be read. One system call.
+  [[nodiscard]] bool peer_left() const;
+
   [[nodiscard]] Executor& executor() const;
   [[nodiscard]] int native_handle() const;
   [[nodiscard]] Address peer() const;

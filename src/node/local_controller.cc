@@ -18,11 +18,14 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "node/packet.h"
+#include "sandbox/enter.h"
 #include "sandbox/inject.h"
 #include "sandbox/rights.h"
 #include "sandbox/seccomp.h"
@@ -54,6 +57,13 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
   }
   return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
               known.empty() ? "none" : known);
+}
+
+void kill_children() {
+  const auto self = ::getpid();
+  const auto list = read_file(fmt::format("/proc/self/task/{}/children", self), 1 << 20);
+  std::istringstream children(list ? *list : "");
+  for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
 }
 
 Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
@@ -102,18 +112,12 @@ Result<void> LocalController::set_up() {
   if (::ftruncate(lock_.get(), 0) != 0 || ::write(lock_.get(), pid.data(), pid.size()) < 0) {
     return fail_errno(errno, "cannot write " + options_.data.controller_lock());
   }
-  auto seccomp = sandbox::compile_seccomp();
-  if (!seccomp) return fail(seccomp.error());
-  seccomp_ = std::move(*seccomp);
-  auto mounts = options_.cgroups ? Result<sandbox::CgroupMounts>(*options_.cgroups)
-                                 : sandbox::CgroupMounts::find();
-  if (!mounts) return fail(mounts.error());
-  auto cgroups = sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts));
-  if (!cgroups) return fail(cgroups.error());
-  cgroups_ = std::move(*cgroups);
-  if (const size_t swept = cgroups_->sweep(); swept > 0) {
-    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+  if ((options_.without & kEbbWithoutSeccomp) == 0) {
+    auto seccomp = sandbox::compile_seccomp();
+    if (!seccomp) return fail(seccomp.error());
+    seccomp_ = std::move(*seccomp);
   }
+  set_up_cgroups();
   set_up_network();
   auto own = sandbox::own_mount_namespace();
   auto pods_dir = open_folder(options_.data.pods());
@@ -151,15 +155,39 @@ Result<void> LocalController::set_up() {
   return {};
 }
 
+// Functions run without limits where there are no groups to be had.
+void LocalController::set_up_cgroups() {
+  if ((options_.without & kEbbWithoutCgroups) != 0) return;
+  auto mounts = options_.cgroups ? Result<sandbox::CgroupMounts>(*options_.cgroups)
+                                 : sandbox::CgroupMounts::find();
+  auto tree = mounts ? sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts))
+                     : fail(mounts.error());
+  if (!tree) {
+    options_.without |= kEbbWithoutCgroups;
+    log::warn(kLog, "functions' memory and CPU are not limited: {}", tree.error().message);
+    return;
+  }
+  cgroups_ = std::move(*tree);
+  if (const size_t swept = cgroups_->sweep(); swept > 0) {
+    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+  }
+}
+
 // Functions run without it: what lacks is said, and again by each function that wants it.
 void LocalController::set_up_network() {
-  if (!options_.network) return;
+  if (!options_.network) {
+    sandbox::Network::clear({.data_id = options_.data.id()});
+    return;
+  }
   options_.network->data_id = options_.data.id();
   options_.network->slots = options_.slots;
   auto network = sandbox::Network::open(*options_.network);
   if (network) {
     network_ = std::move(*network);
     log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    network_watch_ = std::make_unique<net::FdWatch>(executor_, network_->watch_fd(), [this] {
+      if (network_->put_back()) log::warn(kLog, "somebody removed the pods' packet filter");
+    });
     return;
   }
   network_problem_ = network.error().message;
@@ -332,13 +360,12 @@ void LocalController::reap() {
 }
 
 void LocalController::bury(PodProcess& pod, int wait_status) {
-  const bool was_starting = pod.state() == PodState::kStarting;
   const std::string id = pod.id();
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  // Also one that was ended for it, which is ending by now.
-  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
+  // One that never got as far as waiting for code: the next waits a while.
+  if (pool != pools_.end() && !pod.was_cold() && gone.reason != "Stopped") {
     pool_failed(*pool->second, gone.message);
   }
   const uint32_t slot = pod.slot();
@@ -412,8 +439,8 @@ bool LocalController::start_pod(Pool& pool) {
   if (free_slots_.empty()) return false;
   const uint32_t slot = free_slots_.front();
   auto pod = PodProcess::prepare(
-      executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
-      network_.get(), pods_dir_.get(), options_.front_uid,
+      executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, cgroups_.get(),
+      network_.get(), pods_dir_.get(), options_.front_uid, options_.without,
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
@@ -470,14 +497,16 @@ void LocalController::shut_down() {
   signal_watch_.reset();
   for (const auto& [id, pod] : pods_) pod->end("Stopped", "");
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
-  // Pods whose pid the zygote had not told yet are found by their cgroups. SIGKILL
+  // Pods whose pid the zygote had not told yet are found by their cgroups, else among
+  // our children. SIGKILL
   // cannot be refused, so this ends.
   while (::waitpid(-1, nullptr, WNOHANG) >= 0) {
-    cgroups_->kill_all();
+    cgroups_ ? cgroups_->kill_all() : kill_children();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   pods_.clear();
   pools_.clear();
+  network_watch_.reset();
   network_.reset();
   cgroups_.reset();
   ::unlink(options_.data.controller_socket().c_str());

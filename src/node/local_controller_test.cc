@@ -17,6 +17,7 @@
 
 #include "base/random.h"
 #include "node/controller_client.h"
+#include "sandbox/enter.h"
 
 namespace ebb::node {
 namespace {
@@ -40,9 +41,10 @@ class LocalControllerTest : public testing::Test {
       ready.reset();
       ControllerOptions options;
       options.data = data_;
-      options.runtimes = EBB_RUNTIMES;
+      options.runtimes = runtimes_;
       options.front_grace = 300ms;
       options.cgroups = cgroups_;
+      options.without = without_;
       ::_exit(run_local_controller(std::move(options), std::move(ready_end)));
     }
     ready_end.reset();
@@ -137,6 +139,8 @@ class LocalControllerTest : public testing::Test {
   }
 
   std::optional<sandbox::CgroupMounts> cgroups_;
+  uint32_t without_ = 0;
+  std::string runtimes_ = EBB_RUNTIMES;
   DataFolder data_;
   net::Executor executor_{"test"};
   pid_t controller_ = -1;
@@ -280,6 +284,142 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   }
   EXPECT_TRUE(body["high_fds"].empty());
   EXPECT_EQ(body["shell"], "works");
+}
+
+// Where the machine refuses parts of the isolation, the others hold.
+class LesserIsolationTest : public LocalControllerTest {
+ protected:
+  LesserIsolationTest() {
+    without_ = kEbbWithoutUserNamespace | kEbbWithoutIpcNamespace | kEbbWithoutUtsNamespace |
+               kEbbWithoutCgroupNamespace | kEbbWithoutSeccomp | kEbbWithoutCgroups;
+  }
+};
+
+constexpr const char* kLesserProbe = R"(
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+
+def attempt(action):
+    try:
+        action()
+        return 'ok'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+def call(function, *args):
+    return 'ok' if function(*args) == 0 else errno.errorcode[ctypes.get_errno()]
+
+def handle(request):
+    status = dict(line.split(':', 1) for line in open('/proc/self/status').read().splitlines())
+    return {
+        'uid': os.getuid(), 'pid': os.getpid(), 'host': socket.gethostname(),
+        'uid_map': open('/proc/self/uid_map').read().split(),
+        'caps': [status[k].strip() for k in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'CapAmb')],
+        'no_new_privs': status['NoNewPrivs'].strip(), 'seccomp': status['Seccomp'].strip(),
+        'groups': status['Groups'].strip(),
+        'processes': [p for p in os.listdir('/proc') if p.isdigit()],
+        'write_root': attempt(lambda: open('/x', 'w')),
+        'write_tmp': attempt(lambda: open('/tmp/x', 'w').write('y')),
+        'outside': attempt(lambda: socket.create_connection(('192.0.2.1', 80), 1)),
+        'packet': attempt(lambda: socket.socket(17, 3)),
+        'chroot': attempt(lambda: os.chroot('/tmp')),
+        'setuid': attempt(lambda: os.setuid(0)),
+        'mknod': attempt(lambda: os.mknod('/tmp/d', 0o60666, 0x800)),
+        'rename': call(libc.sethostname, b'owned', 5),
+        'mount': call(libc.mount, b'x', b'/tmp', b'tmpfs', 0, None),
+    }
+)";
+
+TEST_F(LesserIsolationTest, PodsStillHaveNoRightsAndSeeNoHost) {
+  char name[256];
+  ASSERT_EQ(::gethostname(name, sizeof name), 0);
+  const auto pod = pod_with(kLesserProbe);
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const auto body = nlohmann::json::parse(response.substr(response.find("\r\n\r\n") + 4));
+  SCOPED_TRACE(body.dump(1));
+  EXPECT_GE(body["uid"], kFirstPodUid);
+  EXPECT_EQ(body["uid_map"], nlohmann::json({"0", "0", "4294967295"}));
+  for (const auto& set : body["caps"]) EXPECT_EQ(set, "0000000000000000");
+  EXPECT_EQ(body["no_new_privs"], "1");
+  EXPECT_EQ(body["seccomp"], "0");
+  EXPECT_EQ(body["groups"], "");
+  EXPECT_EQ(body["pid"], 1);
+  EXPECT_EQ(body["host"], name);
+  EXPECT_EQ(body["processes"], nlohmann::json({"1"}));
+  EXPECT_EQ(body["write_root"], "EROFS");
+  EXPECT_EQ(body["write_tmp"], "ok");
+  EXPECT_EQ(body["outside"], "ENETUNREACH");
+  for (const char* blocked : {"packet", "mount", "mknod", "chroot", "setuid", "rename"}) {
+    EXPECT_EQ(body[blocked], "EPERM") << blocked;
+  }
+  char now[256];
+  ASSERT_EQ(::gethostname(now, sizeof now), 0);
+  EXPECT_STREQ(now, name) << "the machine was renamed";
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+TEST_F(LesserIsolationTest, AForkBombStopsWithoutCgroups) {
+  const auto pod = pod_with(R"(
+import os, signal
+def handle(request):
+    n = 0
+    try:
+        while n < 2000:
+            if os.fork() == 0:
+                signal.pause()
+            n += 1
+    except OSError:
+        pass
+    return str(n)
+)");
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+  EXPECT_GT(children, 100);
+  EXPECT_LT(children, 512);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+// A runtime whose zygote refuses every spawn, and counts them in its output.
+class RefusingZygoteTest : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    runtimes_ = std::filesystem::temp_directory_path() / ("ebb-runtimes-" + random_hex(6));
+    std::filesystem::create_directories(runtimes_ + "/python");
+    std::ofstream(runtimes_ + "/python/manifest.json") << R"({
+      "name": "python", "kind": "zygote", "entry": "main.py",
+      "command": ["/usr/bin/python3", "-S", "-E", "-s", "-B", "/ebb/runtime/zygote.py"],
+      "mounts": ["/usr/bin", "/usr/lib", "?/usr/lib64", "/bin", "/lib", "?/lib64"]})";
+    std::ofstream(runtimes_ + "/python/zygote.py") << R"(
+import socket, struct
+s = socket.socket(fileno=3)
+s.send(struct.pack('Iii64s', 2, 0, 0, b''))
+while s.recv(4096):
+    s.send(struct.pack('Iii64s', 2, 0, 1, b'clone a pod'))
+)";
+    LocalControllerTest::SetUp();
+  }
+  void TearDown() override {
+    LocalControllerTest::TearDown();
+    std::filesystem::remove_all(runtimes_);
+  }
+};
+
+TEST_F(RefusingZygoteTest, IsAskedAgainLessAndLessOften) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 4}));
+  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cannot clone a pod"));
+  executor_.run_until(executor_.now());
+  const auto until = executor_.now() + 1s;
+  while (executor_.now() < until) executor_.run_until(until);
+  // After 0.1, 0.2 and 0.4 s, two at a time.
+  const auto tries = std::count_if(inbox_.begin(), inbox_.end(), [](const auto& message) {
+    return std::holds_alternative<PodGone>(message);
+  });
+  EXPECT_GE(tries, 2);
+  EXPECT_LE(tries, 10);
 }
 
 TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {

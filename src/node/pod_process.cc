@@ -65,9 +65,10 @@ PodProcess::PodProcess(net::Executor& executor, std::string id, std::string runt
 
 Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor, std::string id,
                                                         std::string runtime, uint32_t slot,
-                                                        sandbox::CgroupTree& cgroups,
+                                                        sandbox::CgroupTree* cgroups,
                                                         sandbox::Network* network, int pods_dir,
-                                                        uid_t front, Events events) {
+                                                        uid_t front, uint32_t without,
+                                                        Events events) {
   std::unique_ptr<PodProcess> pod(
       new PodProcess(executor, std::move(id), std::move(runtime), slot, std::move(events)));
   pod->pods_dir_ = pods_dir;
@@ -75,9 +76,12 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
   if (network != nullptr) pod->link_ = network->link_for(slot);
   const sandbox::Limits limits;
   pod->memory_bytes_ = limits.memory_bytes;
-  auto cgroup = cgroups.create(pod->id_, limits);
-  if (!cgroup) return fail(cgroup.error());
-  pod->cgroup_.emplace(std::move(*cgroup));
+  pod->without_ = without;
+  if (cgroups != nullptr) {
+    auto cgroup = cgroups->create(pod->id_, limits);
+    if (!cgroup) return fail(cgroup.error());
+    pod->cgroup_.emplace(std::move(*cgroup));
+  }
   auto listener = listen_at(pods_dir, socket_name(pod->id_), front);
   if (!listener) return fail(listener.error());
   pod->pod_listener_ = std::move(*listener);
@@ -117,7 +121,8 @@ SpawnRequest PodProcess::spawn_request() const {
           .listen_fd = pod_listener_.get(),
           .log_fd = pod_log_.get(),
           .link = link_,
-          .cgroup = &*cgroup_};
+          .cgroup = cgroup_ ? &*cgroup_ : nullptr,
+          .without = without_};
 }
 
 Result<void> PodProcess::started(pid_t pid) {
@@ -147,6 +152,7 @@ void PodProcess::on_control() {
     const char kind = text.front();
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
+      was_cold_ = true;
       deadline_.disarm();
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {
@@ -183,7 +189,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   sandbox::Limits limits;
   if (order.memory_bytes != 0) limits.memory_bytes = order.memory_bytes;
   limits.cpu_millis = order.cpu_millis;
-  if (limits != sandbox::Limits()) {
+  if (cgroup_ && limits != sandbox::Limits()) {
     memory_bytes_ = limits.memory_bytes;
     if (auto set = cgroup_->set_limits(limits); !set) return set;
   }
@@ -231,7 +237,7 @@ PodGone PodProcess::obituary(int wait_status) {
   if (gone.reason == "Stopped") return gone;
   if (gone.reason.empty()) {
     const std::string when = loading ? " while it loaded its code" : "";
-    if (cgroup_->oom_kills() > 0) {
+    if (cgroup_ && cgroup_->oom_kills() > 0) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));

@@ -32,11 +32,11 @@ class PodProcess final {
 
   // Prepares cgroup, sockets and log; the process comes with started().
   // `pods_dir` is the open folder of the pods' sockets, `front` their owner; without
-  // `network` it has only loopback.
+  // `cgroups` it has no limits, without `network` only loopback. `without`: kEbbWithout...
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, sandbox::Network* network, int pods_dir, uid_t front,
-      Events events);
+      sandbox::CgroupTree* cgroups, sandbox::Network* network, int pods_dir, uid_t front,
+      uint32_t without, Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -63,6 +63,7 @@ class PodProcess final {
   [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] PodState state() const { return state_; }
+  [[nodiscard]] bool was_cold() const { return was_cold_; }  // it started well
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
 
  private:
@@ -78,6 +79,7 @@ class PodProcess final {
   Events events_;
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
+  bool was_cold_ = false;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd control_;
@@ -87,6 +89,7 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  uint32_t without_ = 0;
   sandbox::Network* network_ = nullptr;
   EbbPodLink link_ = {};
   std::optional<sandbox::Network::Closed> closed_;

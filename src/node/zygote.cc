@@ -176,7 +176,10 @@ Result<void> Zygote::spawn(const SpawnRequest& request) {
   spawn.link = request.link;
   std::strncpy(spawn.hostname, request.pod.c_str(), sizeof spawn.hostname - 1);
   std::vector<int> fds = {request.control_fd, request.listen_fd, request.log_fd};
-  if (request.cgroup->folder_fd() >= 0) {
+  spawn.without = request.without;
+  if (request.cgroup == nullptr) {
+    spawn.max_processes = sandbox::Limits().pids;
+  } else if (request.cgroup->folder_fd() >= 0) {
     spawn.into_cgroup = 1;
     fds.push_back(request.cgroup->folder_fd());
   } else {

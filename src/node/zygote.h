@@ -44,8 +44,9 @@ struct SpawnRequest {
   int control_fd = -1;
   int listen_fd = -1;
   int log_fd = -1;
-  EbbPodLink link = {};  // address 0: only loopback
-  const sandbox::Cgroup* cgroup = nullptr;
+  EbbPodLink link = {};                     // address 0: only loopback
+  const sandbox::Cgroup* cgroup = nullptr;  // null: without
+  uint32_t without = 0;                     // kEbbWithout... bits
 };
 
 class Zygote final {
