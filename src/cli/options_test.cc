@@ -129,8 +129,8 @@ TEST(OptionsTest, WrongUsageIsSaid) {
   expect_usage_error({"delete", "service", "-f", "x.yaml"}, "say what to delete");
   expect_usage_error({"apply"}, "--filename");
   expect_usage_error({"restore", "x.tar"}, "--data");
-  expect_usage_error({"up", "--gateway", "nonsense"}, "--gateway");
-  expect_usage_error({"up", "--pool", "-1"}, "--pool");
+  expect_usage_error({"up", "--gateway", "nonsense"}, "gateway");
+  expect_usage_error({"up", "--pool", "-1"}, "pool");
   const Args deploy{"deploy", "hello", "--runtime", "python", "--code", "dir"};
   const auto with = [&deploy](Args more) {
     more.insert(more.begin(), deploy.begin(), deploy.end());
