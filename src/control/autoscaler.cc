@@ -1,7 +1,6 @@
 #include "control/autoscaler.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/log.h"
 #include "scaling/scale_to_zero.h"
@@ -86,7 +85,7 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   entry->reachable = reachable;
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, clock_.now());
-  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set", Silence::kNo);
+  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
 }
 
 void AutoScaler::activate(Entry& entry, TimePoint now) {
@@ -190,7 +189,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = counts.ready + counts.starting;
     why = "after a failed start the next try waits: " + counts.last_failure;
   }
-  apply(entry, want, why, Silence::kNo);
+  apply(entry, want, why);
   note(entry, counts.ready);
 }
 
@@ -239,29 +238,6 @@ void AutoScaler::wake(const std::string& revision) {
   settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
                            before == 0 ? "ScaledFromZero" : "ScaledUp",
                            fmt::format("{} -> {} pods: a request waits", before, entry->want));
-}
-
-void AutoScaler::decide_now(const std::string& revision) {
-  const std::lock_guard lock(mutex_);
-  Entry* entry = entry_of(revision);
-  if (entry == nullptr || !entry->throttler) return;
-  const TimePoint now = clock_.now();
-  activate(*entry, now);
-  const auto counts = entry->throttler->counts();
-  if (now < counts.retry_at) return;
-  const auto& policy = entry->plan.policy;
-  const double most = std::ceil(policy.max_scale_up_rate * std::max(1, counts.ready));
-  double pods = std::max(1, policy.activation_scale);
-  if (policy.metric == scaling::MetricKind::kConcurrency) {
-    pods = std::max(pods, std::ceil((counts.in_flight + counts.waiting) / policy.target));
-  }
-  const int want = within_bounds(*entry, static_cast<int>(std::min(pods, most)));
-  if (want <= entry->want) return;
-  apply(*entry, want,
-        fmt::format("{} requests at once / target {:.1f}", counts.in_flight + counts.waiting,
-                    policy.target),
-        Silence::kNo);
-  note(*entry, counts.ready);
 }
 
 // --- Proofs ---

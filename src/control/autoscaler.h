@@ -92,9 +92,6 @@ class AutoScaler final : public serving::Waker {
   void start_ended(const std::string& revision, const std::string& error);
 
   void wake(const std::string& revision) override;
-  // Decides for this revision now instead of at the next tick, by the rule of the panic
-  // window, for what is in the system at this moment. Only ever raises. Any thread.
-  void decide_now(const std::string& revision);
 
   // --- To be seen ---
 
@@ -149,7 +146,7 @@ class AutoScaler final : public serving::Waker {
   void observe(Entry& entry, TimePoint now);
   void decide(Entry& entry, TimePoint now);
   // `why` must not change the amount again. Silence: no event, no log.
-  void apply(Entry& entry, int want, std::string_view why, Silence silence);
+  void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;

@@ -302,19 +302,6 @@ TEST_F(AutoScalerTest, RequestsPerSecondCount) {
   EXPECT_NEAR(scaler_.status("uid").requests, 20, 0.1);
 }
 
-TEST_F(AutoScalerTest, ABurstIsDecidedAtOnceWhenAsked) {
-  add(10);
-  std::vector<serving::Throttler::GrantShot::Pair> held;
-  for (int i = 0; i < 30; ++i) {
-    held.push_back(serving::Throttler::GrantShot::make(executor_));
-    static_cast<void>(throttler_->enqueue(held.back().sender));
-  }
-  scaler_.decide_now("uid");
-  EXPECT_EQ(node_.names.size(), 5u);  // 30 / 7
-  scaler_.decide_now("uid");
-  EXPECT_EQ(node_.names.size(), 5u);
-}
-
 // --- What it costs, and what is to be seen ---
 
 TEST_F(AutoScalerTest, ATickLooksOnlyWhereSomethingHappens) {

@@ -50,7 +50,8 @@ void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& pl
 
 }  // namespace
 
-Result<ScalePlan> plan_for(const api::Revision& revision) {
+Result<ScalePlan> plan_for(const api::Revision& revision,
+                           const RevisionHost::Annotations& defaults) {
   if (revision.spec.containers.size() != 1) {
     return fail(Errc::kInvalid, "a revision has exactly one container");
   }
@@ -95,8 +96,9 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
   if (auto set = set_resources(container, pod); !set) return fail(set.error());
 
   ScalePlan plan;
-  set_policy(api::parse_autoscaling(revision.meta.annotations, "metadata", errors), concurrency,
-             plan);
+  RevisionHost::Annotations annotations = revision.meta.annotations;
+  annotations.insert(defaults.begin(), defaults.end());  // its own win
+  set_policy(api::parse_autoscaling(annotations, "metadata", errors), concurrency, plan);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -105,13 +107,17 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
 }
 
 RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
-                           AutoScaler& autoscaler, const Clock& clock)
-    : traffic_(traffic), pods_(pods), autoscaler_(autoscaler), clock_(clock) {}
+                           AutoScaler& autoscaler, const Clock& clock, Annotations defaults)
+    : traffic_(traffic),
+      pods_(pods),
+      autoscaler_(autoscaler),
+      clock_(clock),
+      defaults_(std::move(defaults)) {}
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
   if (backends_.contains(uid)) return {};
-  auto plan = plan_for(revision);
+  auto plan = plan_for(revision, defaults_);
   if (!plan) return fail(plan.error());
 
   const auto seconds = [](const std::optional<int64_t>& value, int64_t otherwise) {

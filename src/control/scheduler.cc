@@ -355,6 +355,13 @@ void Scheduler::unsubscribe(const std::string& uid) {
   set_pool(runtime);
 }
 
+void Scheduler::resize_pools() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;  // set_pool() may forget one
+  for (const auto& [name, runtime] : runtimes_) names.push_back(name);
+  for (const auto& name : names) set_pool(name);
+}
+
 void Scheduler::end_unclaimed() {
   const std::lock_guard lock(mutex_);
   claimed_ = true;

@@ -71,6 +71,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void pod_drained(const std::string& pod) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
+  // What pool_of says has changed.
+  void resize_pools();
 
   // --- To be seen ---
   [[nodiscard]] std::vector<PodStatus> pods() const;
