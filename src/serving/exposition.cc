@@ -50,7 +50,7 @@ void Exposition::end(double value) {
   if (value == std::floor(value) && std::abs(value) < 1e15) {
     fmt::format_to(std::back_inserter(text_), " {}\n", static_cast<int64_t>(value));
   } else {
-    fmt::format_to(std::back_inserter(text_), " {}\n", value);
+    fmt::format_to(std::back_inserter(text_), " {:.12g}\n", value);
   }
 }
 
