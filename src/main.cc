@@ -255,9 +255,9 @@ class Front final {
 
 Front::Front(const cli::UpOptions& options, Prepared prepared)
     : prepared_(std::move(prepared)),
-      scheduler_(
-          {.pods_folder = prepared_.data.pods(), .pool = static_cast<uint32_t>(options.pool)},
-          clock_),
+      scheduler_({.pods_folder = prepared_.data.pods(),
+                  .pool = options.pool < 0 ? std::nullopt : std::optional<uint32_t>(options.pool)},
+                 clock_),
       autoscaler_(control_, traffic_, scheduler_, clock_),
       host_(traffic_, scheduler_, autoscaler_, clock_),
       live_(scheduler_, clock_, cli::version()),

@@ -82,7 +82,6 @@ CLI::App* define_up(CLI::App& app, Raw& raw) {
   auto* up = app.add_subcommand("up", "Run Ebb on this machine");
   up->footer("--data DIR says where everything is kept. " + std::string(kSeeAlso));
   raw.up.domain = "localhost";
-  raw.up.pool = 8;
   flag(up, "--gateway", raw.gateway, "where functions are reached; port 0 picks one")
       ->type_name("ADDR:PORT")
       ->capture_default_str();
@@ -91,9 +90,9 @@ CLI::App* define_up(CLI::App& app, Raw& raw) {
       ->capture_default_str();
   flag(up, "--domain", raw.up.domain, "functions are at NAME.NAMESPACE.DOMAIN")
       ->capture_default_str();
-  flag(up, "--pool", raw.up.pool, "cold pods per runtime")
-      ->check(CLI::Range(0, kMaxPool))
-      ->capture_default_str();
+  flag(up, "--pool", raw.up.pool,
+       "cold pods per runtime (default: as each runtime's manifest says)")
+      ->check(CLI::Range(0, kMaxPool));
   flag(up, "--runtimes", raw.up.runtimes, "folder of the runtimes");
   flag(up, "--log-level", raw.log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))

@@ -31,7 +31,7 @@ struct UpOptions {
   net::Address gateway;
   net::Address api;
   std::string domain;
-  int pool = 0;          // cold pods per runtime
+  int pool = -1;         // cold pods per runtime; -1: as each runtime's manifest says
   std::string runtimes;  // folder of the runtimes; empty: the installed ones
   log::Level log_level = log::Level::kInfo;
 };

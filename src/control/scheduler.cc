@@ -20,7 +20,11 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .cpu_millis = what.cpu_millis,
           .concurrency = what.concurrency,
           .start_deadline_ms = static_cast<uint32_t>(
-              std::chrono::duration_cast<milliseconds>(what.start_deadline).count())};
+              std::chrono::duration_cast<milliseconds>(what.start_deadline).count()),
+          .command = what.command,
+          .args = what.args,
+          .port = what.port,
+          .probe_path = what.probe_path};
 }
 
 }  // namespace
@@ -266,18 +270,25 @@ void Scheduler::unsubscribe(const std::string& uid) {
 }
 
 void Scheduler::set_pools() {
-  std::map<std::string, uint32_t> wanted;
+  // By runtime: how many, and whether they come on top of its manifest's.
+  using Size = std::pair<uint32_t, bool>;
+  std::map<std::string, Size> wanted;
   for (const auto& [uid, revision] : revisions_) {
-    uint32_t& size = wanted.try_emplace(revision.what->runtime, options_.pool).first->second;
-    size += static_cast<uint32_t>(std::max(0, revision.want - revision.have));
+    const Size empty{options_.pool.value_or(0), !options_.pool};
+    Size& size = wanted.try_emplace(revision.what->runtime, empty).first->second;
+    size.first += static_cast<uint32_t>(std::max(0, revision.want - revision.have));
   }
-  for (const auto& [runtime, size] : pool_sizes_) wanted.try_emplace(runtime, 0);
+  for (const auto& [runtime, size] : pool_sizes_) wanted.try_emplace(runtime, 0, false);
   for (const auto& [runtime, size] : wanted) {
     const auto before = pool_sizes_.find(runtime);
     if (before != pool_sizes_.end() && before->second == size) continue;
     bool told = !nodes_.empty();
     for (const auto& [name, send] : nodes_) {
-      if (!send(node::SetPool{.runtime = runtime, .cold = size})) told = false;
+      if (!send(node::SetPool{.runtime = runtime,
+                              .cold = size.first,
+                              .on_top = size.second ? uint8_t{1} : uint8_t{0}})) {
+        told = false;
+      }
     }
     if (told) pool_sizes_[runtime] = size;
   }

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,7 +25,8 @@ namespace ebb::control {
 
 struct SchedulerOptions {
   std::string pods_folder;  // where the pods' sockets are
-  uint32_t pool = 8;        // cold pods to hold of each runtime in use
+  // Cold pods to hold of each runtime in use; unset: what the runtime's manifest says.
+  std::optional<uint32_t> pool;
 };
 
 // A pod as `ebb get pods` shows it.
@@ -100,7 +102,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   std::map<std::string, Pod> pods_;             // by id
   std::map<std::string, Revision> revisions_;   // by uid
   std::deque<std::string> short_of_pods_;       // revisions that want more, oldest first
-  std::map<std::string, uint32_t> pool_sizes_;  // what was last asked for, by runtime
+  // What was last asked for, by runtime.
+  std::map<std::string, std::pair<uint32_t, bool>> pool_sizes_;
 };
 
 }  // namespace ebb::control

@@ -22,12 +22,13 @@ struct DataFolder {
   [[nodiscard]] std::string store() const { return root + "/store"; }    // SQLite
   [[nodiscard]] std::string blobs() const { return root + "/blobs"; }    // code packages
   [[nodiscard]] std::string code() const { return root + "/code"; }      // unpacked, by hash
+  [[nodiscard]] std::string logs() const { return root + "/logs"; }      // pods', by revision
   [[nodiscard]] std::string run() const { return root + "/run"; }        // sockets
   [[nodiscard]] std::string pods() const { return root + "/run/pods"; }  // POD.sock
   [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }
   [[nodiscard]] std::string kubeconfig() const { return root + "/kubeconfig"; }
 
-  // Makes the folders; store, blobs and code belong to `front`. As root.
+  // Makes the folders; store, blobs, code and logs belong to `front`. As root.
   [[nodiscard]] Result<void> prepare(uid_t front) const;
   // A short name for this folder: the same path gives the same one. Names cgroups.
   [[nodiscard]] std::string id() const;

@@ -50,6 +50,7 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
   }
   std::string known;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (!std::filesystem::exists(entry.path() / "manifest.json", ignored)) continue;
     known += (known.empty() ? "" : ", ") + entry.path().filename().string();
   }
   return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
@@ -113,12 +114,14 @@ Result<void> LocalController::set_up() {
   auto own = sandbox::own_mount_namespace();
   auto pods_dir = open_folder(options_.data.pods());
   auto code_dir = open_folder(options_.data.code());
-  for (const auto* opened : {&own, &pods_dir, &code_dir}) {
+  auto logs_dir = open_folder(options_.data.logs());
+  for (const auto* opened : {&own, &pods_dir, &code_dir, &logs_dir}) {
     if (!*opened) return fail(opened->error());
   }
   own_namespace_ = std::move(*own);
   pods_dir_ = std::move(*pods_dir);
   code_dir_ = std::move(*code_dir);
+  logs_ = std::make_unique<LogFolder>(std::move(*logs_dir), options_.front_uid);
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(options_.data.pods(), ignored)) {
     std::filesystem::remove(entry.path(), ignored);
@@ -224,7 +227,9 @@ void LocalController::handle(const SetPool& order) {
     Pool* self = pool.get();
     pool->retry.fire = [this, self] { refill(*self); };
   }
-  pool->want = std::min(order.cold, options_.slots);
+  const uint32_t base = order.on_top != 0 ? pool->runtime.pool : 0;
+  pool->want = std::min(order.cold, options_.slots) + base;
+  pool->want = std::min(pool->want, options_.slots);
   refill(*pool);
 }
 
@@ -250,7 +255,7 @@ void LocalController::handle(const Assign& order) {
 
 void LocalController::handle(const Stop& order) {
   if (const auto found = pods_.find(order.pod); found != pods_.end()) {
-    found->second->end("Stopped", "");
+    found->second->stop();
   }
 }
 
@@ -369,7 +374,7 @@ bool LocalController::start_pod(Pool& pool) {
   const uint32_t slot = *free_slots_.begin();
   auto pod = PodProcess::prepare(
       executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
-      pods_dir_.get(), options_.front_uid,
+      pods_dir_.get(), options_.front_uid, *logs_,
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
@@ -424,12 +429,21 @@ void LocalController::shut_down() {
   front_watch_.reset();
   listener_watch_.reset();
   signal_watch_.reset();
-  for (const auto& [id, pod] : pods_) pod->end("Stopped", "");
+  std::set<pid_t> warm;
+  for (const auto& [id, pod] : pods_) {
+    if (!pod->revision().empty() && pod->pid() > 0) warm.insert(pod->pid());
+    pod->stop();
+  }
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
-  // Pods whose pid the zygote had not told yet are found by their cgroups. SIGKILL
-  // cannot be refused, so this ends.
-  while (::waitpid(-1, nullptr, WNOHANG) >= 0) {
-    cgroups_->kill_all();
+  const TimePoint patience = executor_.now() + kStopGrace;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, nullptr, WNOHANG)) >= 0) {
+    warm.erase(pid);
+    if (pid > 0) continue;
+    // Then those that ignore SIGTERM, and pods whose pid the zygote had not told yet,
+    // found by their cgroups. SIGKILL cannot be refused, so this ends.
+    if (warm.empty() || executor_.now() >= patience) cgroups_->kill_all();
+    for (const auto& [id, pod] : pods_) pod->drain_output();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   pods_.clear();

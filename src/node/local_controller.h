@@ -89,6 +89,7 @@ class LocalController final {
   UniqueFd own_namespace_;
   UniqueFd pods_dir_;
   UniqueFd code_dir_;
+  std::unique_ptr<LogFolder> logs_;
   UniqueFd lock_;
   std::unique_ptr<sandbox::CgroupTree> cgroups_;
   UniqueFd listener_;

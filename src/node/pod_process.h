@@ -17,10 +17,14 @@
 #include "net/executor.h"
 #include "net/fd_watch.h"
 #include "node/messages.h"
+#include "node/pod_log.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
 
 namespace ebb::node {
+
+// From a pod's SIGTERM to its SIGKILL.
+inline constexpr auto kStopGrace = std::chrono::seconds(3);
 
 class PodProcess final {
  public:
@@ -30,10 +34,11 @@ class PodProcess final {
   };
 
   // Prepares cgroup, sockets and log; the process comes with started().
-  // `pods_dir` is the open folder of the pods' sockets, `front` their owner.
+  // `pods_dir` is the open folder of the pods' sockets, `front` their owner; `logs`
+  // must outlive it.
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, int pods_dir, uid_t front, Events events);
+      sandbox::CgroupTree& cgroups, int pods_dir, uid_t front, LogFolder& logs, Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -48,6 +53,11 @@ class PodProcess final {
   // Kills it; it is gone when the Local Controller has reaped it. The first reason
   // is kept.
   void end(std::string reason, std::string message);
+  // Ends a drained pod: SIGTERM, SIGKILL after a grace (kStopGrace). A cold one, which
+  // holds no code, is killed at once.
+  void stop();
+  // Passes on what waits in its log pipe, a bounded piece; false at its end.
+  bool drain_output();
 
   // Reason and message of its end, from the wait status and what it said before
   // (which may still cause on_cold or on_ready).
@@ -64,13 +74,16 @@ class PodProcess final {
 
  private:
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-             Events events);
+             LogFolder& logs, Events events);
   void on_control();
+  void on_output();
+  void watch_output();
 
   net::Executor& executor_;
   std::string id_;
   std::string runtime_;
   uint32_t slot_;
+  LogFolder& logs_;
   Events events_;
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
@@ -86,7 +99,10 @@ class PodProcess final {
   std::unique_ptr<net::FdWatch> control_watch_;
   std::unique_ptr<net::FdWatch> log_watch_;
   OutputTail output_;
-  net::Timer deadline_;
+  LineCutter lines_;
+  TokenBucket log_budget_{kLogBytesPerSecond, kLogBurst};
+  net::Timer log_pause_;  // while it has printed too much
+  net::Timer deadline_;   // of what it is about to do: warm up, load, end
   std::string revision_;
   uint32_t concurrency_ = 0;
   uint64_t memory_bytes_ = 0;
