@@ -166,8 +166,8 @@ def serve_sync(control, listener, server, answer, threads):
     """Threads serve, see Server."""
     server.answer = answer
     server.max_threads = threads
+    send(control, b"R")  # first: what a request does to the pod is not a failed load
     server.listen(listener)
-    send(control, b"R")
     server.run()
 
 

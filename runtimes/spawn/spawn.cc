@@ -27,8 +27,12 @@ const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/
   fcntl(kEbbListenFd, F_SETFD, 0);
   execve(command[0], command, const_cast<char* const*>(kEnvironment));
   char text[256];
+  const bool missing = errno == ENOENT;
   const int length =
-      snprintf(text, sizeof text, "Ecannot run %.150s: %s", command[0], strerrordesc_np(errno));
+      snprintf(text, sizeof text, "Ecannot run %.120s: %s%s", command[0], strerrordesc_np(errno),
+               missing ? " (it, or its interpreter or dynamic linker, is not among "
+                         "the mounts of the runtime's manifest)"
+                       : "");
   send(kEbbControlFd, text, static_cast<size_t>(length), MSG_NOSIGNAL);
   _exit(71);
 }

@@ -48,11 +48,13 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
   if (std::filesystem::exists(folder + "/" + name, ignored)) {
     return Runtime::load(folder + "/" + name);
   }
-  std::string known;
+  std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     if (!std::filesystem::exists(entry.path() / "manifest.json", ignored)) continue;
-    known += (known.empty() ? "" : ", ") + entry.path().filename().string();
+    names.insert(entry.path().filename().string());
   }
+  std::string known;
+  for (const auto& one : names) known += (known.empty() ? "" : ", ") + one;
   return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
               known.empty() ? "none" : known);
 }
@@ -295,12 +297,11 @@ void LocalController::reap() {
 }
 
 void LocalController::bury(PodProcess& pod, int wait_status) {
-  const bool was_starting = pod.state() == PodState::kStarting;
   const std::string id = pod.id();
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  if (pool != pools_.end() && was_starting) {
+  if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, gone.message);
   }
   free_slots_.insert(pod.slot());

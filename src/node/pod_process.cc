@@ -149,6 +149,7 @@ void PodProcess::on_control() {
     if (state_ == PodState::kEnding) continue;
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
+      warmed_up_ = true;
       deadline_.disarm();
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {

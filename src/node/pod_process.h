@@ -70,6 +70,8 @@ class PodProcess final {
   [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] PodState state() const { return state_; }
+  // It has been cold: what ends it now is not the runtime's fault.
+  [[nodiscard]] bool warmed_up() const { return warmed_up_; }
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
 
  private:
@@ -87,6 +89,7 @@ class PodProcess final {
   Events events_;
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
+  bool warmed_up_ = false;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd control_;
