@@ -13,7 +13,11 @@ Assign some_assign() {
           .memory_bytes = 1ull << 40,
           .cpu_millis = 500,
           .concurrency = 7,
-          .start_deadline_ms = 30000};
+          .start_deadline_ms = 30000,
+          .command = {"run", ""},
+          .args = {"--fast"},
+          .port = 8081,
+          .probe_path = "/healthz"};
 }
 
 TEST(Messages, RoundTripToController) {
@@ -24,6 +28,10 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(assign.env, some_assign().env);
   EXPECT_EQ(assign.memory_bytes, 1ull << 40);
   EXPECT_EQ(assign.start_deadline_ms, 30000u);
+  EXPECT_EQ(assign.command, some_assign().command);
+  EXPECT_EQ(assign.args, some_assign().args);
+  EXPECT_EQ(assign.port, 8081u);
+  EXPECT_EQ(assign.probe_path, "/healthz");
   EXPECT_TRUE(
       std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
 }
