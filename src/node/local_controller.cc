@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -73,6 +74,14 @@ Result<UniqueFd> listen_for_front(int run_dir) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
   return fd;
+}
+
+// Every pod needs a few; the usual soft limit, 1024, is made for select().
+void allow_many_descriptors() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 }  // namespace
@@ -472,6 +481,7 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   // Entering a pod's mount namespace wants a file system context of our own; a
   // sanitizer's runtime has a thread that would share it.
   static_cast<void>(::unshare(CLONE_FS));
+  allow_many_descriptors();
   log::init("node", log::Level::kInfo);
 
   net::Executor executor("node");

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "base/file.h"
@@ -85,6 +87,25 @@ TEST_F(LogFolderTest, AppendsAndKeepsOneOldFile) {
   EXPECT_EQ(read("uid.log").substr(0, 3), "bbb");
   EXPECT_EQ(read("uid.log.1").substr(0, 3), "aaa");
   EXPECT_EQ(folder_->dropped(), 0u);
+}
+
+// A limit on the size of files behaves like a full disk: the write is cut, then fails.
+TEST_F(LogFolderTest, OnAFullDiskWholeLinesAreDroppedAndCounted) {
+  folder_->append("uid", "first\n");
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full = {10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  folder_->append("uid", "second\nthird\n");
+  folder_->append("uid", "fourth\n");
+  EXPECT_EQ(folder_->dropped(), 3u);
+  EXPECT_EQ(read("uid.log"), "first\n");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, handler);
+  folder_->append("uid", "fifth\n");
+  EXPECT_EQ(folder_->dropped(), 0u);
+  EXPECT_EQ(read("uid.log"), "first\nfifth\n");
 }
 
 TEST_F(LogFolderTest, NothingButAPlainFileIsWritten) {

@@ -150,6 +150,7 @@ void PodProcess::on_control() {
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
       warmed_up_ = true;
+      cgroup_->joined();
       deadline_.disarm();
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {
