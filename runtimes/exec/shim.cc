@@ -32,6 +32,7 @@ namespace {
 constexpr size_t kMaxOrder = 128 * 1024;  // bytes
 constexpr int kFirstPauseUs = 500;        // between two tries to connect
 constexpr int kLastPauseUs = 20'000;      // doubling up to it
+constexpr int kNoticeAfterUs = 700'000;   // of waiting, told in the pod's log
 constexpr int kProbeTimeoutMs = 1000;     // for each step of an HTTP probe
 constexpr int kEvents = 64;               // fetched at a time
 constexpr const char* kNotice = "ebb: ";  // before our own words in the pod's log
@@ -64,6 +65,12 @@ Order wait_for_order() {
   return order;
 }
 
+// For the person who reads the pod's log.
+void notice(const std::string& words) {
+  const std::string text = kNotice + words + "\n";
+  static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+}
+
 // --- The program ---
 
 struct Program {
@@ -82,7 +89,20 @@ std::string describe_exec_error(const std::string& path, int error) {
   return text;
 }
 
+// Packages that `ebb deploy` installed beside the code are found, and their commands.
+void show_packages() {
+  const std::string code = kCode;
+  const std::string python = code + "/.ebb/python";
+  if (::access(python.c_str(), F_OK) == 0) ::setenv("PYTHONPATH", python.c_str(), 1);
+  std::string path = ::getenv("PATH");
+  for (const auto& folder : {python + "/bin", code + "/node_modules/.bin"}) {
+    if (::access(folder.c_str(), F_OK) == 0) path.insert(0, folder + ":");
+  }
+  ::setenv("PATH", path.c_str(), 1);
+}
+
 Program start(const Order& order, const sigset_t& before) {
+  show_packages();
   ::setenv("PORT", std::to_string(order.port).c_str(), 1);
   for (const auto& [name, value] : order.env) ::setenv(name.c_str(), value.c_str(), 1);
   if (::chdir(kCode) != 0) give_up(std::string("cannot enter ") + kCode);
@@ -220,8 +240,17 @@ std::optional<Target> try_ready(const Order& order) {
 
 // Until the program serves; the Local Controller keeps the deadline.
 Target wait_until_ready(const Order& order, const Program& program, Signals& signals) {
+  int waited_us = 0;
+  bool told = false;
   for (int pause_us = kFirstPauseUs;; pause_us = std::min(2 * pause_us, kLastPauseUs)) {
     if (const auto target = try_ready(order)) return *target;
+    waited_us += pause_us;
+    if (!told && waited_us > kNoticeAfterUs) {
+      told = true;
+      notice("waiting for " + program.path + " to " +
+             (order.probe.empty() ? "listen" : "answer GET " + order.probe) + " on port " +
+             std::to_string(order.port));
+    }
     pollfd waiting = {.fd = signals.fd(), .events = POLLIN, .revents = 0};
     const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000L};
     if (::ppoll(&waiting, 1, &pause, nullptr) != 1) continue;
@@ -235,8 +264,7 @@ Target wait_until_ready(const Order& order, const Program& program, Signals& sig
 // --- Serving ---
 
 [[noreturn]] void end_with(const Program& program, int status, bool expected) {
-  const std::string text = kNotice + describe_end(program, status) + "\n";
-  if (!expected) static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+  if (!expected) notice(describe_end(program, status));
   ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "api/event.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::api {
@@ -62,7 +64,8 @@ const Kind& Node::kind() {
 
 std::span<const Kind* const> all_kinds() {
   static const std::array kKinds{&Service::kind(), &Configuration::kind(), &Revision::kind(),
-                                 &Route::kind(),   &Pod::kind(),           &Node::kind()};
+                                 &Route::kind(),   &Pod::kind(),           &Node::kind(),
+                                 &Event::kind(),   &PodAutoscaler::kind()};
   return kKinds;
 }
 

@@ -34,6 +34,8 @@ inline constexpr std::string_view kRevisionLabel = "serving.knative.dev/revision
 inline constexpr std::string_view kProgressDeadline = "serving.knative.dev/progress-deadline";
 // On a revision template: the code package, "sha256:" and 64 hex digits.
 inline constexpr std::string_view kCodeAnnotation = "ebb.dev/code";
+// On a revision template: "egress" (the default) or "none".
+inline constexpr std::string_view kNetworkAnnotation = "ebb.dev/network";
 // On pods ("Cold", "Warm", "Draining") and nodes ("Idle", "Occupied", "Draining").
 inline constexpr std::string_view kStateLabel = "ebb.dev/state";
 // What an image must start with: "ebb.dev/runtimes/python".

@@ -246,6 +246,12 @@ void check_revision_annotations(Errors& errors, const std::string& path, const O
     invalid(errors, path + "[" + code->first + "]", code->second,
             "must be \"sha256:\" and 64 lower-case hex digits");
   }
+  auto network = meta.annotations.find(std::string(kNetworkAnnotation));
+  if (network != meta.annotations.end() && network->second != "egress" &&
+      network->second != "none") {
+    invalid(errors, path + "[" + network->first + "]", network->second,
+            "must be \"egress\" or \"none\"");
+  }
 }
 
 void check_template(Errors& errors, const std::string& owner, const RevisionTemplate& revision) {

@@ -19,15 +19,6 @@ bool is_health(Endpoint endpoint) {
   return endpoint == Endpoint::kHealthz || endpoint == Endpoint::kReadyz;
 }
 
-Json empty_event_list() {
-  Json list;
-  list["kind"] = "EventList";
-  list["apiVersion"] = "v1";
-  list["metadata"]["resourceVersion"] = "0";
-  list["items"] = Json::array();
-  return list;
-}
-
 // An object or a list of them as a Table. A Status stays as it is.
 void present_as_table(const api::Kind& kind, Response& response, WallTime now) {
   if (response.code >= 300 || response.body.value("kind", "") == "Status") return;
@@ -67,7 +58,8 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       stored_objects_(parts.client),
       live_objects_(live_),
       watches_(parts.clock),
-      blobs_(parts.blobs) {}
+      blobs_(parts.blobs),
+      backup_(executor, parts.blobs, options_.state, options_.version) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
   return is_live(kind) ? static_cast<resources::ResourceClient&>(live_) : parts_.client;
@@ -86,6 +78,9 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     answer = failure(http_code_of(request.error().code), request.error().message);
   } else if (request->endpoint == Endpoint::kBlob) {
     co_await blobs_.serve(exchange, request->name);
+    co_return;
+  } else if (request->endpoint == Endpoint::kBackup) {
+    co_await backup_.serve(exchange);
     co_return;
   } else if (request->kind) {
     co_await serve_objects(exchange, *request);
@@ -117,8 +112,6 @@ Response ApiServer::describe(const ApiRequest& request) const {
       return {200, group_info(request.group), 0};
     case Endpoint::kResources:
       return {200, resource_list(request.group, request.version), 0};
-    case Endpoint::kEvents:
-      return {200, empty_event_list(), 0};
     case Endpoint::kInfo: {
       Response response;
       response.body["version"] = options_.version;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "apiserver/access.h"
+#include "apiserver/backup_endpoint.h"
 #include "apiserver/blob_endpoint.h"
 #include "apiserver/live_client.h"
 #include "apiserver/object_endpoint.h"
@@ -33,6 +34,7 @@ struct ApiServerOptions {
   std::string version;             // of ebb
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
   std::function<bool()> ready;     // for /readyz; empty: always
+  std::string state;               // file of the SQLite store, for backups; empty: none
 };
 
 // What it serves; all of it must outlive it.
@@ -68,6 +70,7 @@ class ApiServer final : public http::Handler {
   ObjectEndpoint live_objects_;
   WatchEndpoint watches_;
   BlobEndpoint blobs_;
+  BackupEndpoint backup_;
   int calls_ = 0;
 };
 

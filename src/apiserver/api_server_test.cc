@@ -56,7 +56,7 @@ TEST_F(ApiServerTest, Discovery) {
   EXPECT_THAT(get("/version").json()["gitVersion"].get<std::string>(), StartsWith("v1."));
   EXPECT_EQ(get("/api").json()["versions"][0], "v1");
   auto groups = get("/apis").json();
-  ASSERT_EQ(groups["groups"].size(), 1U);
+  ASSERT_EQ(groups["groups"].size(), 2U);
   EXPECT_EQ(groups["groups"][0]["preferredVersion"]["groupVersion"], "serving.knative.dev/v1");
   EXPECT_EQ(get("/apis/serving.knative.dev").json()["kind"], "APIGroup");
   auto resources = get("/apis/serving.knative.dev/v1").json();

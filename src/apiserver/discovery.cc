@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/event.h"
 #include "api/kinds.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::apiserver {
@@ -44,7 +46,7 @@ Json resource_of(const Kind& kind) {
   for (auto name : kind.short_names) resource["shortNames"].push_back(name);
   if (is_live(kind)) {
     resource["verbs"] = {"get", "list", "watch"};
-    if (kind.namespaced) resource["categories"] = {"all"};
+    if (&kind == &api::Pod::kind()) resource["categories"] = {"all"};
   } else {
     resource["verbs"] = {"create", "delete", "get", "list", "patch", "update", "watch"};
     resource["categories"] = {"all", "knative", "serving"};
@@ -64,7 +66,10 @@ Json status_of(const Kind& kind) {
 
 }  // namespace
 
-bool is_live(const Kind& kind) { return &kind == &api::Pod::kind() || &kind == &api::Node::kind(); }
+bool is_live(const Kind& kind) {
+  return &kind == &api::Pod::kind() || &kind == &api::Node::kind() ||
+         &kind == &api::Event::kind() || &kind == &api::PodAutoscaler::kind();
+}
 
 Json version_info(std::string_view ebb_version) {
   Json json;

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/event.h"
+
 namespace ebb::apiserver {
 
 using api::Json;
@@ -13,7 +15,7 @@ using resources::ObjectList;
 using resources::ResourceEvent;
 
 // All objects of one kind as last seen, and how they changed.
-class LiveClient::View final {
+class LiveClient::View final : public LiveSource {
  public:
   struct Change {
     int64_t version = 0;
@@ -23,7 +25,7 @@ class LiveClient::View final {
   View(int64_t version, std::function<std::vector<Json>()> look)
       : look_(std::move(look)), version_(version), forgotten_(version) {}
 
-  void refresh() {
+  void refresh() override {
     std::set<ObjectKey> gone;
     for (const auto& [key, object] : objects_) gone.insert(key);
     for (auto& object : look_()) {
@@ -42,11 +44,21 @@ class LiveClient::View final {
       objects_.erase(key);
     }
   }
-  [[nodiscard]] const std::map<ObjectKey, Json>& objects() const { return objects_; }
-  [[nodiscard]] int64_t version() const { return version_; }
-
-  // The changes after `*position` in `ns`, which moves on. False if some were forgotten.
-  bool changes(const std::string& ns, int64_t* position, std::vector<ResourceEvent>* out) const {
+  [[nodiscard]] int64_t version() const override { return version_; }
+  [[nodiscard]] std::optional<Json> find(const ObjectKey& key) const override {
+    auto found = objects_.find(key);
+    if (found == objects_.end()) return std::nullopt;
+    return found->second;
+  }
+  [[nodiscard]] std::vector<Json> list(const std::string& ns) const override {
+    std::vector<Json> out;
+    for (const auto& [key, object] : objects_) {
+      if (ns.empty() || key.ns == ns) out.push_back(object);
+    }
+    return out;
+  }
+  bool changes(const std::string& ns, int64_t* position,
+               std::vector<ResourceEvent>* out) const override {
     if (*position < forgotten_ || *position > version_) return false;
     for (const auto& change : changes_) {
       if (change.version <= *position) continue;
@@ -79,7 +91,7 @@ class LiveClient::View final {
 
 class LiveClient::LiveWatch final : public resources::ResourceWatch {
  public:
-  LiveWatch(net::Executor& executor, View& view, std::string ns, int64_t position)
+  LiveWatch(net::Executor& executor, LiveSource& view, std::string ns, int64_t position)
       : executor_(executor), view_(view), ns_(std::move(ns)), position_(position) {}
 
   net::Task<Result<std::vector<ResourceEvent>>> next(TimePoint deadline) override {
@@ -99,7 +111,7 @@ class LiveClient::LiveWatch final : public resources::ResourceWatch {
 
  private:
   net::Executor& executor_;
-  View& view_;
+  LiveSource& view_;
   std::string ns_;
   int64_t position_;
 };
@@ -124,32 +136,32 @@ LiveClient::LiveClient(net::Executor& executor, LiveObjects& live, int64_t first
     : executor_(executor),
       live_(live),
       pods_(std::make_unique<View>(first_version, [this] { return to_json(live_.pods()); })),
-      nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })) {}
+      nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })),
+      nothing_(std::make_unique<View>(first_version, [] { return std::vector<Json>(); })) {}
 
 LiveClient::~LiveClient() = default;
 
-LiveClient::View& LiveClient::view_of(const api::Kind& kind) {
-  return &kind == &api::Pod::kind() ? *pods_ : *nodes_;
+LiveSource& LiveClient::source_of(const api::Kind& kind) {
+  if (&kind == &api::Pod::kind()) return *pods_;
+  if (&kind == &api::Node::kind()) return *nodes_;
+  LiveSource* source = &kind == &api::Event::kind() ? live_.events() : live_.autoscalers();
+  return source != nullptr ? *source : *nothing_;
 }
 
 net::Task<Result<Json>> LiveClient::get(const api::Kind& kind, ObjectKey key) {
-  View& view = view_of(kind);
-  view.refresh();
-  auto found = view.objects().find(key);
-  if (found == view.objects().end()) {
-    co_return fail(Errc::kNotFound, "{} \"{}\" not found", kind.plural, key.name);
-  }
-  co_return found->second;
+  LiveSource& source = source_of(kind);
+  source.refresh();
+  auto found = source.find(key);
+  if (!found) co_return fail(Errc::kNotFound, "{} \"{}\" not found", kind.plural, key.name);
+  co_return std::move(*found);
 }
 
 net::Task<Result<ObjectList>> LiveClient::list(const api::Kind& kind, std::string ns) {
-  View& view = view_of(kind);
-  view.refresh();
+  LiveSource& source = source_of(kind);
+  source.refresh();
   ObjectList list;
-  list.resource_version = std::to_string(view.version());
-  for (const auto& [key, object] : view.objects()) {
-    if (ns.empty() || key.ns == ns) list.items.push_back(object);
-  }
+  list.resource_version = std::to_string(source.version());
+  list.items = source.list(ns);
   co_return list;
 }
 
@@ -176,7 +188,7 @@ std::unique_ptr<resources::ResourceWatch> LiveClient::watch(const api::Kind& kin
   int64_t position = kUnknown;
   auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), position);
   if (error != std::errc() || end != after.data() + after.size()) position = kUnknown;
-  return std::make_unique<LiveWatch>(executor_, view_of(kind), std::move(ns), position);
+  return std::make_unique<LiveWatch>(executor_, source_of(kind), std::move(ns), position);
 }
 
 }  // namespace ebb::apiserver

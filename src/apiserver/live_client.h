@@ -1,13 +1,15 @@
-// Pods and nodes as resources: what LiveObjects tells, with versions and watch.
-// Read-only.
+// What runs now as resources, with versions and watch: pods, nodes, events and pod
+// autoscalers. Read-only.
 //
-// A change is found by comparing with what was seen last, whenever somebody looks;
-// a watch looks four times a second. Used on one executor.
+// Of pods and nodes a change is found by comparing with what was seen last, whenever
+// somebody looks; events and autoscalers number their own changes (LiveSource). A watch
+// looks four times a second. Used on one executor.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +19,30 @@
 
 namespace ebb::apiserver {
 
+// The objects of one kind, whose changes have numbers that grow, also from process to
+// process: the versions of the objects.
+class LiveSource {
+ public:
+  virtual ~LiveSource() = default;
+  // Called before each of the others: what is new is to be seen now.
+  virtual void refresh() {}
+  [[nodiscard]] virtual int64_t version() const = 0;  // of the newest change
+  [[nodiscard]] virtual std::optional<api::Json> find(const resources::ObjectKey& key) const = 0;
+  [[nodiscard]] virtual std::vector<api::Json> list(const std::string& ns) const = 0;
+  // The changes after `*position` in `ns`, which moves on. False if some were forgotten.
+  virtual bool changes(const std::string& ns, int64_t* position,
+                       std::vector<resources::ResourceEvent>* out) const = 0;
+};
+
 // What runs now.
 class LiveObjects {
  public:
   virtual ~LiveObjects() = default;
   [[nodiscard]] virtual std::vector<api::Pod> pods() = 0;
   [[nodiscard]] virtual std::vector<api::Node> nodes() = 0;
+  // nullptr: there are none.
+  [[nodiscard]] virtual LiveSource* events() { return nullptr; }
+  [[nodiscard]] virtual LiveSource* autoscalers() { return nullptr; }
 };
 
 class LiveClient final : public resources::ResourceClient {
@@ -49,12 +69,13 @@ class LiveClient final : public resources::ResourceClient {
  private:
   class View;
   class LiveWatch;
-  [[nodiscard]] View& view_of(const api::Kind& kind);
+  [[nodiscard]] LiveSource& source_of(const api::Kind& kind);
 
   net::Executor& executor_;
   LiveObjects& live_;
   std::unique_ptr<View> pods_;
   std::unique_ptr<View> nodes_;
+  std::unique_ptr<View> nothing_;
 };
 
 }  // namespace ebb::apiserver

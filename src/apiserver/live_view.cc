@@ -1,6 +1,10 @@
 #include "apiserver/live_view.h"
 
+#include <nlohmann/json.hpp>
+
 #include "api/defaults.h"
+#include "api/event.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::apiserver {
@@ -33,12 +37,117 @@ api::Pod to_pod(const control::PodStatus& status) {
   return pod;
 }
 
+// With the number of its newest change as its version.
+template <class T>
+api::Json numbered(T object, int64_t changed) {
+  object.meta.resource_version = std::to_string(changed);
+  return object.to_json();
+}
+
+api::Json to_json(const control::EventRecorder::Numbered& one) {
+  return numbered(one.event, one.changed);
+}
+
+api::Json to_json(const control::ScaleStatus& status) {
+  api::PodAutoscaler scaler;
+  scaler.meta.name = status.pod->name;
+  scaler.meta.ns = status.pod->ns;
+  scaler.meta.uid = status.pod->revision;  // there is one for each revision
+  scaler.meta.creation_timestamp = api::to_rfc3339(status.added_at);
+  auto& labels = scaler.meta.labels;
+  labels[std::string(api::kRevisionLabel)] = status.pod->name;
+  if (!status.pod->service.empty()) {
+    labels[std::string(api::kServiceLabel)] = status.pod->service;
+  }
+  if (!status.pod->configuration.empty()) {
+    labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
+  }
+  scaler.status = {.desired_scale = status.desired,
+                   .actual_scale = status.ready,
+                   .starting = status.starting,
+                   .in_flight = status.in_flight,
+                   .waiting = status.waiting,
+                   .concurrency = status.concurrency,
+                   .requests_per_second = status.requests,
+                   .panic = status.panic,
+                   .reason = status.reason,
+                   .decided_at = {}};
+  if (status.decided_at != WallTime{}) {
+    scaler.status.decided_at = api::to_rfc3339(status.decided_at);
+  }
+  return numbered(std::move(scaler), status.changed);
+}
+
+// What became of `changed` for somebody who has seen all up to `position`.
+template <class T>
+void append(const std::vector<T>& changed, const std::string& ns, int64_t* position,
+            std::vector<resources::ResourceEvent>* out) {
+  using Type = resources::ResourceEvent::Type;
+  const int64_t before = *position;
+  for (const auto& one : changed) {
+    *position = std::max(*position, one.changed);
+    api::Json object = to_json(one);
+    if (!ns.empty() && object["metadata"].value("namespace", "") != ns) continue;
+    const Type type = one.gone            ? Type::kDeleted
+                      : one.made > before ? Type::kAdded
+                                          : Type::kModified;
+    out->push_back({type, std::move(object)});
+  }
+}
+
 }  // namespace
 
-LiveView::LiveView(const control::Scheduler& scheduler, const Clock& clock, std::string version)
-    : scheduler_(scheduler),
+std::optional<api::Json> EventSource::find(const resources::ObjectKey& key) const {
+  for (const auto& one : events_.list()) {
+    if (one.event.meta.name == key.name && one.event.meta.ns == key.ns) return to_json(one);
+  }
+  return std::nullopt;
+}
+
+std::vector<api::Json> EventSource::list(const std::string& ns) const {
+  std::vector<api::Json> out;
+  for (const auto& one : events_.list()) {
+    if (ns.empty() || one.event.meta.ns == ns) out.push_back(to_json(one));
+  }
+  return out;
+}
+
+bool EventSource::changes(const std::string& ns, int64_t* position,
+                          std::vector<resources::ResourceEvent>* out) const {
+  std::vector<control::EventRecorder::Numbered> changed;
+  if (!events_.changes(*position, &changed)) return false;
+  append(changed, ns, position, out);
+  return true;
+}
+
+std::optional<api::Json> AutoscalerSource::find(const resources::ObjectKey& key) const {
+  const auto status = autoscaler_.find(key);
+  if (!status) return std::nullopt;
+  return to_json(*status);
+}
+
+std::vector<api::Json> AutoscalerSource::list(const std::string& ns) const {
+  std::vector<api::Json> out;
+  for (const auto& status : autoscaler_.list()) {
+    if (ns.empty() || status.pod->ns == ns) out.push_back(to_json(status));
+  }
+  return out;
+}
+
+bool AutoscalerSource::changes(const std::string& ns, int64_t* position,
+                               std::vector<resources::ResourceEvent>* out) const {
+  std::vector<control::ScaleStatus> changed;
+  if (!autoscaler_.changes(*position, &changed)) return false;
+  append(changed, ns, position, out);
+  return true;
+}
+
+LiveView::LiveView(Uses uses, std::string version)
+    : scheduler_(uses.scheduler),
+      events_(uses.events),
+      autoscalers_(uses.autoscaler),
       version_(std::move(version)),
-      started_(api::to_rfc3339(clock.wall())) {}
+      started_(api::to_rfc3339(uses.clock.wall())) {}
 
 std::vector<api::Pod> LiveView::pods() {
   std::vector<api::Pod> out;

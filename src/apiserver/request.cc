@@ -52,10 +52,6 @@ bool parse_object(const Segments& rest, ApiRequest& request) {
     request.ns = rest[1];
     at = 2;
   }
-  if (request.group.empty() && rest[at] == "events" && rest.size() == at + 1) {
-    request.endpoint = Endpoint::kEvents;
-    return true;
-  }
   request.kind = api::find_kind(request.group, request.version, rest[at]);
   if (!request.kind) return false;
   bool one = rest.size() > at + 1;
@@ -74,6 +70,10 @@ bool parse_object(const Segments& rest, ApiRequest& request) {
 bool parse_ebb(const Segments& rest, ApiRequest& request) {
   if (rest.size() == 1 && rest[0] == "info") {
     request.endpoint = Endpoint::kInfo;
+    return true;
+  }
+  if (rest.size() == 1 && rest[0] == "backup") {
+    request.endpoint = Endpoint::kBackup;
     return true;
   }
   if (rest.size() == 2 && rest[0] == "blobs") {

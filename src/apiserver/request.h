@@ -23,7 +23,7 @@ struct ApiRequest {
     kOpenApi,       // /openapi/v2
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
-    kEvents,        // /api/v1/namespaces/NS/events: none, so that describe works
+    kBackup,        // /apis/ebb.dev/v1/backup
     kObjects,       // all of a kind, or of a namespace
     kObject,
     kStatus,  // an object's status

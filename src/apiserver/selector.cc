@@ -1,8 +1,10 @@
 #include "apiserver/selector.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 namespace ebb::apiserver {
 namespace {
@@ -19,6 +21,21 @@ bool is_key(std::string_view key) {
   return !key.empty() && key.find_first_of(" ()=!<>") == std::string_view::npos;
 }
 
+// What a fieldSelector may ask for.
+constexpr std::array kFields{std::string_view("metadata.name"),
+                             std::string_view("metadata.namespace"),
+                             std::string_view("involvedObject.name"),
+                             std::string_view("involvedObject.namespace"),
+                             std::string_view("involvedObject.kind"),
+                             std::string_view("involvedObject.uid"),
+                             std::string_view("involvedObject.apiVersion"),
+                             std::string_view("reason"),
+                             std::string_view("type")};
+
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 std::vector<std::string_view> split(std::string_view text) {
   std::vector<std::string_view> parts;
   while (!text.empty()) {
@@ -30,16 +47,15 @@ std::vector<std::string_view> split(std::string_view text) {
   return parts;
 }
 
-// The text at metadata[key], or at metadata.labels[key].
-std::optional<std::string_view> text_at(const api::Json& object, bool label,
+// The text of `key` at the path of objects that leads to it: {"metadata", "labels"}.
+std::optional<std::string_view> text_at(const api::Json& object,
+                                        std::initializer_list<const char*> path,
                                         const std::string& key) {
-  auto meta = object.find("metadata");
-  if (meta == object.end()) return std::nullopt;
-  const api::Json* from = &*meta;
-  if (label) {
-    auto labels = meta->find("labels");
-    if (labels == meta->end()) return std::nullopt;
-    from = &*labels;
+  const api::Json* from = &object;
+  for (const char* name : path) {
+    auto next = from->find(name);
+    if (next == from->end()) return std::nullopt;
+    from = &*next;
   }
   auto found = from->find(key);
   if (found == from->end() || !found->is_string()) return std::nullopt;
@@ -81,22 +97,22 @@ Result<Selector> Selector::parse(std::string_view labels, std::string_view field
   }
   for (auto text : split(fields)) {
     Term term;
-    bool good = compare(text, term);
-    if (term.key == "metadata.name") {
-      term.source = Source::kName;
-      term.key = "name";
-    } else if (term.key == "metadata.namespace") {
-      term.source = Source::kNamespace;
-      term.key = "namespace";
-    } else {
-      good = false;
-    }
-    if (!good) {
+    const bool compared = compare(text, term);
+    auto dot = term.key.rfind('.');
+    const std::string folder = dot == std::string::npos ? "" : term.key.substr(0, dot);
+    const std::string field = dot == std::string::npos ? term.key : term.key.substr(dot + 1);
+    const bool known = is_one_of(term.key, kFields);
+    if (!compared || !known) {
       return fail(Errc::kInvalid,
-                  "fieldSelector: \"{}\" is not supported: use metadata.name or "
-                  "metadata.namespace",
+                  "fieldSelector: \"{}\" is not supported: use metadata.name, "
+                  "metadata.namespace, or for events involvedObject.name, .namespace, .kind, "
+                  ".uid, .apiVersion, reason or type",
                   text);
     }
+    term.source = folder == "metadata"         ? Source::kMeta
+                  : folder == "involvedObject" ? Source::kInvolved
+                                               : Source::kTop;
+    term.key = field;
     selector.terms_.push_back(std::move(term));
   }
   if (selector.terms_.size() > kMaxTerms) {
@@ -105,9 +121,23 @@ Result<Selector> Selector::parse(std::string_view labels, std::string_view field
   return selector;
 }
 
+std::optional<std::string_view> Selector::value_of(const api::Json& object, const Term& term) {
+  switch (term.source) {
+    case Source::kLabel:
+      return text_at(object, {"metadata", "labels"}, term.key);
+    case Source::kMeta:
+      return text_at(object, {"metadata"}, term.key);
+    case Source::kInvolved:
+      return text_at(object, {"involvedObject"}, term.key);
+    case Source::kTop:
+      break;
+  }
+  return text_at(object, {}, term.key);
+}
+
 bool Selector::matches(const api::Json& object) const {
   for (const auto& term : terms_) {
-    auto value = text_at(object, term.source == Source::kLabel, term.key);
+    auto value = value_of(object, term);
     bool match = term.test == Test::kExists    ? value.has_value()
                  : term.test == Test::kMissing ? !value
                  : term.test == Test::kEquals  ? value && *value == term.value

@@ -1,6 +1,7 @@
 // Which objects a list or watch wants: labelSelector and fieldSelector.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,8 @@ namespace ebb::apiserver {
 class Selector final {
  public:
   // Labels: "a=b", "a==b", "a!=b", "a" (is set), "!a" (is not set), joined by ",".
-  // Fields: metadata.name and metadata.namespace with =, == and !=. kInvalid else.
+  // Fields, with =, == and !=: metadata.name and metadata.namespace; of events
+  // involvedObject.{name,namespace,kind,uid,apiVersion}, reason and type. kInvalid else.
   [[nodiscard]] static Result<Selector> parse(std::string_view labels, std::string_view fields);
 
   [[nodiscard]] bool matches(const api::Json& object) const;
@@ -23,7 +25,7 @@ class Selector final {
   [[nodiscard]] bool by_label() const;
 
  private:
-  enum class Source { kLabel, kName, kNamespace };
+  enum class Source { kLabel, kMeta, kInvolved, kTop };
   enum class Test { kEquals, kDiffers, kExists, kMissing };
   struct Term {
     Source source = Source::kLabel;
@@ -31,6 +33,8 @@ class Selector final {
     Test test = Test::kEquals;
     std::string value;
   };
+  [[nodiscard]] static std::optional<std::string_view> value_of(const api::Json& object,
+                                                                const Term& term);
   std::vector<Term> terms_;
 };
 

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "api/event.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::apiserver {
@@ -63,11 +66,13 @@ std::string format_age(Duration age) {
   return fmt::format("{}d", seconds / kDay);
 }
 
-Json age(const Json& object, WallTime now) {
-  static const Json::json_pointer kPath("/metadata/creationTimestamp");
-  if (!object.contains(kPath) || !object.at(kPath).is_string()) return "<unknown>";
-  auto created = api::from_rfc3339(object.at(kPath).get_ref<const std::string&>());
-  return created ? format_age(now - *created) : "<unknown>";
+// How long ago the time at a JSON pointer was.
+Cell since(const char* pointer) {
+  return [path = Json::json_pointer(pointer)](const Json& object, WallTime now) -> Json {
+    if (!object.contains(path) || !object.at(path).is_string()) return "<unknown>";
+    auto then = api::from_rfc3339(object.at(path).get_ref<const std::string&>());
+    return then ? format_age(now - *then) : "<unknown>";
+  };
 }
 
 Json pod_ready(const Json& object, WallTime /*now*/) {
@@ -96,7 +101,29 @@ Json node_status(const Json& object, WallTime now) {
   return text;
 }
 
+// "service/hello"
+Json involved(const Json& object, WallTime /*now*/) {
+  auto about = object.find("involvedObject");
+  if (about == object.end()) return "";
+  std::string kind = about->value("kind", "");
+  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return kind + "/" + about->value("name", "");
+}
+
+// As kubectl: without the name.
+std::vector<Column> event_columns() {
+  return {{"Last Seen", "string", 0, since("/lastTimestamp")},
+          {"Type", "string", 0, at("/type")},
+          {"Reason", "string", 0, at("/reason")},
+          {"Object", "string", 0, involved},
+          {"Message", "string", 0, at("/message")},
+          {"First Seen", "string", 1, since("/firstTimestamp")},
+          {"Count", "string", 1, at("/count")},
+          {"Name", "string", 1, at("/metadata/name")}};
+}
+
 std::vector<Column> columns_of(const api::Kind& kind) {
+  if (&kind == &api::Event::kind()) return event_columns();
   std::vector<Column> columns{{"Name", "string", 0, at("/metadata/name")}};
   auto add = [&](std::initializer_list<Column> more) {
     columns.insert(columns.end(), more.begin(), more.end());
@@ -131,7 +158,16 @@ std::vector<Column> columns_of(const api::Kind& kind) {
          {"Pods", "string", 0, at("/status/capacity/pods")},
          {"Version", "string", 1, at("/status/nodeInfo/kubeletVersion")}});
   }
-  columns.push_back({"Age", "string", 0, age});
+  if (&kind == &api::PodAutoscaler::kind()) {
+    add({{"Desired", "integer", 0, at("/status/desiredScale")},
+         {"Actual", "integer", 0, at("/status/actualScale")},
+         {"Starting", "integer", 1, at("/status/starting")},
+         {"In Flight", "integer", 0, at("/status/inFlight")},
+         {"Waiting", "integer", 0, at("/status/waiting")},
+         {"Panic", "boolean", 1, at("/status/panic")},
+         {"Reason", "string", 0, at("/status/reason")}});
+  }
+  columns.push_back({"Age", "string", 0, since("/metadata/creationTimestamp")});
   return columns;
 }
 

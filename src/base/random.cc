@@ -2,7 +2,7 @@
 
 #include <sys/random.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <vector>
@@ -26,6 +26,16 @@ std::string random_hex(size_t bytes) {
   std::vector<unsigned char> raw(bytes);
   random_bytes(raw);
   return to_hex(raw);
+}
+
+std::string RandomNames::hex(size_t bytes) {
+  bytes = std::min(bytes, kBlock);
+  if (left_ < bytes) {
+    random_bytes(block_);
+    left_ = kBlock;
+  }
+  left_ -= bytes;
+  return to_hex(std::span(block_).subspan(left_, bytes));
 }
 
 std::string uuid4() {

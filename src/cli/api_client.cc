@@ -69,22 +69,19 @@ struct ApiClient::Begun {
   int status = 0;
 };
 
-Result<std::unique_ptr<ApiClient>> ApiClient::open(const std::string& url,
-                                                   const std::string& token) {
+Result<std::unique_ptr<ApiClient>> ApiClient::open(const std::string& url, const std::string& token,
+                                                   const std::string& ca) {
   constexpr std::string_view kHttp = "http://";
-  if (url.starts_with("https://")) {
-    return fail(Errc::kInvalid, "{}: only http:// is spoken so far, not https://", url);
-  }
-  if (!url.starts_with(kHttp)) {
-    return fail(Errc::kInvalid, "\"{}\" is not the URL of an API: write http://HOST:PORT", url);
-  }
-  std::string authority = url.substr(kHttp.size());
+  constexpr std::string_view kHttps = "https://";
+  const bool secure = url.starts_with(kHttps);
+  std::string authority;
+  if (secure || url.starts_with(kHttp)) authority = url.substr((secure ? kHttps : kHttp).size());
   while (authority.ends_with('/')) authority.pop_back();
   if (!http::is_authority(authority)) {
-    return fail(Errc::kInvalid, "\"{}\" is not the URL of an API: write http://HOST:PORT", url);
+    return fail(Errc::kInvalid, "\"{}\" is not the URL of an API: write https://HOST:PORT", url);
   }
   const bool has_port = authority.rfind(':') != std::string::npos && !authority.ends_with(']');
-  auto address = net::Address::parse(has_port ? authority : authority + ":80");
+  auto address = net::Address::parse(has_port ? authority : authority + (secure ? ":443" : ":80"));
   if (!address || address->kind != net::Address::Kind::kIp) {
     return fail(Errc::kInvalid, "{}: the host must be localhost or a numeric IP address", url);
   }
@@ -92,13 +89,21 @@ Result<std::unique_ptr<ApiClient>> ApiClient::open(const std::string& url,
                   [](unsigned char c) { return c <= ' ' || c >= 0x7f; })) {
     return fail(Errc::kInvalid, "the token for the API holds characters that no token has");
   }
+  std::optional<net::TlsContext> tls;
+  if (secure) {
+    auto context = net::TlsContext::client(ca);
+    if (!context) return fail(context.error());
+    tls = std::move(*context);
+  }
   return std::unique_ptr<ApiClient>(
-      new ApiClient(std::move(*address), std::move(authority), token));
+      new ApiClient(std::move(*address), std::move(authority), token, std::move(tls)));
 }
 
-ApiClient::ApiClient(net::Address address, std::string authority, const std::string& token)
+ApiClient::ApiClient(net::Address address, std::string authority, const std::string& token,
+                     std::optional<net::TlsContext> tls)
     : address_(std::move(address)),
       authority_(std::move(authority)),
+      tls_(std::move(tls)),
       authorization_(token.empty() ? "" : "Bearer " + token),
       executor_("cli") {}
 
@@ -113,10 +118,11 @@ T ApiClient::run(net::Task<T> task) {
 }
 
 tl::unexpected<Error> ApiClient::broken(std::string_view why) const {
-  return fail(Errc::kUnavailable, "the API at http://{}: {}", authority_, why);
+  return fail(Errc::kUnavailable, "the API at {}://{}: {}", tls_ ? "https" : "http", authority_,
+              why);
 }
 
-net::Task<Result<ApiClient::Begun>> ApiClient::begin(const Request& request, TimePoint deadline) {
+net::Task<Result<net::Stream>> ApiClient::connect(TimePoint deadline) {
   auto connecting = net::connect(executor_, address_, deadline);
   auto stream = co_await connecting;
   if (!stream) {
@@ -125,6 +131,21 @@ net::Task<Result<ApiClient::Begun>> ApiClient::begin(const Request& request, Tim
     }
     co_return broken(net::to_string(stream.error()));
   }
+  if (tls_) {
+    auto securing = net::connect_tls(*stream, *tls_, http::host_of(authority_), deadline);
+    const auto secured = co_await securing;
+    if (!secured && secured.error().code == Errc::kPermission) {
+      co_return broken(secured.error().message + ". Does the kubeconfig belong to it?");
+    }
+    if (!secured) co_return broken(secured.error().message);
+  }
+  co_return std::move(*stream);
+}
+
+net::Task<Result<ApiClient::Begun>> ApiClient::begin(const Request& request, TimePoint deadline) {
+  auto connecting = connect(deadline);
+  auto stream = co_await connecting;
+  if (!stream) co_return fail(stream.error());
   http::ClientConnection connection(std::move(*stream));
   http::Fields fields;
   fields.add("Host", authority_);
@@ -221,6 +242,31 @@ Result<void> ApiClient::watch(const std::string& path,
                               TimePoint deadline) {
   const Request request{.method = "GET", .path = path, .content_type = {}, .body = {}};
   return run(read_lines(request, on_line, deadline));
+}
+
+net::Task<Result<void>> ApiClient::read_pieces(
+    const Request& request, const std::function<bool(std::string_view)>& on_piece,
+    TimePoint deadline) {
+  auto begun = co_await begin(request, deadline);
+  if (!begun) co_return fail(begun.error());
+  const bool good = begun->status >= 200 && begun->status <= 299;
+  std::string refusal;
+  for (;;) {
+    auto piece = co_await begun->connection.read_body(deadline);
+    if (!piece) co_return broken(http::to_string(piece.error()));
+    if (piece->empty()) break;
+    if (good && !on_piece(*piece)) co_return Result<void>{};
+    if (!good && refusal.size() < kMaxWatchLine) refusal.append(*piece);
+  }
+  if (!good) co_return fail(error_of(begun->status, refusal));
+  co_return Result<void>{};
+}
+
+Result<void> ApiClient::download(const std::string& path,
+                                 const std::function<bool(std::string_view)>& on_piece,
+                                 TimePoint deadline) {
+  const Request request{.method = "GET", .path = path, .content_type = {}, .body = {}};
+  return run(read_pieces(request, on_piece, deadline));
 }
 
 }  // namespace ebb::cli

@@ -1,9 +1,9 @@
-// Calls the REST API over HTTP and waits for the answer.
+// Calls the REST API over HTTP or HTTPS and waits for the answer.
 //
 // One thread, blocking; a private event loop turns inside each call. Every call ends
 // by its deadline.
 //
-//   auto client = ApiClient::open(connection.server, connection.token);
+//   auto client = ApiClient::open(connection.server, connection.token, connection.ca);
 //   auto service = (*client)->get("/apis/...", deadline);   // Error: the API's message
 #pragma once
 
@@ -20,6 +20,7 @@
 #include "http/client.h"
 #include "net/address.h"
 #include "net/executor.h"
+#include "net/tls.h"
 
 namespace ebb::cli {
 
@@ -41,9 +42,12 @@ inline constexpr Duration kCallTimeout = std::chrono::seconds(30);
 
 class ApiClient final {
  public:
-  // `url`: http://HOST:PORT with a numeric host or localhost. kInvalid for others.
+  // `url`: https://HOST:PORT or http://HOST:PORT with a numeric host or localhost. `ca`:
+  // PEM certificates that an https server's must be signed by; if empty, those that the
+  // machine trusts. kInvalid for others.
   [[nodiscard]] static Result<std::unique_ptr<ApiClient>> open(const std::string& url,
-                                                               const std::string& token);
+                                                               const std::string& token,
+                                                               const std::string& ca);
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
   ~ApiClient();
@@ -65,25 +69,37 @@ class ApiClient final {
                                    const std::function<bool(std::string_view)>& on_line,
                                    TimePoint deadline);
 
+  // Reads an answer of any length piece by piece until `on_piece` returns false. An
+  // answer that is cut, or not 2xx, is an error.
+  [[nodiscard]] Result<void> download(const std::string& path,
+                                      const std::function<bool(std::string_view)>& on_piece,
+                                      TimePoint deadline);
+
   [[nodiscard]] TimePoint now() const { return executor_.now(); }
   [[nodiscard]] const net::Address& address() const { return address_; }
 
  private:
-  ApiClient(net::Address address, std::string authority, const std::string& token);
+  ApiClient(net::Address address, std::string authority, const std::string& token,
+            std::optional<net::TlsContext> tls);
 
   struct Begun;  // a connection whose answer has begun
 
   template <class T>
   T run(net::Task<T> task);
+  net::Task<Result<net::Stream>> connect(TimePoint deadline);
   net::Task<Result<Begun>> begin(const Request& request, TimePoint deadline);
   net::Task<Result<Response>> exchange(const Request& request, TimePoint deadline);
   net::Task<Result<void>> read_lines(const Request& request,
                                      const std::function<bool(std::string_view)>& on_line,
                                      TimePoint deadline);
+  net::Task<Result<void>> read_pieces(const Request& request,
+                                      const std::function<bool(std::string_view)>& on_piece,
+                                      TimePoint deadline);
   [[nodiscard]] tl::unexpected<Error> broken(std::string_view why) const;
 
   net::Address address_;
   std::string authority_;
+  std::optional<net::TlsContext> tls_;
   std::string authorization_;  // header value; empty: none
   net::Executor executor_;
 };

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -21,7 +23,7 @@ int fail_with(const Error& error, Console& console) {
 }
 
 Result<std::unique_ptr<ApiClient>> open(const Connection& connection) {
-  return ApiClient::open(connection.server, connection.token);
+  return ApiClient::open(connection.server, connection.token, connection.ca);
 }
 
 // Runs a client command against the API that the options lead to.
@@ -31,6 +33,8 @@ int with_api(const ConnectionOptions& options, Console& console, Command command
   if (!connection) return fail_with(connection.error(), console);
   const auto client = open(*connection);
   if (!client) return fail_with(client.error(), console);
+  // A reader that ends early (`ebb logs | head`) is seen as an error of the stream.
+  std::signal(SIGPIPE, SIG_IGN);
   const Result<void> done = command(**client, connection->ns);
   return done ? kExitOk : fail_with(done.error(), console);
 }
@@ -69,6 +73,51 @@ struct Run {
       return remove(options, ns, client, console);
     });
   }
+  int operator()(const ApplyOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return apply(options, ns, client, console);
+    });
+  }
+  int operator()(const DescribeOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      const SystemClock clock;
+      return describe(options, ns, client, clock, console);
+    });
+  }
+  int operator()(const InvokeOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return invoke(options, ns, client, console);
+    });
+  }
+  int operator()(const LogsOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return logs(options, ns, client, console);
+    });
+  }
+  int operator()(const TrafficOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return set_traffic(options, ns, client, console);
+    });
+  }
+  int operator()(const RollbackOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return roll_back(options, ns, client, console);
+    });
+  }
+  int operator()(const TopOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& ns) {
+      return top(options, ns, client, console);
+    });
+  }
+  int operator()(const BackupOptions& options) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& /*ns*/) {
+      return backup(options, client, console);
+    });
+  }
+  int operator()(const RestoreOptions& options) const {
+    const auto done = restore(options, console);
+    return done ? kExitOk : fail_with(done.error(), console);
+  }
   int operator()(const VersionOptions& /*options*/) const {
     return show_versions(connection, console);
   }
@@ -89,7 +138,14 @@ int run(const std::vector<std::string>& args, const UpFunction& up, Console& con
 }
 
 int run(int argc, char** argv, const UpFunction& up) {
-  Console console{std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1};
+  const auto is_set = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != '\0';
+  };
+  Console console{std::cout, std::cerr};
+  console.err_is_terminal = ::isatty(STDERR_FILENO) == 1;
+  console.out_is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  console.colors = console.out_is_terminal && !is_set("NO_COLOR");
   const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   const int code = run(args, up, console);
   std::cout.flush();

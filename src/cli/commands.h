@@ -23,9 +23,31 @@ namespace ebb::cli {
 [[nodiscard]] Result<void> remove(const DeleteOptions& options, const std::string& ns,
                                   ApiClient& client, Console& console);
 
-// "/apis/serving.knative.dev/v1/namespaces/NS/services/NAME"; all namespaces if `ns`
-// is empty, the whole collection if `name` is.
-[[nodiscard]] std::string path_of(const api::Kind& kind, const std::string& ns,
-                                  const std::string& name);
+// Sends all documents of the files; one that is wrong is said on `err` and does not
+// keep the others from being applied.
+[[nodiscard]] Result<void> apply(const ApplyOptions& options, const std::string& ns,
+                                 ApiClient& client, Console& console);
+
+[[nodiscard]] Result<void> describe(const DescribeOptions& options, const std::string& ns,
+                                    ApiClient& client, const Clock& clock, Console& console);
+
+[[nodiscard]] Result<void> invoke(const InvokeOptions& options, const std::string& ns,
+                                  ApiClient& client, Console& console);
+
+[[nodiscard]] Result<void> logs(const LogsOptions& options, const std::string& ns,
+                                ApiClient& client, Console& console);
+
+[[nodiscard]] Result<void> set_traffic(const TrafficOptions& options, const std::string& ns,
+                                       ApiClient& client, Console& console);
+[[nodiscard]] Result<void> roll_back(const RollbackOptions& options, const std::string& ns,
+                                     ApiClient& client, Console& console);
+
+[[nodiscard]] Result<void> top(const TopOptions& options, const std::string& ns, ApiClient& client,
+                               Console& console);
+
+[[nodiscard]] Result<void> backup(const BackupOptions& options, ApiClient& client,
+                                  Console& console);
+// Needs no API.
+[[nodiscard]] Result<void> restore(const RestoreOptions& options, Console& console);
 
 }  // namespace ebb::cli

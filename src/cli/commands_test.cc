@@ -322,15 +322,18 @@ TEST_F(CommandsTest, AMissingServerIsSaid) {
   EXPECT_THAT(err_.str(), HasSubstr("Is `ebb up` running?"));
 }
 
-TEST(ApiClientTest, OnlyPlainHttpToKnownAddresses) {
-  const auto why = [](const std::string& url) { return ApiClient::open(url, "").error().message; };
-  EXPECT_THAT(why("https://127.0.0.1:1"), HasSubstr("only http://"));
+TEST(ApiClientTest, OnlyHttpToKnownAddresses) {
+  const auto why = [](const std::string& url) {
+    return ApiClient::open(url, "", "").error().message;
+  };
+  EXPECT_TRUE(ApiClient::open("https://127.0.0.1:1", "", ""));
+  EXPECT_FALSE(ApiClient::open("https://127.0.0.1:1", "", "no certificate"));
   EXPECT_THAT(why("127.0.0.1:1"), HasSubstr("is not the URL"));
   EXPECT_THAT(why("http://example.com:1"), HasSubstr("numeric IP"));
   EXPECT_THAT(why("http://127.0.0.1:1/path"), HasSubstr("is not the URL"));
-  EXPECT_TRUE(ApiClient::open("http://127.0.0.1", ""));
-  EXPECT_TRUE(ApiClient::open("http://[::1]:8081/", ""));
-  EXPECT_FALSE(ApiClient::open("http://127.0.0.1", "two\r\nlines"));
+  EXPECT_TRUE(ApiClient::open("http://127.0.0.1", "", ""));
+  EXPECT_TRUE(ApiClient::open("http://[::1]:8081/", "", ""));
+  EXPECT_FALSE(ApiClient::open("http://127.0.0.1", "two\r\nlines", ""));
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ std::string kubeconfig_of(const ConnectionOptions& options) {
 }  // namespace
 
 Result<Connection> find_connection(const ConnectionOptions& options) {
-  Connection connection{options.server, options.token, options.ns};
+  Connection connection{
+      .server = options.server, .ca = {}, .token = options.token, .ns = options.ns};
   // Everything given: a broken file elsewhere does not matter.
   const bool needs_file =
       options.server.empty() || options.token.empty() || !options.kubeconfig.empty();
@@ -48,6 +49,7 @@ Result<Connection> find_connection(const ConnectionOptions& options) {
     if (config) {
       if (connection.server.empty()) connection.server = config->server;
       if (connection.token.empty()) connection.token = config->token;
+      connection.ca = config->ca;
       if (connection.ns.empty()) connection.ns = config->ns;
     } else if (options.server.empty() || !options.kubeconfig.empty()) {
       if (config.error().code != Errc::kNotFound) return fail(config.error());

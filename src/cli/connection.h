@@ -10,13 +10,15 @@ namespace ebb::cli {
 
 struct Connection {
   std::string server;  // URL
+  std::string ca;      // PEM: see Kubeconfig
   std::string token;   // empty: none
   std::string ns;
 };
 
 // The server: --server, else of a kubeconfig: --kubeconfig, else of --data, else
 // $KUBECONFIG, else of the default data folder. The token: --token, else of that
-// kubeconfig. The namespace: --namespace, else of the kubeconfig, else "default".
+// kubeconfig, which also says whose certificate the server must have. The namespace: --namespace,
+// else of the kubeconfig, else "default".
 [[nodiscard]] Result<Connection> find_connection(const ConnectionOptions& options);
 
 }  // namespace ebb::cli

@@ -1,14 +1,16 @@
 // `ebb deploy`.
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "api/autoscaling.h"
 #include "api/json.h"
 #include "api/types.h"
+#include "cli/await.h"
 #include "cli/commands.h"
+#include "cli/dependencies.h"
+#include "cli/gateway.h"
 #include "cli/package.h"
+#include "cli/resource_kinds.h"
 #include "cli/table.h"
-#include "http/uri.h"
 
 namespace ebb::cli {
 
@@ -17,7 +19,8 @@ namespace {
 using api::Json;
 
 constexpr Duration kUploadTimeout = std::chrono::minutes(5);
-constexpr Duration kRetryPause = std::chrono::milliseconds(200);
+// On a revision template: what its pods reach, "none" or "egress".
+constexpr const char* kNetworkAnnotation = "ebb.dev/network";
 constexpr int kMaxConflicts = 10;  // others may write status at the same time
 
 Result<void> upload(const Package& package, ApiClient& client, Progress& progress) {
@@ -67,11 +70,14 @@ Json wanted(const DeployOptions& options, const std::string& ns, const Package& 
   const std::string prefix(api::kAutoscalingPrefix);
   if (options.min) annotations[prefix + "min-scale"] = std::to_string(*options.min);
   if (options.max) annotations[prefix + "max-scale"] = std::to_string(*options.max);
+  if (!options.network.empty()) annotations[kNetworkAnnotation] = options.network;
   for (const auto& [key, value] : options.annotations) annotations[key] = value;
 
   Json container = current == nullptr ? Json::object() : container_of(*current);
   container["image"] = std::string(api::kRuntimeImagePrefix) + options.runtime;
   set_env(container, options.env);
+  if (!options.memory.empty()) container["resources"]["limits"]["memory"] = options.memory;
+  if (!options.cpu.empty()) container["resources"]["limits"]["cpu"] = options.cpu;
   Json spec = {{"containers", Json::array({std::move(container)})}};
   if (options.concurrency) spec["containerConcurrency"] = *options.concurrency;
   if (options.timeout) {
@@ -119,116 +125,81 @@ Result<Json> create_or_change(const DeployOptions& options, const std::string& n
   return done;
 }
 
-struct Verdict {
-  enum class Kind { kReady, kFailed, kPending } kind = Kind::kPending;
-  std::string message;
-};
-
-Verdict verdict_of(const Json& service) {
-  const auto number = [&service](const char* at, const char* name) {
-    const std::string text = text_at(service, {at, name});
-    return text.empty() ? int64_t{0} : std::strtoll(text.c_str(), nullptr, 10);
-  };
-  const Json ready = condition_of(service, "Ready");
-  const std::string status = text_at(ready, {"status"});
-  const std::string reason = text_at(ready, {"reason"});
-  std::string message = text_at(ready, {"message"});
-  if (message.empty()) message = reason;
-  // A status of an older generation says nothing about what was just declared.
-  const bool observed = number("status", "observedGeneration") >= number("metadata", "generation");
-  if (observed && status == "True") return {Verdict::Kind::kReady, {}};
-  if (observed && status == "False") return {Verdict::Kind::kFailed, std::move(message)};
-  return {Verdict::Kind::kPending, observed ? std::move(message) : std::string()};
+Result<Json> wait_until_ready(const DeployOptions& options, const std::string& ns, Json service,
+                              ApiClient& client, Progress& progress) {
+  progress.step("Waiting for service " + options.name);
+  Awaited awaited{.kind = api::Service::kind(),
+                  .ns = ns,
+                  .name = options.name,
+                  .object = std::move(service),
+                  .judge = [&progress](const Json& object) {
+                    Verdict verdict = readiness_of(object);
+                    progress.detail(verdict.message);
+                    return verdict;
+                  }};
+  return await(std::move(awaited), client, client.now() + options.wait_timeout);
 }
 
-// Follows the service until it is ready or has failed.
-class Waiter {
- public:
-  Waiter(const DeployOptions& options, const std::string& ns, ApiClient& client, Progress& progress)
-      : options_(options), ns_(ns), client_(client), progress_(progress) {}
+// True if the service sends requests to the revision that was just made.
+bool gets_traffic(const Json& service) {
+  static const Json::json_pointer kPath("/spec/traffic");
+  if (!service.contains(kPath) || !service.at(kPath).is_array()) return true;
+  const std::string latest = text_at(service, {"status", "latestCreatedRevisionName"});
+  const Json& targets = service.at(kPath);
+  return targets.empty() || std::any_of(targets.begin(), targets.end(), [&](const Json& target) {
+           const std::string name = text_at(target, {"revisionName"});
+           return (name.empty() || name == latest) && text_at(target, {"percent"}) != "0";
+         });
+}
 
-  Result<Json> wait(Json service) {
-    const TimePoint deadline = client_.now() + options_.wait_timeout;
-    service_ = std::move(service);
-    for (;;) {
-      const Verdict verdict = show();
-      if (verdict.kind == Verdict::Kind::kReady) return service_;
-      if (verdict.kind == Verdict::Kind::kFailed) {
-        return fail(Errc::kInternal, "service \"{}\" failed: {}", options_.name, verdict.message);
-      }
-      if (client_.now() >= deadline) {
-        return fail(Errc::kTimeout, "service \"{}\" was not ready within {} s{}{}", options_.name,
-                    std::chrono::duration_cast<std::chrono::seconds>(options_.wait_timeout).count(),
-                    verdict.message.empty() ? "" : ": ", verdict.message);
-      }
-      const TimePoint began = client_.now();
-      const auto followed = follow(deadline);
-      if (deleted_) return fail(Errc::kNotFound, "service \"{}\" was deleted", options_.name);
-      if (show().kind != Verdict::Kind::kPending || client_.now() >= deadline) continue;
-      // The watch ended early: look, and try again, but not in a tight loop.
-      if (!followed && followed.error().code == Errc::kPermission) return fail(followed.error());
-      if (client_.now() - began < kRetryPause) std::this_thread::sleep_for(kRetryPause);
-      auto fresh = client_.get(path_of(api::Service::kind(), ns_, options_.name),
-                               std::min(deadline, client_.now() + kCallTimeout));
-      if (fresh) service_ = std::move(*fresh);
-      if (!fresh && fresh.error().code != Errc::kUnavailable) return fail(fresh.error());
+bool has_pods(const std::string& revision, const std::string& ns, ApiClient& client) {
+  const std::string selector = fmt::format("{}={}", api::kRevisionLabel, revision);
+  const auto pods =
+      client.get(path_of(api::Pod::kind(), ns, "") + "?labelSelector=" + escaped(selector),
+                 client.now() + kCallTimeout);
+  if (!pods || !pods->contains("items")) return false;
+  const Json& items = (*pods)["items"];
+  return std::any_of(items.begin(), items.end(), [](const Json& pod) {
+    return text_at(pod, {"metadata", "labels", std::string(api::kStateLabel)}) == "Warm";
+  });
+}
+
+// What a first and a second call take, from the begin of the connection to the first
+// byte of the answer. No answer is no failure: the deployment is done.
+void show_calls(const std::string& revision, const std::string& ns, const std::string& host,
+                const net::Address& address, ApiClient& client, Console& console) {
+  const bool warm = has_pods(revision, ns, client);
+  GatewayClient gateway(address);
+  GatewayRequest request;
+  request.host = host;
+  for (const bool first : {true, false}) {
+    const auto answer = gateway.call(request, {}, gateway.now() + kCallTimeout);
+    if (!answer) {
+      console.err << "The service was not reached: " << answer.error().message << "\n";
+      return;
     }
+    const char* which = first ? (warm ? "first call (warm)" : "first call (cold)") : "second call";
+    console.out << fmt::format("{:<18} {} in {}\n", which, answer->status,
+                               format_took(answer->first_byte));
   }
+}
 
- private:
-  Verdict show() {
-    Verdict verdict = verdict_of(service_);
-    progress_.step("Waiting for service " + options_.name +
-                   (verdict.message.empty() ? "" : ": " + verdict.message));
-    return verdict;
+// How to reach it; only hints, as the deployment is done.
+void show_use(const DeployOptions& options, const std::string& ns, const Json& service,
+              ApiClient& client, Console& console) {
+  if (!gets_traffic(service)) {
+    console.err << fmt::format(
+        "The new revision gets no traffic. To change that: ebb traffic {} --revision "
+        "@latest=100\n",
+        options.name);
   }
-
-  Result<void> follow(TimePoint deadline) {
-    const std::string path =
-        path_of(api::Service::kind(), ns_, "") + "?watch=true&fieldSelector=metadata.name%3D" +
-        options_.name + "&resourceVersion=" + text_at(service_, {"metadata", "resourceVersion"});
-    return client_.watch(path, [this](std::string_view line) { return take(line); }, deadline);
-  }
-
-  // False ends the watch.
-  bool take(std::string_view line) {
-    auto event = api::parse_json(line);
-    if (!event || !event->is_object() || !event->contains("object")) return true;
-    const std::string type = text_at(*event, {"type"});
-    if (type == "ERROR") return false;
-    if (text_at(*event, {"object", "metadata", "name"}) != options_.name) return true;
-    if (type == "DELETED") {
-      deleted_ = true;
-      return false;
-    }
-    if (type != "ADDED" && type != "MODIFIED") return true;
-    service_ = std::move((*event)["object"]);
-    return show().kind == Verdict::Kind::kPending;
-  }
-
-  const DeployOptions& options_;
-  const std::string& ns_;
-  ApiClient& client_;
-  Progress& progress_;
-  Json service_;
-  bool deleted_ = false;
-};
-
-// How to call the service from here: the gateway's address is that of the API if it
-// listens on all addresses.
-std::string curl_line(const std::string& url, const std::string& gateway,
-                      const net::Address& api_server) {
-  constexpr std::string_view kScheme = "://";
-  const size_t start = url.find(kScheme);
-  std::string host = start == std::string::npos ? url : url.substr(start + kScheme.size());
-  host = http::host_of(host.substr(0, host.find('/')));  // the port is no part of the name
-  std::string to = gateway;
-  auto address = net::Address::parse(gateway);
-  if (address && (address->host == "0.0.0.0" || address->host == "::")) {
-    address->host = api_server.host;
-    to = address->to_string();
-  }
-  return fmt::format("curl -H 'Host: {}' http://{}/", host, to);
+  const auto gateway = find_gateway({}, client);
+  if (!gateway) return;
+  const std::string host = host_of_url(text_at(service, {"status", "url"}));
+  console.out << fmt::format("curl -H 'Host: {}' http://{}/\n", host, gateway->to_string());
+  if (!options.call) return;
+  const std::string revision = text_at(service, {"status", "latestReadyRevisionName"});
+  show_calls(revision, ns, host, *gateway, client, console);
 }
 
 }  // namespace
@@ -237,8 +208,10 @@ Result<void> deploy(const DeployOptions& options, const std::string& ns, ApiClie
                     Console& console) {
   const TimePoint began = client.now();
   Progress progress(console);
+  const auto staging = install_dependencies(options, progress, console);
+  if (!staging) return fail(staging.error());
   progress.step("Packing " + options.code);
-  const auto package = pack(options.code, options.runtime);
+  const auto package = pack(*staging ? (*staging)->path() : options.code, options.runtime);
   if (!package) return fail(package.error());
   if (auto done = upload(*package, client, progress); !done) return done;
   auto service = create_or_change(options, ns, *package, client, progress);
@@ -248,18 +221,13 @@ Result<void> deploy(const DeployOptions& options, const std::string& ns, ApiClie
     console.out << "service \"" << options.name << "\" deployed, not waited for\n";
     return {};
   }
-  service = Waiter(options, ns, client, progress).wait(std::move(*service));
+  service = wait_until_ready(options, ns, std::move(*service), client, progress);
   if (!service) return fail(service.error());
-  const auto took = std::chrono::duration<double>(client.now() - began).count();
   progress.clear();
-
-  const std::string url = text_at(*service, {"status", "url"});
-  console.out << fmt::format("service \"{}\" is ready after {:.2f} s\n{}\n", options.name, took,
-                             url);
-  // Only a hint: the deployment is done without it.
-  const auto info = client.get("/apis/ebb.dev/v1/info", client.now() + kCallTimeout);
-  const std::string gateway = info ? text_at(*info, {"gateway"}) : std::string();
-  if (!gateway.empty()) console.out << curl_line(url, gateway, client.address()) << "\n";
+  console.out << fmt::format("service \"{}\" is ready after {}\n{}\n", options.name,
+                             format_took(client.now() - began),
+                             text_at(*service, {"status", "url"}));
+  show_use(options, ns, *service, client, console);
   return {};
 }
 

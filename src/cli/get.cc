@@ -1,8 +1,12 @@
-// `ebb get` and `ebb delete`.
+// `ebb get`.
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "api/json.h"
 #include "api/kinds.h"
+#include "api/yaml.h"
 #include "cli/commands.h"
+#include "cli/resource_kinds.h"
 #include "cli/table.h"
 
 namespace ebb::cli {
@@ -12,13 +16,8 @@ namespace {
 using api::Json;
 
 constexpr int kIndent = 4;  // of JSON, as kubectl writes it
-
-// "service.serving.knative.dev/hello", "pod/x".
-std::string qualified(const api::Kind& kind) {
-  std::string out(kind.singular);
-  if (!kind.group.empty()) out.append(".").append(kind.group);
-  return out;
-}
+constexpr Duration kRetryPause = std::chrono::seconds(1);
+constexpr Duration kWatchTurn = std::chrono::hours(1);  // then the watch is opened anew
 
 // Lists leave out what all their items share.
 void name_type(Json& object, const api::Kind& kind) {
@@ -26,7 +25,7 @@ void name_type(Json& object, const api::Kind& kind) {
   if (!object.contains("kind")) object["kind"] = kind.kind;
 }
 
-Result<std::vector<Json>> items_of(Json answer, const api::Kind& kind) {
+Result<std::vector<Json>> items_of(Json& answer, const api::Kind& kind) {
   const auto items = answer.find("items");
   if (items == answer.end() || !items->is_array()) {
     return fail(Errc::kInternal, "the API's list of {} has no items", kind.plural);
@@ -40,67 +39,152 @@ Result<std::vector<Json>> items_of(Json answer, const api::Kind& kind) {
   return out;
 }
 
-std::string to_json_text(const std::vector<Json>& objects, bool single) {
-  const Json shown =
-      single ? objects.front() : Json{{"apiVersion", "v1"}, {"kind", "List"}, {"items", objects}};
+std::string to_json_text(const Json& shown) {
   return shown.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace
+class Getter {
+ public:
+  Getter(const GetOptions& options, const std::string& ns, ApiClient& client, const Clock& clock,
+         Console& console)
+      : options_(options),
+        kind_(*api::find_kind(options.kind)),
+        ns_(options.all_namespaces ? "" : ns),
+        client_(client),
+        clock_(clock),
+        console_(console) {}
 
-std::string path_of(const api::Kind& kind, const std::string& ns, const std::string& name) {
-  std::string path = kind.group.empty() ? "/api" : "/apis/" + std::string(kind.group);
-  path.append("/").append(kind.version);
-  if (kind.namespaced && !ns.empty()) path += "/namespaces/" + ns;
-  path.append("/").append(kind.plural);
-  if (!name.empty()) path += "/" + name;
-  return path;
-}
+  // Everything once. Sets where a watch goes on.
+  Result<void> show_all() {
+    auto objects = read();
+    if (!objects) return fail(objects.error());
+    show(*objects);
+    return {};
+  }
+
+  // What changes, until the program is ended.
+  Result<void> follow() {
+    for (;;) {
+      const TimePoint began = client_.now();
+      const auto ended = client_.watch(
+          watch_path(), [this](std::string_view line) { return take(line); }, began + kWatchTurn);
+      if (!console_.out) return {};
+      if (!ended && ended.error().code != Errc::kTimeout && ended.error().code != Errc::kGone) {
+        return fail(ended.error());
+      }
+      if (client_.now() - began < kRetryPause) std::this_thread::sleep_for(kRetryPause);
+      if (!again_) continue;
+      // What it needs is forgotten: from the start, showing what is new to the reader.
+      again_ = false;
+      auto objects = read();
+      if (!objects) return fail(objects.error());
+      for (const Json& object : *objects) show_change(object);
+    }
+  }
+
+ private:
+  Result<std::vector<Json>> read() {
+    const bool single = !options_.name.empty();
+    std::string path = path_of(kind_, ns_, options_.name);
+    if (!options_.selector.empty()) path += "?labelSelector=" + escaped(options_.selector);
+    auto answer = client_.get(path, client_.now() + kCallTimeout);
+    if (!answer) return fail(answer.error());
+    version_ = text_at(*answer, {"metadata", "resourceVersion"});
+    std::vector<Json> objects;
+    if (!single) return items_of(*answer, kind_);
+    name_type(*answer, kind_);
+    objects.push_back(std::move(*answer));
+    return objects;
+  }
+
+  [[nodiscard]] std::string watch_path() const {
+    std::string path = path_of(kind_, ns_, "") + "?watch=true&resourceVersion=" + version_;
+    if (!options_.selector.empty()) path += "&labelSelector=" + escaped(options_.selector);
+    if (!options_.name.empty()) path += "&fieldSelector=metadata.name%3D" + options_.name;
+    return path;
+  }
+
+  bool take(std::string_view line) {
+    auto event = api::parse_json(line);
+    if (!event || !event->is_object() || !event->contains("object")) return true;
+    const std::string type = text_at(*event, {"type"});
+    Json& object = (*event)["object"];
+    if (type == "ERROR") {
+      again_ = true;
+      return false;
+    }
+    version_ = text_at(object, {"metadata", "resourceVersion"});
+    if (type != "ADDED" && type != "MODIFIED" && type != "DELETED") return true;
+    name_type(object, kind_);
+    show_change(object);
+    return static_cast<bool>(console_.out);
+  }
+
+  void show(const std::vector<Json>& objects) {
+    const bool single = !options_.name.empty();
+    if (options_.output == Output::kJson || options_.output == Output::kYaml) {
+      show_whole(single ? objects.front()
+                        : Json{{"apiVersion", "v1"}, {"kind", "List"}, {"items", objects}});
+    } else if (options_.output == Output::kName) {
+      for (const Json& object : objects) show_name(object);
+    } else if (objects.empty()) {
+      const bool one_namespace = kind_.namespaced && !ns_.empty();
+      console_.err << "No resources found" << (one_namespace ? " in " + ns_ + " namespace" : "")
+                   << ".\n";
+    } else {
+      show_table(objects);
+    }
+    console_.out << std::flush;
+  }
+
+  void show_change(const Json& object) {
+    if (options_.output == Output::kJson || options_.output == Output::kYaml) {
+      if (options_.output == Output::kYaml) console_.out << "---\n";
+      show_whole(object);
+    } else if (options_.output == Output::kName) {
+      show_name(object);
+    } else {
+      show_table({object});
+    }
+    console_.out << std::flush;
+  }
+
+  void show_whole(const Json& shown) {
+    console_.out << (options_.output == Output::kYaml ? api::to_yaml(shown) : to_json_text(shown));
+  }
+
+  void show_name(const Json& object) {
+    console_.out << qualified(kind_) << "/" << one_line(text_at(object, {"metadata", "name"}))
+                 << "\n";
+  }
+
+  // With the same widths as before where that is enough, so that a watch stays aligned.
+  void show_table(const std::vector<Json>& objects) {
+    const TableOptions shown{.wide = options_.output == Output::kWide,
+                             .namespaces = options_.all_namespaces,
+                             .now = clock_.wall()};
+    console_.out << render(table_of(kind_, objects, shown), widths_);
+  }
+
+  const GetOptions& options_;
+  const api::Kind& kind_;
+  const std::string ns_;  // empty: all
+  ApiClient& client_;
+  const Clock& clock_;
+  Console& console_;
+  std::string version_;
+  bool again_ = false;
+  ColumnWidths widths_;
+};
+
+}  // namespace
 
 Result<void> get(const GetOptions& options, const std::string& ns, ApiClient& client,
                  const Clock& clock, Console& console) {
-  const api::Kind& kind = *api::find_kind(options.kind);
-  const bool single = !options.name.empty();
-  auto answer = client.get(path_of(kind, options.all_namespaces ? "" : ns, options.name),
-                           client.now() + kCallTimeout);
-  if (!answer) return fail(answer.error());
-  std::vector<Json> objects;
-  if (single) {
-    objects.push_back(std::move(*answer));
-  } else {
-    auto items = items_of(std::move(*answer), kind);
-    if (!items) return fail(items.error());
-    objects = std::move(*items);
-  }
-
-  if (options.output == Output::kJson) {
-    console.out << to_json_text(objects, single);
-  } else if (objects.empty()) {
-    const bool one_namespace = kind.namespaced && !options.all_namespaces;
-    console.err << "No resources found" << (one_namespace ? " in " + ns + " namespace" : "")
-                << ".\n";
-  } else if (options.output == Output::kName) {
-    for (const Json& object : objects) {
-      console.out << qualified(kind) << "/" << text_at(object, {"metadata", "name"}) << "\n";
-    }
-  } else {
-    const TableOptions shown{.wide = options.output == Output::kWide,
-                             .namespaces = options.all_namespaces,
-                             .now = clock.wall()};
-    console.out << render(table_of(kind, objects, shown));
-  }
-  return {};
-}
-
-Result<void> remove(const DeleteOptions& options, const std::string& ns, ApiClient& client,
-                    Console& console) {
-  const api::Kind& kind = *api::find_kind(options.kind);
-  const auto answer = client.call_json(
-      {.method = "DELETE", .path = path_of(kind, ns, options.name), .content_type = {}, .body = {}},
-      client.now() + kCallTimeout);
-  if (!answer) return fail(answer.error());
-  console.out << qualified(kind) << " \"" << options.name << "\" deleted\n";
-  return {};
+  Getter getter(options, ns, client, clock, console);
+  auto done = getter.show_all();
+  if (done && options.watch) done = getter.follow();
+  return done;
 }
 
 }  // namespace ebb::cli

@@ -11,7 +11,8 @@ namespace ebb::cli {
 inline constexpr const char* kDefaultDataDir = "/var/lib/ebb";
 
 struct Kubeconfig {
-  std::string server;  // "http://127.0.0.1:8081"
+  std::string server;  // "https://127.0.0.1:8081"
+  std::string ca;      // PEM certificates that the server's may be signed by; empty: the machine's
   std::string token;   // bearer token; empty: none
   std::string ns = "default";
   friend bool operator==(const Kubeconfig&, const Kubeconfig&) = default;

@@ -38,7 +38,10 @@ class KubeconfigTest : public testing::Test {
 };
 
 TEST_F(KubeconfigTest, ReadsWhatItWrote) {
-  const Kubeconfig config{.server = "http://[::1]:8081", .token = "0123", .ns = "team-a"};
+  const Kubeconfig config{.server = "https://[::1]:8081",
+                          .ca = "-----BEGIN CERTIFICATE-----\nx\n",
+                          .token = "0123",
+                          .ns = "team-a"};
   ASSERT_TRUE(write_kubeconfig(path("k"), config));
   const auto read = read_kubeconfig(path("k"));
   ASSERT_TRUE(read) << read.error().message;
@@ -64,7 +67,7 @@ contexts:
 )");
   const auto config = read_kubeconfig(file);
   ASSERT_TRUE(config) << config.error().message;
-  EXPECT_EQ(*config, (Kubeconfig{"http://127.0.0.1:2", "secret", "default"}));
+  EXPECT_EQ(*config, (Kubeconfig{"http://127.0.0.1:2", "", "secret", "default"}));
 }
 
 TEST_F(KubeconfigTest, SaysWhatIsWrong) {
@@ -82,11 +85,25 @@ TEST_F(KubeconfigTest, SaysWhatIsWrong) {
   EXPECT_THAT(message(""), HasSubstr("not a kubeconfig"));
 }
 
+TEST_F(KubeconfigTest, TheAuthorityMayBeAFile) {
+  (void)write("ca.crt", "a certificate");
+  const std::string rest =
+      "current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters:\n"
+      "- {name: c, cluster: {server: 'https://127.0.0.1:1', ";
+  EXPECT_EQ(read_kubeconfig(write("k", rest + "certificate-authority: ca.crt}}"))->ca,
+            "a certificate");
+  EXPECT_EQ(read_kubeconfig(write("k", rest + "certificate-authority-data: eA==}}"))->ca, "x");
+  EXPECT_THAT(
+      read_kubeconfig(write("k", rest + "certificate-authority-data: '?'}}")).error().message,
+      HasSubstr("no base64"));
+  EXPECT_FALSE(read_kubeconfig(write("k", rest + "certificate-authority: none.crt}}")));
+}
+
 TEST_F(KubeconfigTest, TheServerComesFromTheNearestPlace) {
   fs::create_directory(base_ / "data");
-  ASSERT_TRUE(write_kubeconfig(path("flag"), {"http://127.0.0.1:1", "t1", "n1"}));
-  ASSERT_TRUE(write_kubeconfig(path("data/kubeconfig"), {"http://127.0.0.1:2", "t2", "n2"}));
-  ASSERT_TRUE(write_kubeconfig(path("env"), {"http://127.0.0.1:3", "t3", "n3"}));
+  ASSERT_TRUE(write_kubeconfig(path("flag"), {"http://127.0.0.1:1", "", "t1", "n1"}));
+  ASSERT_TRUE(write_kubeconfig(path("data/kubeconfig"), {"http://127.0.0.1:2", "", "t2", "n2"}));
+  ASSERT_TRUE(write_kubeconfig(path("env"), {"http://127.0.0.1:3", "", "t3", "n3"}));
   ::setenv("KUBECONFIG", (path("missing") + ":" + path("env")).c_str(), 1);
   ConnectionOptions options;
   EXPECT_EQ(find_connection(options)->server, "http://127.0.0.1:3");

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -23,6 +24,9 @@ namespace ebb::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
+
+// What stands for the latest ready revision.
+inline constexpr std::string_view kLatest = "@latest";
 
 using KeyValue = std::pair<std::string, std::string>;
 
@@ -45,23 +49,100 @@ struct DeployOptions {
   std::vector<KeyValue> env;
   std::optional<int> min;
   std::optional<int> max;
-  std::vector<KeyValue> annotations;  // of the revision template
+  std::string memory;                    // quantity; here and below empty: as it is
+  std::string cpu;                       // quantity
+  std::string network;                   // "none" or "egress"
+  std::vector<KeyValue> annotations;     // of the revision template
+  bool install = true;                   // what requirements.txt or package.json name
+  std::vector<std::string> pip_options;  // passed on as they are
+  std::vector<std::string> npm_options;
+  bool call = true;  // measures two calls at the end
   bool wait = true;
   Duration wait_timeout{};  // how long to wait for the service to be ready
 };
 
-enum class Output { kTable, kWide, kJson, kName };
+struct ApplyOptions {
+  std::vector<std::string> files;  // a file, a folder, or "-"
+};
+
+enum class Output { kTable, kWide, kJson, kYaml, kName };
 
 struct GetOptions {
-  std::string kind;  // as typed; known to api::find_kind
+  std::string kind;  // as typed; known to find_kind
   std::string name;  // empty: all
   bool all_namespaces = false;
+  std::string selector;  // of labels; empty: all
+  bool watch = false;
   Output output = Output::kTable;
 };
 
-struct DeleteOptions {
+struct DescribeOptions {
   std::string kind;
   std::string name;
+};
+
+// By kind and names, by kind and selector (or all), or by what files name.
+struct DeleteOptions {
+  std::string kind;
+  std::vector<std::string> names;
+  std::string selector;
+  bool all = false;
+  std::vector<std::string> files;
+  bool wait = true;
+  Duration wait_timeout{};
+};
+
+struct InvokeOptions {
+  std::string name;
+  std::optional<std::string> body;  // text, "@FILE" or "-"
+  std::vector<KeyValue> headers;
+  std::string method;  // empty: GET, or POST with a body
+  std::string path = "/";
+  bool include = false;  // shows the answer's head too
+  bool fail = true;      // 4xx and 5xx are failures
+  std::string gateway;   // ADDR:PORT; empty: what the API says
+  std::string tag;       // of the route; empty: the route itself
+  Duration timeout{};
+};
+
+struct LogsOptions {
+  std::string name;  // of the service; empty: of the pod alone
+  std::string pod;   // only of this one
+  bool follow = false;
+  std::optional<Duration> since;
+  std::optional<int> tail;  // lines
+  bool timestamps = false;
+};
+
+struct TrafficOptions {
+  std::string name;
+  std::vector<std::pair<std::string, int>> revisions;  // or "@latest"; sum 100
+  std::vector<KeyValue> tags;                          // tag -> revision or "@latest"
+  std::vector<std::string> untag;
+  bool wait = true;
+  Duration wait_timeout{};
+};
+
+struct RollbackOptions {
+  std::string name;
+  std::string to;  // empty: the ready revision before the one that serves
+  bool wait = true;
+  Duration wait_timeout{};
+};
+
+struct TopOptions {
+  bool once = false;
+  bool all_namespaces = false;
+  Duration interval{};
+};
+
+struct BackupOptions {
+  std::string file;
+};
+
+struct RestoreOptions {
+  std::string file;
+  std::string data;  // folder
 };
 
 struct VersionOptions {};
@@ -75,12 +156,18 @@ struct ConnectionOptions {
   std::string ns;          // empty: the kubeconfig's
 };
 
+using Command =
+    std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions, DeleteOptions,
+                 InvokeOptions, LogsOptions, TrafficOptions, RollbackOptions, TopOptions,
+                 BackupOptions, RestoreOptions, VersionOptions>;
+
 struct Invocation {
   ConnectionOptions connection;
-  std::variant<UpOptions, DeployOptions, GetOptions, DeleteOptions, VersionOptions> command;
+  Command command;
 };
 
-// The program ends here: help was asked for, or the command line is wrong.
+// The program ends here: help or a completion script was asked for, or the command line
+// is wrong.
 struct EarlyExit {
   int code = kExitOk;
   std::string out;

@@ -111,7 +111,7 @@ TEST(OptionsTest, GetAndGlobals) {
   EXPECT_EQ(get.kind, "po");
   EXPECT_EQ(get.output, Output::kWide);
   EXPECT_EQ(command<GetOptions>({"get", "ksvc", "hello"}).name, "hello");
-  EXPECT_EQ(command<DeleteOptions>({"delete", "service", "hello"}).name, "hello");
+  EXPECT_THAT(command<DeleteOptions>({"delete", "service", "a", "b"}).names, ElementsAre("a", "b"));
   (void)command<VersionOptions>({"version"});
 }
 
@@ -121,9 +121,14 @@ TEST(OptionsTest, WrongUsageIsSaid) {
   expect_usage_error({"get", "cats"}, "not a kind of resource");
   expect_usage_error({"get", "ksvc", "../x"}, "is not a name");
   expect_usage_error({"get", "ksvc", "x", "-A"}, "cannot be combined");
-  expect_usage_error({"get", "ksvc", "-o", "yaml"}, "yaml");
+  expect_usage_error({"get", "ksvc", "-o", "xml"}, "xml");
+  expect_usage_error({"get", "ksvc", "x", "-l", "a=b"}, "cannot be combined");
   expect_usage_error({"get", "ksvc", "-n", "a/b"}, "is not a name");
   expect_usage_error({"delete", "service"}, "NAME");
+  expect_usage_error({"delete", "service", "x", "--all"}, "say what to delete");
+  expect_usage_error({"delete", "service", "-f", "x.yaml"}, "say what to delete");
+  expect_usage_error({"apply"}, "--filename");
+  expect_usage_error({"restore", "x.tar"}, "--data");
   expect_usage_error({"up", "--gateway", "nonsense"}, "--gateway");
   expect_usage_error({"up", "--pool", "-1"}, "--pool");
   const Args deploy{"deploy", "hello", "--runtime", "python", "--code", "dir"};
@@ -138,6 +143,86 @@ TEST(OptionsTest, WrongUsageIsSaid) {
   expect_usage_error(with({"--timeout", "soon"}), "--timeout");
   expect_usage_error(with({"--min", "3", "--max", "2"}), "more than --max");
   expect_usage_error(with({"--concurrency", "1001"}), "--concurrency");
+  expect_usage_error(with({"--memory", "much"}), "--memory");
+  expect_usage_error(with({"--cpu", "-1"}), "--cpu");
+  expect_usage_error(with({"--network", "all"}), "--network");
+}
+
+TEST(OptionsTest, DeployTakesLimitsAndToolOptions) {
+  const auto deploy = command<DeployOptions>(
+      {"deploy", "hello", "--runtime", "anything", "--code", "dir", "--memory", "128Mi", "--cpu",
+       "500m", "--network", "none", "--pip-option=--no-index", "--pip-option=--find-links=w",
+       "--npm-option=--offline", "--no-call", "--no-install"});
+  EXPECT_EQ(deploy.memory, "128Mi");
+  EXPECT_EQ(deploy.cpu, "500m");
+  EXPECT_EQ(deploy.network, "none");
+  EXPECT_THAT(deploy.pip_options, ElementsAre("--no-index", "--find-links=w"));
+  EXPECT_THAT(deploy.npm_options, ElementsAre("--offline"));
+  EXPECT_FALSE(deploy.call);
+  EXPECT_FALSE(deploy.install);
+}
+
+TEST(OptionsTest, Traffic) {
+  const auto traffic =
+      command<TrafficOptions>({"traffic", "hello", "--revision", "hello-00001=90", "--revision",
+                               "@latest=10%", "--tag", "next=@latest", "--untag", "old"});
+  EXPECT_THAT(traffic.revisions, ElementsAre(std::pair<std::string, int>("hello-00001", 90),
+                                             std::pair<std::string, int>("@latest", 10)));
+  EXPECT_THAT(traffic.tags, ElementsAre(KeyValue("next", "@latest")));
+  EXPECT_THAT(traffic.untag, ElementsAre("old"));
+  expect_usage_error({"traffic", "hello"}, "say what changes");
+  expect_usage_error({"traffic", "hello", "--revision", "a=60"}, "sum to 60");
+  expect_usage_error({"traffic", "hello", "--revision", "a=101"}, "0 to 100");
+  expect_usage_error({"traffic", "hello", "--revision", "a=1x"}, "0 to 100");
+  expect_usage_error({"traffic", "hello", "--revision", "a=50", "--revision", "a=50"}, "twice");
+  expect_usage_error({"traffic", "hello", "--revision", "@newest=100"}, "@latest");
+  expect_usage_error({"traffic", "hello", "--tag", "A=b"}, "is not a tag");
+  EXPECT_EQ(command<RollbackOptions>({"rollback", "hello", "--to", "hello-00001"}).to,
+            "hello-00001");
+}
+
+TEST(OptionsTest, Invoke) {
+  const auto invoke = command<InvokeOptions>({"invoke", "hello", "-d", "", "-H", "A: b: c", "-X",
+                                              "PUT", "--path", "x?y=1", "-i", "--no-fail"});
+  EXPECT_EQ(invoke.body, "");
+  EXPECT_THAT(invoke.headers, ElementsAre(KeyValue("A", "b: c")));
+  EXPECT_EQ(invoke.method, "PUT");
+  EXPECT_EQ(invoke.path, "/x?y=1");
+  EXPECT_TRUE(invoke.include);
+  EXPECT_FALSE(invoke.fail);
+  EXPECT_EQ(command<InvokeOptions>({"invoke", "hello"}).body, std::nullopt);
+  expect_usage_error({"invoke", "hello", "-H", "novalue"}, "--header");
+  expect_usage_error({"invoke", "hello", "--timeout", "0"}, "--timeout");
+}
+
+TEST(OptionsTest, Logs) {
+  const auto logs = command<LogsOptions>({"logs", "hello", "-f", "--since", "5m", "--tail", "3"});
+  EXPECT_TRUE(logs.follow);
+  EXPECT_EQ(logs.since, std::chrono::minutes(5));
+  EXPECT_EQ(logs.tail, 3);
+  expect_usage_error({"logs"}, "whose logs");
+  expect_usage_error({"logs", "hello", "--since", "yesterday"}, "--since");
+}
+
+// Every command says how it is used, with an example, and every flag has its variable.
+TEST(OptionsTest, EveryCommandHasHelpWithAnExample) {
+  for (const char* name :
+       {"deploy", "apply", "get", "describe", "delete", "invoke", "logs", "top", "traffic",
+        "rollback", "backup", "restore", "version", "completion", "help"}) {
+    const auto help = parse({name, "-h"});
+    ASSERT_FALSE(help) << name;
+    EXPECT_EQ(help.error().code, kExitOk) << name;
+    EXPECT_THAT(help.error().out, HasSubstr(std::string("Example:\n  "))) << name;
+    EXPECT_THAT(help.error().out, HasSubstr(std::string("ebb ") + name)) << name;
+    EXPECT_EQ(parse({"help", name}).error().out, help.error().out) << name;
+    for (size_t at = 0; (at = help.error().out.find("\n  -", at)) != std::string::npos; ++at) {
+      const std::string line =
+          help.error().out.substr(at + 1, help.error().out.find('\n', at + 1) - at - 1);
+      if (line.find("--help") == std::string::npos) EXPECT_THAT(line, HasSubstr("EBB_")) << name;
+    }
+  }
+  EXPECT_THAT(parse({"help"}).error().out, HasSubstr("rollback"));
+  EXPECT_EQ(parse({"help", "fly"}).error().code, kExitUsage);
 }
 
 TEST(OptionsTest, HelpIsNoError) {

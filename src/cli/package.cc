@@ -1,7 +1,5 @@
 #include "cli/package.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 
 #include "base/sha256.h"
 #include "base/unique_fd.h"
+#include "store/tar_writer.h"
 
 namespace ebb::cli {
 
@@ -23,7 +22,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 2> kSkipped{".git", "__pycache__"};
+constexpr std::array<std::string_view, 9> kSkipped{
+    ".git",          ".hg",         ".svn",        ".venv",     "__pycache__",
+    ".pytest_cache", ".mypy_cache", ".ruff_cache", ".DS_Store",
+};
+// Below it lie installed packages, with the compiled files that were made for them.
+constexpr std::string_view kInstalled = ".ebb/";
 constexpr uint64_t kMiB = 1 << 20;
 
 struct Item {
@@ -42,6 +46,11 @@ std::string quoted(const fs::path& path) { return "\"" + path.string() + "\""; }
 tl::unexpected<Error> fail_file(const std::error_code& error, const fs::path& path) {
   const Errc code = error == std::errc::permission_denied ? Errc::kPermission : Errc::kInvalid;
   return fail(code, "cannot read {}: {}", quoted(path), error.message());
+}
+
+tl::unexpected<Error> too_large(const fs::path& path) {
+  return fail(Errc::kInvalid, "the code is too large: with {} it exceeds the limit of {} MiB",
+              quoted(path), kMaxPackageBytes / kMiB);
 }
 
 tl::unexpected<Error> fail_file(int err, const fs::path& path) {
@@ -69,7 +78,8 @@ bool is_inside(const fs::path& path, const fs::path& root) {
 // Lists a folder and what is below it.
 class Walk {
  public:
-  explicit Walk(fs::path root) : root_(std::move(root)) {}
+  explicit Walk(fs::path root, std::vector<std::string> without = {})
+      : root_(std::move(root)), without_(std::move(without)) {}
 
   Result<std::vector<Item>> run() {
     std::error_code error;
@@ -82,6 +92,12 @@ class Walk {
   }
 
  private:
+  [[nodiscard]] bool is_left_out(const std::string& file, const std::string& name) const {
+    if (std::find(without_.begin(), without_.end(), name) != without_.end()) return true;
+    return !name.starts_with(kInstalled) &&
+           std::find(kSkipped.begin(), kSkipped.end(), file) != kSkipped.end();
+  }
+
   Result<void> enter(const std::string& folder, int depth) {
     if (depth > kMaxPackageDepth) {
       return fail(Errc::kInvalid, "{} nests more than {} folders deep", quoted(root_ / folder),
@@ -91,10 +107,10 @@ class Walk {
     fs::directory_iterator entries(root_ / folder, error);
     for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
       const std::string file = entries->path().filename().string();
-      if (std::find(kSkipped.begin(), kSkipped.end(), file) != kSkipped.end()) continue;
       std::string name = folder;
       if (!name.empty()) name += '/';
       name += file;
+      if (is_left_out(file, name)) continue;
       if (auto done = take(name, depth); !done) return done;
     }
     if (error) return fail_file(error, root_ / folder);
@@ -141,80 +157,12 @@ class Walk {
   }
 
   fs::path root_;
+  std::vector<std::string> without_;
   fs::path real_root_;
   std::vector<Item> items_;
 };
 
-// An archive in memory.
-class Tar {
- public:
-  Tar() : archive_(archive_write_new()), entry_(archive_entry_new()) {}
-
-  Result<void> open() {
-    // Restricted pax is plain ustar wherever a name fits, so old tools read it.
-    archive_write_set_format_pax_restricted(archive_.get());
-    archive_write_set_options(archive_.get(), "hdrcharset=BINARY");
-    archive_write_set_bytes_per_block(archive_.get(), 0);
-    return check(
-        archive_write_open2(archive_.get(), &out_, nullptr, &Tar::append, nullptr, nullptr));
-  }
-
-  Result<void> begin(const std::string& name, mode_t type, mode_t permissions) {
-    archive_entry_clear(entry_.get());
-    archive_entry_set_pathname(entry_.get(), name.c_str());
-    archive_entry_set_filetype(entry_.get(), type);
-    archive_entry_set_perm(entry_.get(), permissions);
-    archive_entry_set_mtime(entry_.get(), 0, 0);
-    archive_entry_set_uid(entry_.get(), 0);
-    archive_entry_set_gid(entry_.get(), 0);
-    return {};
-  }
-  Result<void> add_folder(const std::string& name) {
-    if (auto done = begin(name, AE_IFDIR, 0755); !done) return done;
-    return header();
-  }
-  Result<void> add_link(const std::string& name, const std::string& target) {
-    if (auto done = begin(name, AE_IFLNK, 0777); !done) return done;
-    archive_entry_set_symlink(entry_.get(), target.c_str());
-    return header();
-  }
-  Result<void> add_file(const std::string& name, uint64_t size, bool executable) {
-    if (auto done = begin(name, AE_IFREG, executable ? 0755 : 0644); !done) return done;
-    archive_entry_set_size(entry_.get(), static_cast<int64_t>(size));
-    return header();
-  }
-  Result<void> data(std::string_view piece) {
-    const auto written = archive_write_data(archive_.get(), piece.data(), piece.size());
-    if (written != static_cast<ssize_t>(piece.size())) return check(ARCHIVE_FATAL);
-    return {};
-  }
-  Result<std::string> close() {
-    if (auto done = check(archive_write_close(archive_.get())); !done) return fail(done.error());
-    return std::move(out_);
-  }
-
- private:
-  static la_ssize_t append(archive* /*archive*/, void* out, const void* data, size_t size) {
-    static_cast<std::string*>(out)->append(static_cast<const char*>(data), size);
-    return static_cast<la_ssize_t>(size);
-  }
-  Result<void> header() { return check(archive_write_header(archive_.get(), entry_.get())); }
-  Result<void> check(int status) {
-    if (status >= ARCHIVE_WARN) return {};
-    const char* why = archive_error_string(archive_.get());
-    return fail(Errc::kInternal, "cannot write the package: {}", why == nullptr ? "?" : why);
-  }
-
-  struct Free {
-    void operator()(archive* a) const { archive_write_free(a); }
-    void operator()(archive_entry* e) const { archive_entry_free(e); }
-  };
-  std::string out_;
-  std::unique_ptr<archive, Free> archive_;
-  std::unique_ptr<archive_entry, Free> entry_;
-};
-
-Result<void> add_content(Tar& tar, const fs::path& path, const std::string& name,
+Result<void> add_content(store::TarWriter& tar, const fs::path& path, const std::string& name,
                          Package& package) {
   // Not through a link, and without waiting for a pipe that took the file's place.
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -223,10 +171,7 @@ Result<void> add_content(Tar& tar, const fs::path& path, const std::string& name
   if (::fstat(fd.get(), &info) != 0) return fail_file(errno, path);
   if (!S_ISREG(info.st_mode)) return fail(Errc::kInvalid, "{} changed while packing", quoted(path));
   auto left = static_cast<uint64_t>(info.st_size);
-  if (left > kMaxPackageBytes - package.bytes) {
-    return fail(Errc::kInvalid, "the code is too large: with {} it exceeds the limit of {} MiB",
-                quoted(path), kMaxPackageBytes / kMiB);
-  }
+  if (left > kMaxPackageBytes - package.bytes) return too_large(path);
   package.bytes += left;
   ++package.files;
   if (auto done = tar.add_file(name, left, (info.st_mode & S_IXUSR) != 0); !done) return done;
@@ -275,8 +220,7 @@ Result<Package> pack(const std::string& folder, std::string_view runtime) {
   if (auto ok = check_entry_file(root, runtime); !ok) return fail(ok.error());
 
   Package package;
-  Tar tar;
-  if (auto ok = tar.open(); !ok) return fail(ok.error());
+  store::TarWriter tar;
   for (const Item& item : *items) {
     Result<void> done;
     if (item.type == fs::file_type::directory) {
@@ -288,11 +232,39 @@ Result<Package> pack(const std::string& folder, std::string_view runtime) {
     }
     if (!done) return fail(done.error());
   }
-  auto bytes = tar.close();
-  if (!bytes) return fail(bytes.error());
-  package.tar = std::move(*bytes);
+  if (auto ok = tar.close(); !ok) return fail(ok.error());
+  package.tar = tar.take();
   package.sha256 = sha256_hex(package.tar);
   return package;
+}
+
+Result<void> copy_package(const std::string& folder, const std::string& to,
+                          const std::vector<std::string>& without) {
+  const fs::path root(folder);
+  if (auto ok = check_folder(root); !ok) return ok;
+  const auto items = Walk(root, without).run();
+  if (!items) return fail(items.error());
+  uint64_t bytes = 0;
+  for (const Item& item : *items) {  // sorted: a folder comes before what it holds
+    const fs::path copy = fs::path(to) / item.name;
+    std::error_code error;
+    if (item.type == fs::file_type::regular) {
+      bytes += fs::file_size(root / item.name, error);
+      if (!error && bytes > kMaxPackageBytes) return too_large(root / item.name);
+    }
+    if (item.type == fs::file_type::directory) {
+      fs::create_directory(copy, error);
+    } else if (item.type == fs::file_type::symlink) {
+      fs::create_symlink(item.link, copy, error);
+    } else {
+      fs::copy_file(root / item.name, copy, error);
+    }
+    if (error) {
+      return fail(Errc::kInternal, "cannot copy {} to {}: {}", quoted(root / item.name),
+                  quoted(copy), error.message());
+    }
+  }
+  return {};
 }
 
 }  // namespace ebb::cli

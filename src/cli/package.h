@@ -2,8 +2,9 @@
 //
 // The same files give the same bytes, wherever and whenever they are packed: names
 // are sorted, times and owners are zero, modes are 0644 or 0755. So the content hash
-// names the code, and code that is already there is not sent again. Folders named
-// .git and __pycache__ are left out. Blocking.
+// names the code, and code that is already there is not sent again. What version
+// control, caches and virtual environments keep there is left out (.git, __pycache__,
+// .venv, ...). Blocking.
 //
 //   auto package = pack("./hello", "python");
 //   if (!package) return fail(package.error());       // says which file and why
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -35,5 +37,10 @@ struct Package {
 // unreadable or too large; it holds a link that leads outside of it, a socket, pipe
 // or device; or it lacks the file that `runtime` starts from (python: main.py).
 [[nodiscard]] Result<Package> pack(const std::string& folder, std::string_view runtime);
+
+// Copies what pack() would take into the empty folder `to`, without the entries of
+// `folder` itself that `without` names. The same errors.
+[[nodiscard]] Result<void> copy_package(const std::string& folder, const std::string& to,
+                                        const std::vector<std::string>& without);
 
 }  // namespace ebb::cli

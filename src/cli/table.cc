@@ -1,10 +1,12 @@
 #include "cli/table.h"
 
 #include <algorithm>
+#include <cctype>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "api/types.h"
+#include "cli/console.h"
 
 namespace ebb::cli {
 
@@ -120,14 +122,37 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             at("VERSION", {"status", "nodeInfo", "kubeletVersion"}, true),
             age(true)};
   }
+  if (kind.plural == "events") {
+    return {{"LAST SEEN",
+             [](const Json& object, WallTime now) {
+               const auto seen = api::from_rfc3339(text_at(object, {"lastTimestamp"}));
+               return seen ? format_age(now - *seen) : std::string("<unknown>");
+             }},
+            at("TYPE", {"type"}),
+            at("REASON", {"reason"}),
+            {"OBJECT",
+             [](const Json& object, WallTime) {
+               std::string what = text_at(object, {"involvedObject", "kind"});
+               std::transform(what.begin(), what.end(), what.begin(),
+                              [](unsigned char c) { return std::tolower(c); });
+               return what + "/" + text_at(object, {"involvedObject", "name"});
+             }},
+            at("COUNT", {"count"}, true),
+            at("MESSAGE", {"message"})};
+  }
+  if (kind.plural == "podautoscalers") {
+    return {name(),
+            at("DESIRED", {"status", "desiredScale"}),
+            at("READY", {"status", "actualScale"}),
+            at("STARTING", {"status", "starting"}),
+            at("INFLIGHT", {"status", "inFlight"}),
+            at("WAITING", {"status", "waiting"}),
+            at("CONCURRENCY", {"status", "concurrency"}, true),
+            at("RPS", {"status", "requestsPerSecond"}, true),
+            at("PANIC", {"status", "panic"}, true),
+            at("REASON", {"status", "reason"})};
+  }
   return {name(), age()};
-}
-
-// One line: what a server sends must not break the table or steer the terminal.
-std::string cleaned(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
-  return text;
 }
 
 // Code points, so that names beyond ASCII stay aligned.
@@ -147,7 +172,7 @@ std::string text_at(const Json& object, const Path& path) {
     value = &*found;
   }
   if (value->is_string()) return value->get<std::string>();
-  return value->is_number() ? value->dump() : std::string();
+  return value->is_number() || value->is_boolean() ? value->dump() : std::string();
 }
 
 Json condition_of(const Json& object, const std::string& type) {
@@ -172,30 +197,36 @@ Table table_of(const api::Kind& kind, const std::vector<Json>& objects,
   for (const Column& column : columns) table.columns.push_back(column.title);
   for (const Json& object : objects) {
     auto& row = table.rows.emplace_back();
-    for (const Column& column : columns) row.push_back(cleaned(column.text(object, options.now)));
+    for (const Column& column : columns) row.push_back(one_line(column.text(object, options.now)));
   }
   return table;
 }
 
 std::string render(const Table& table) {
+  ColumnWidths widths;
+  return render(table, widths);
+}
+
+std::string render(const Table& table, ColumnWidths& widths) {
   constexpr size_t kGap = 3;
-  std::vector<size_t> widths;
+  const bool first = widths.columns.empty();
+  widths.columns.resize(table.columns.size());
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    size_t widest = width(table.columns[i]);
+    size_t& widest = widths.columns[i];
+    widest = std::max(widest, width(table.columns[i]));
     for (const auto& row : table.rows) widest = std::max(widest, width(row[i]));
-    widths.push_back(widest + kGap);
   }
   std::string out;
   const auto add_line = [&out, &widths](const std::vector<std::string>& cells) {
     std::string line;
     for (size_t i = 0; i < cells.size(); ++i) {
       line += cells[i];
-      line.append(widths[i] - width(cells[i]), ' ');
+      line.append(widths.columns[i] + kGap - width(cells[i]), ' ');
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";
   };
-  add_line(table.columns);
+  if (first) add_line(table.columns);
   for (const auto& row : table.rows) add_line(row);
   return out;
 }

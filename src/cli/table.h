@@ -29,6 +29,13 @@ struct TableOptions {
 // Columns padded to equal width, three spaces between them, no trailing spaces.
 [[nodiscard]] std::string render(const Table& table);
 
+// The same for a table that is shown in pieces: the title only in the first, and no
+// column narrower than before.
+struct ColumnWidths {
+  std::vector<size_t> columns;
+};
+[[nodiscard]] std::string render(const Table& table, ColumnWidths& widths);
+
 // As kubectl shows ages: "5s", "3m12s", "4h5m", "2d3h", "400d".
 [[nodiscard]] std::string format_age(Duration age);
 

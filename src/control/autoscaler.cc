@@ -1,6 +1,7 @@
 #include "control/autoscaler.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/log.h"
 #include "scaling/scale_to_zero.h"
@@ -11,11 +12,20 @@ namespace {
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
 constexpr const char* kLog = "autoscaler";
 
+resources::ObjectKey key_of(const scheduling::PodTemplate& pod) { return {pod.ns, pod.name}; }
+
 }  // namespace
 
 AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
-                       scheduling::ScaleTarget& target, const Clock& clock)
-    : control_(control), traffic_(traffic), target_(target), clock_(clock) {
+                       scheduling::ScaleTarget& target, const Clock& clock,
+                       AutoScalerSettings settings)
+    : control_(control),
+      traffic_(traffic),
+      target_(target),
+      clock_(clock),
+      settings_(settings),
+      version_(clock.wall().time_since_epoch() / std::chrono::milliseconds(1)),
+      forgotten_(version_) {
   timer_.fire = [this] {
     control_.arm(timer_, control_.now() + kSamplePeriod);
     tick();
@@ -24,106 +34,252 @@ AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
 
 void AutoScaler::start() { control_.arm(timer_, control_.now() + kSamplePeriod); }
 
+AutoScaler::Entry* AutoScaler::entry_of(const std::string& revision) {
+  const auto found = entries_.find(revision);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+// --- Which revisions there are ---
+
 void AutoScaler::add(ScalePlan plan) {
   const std::lock_guard lock(mutex_);
   const std::string uid = plan.pod->revision;
-  const auto throttler = traffic_.find(uid);
-  const int ready = throttler ? throttler->counts().ready : 0;
-  Entry entry{.plan = std::move(plan), .policy = nullptr, .want = ready, .proving = {}, .last = {}};
-  entry.policy = scaling::make_kpa(entry.plan.policy, ready, clock_.now());
-  entries_.insert_or_assign(uid, std::move(entry));
+  const auto [at, fresh] = entries_.try_emplace(uid);
+  if (!fresh) return;
+  Entry& entry = at->second;
+  entry.plan = std::move(plan);
+  entry.throttler = traffic_.find(uid);
+  entry.added_at = clock_.wall();
+  entry.made = entry.changed = ++version_;
+  entry.reason = "nothing was to be decided yet";
+  uids_[key_of(*entry.plan.pod)] = uid;
+  if (!entry.throttler) return;
+  // Pods of an earlier front, perhaps.
+  const auto counts = entry.throttler->counts();
+  entry.want = counts.ready + counts.starting;
+  note(entry, counts.ready);
+  if (std::max(entry.want, floor_of(entry)) > 0) activate(entry, clock_.now());
 }
 
 void AutoScaler::remove(const std::string& revision) {
   const std::lock_guard lock(mutex_);
-  entries_.erase(revision);
+  const auto found = entries_.find(revision);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  std::erase(active_, &entry);
+  entry.changed = ++version_;
+  gone_.push_back(status_of(entry));
+  gone_.back().gone = true;
+  if (gone_.size() > kMaxGone) {
+    forgotten_ = gone_.front().changed;
+    gone_.pop_front();
+  }
+  const auto uid = uids_.find(key_of(*entry.plan.pod));
+  if (uid != uids_.end() && uid->second == revision) uids_.erase(uid);
+  entries_.erase(found);
 }
 
 void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = entries_.find(revision); found != entries_.end()) {
-    found->second.reachable = reachable;
-  }
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr || entry->reachable == reachable) return;
+  entry->reachable = reachable;
+  if (floor_of(*entry) <= entry->want) return;
+  activate(*entry, clock_.now());
+  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set", Silence::kNo);
 }
+
+void AutoScaler::activate(Entry& entry, TimePoint now) {
+  if (entry.live || !entry.throttler) return;
+  const Duration window = entry.plan.policy.stable_window;
+  entry.live = std::make_unique<Live>(
+      Live{.policy = scaling::make_kpa(entry.plan.policy, entry.throttler->counts().ready, now),
+           .concurrency = scaling::Window(window),
+           .requests = scaling::Window(window)});
+  entry.throttler->begin_sampling(now);
+  active_.push_back(&entry);
+}
+
+bool AutoScaler::at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
+                         TimePoint now) const {
+  return entry.want == 0 && counts.ready + counts.starting == 0 &&
+         counts.in_flight + counts.waiting == 0 && !entry.proving && floor_of(entry) == 0 &&
+         now - counts.last_active > entry.plan.policy.stable_window;
+}
+
+// --- Metric -> decision -> amount ---
 
 void AutoScaler::tick() {
   const TimePoint now = clock_.now();
-  const auto metrics = traffic_.collect(now);
   const std::lock_guard lock(mutex_);
-  for (const auto& [revision, metric] : metrics) {
-    if (const auto found = entries_.find(revision); found != entries_.end()) {
-      found->second.policy->observe(metric);
-    }
-  }
+  for (Entry* entry : active_) observe(*entry, now);
   if (now < next_decision_) return;
   next_decision_ = now + scaling::kDecisionPeriod;
-  for (auto& [revision, entry] : entries_) decide(entry, now);
+  std::erase_if(active_, [&](Entry* entry) {
+    decide(*entry, now);
+    if (!at_rest(*entry, entry->throttler->counts(), now)) return false;
+    entry->live.reset();
+    entry->concurrency = 0;
+    entry->requests = 0;
+    entry->panic = false;
+    return true;
+  });
+}
+
+void AutoScaler::observe(Entry& entry, TimePoint now) {
+  const auto metric = entry.throttler->sample(now);
+  entry.live->policy->observe(metric);
+  entry.live->concurrency.record(now, metric.concurrency);
+  entry.live->requests.record(now, metric.requests);
 }
 
 int AutoScaler::floor_of(const Entry& entry) const {
   const int proof = entry.proving ? std::max(1, entry.plan.initial_scale) : 0;
-  return std::max(proof, entry.reachable ? entry.plan.bounds.min : 0);
+  const int last = settings_.enable_scale_to_zero ? 0 : 1;
+  return std::max(proof, entry.reachable ? std::max(last, entry.plan.bounds.min) : 0);
+}
+
+int AutoScaler::within_bounds(const Entry& entry, int want) const {
+  const int most = entry.plan.bounds.max;
+  return most > 0 ? std::min(want, most) : want;
 }
 
 void AutoScaler::decide(Entry& entry, TimePoint now) {
-  const auto throttler = traffic_.find(entry.plan.pod->revision);
-  if (!throttler) return;
   if (entry.proving && now >= entry.proof_deadline) {
     start_ended(entry.plan.pod->revision, "no pod could be started in time: no node has room");
   }
-  const auto counts = throttler->counts();
-  entry.last = entry.policy->decide({.now = now,
-                                     .ready = counts.ready,
-                                     .starting = counts.starting,
-                                     .reachable = entry.reachable});
-  int want = entry.last.valid ? scaling::amount(entry.last, entry.plan.bounds, entry.reachable)
-                              : entry.want;
+  const auto counts = entry.throttler->counts();
+  const auto decision = entry.live->policy->decide({.now = now,
+                                                    .ready = counts.ready,
+                                                    .starting = counts.starting,
+                                                    .reachable = entry.reachable});
+  entry.panic = decision.panic;
+  entry.concurrency = entry.live->concurrency.average(now);
+  entry.requests = entry.live->requests.average(now);
+  std::string why = decision.reason;
+  int want = entry.want;
+  if (decision.valid) {
+    want = scaling::amount(decision, entry.plan.bounds, entry.reachable);
+    if (want > decision.desired) why += fmt::format(", raised to the minimum {}", want);
+    if (want < decision.desired) why += fmt::format(", held at the maximum {}", want);
+  }
+  // The last pod stays until its time has come; one that nobody ever called, or
+  // whose start failed, is not started for that.
   const scaling::Idleness idle{.last_active = counts.last_active,
                                .stable_window = entry.plan.policy.stable_window,
                                .retention = entry.plan.retention,
                                .reachable = entry.reachable};
-  // The last pod stays until its time has come; one that nobody ever called, or
-  // whose start failed, is not started for that.
-  if (want == 0 && entry.want > 0 && !scaling::may_go_to_zero(want, idle, now)) want = 1;
-  // Nobody can call it any more: what it still holds is drained.
-  if (!entry.reachable) want = 0;
-  want = std::max(want, floor_of(entry));
+  if (want == 0 && entry.want > 0 && !scaling::may_go_to_zero(want, idle, now)) {
+    want = 1;
+    why += ", the last one stays until nobody has called for a while";
+  }
+  if (!entry.reachable && want > 0) {
+    want = 0;  // what it still holds is drained
+    why = "no route sends traffic there";
+  }
+  if (want < floor_of(entry)) {
+    want = floor_of(entry);
+    why += entry.proving ? ", kept to prove that it starts" : ", kept at the minimum";
+  }
+  if (want == 0 && counts.waiting > 0) {
+    want = 1;  // whoever is held was let in: it is answered
+    why = "a request waits";
+  }
   // After failed starts nothing new is tried before its time.
-  if (now < counts.retry_at) want = std::min(want, counts.ready + counts.starting);
-  apply(entry, want, entry.last.reason);
+  if (now < counts.retry_at && want > counts.ready + counts.starting) {
+    want = counts.ready + counts.starting;
+    why = "after a failed start the next try waits: " + counts.last_failure;
+  }
+  apply(entry, want, why, Silence::kNo);
+  note(entry, counts.ready);
 }
 
-void AutoScaler::apply(Entry& entry, int want, std::string_view why) {
-  if (want != entry.want) {
+void AutoScaler::apply(Entry& entry, int want, std::string_view why, Silence silence) {
+  const int before = std::exchange(entry.want, want);
+  if (before != want && silence == Silence::kNo) {
     const auto& pod = *entry.plan.pod;
-    log::info(kLog, "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, entry.want, want, why);
+    log::info(kLog, "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, before, want, why);
+    if (settings_.events != nullptr) {
+      const char* reason = before == 0     ? "ScaledFromZero"
+                           : want == 0     ? "ScaledToZero"
+                           : want > before ? "ScaledUp"
+                                           : "ScaledDown";
+      settings_.events->record(pod, EventRecorder::Type::kNormal, reason,
+                               fmt::format("{} -> {} pods: {}", before, want, why));
+    }
   }
-  entry.want = want;
+  entry.reason = why;
+  entry.decided_at = clock_.wall();
+  entry.changed = ++version_;
   target_.scale(entry.plan.pod->revision, want);
+}
+
+// Tells take_rescaled() if there is something new.
+void AutoScaler::note(Entry& entry, int ready) {
+  if (entry.rescaled || (entry.told_want == entry.want && entry.told_ready == ready)) return;
+  entry.rescaled = true;
+  rescaled_.push_back(entry.plan.pod->revision);
 }
 
 void AutoScaler::wake(const std::string& revision) {
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(revision);
-  if (found == entries_.end()) return;
-  Entry& entry = found->second;
-  int want = std::max({entry.want, 1, entry.plan.policy.activation_scale});
-  if (entry.plan.bounds.max > 0) want = std::min(want, entry.plan.bounds.max);
-  // Not logged: this is the request path.
-  entry.want = want;
-  target_.scale(revision, want);
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr) return;
+  activate(*entry, clock_.now());
+  const int want = std::max({entry->want, 1, entry->plan.policy.activation_scale});
+  const int before = std::exchange(entry->want, within_bounds(*entry, want));
+  // First the pod: this is the request path.
+  target_.scale(revision, entry->want);
+  if (before == entry->want) return;
+  entry->reason = "a request waits";
+  entry->decided_at = clock_.wall();
+  entry->changed = ++version_;
+  note(*entry, entry->told_ready);
+  if (settings_.events == nullptr) return;
+  settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
+                           before == 0 ? "ScaledFromZero" : "ScaledUp",
+                           fmt::format("{} -> {} pods: a request waits", before, entry->want));
 }
+
+void AutoScaler::decide_now(const std::string& revision) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr || !entry->throttler) return;
+  const TimePoint now = clock_.now();
+  activate(*entry, now);
+  const auto counts = entry->throttler->counts();
+  if (now < counts.retry_at) return;
+  const auto& policy = entry->plan.policy;
+  const double most = std::ceil(policy.max_scale_up_rate * std::max(1, counts.ready));
+  double pods = std::max(1, policy.activation_scale);
+  if (policy.metric == scaling::MetricKind::kConcurrency) {
+    pods = std::max(pods, std::ceil((counts.in_flight + counts.waiting) / policy.target));
+  }
+  const int want = within_bounds(*entry, static_cast<int>(std::min(pods, most)));
+  if (want <= entry->want) return;
+  apply(*entry, want,
+        fmt::format("{} requests at once / target {:.1f}", counts.in_flight + counts.waiting,
+                    policy.target),
+        Silence::kNo);
+  note(*entry, counts.ready);
+}
+
+// --- Proofs ---
 
 void AutoScaler::prove(const std::string& revision, Proven proven) {
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(revision);
-  if (found == entries_.end()) return;
-  Entry& entry = found->second;
-  entry.proving = std::move(proven);
-  entry.proof_deadline = clock_.now() + entry.plan.pod->start_deadline + kPlaceTimeout;
-  apply(entry, std::max(entry.want, floor_of(entry)), "to prove that it starts");
-  const auto throttler = traffic_.find(revision);
-  if (throttler && throttler->counts().ready >= std::max(1, entry.plan.initial_scale)) {
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr) return;
+  entry->proving = std::move(proven);
+  entry->proof_deadline = clock_.now() + entry->plan.pod->start_deadline + kPlaceTimeout;
+  const int wanted = entry->plan.initial_scale;
+  if (wanted > 0) {
+    activate(*entry, clock_.now());
+    apply(*entry, std::max(entry->want, floor_of(*entry)), "to prove that it starts",
+          Silence::kYes);
+  }
+  const bool ready = entry->throttler && entry->throttler->counts().ready >= wanted;
+  if (wanted == 0 || ready) {
     control_.post([this, revision] { finish_proof(revision, ""); });  // adopted pods
   }
 }
@@ -137,38 +293,109 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
   Proven proven;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = entries_.find(revision);
-    if (found == entries_.end() || !found->second.proving) return;
-    Entry& entry = found->second;
-    const auto throttler = traffic_.find(revision);
-    if (!throttler) return;
-    const auto counts = throttler->counts();
-    if (error.empty() && counts.ready < std::max(1, entry.plan.initial_scale)) return;
-    proven = std::exchange(entry.proving, nullptr);
+    Entry* entry = entry_of(revision);
+    if (entry == nullptr || !entry->throttler) return;
+    const auto counts = entry->throttler->counts();
+    note(*entry, counts.ready);
+    if (!entry->proving) return;
+    if (error.empty() && counts.ready < entry->plan.initial_scale) return;
+    proven = std::exchange(entry->proving, nullptr);
     // Given back at once where nothing keeps it: a start is cheap.
     const bool in_use = counts.in_flight + counts.waiting > 0 || counts.last_active != TimePoint{};
     if (!in_use) {
-      apply(entry, error.empty() ? floor_of(entry) : 0,
-            error.empty() ? "proven, and nobody calls" : "it failed to start");
+      apply(*entry, error.empty() ? floor_of(*entry) : 0,
+            error.empty() ? "proven, and nobody calls" : "it failed to start: " + error,
+            Silence::kYes);
+      note(*entry, counts.ready);
     }
   }
   proven(error);
 }
 
+// --- To be seen ---
+
+ScaleStatus AutoScaler::status_of(const Entry& entry) const {
+  ScaleStatus status;
+  status.pod = entry.plan.pod;
+  status.desired = entry.want;
+  status.concurrency = entry.concurrency;
+  status.requests = entry.requests;
+  status.panic = entry.panic;
+  status.reason = entry.reason;
+  status.decided_at = entry.decided_at;
+  status.added_at = entry.added_at;
+  status.made = entry.made;
+  status.changed = entry.changed;
+  if (!entry.throttler) return status;
+  const auto counts = entry.throttler->counts();
+  status.ready = counts.ready;
+  status.starting = counts.starting;
+  status.in_flight = counts.in_flight;
+  status.waiting = counts.waiting;
+  return status;
+}
+
 ScaleStatus AutoScaler::status(const std::string& revision) const {
   const std::lock_guard lock(mutex_);
-  ScaleStatus status;
   const auto found = entries_.find(revision);
-  if (found == entries_.end()) return status;
-  status.desired = found->second.want;
-  status.reason = found->second.last.reason;
-  status.panic = found->second.last.panic;
-  if (const auto throttler = traffic_.find(revision)) {
-    const auto counts = throttler->counts();
-    status.ready = counts.ready;
-    status.starting = counts.starting;
+  return found == entries_.end() ? ScaleStatus() : status_of(found->second);
+}
+
+std::optional<ScaleStatus> AutoScaler::find(const resources::ObjectKey& revision) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = uids_.find(revision);
+  if (found == uids_.end()) return std::nullopt;
+  return status_of(entries_.at(found->second));
+}
+
+std::vector<ScaleStatus> AutoScaler::list() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<ScaleStatus> out;
+  out.reserve(uids_.size());
+  for (const auto& [key, uid] : uids_) out.push_back(status_of(entries_.at(uid)));
+  return out;
+}
+
+int64_t AutoScaler::version() const {
+  const std::lock_guard lock(mutex_);
+  return version_;
+}
+
+bool AutoScaler::changes(int64_t after, std::vector<ScaleStatus>* out) const {
+  const std::lock_guard lock(mutex_);
+  if (after < forgotten_ || after > version_) return false;
+  if (after == version_) return true;
+  for (const auto& went : gone_) {
+    // What came and went since then was never seen.
+    if (went.changed > after && went.made <= after) out->push_back(went);
   }
-  return status;
+  for (const auto& [uid, entry] : entries_) {
+    if (entry.changed > after) out->push_back(status_of(entry));
+  }
+  std::sort(out->begin(), out->end(),
+            [](const auto& a, const auto& b) { return a.changed < b.changed; });
+  return true;
+}
+
+std::vector<resources::ObjectKey> AutoScaler::take_rescaled() {
+  const std::lock_guard lock(mutex_);
+  std::vector<resources::ObjectKey> out;
+  for (const auto& uid : std::exchange(rescaled_, {})) {
+    Entry* entry = entry_of(uid);
+    if (entry == nullptr) continue;
+    entry->rescaled = false;
+    const int ready = entry->throttler ? entry->throttler->counts().ready : 0;
+    if (entry->told_want == entry->want && entry->told_ready == ready) continue;
+    entry->told_want = entry->want;
+    entry->told_ready = ready;
+    out.push_back(key_of(*entry->plan.pod));
+  }
+  return out;
+}
+
+size_t AutoScaler::active() const {
+  const std::lock_guard lock(mutex_);
+  return active_.size();
 }
 
 }  // namespace ebb::control

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace ebb::control {
 namespace {
 
@@ -13,7 +15,7 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
  public:
   void scale(const std::string& /*revision*/, int pods) override {
     wanted.push_back(pods);
-    while (std::ssize(names) < pods) {
+    while (!full && std::ssize(names) < pods) {
       names.push_back("pod-" + std::to_string(next++));
       listener->pod_added({names.back(), "unix:/x", false});
       if (start_well) listener->pod_ready(names.back());
@@ -33,12 +35,13 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
   std::vector<std::string> names;
   std::vector<int> wanted;
   bool start_well = true;
+  bool full = false;
   int next = 0;
 };
 
 class AutoScalerTest : public testing::Test {
  protected:
-  void add(int concurrency = 1, int min = 0) {
+  void add(int concurrency = 1, int min = 0, const std::function<void(ScalePlan&)>& change = {}) {
     throttler_ = std::make_shared<serving::Throttler>(
         serving::ThrottlerOptions{.revision = "uid", .concurrency = concurrency}, node_, clock_,
         [this](const std::string& /*pod*/, const std::string& error) {
@@ -46,6 +49,8 @@ class AutoScalerTest : public testing::Test {
         });
     auto pod = std::make_shared<scheduling::PodTemplate>();
     pod->revision = "uid";
+    pod->ns = "default";
+    pod->name = "hello-00001";
     node_.subscribe(pod, throttler_);
     traffic_.add(throttler_);
     ScalePlan plan;
@@ -53,6 +58,7 @@ class AutoScalerTest : public testing::Test {
     plan.policy.stable_window = 6s;
     plan.policy.set_target({.container_concurrency = concurrency});
     plan.bounds.min = min;
+    if (change) change(plan);
     scaler_.add(plan);
   }
   void pass(Duration time) {
@@ -68,7 +74,8 @@ class AutoScalerTest : public testing::Test {
   net::Executor executor_{"control"};
   serving::Traffic traffic_;
   FakeNode node_;
-  AutoScaler scaler_{executor_, traffic_, node_, clock_};
+  EventRecorder events_{clock_};
+  AutoScaler scaler_{executor_, traffic_, node_, clock_, {.events = &events_}};
   std::shared_ptr<serving::Throttler> throttler_;
 };
 
@@ -156,6 +163,225 @@ TEST_F(AutoScalerTest, AProofThatFindsNoRoomEnds) {
   EXPECT_FALSE(outcome);
   pass(3s);
   EXPECT_THAT(outcome.value_or(""), testing::HasSubstr("no node has room"));
+}
+
+// --- Knative's rules besides the formula (its kpa/scaler.go) ---
+
+struct Case {
+  const char* name;
+  int concurrency;
+  double requests;  // held in the system all the time
+  void (*change)(ScalePlan&);
+  size_t pods;  // after 10 s
+};
+
+class AutoScalerRules : public AutoScalerTest, public testing::WithParamInterface<Case> {};
+
+TEST_P(AutoScalerRules, Hold) {
+  const Case& param = GetParam();
+  add(param.concurrency, 0, param.change);
+  scaler_.wake("uid");
+  std::vector<serving::Throttler::GrantShot::Pair> held;
+  for (int i = 0; i < param.requests; ++i) {
+    held.push_back(serving::Throttler::GrantShot::make(executor_));
+    static_cast<void>(throttler_->enqueue(held.back().sender));
+  }
+  pass(10s);
+  EXPECT_EQ(node_.names.size(), param.pods);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Knative, AutoScalerRules,
+    testing::Values(Case{"Formula", 10, 21, [](ScalePlan&) {}, 3},
+                    Case{"Maximum", 1, 20, [](ScalePlan& plan) { plan.bounds.max = 4; }, 4},
+                    Case{"Minimum", 10, 1, [](ScalePlan& plan) { plan.bounds.min = 3; }, 3},
+                    Case{"ActivationScale", 10, 1,
+                         [](ScalePlan& plan) { plan.policy.activation_scale = 5; }, 5},
+                    Case{"ActivationScaleUnderTheMaximum", 10, 1,
+                         [](ScalePlan& plan) {
+                           plan.policy.activation_scale = 5;
+                           plan.bounds.max = 3;
+                         },
+                         3},
+                    Case{"ScaleUpRate", 1, 100,
+                         [](ScalePlan& plan) { plan.policy.max_scale_up_rate = 1.5; }, 12},
+                    Case{"Unlimited", 0, 150, [](ScalePlan&) {}, 3}),
+    [](const auto& one) { return one.param.name; });
+
+TEST_F(AutoScalerTest, TheLastPodIsRetainedAsLongAsAsked) {
+  add(1, 0, [](ScalePlan& plan) { plan.retention = 20s; });
+  scaler_.wake("uid");
+  {
+    auto slot = throttler_->try_acquire();
+  }
+  pass(24s);
+  EXPECT_EQ(node_.names.size(), 1u);
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerTest, RetentionDoesNotHoldWhatNobodyCanReach) {
+  add(1, 0, [](ScalePlan& plan) { plan.retention = 1h; });
+  scaler_.wake("uid");
+  {
+    auto slot = throttler_->try_acquire();
+  }
+  scaler_.set_reachable("uid", false);
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerTest, ARequestThatWaitsIsServedAlsoWhereNoRouteLeadsAnyMore) {
+  add();
+  scaler_.set_reachable("uid", false);
+  node_.full = true;
+  auto held = serving::Throttler::GrantShot::make(executor_);
+  ASSERT_TRUE(throttler_->enqueue(held.sender).no_pods);
+  scaler_.wake("uid");
+  pass(4s);
+  EXPECT_EQ(scaler_.status("uid").desired, 1);
+  node_.full = false;
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 1u);
+}
+
+TEST_F(AutoScalerTest, WithoutScaleToZeroOnePodStays) {
+  AutoScaler scaler(executor_, traffic_, node_, clock_, {.enable_scale_to_zero = false});
+  add();
+  scaler_.remove("uid");
+  ScalePlan plan;
+  auto pod = std::make_shared<scheduling::PodTemplate>();
+  pod->revision = "uid";
+  plan.pod = pod;
+  plan.policy.stable_window = 6s;
+  scaler.add(plan);
+  for (int i = 0; i < 30; ++i) {
+    clock_.advance(1s);
+    scaler.tick();
+  }
+  EXPECT_EQ(node_.names.size(), 1u);
+}
+
+TEST_F(AutoScalerTest, AnInitialScaleOfZeroStartsNothing) {
+  add(1, 0, [](ScalePlan& plan) { plan.initial_scale = 0; });
+  std::optional<std::string> outcome;
+  scaler_.prove("uid", [&](std::string error) { outcome = std::move(error); });
+  settle();
+  EXPECT_EQ(outcome, "");
+  EXPECT_EQ(node_.next, 0);
+}
+
+TEST_F(AutoScalerTest, AnInitialScaleMustBeReachedByAllThenTheyRest) {
+  node_.start_well = false;
+  add(1, 0, [](ScalePlan& plan) { plan.initial_scale = 3; });
+  std::optional<std::string> outcome;
+  scaler_.prove("uid", [&](std::string error) { outcome = std::move(error); });
+  settle();
+  ASSERT_EQ(node_.names.size(), 3u);
+  const auto names = node_.names;
+  for (const auto& name : names) {
+    EXPECT_FALSE(outcome);
+    node_.listener->pod_ready(name);
+    settle();
+  }
+  EXPECT_EQ(outcome, "");
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerTest, RequestsPerSecondCount) {
+  add(0, 0, [](ScalePlan& plan) {
+    plan.policy.metric = scaling::MetricKind::kRequests;
+    plan.policy.set_target({.target = 10});
+  });
+  scaler_.wake("uid");
+  for (int second = 0; second < 10; ++second) {
+    for (int i = 0; i < 20; ++i) auto slot = throttler_->try_acquire();
+    pass(1s);
+  }
+  EXPECT_EQ(node_.names.size(), 3u);  // 20 / 7
+  EXPECT_NEAR(scaler_.status("uid").requests, 20, 0.1);
+}
+
+TEST_F(AutoScalerTest, ABurstIsDecidedAtOnceWhenAsked) {
+  add(10);
+  std::vector<serving::Throttler::GrantShot::Pair> held;
+  for (int i = 0; i < 30; ++i) {
+    held.push_back(serving::Throttler::GrantShot::make(executor_));
+    static_cast<void>(throttler_->enqueue(held.back().sender));
+  }
+  scaler_.decide_now("uid");
+  EXPECT_EQ(node_.names.size(), 5u);  // 30 / 7
+  scaler_.decide_now("uid");
+  EXPECT_EQ(node_.names.size(), 5u);
+}
+
+// --- What it costs, and what is to be seen ---
+
+TEST_F(AutoScalerTest, ATickLooksOnlyWhereSomethingHappens) {
+  add();
+  EXPECT_EQ(scaler_.active(), 0u);
+  pass(3600s);  // asleep for long: the next request's first second must count in full
+  scaler_.wake("uid");
+  EXPECT_EQ(scaler_.active(), 1u);
+  {
+    auto slot = throttler_->try_acquire();
+    pass(2s);
+    EXPECT_NEAR(scaler_.status("uid").concurrency, 1, 0.01);
+  }
+  pass(30s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(AutoScalerTest, TellsOnceWhatHasBeenRescaled) {
+  add();
+  EXPECT_THAT(scaler_.take_rescaled(), testing::IsEmpty());
+  scaler_.wake("uid");
+  {
+    auto slot = throttler_->try_acquire();
+  }
+  EXPECT_THAT(scaler_.take_rescaled(),
+              testing::ElementsAre(resources::ObjectKey{"default", "hello-00001"}));
+  pass(2s);
+  EXPECT_THAT(scaler_.take_rescaled(), testing::IsEmpty());
+  pass(30s);
+  EXPECT_EQ(scaler_.take_rescaled().size(), 1u);
+}
+
+TEST_F(AutoScalerTest, RecordsWhyItScaled) {
+  add();
+  scaler_.wake("uid");
+  {
+    auto slot = throttler_->try_acquire();
+  }
+  pass(20s);
+  std::vector<std::string> reasons;
+  for (const auto& one : events_.list()) reasons.push_back(one.event.reason);
+  EXPECT_THAT(reasons, testing::IsSupersetOf({"ScaledFromZero", "ScaledToZero"}));
+  const auto found = scaler_.find({"default", "hello-00001"});
+  ASSERT_TRUE(found);
+  EXPECT_THAT(found->reason, testing::HasSubstr("stable 0.0"));
+}
+
+TEST_F(AutoScalerTest, ChangesAreNumbered) {
+  const int64_t before = scaler_.version();
+  add();
+  const int64_t added = scaler_.version();
+  scaler_.wake("uid");
+  std::vector<ScaleStatus> changes;
+  ASSERT_TRUE(scaler_.changes(added, &changes));
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].desired, 1);
+  const int64_t woken = scaler_.version();
+  scaler_.remove("uid");
+  changes.clear();
+  ASSERT_TRUE(scaler_.changes(woken, &changes));
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_TRUE(changes[0].gone);
+  changes.clear();
+  ASSERT_TRUE(scaler_.changes(before, &changes));
+  EXPECT_THAT(changes, testing::IsEmpty());  // came and went unseen
+  EXPECT_FALSE(scaler_.changes(0, &changes));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "api/defaults.h"
 #include "control/conditions.h"
+#include "control/routing_labels.h"
 
 namespace ebb::control {
 namespace {
@@ -13,7 +14,10 @@ bool belongs_to(const api::Revision& revision, const api::Configuration& configu
   return owner != nullptr && owner->uid == configuration.meta.uid;
 }
 
-// Of the configuration when it made this revision; 0 if unknown.
+std::string sentence(const std::string& text) { return text.ends_with('.') ? text : text + "."; }
+
+}  // namespace
+
 int64_t generation_of(const api::Revision& revision) {
   const auto found = revision.meta.labels.find(std::string(api::kConfigurationGenerationLabel));
   int64_t generation = 0;
@@ -22,10 +26,6 @@ int64_t generation_of(const api::Revision& revision) {
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), generation);
   return parsed.ec == std::errc() ? generation : 0;
 }
-
-std::string sentence(const std::string& text) { return text.ends_with('.') ? text : text + "."; }
-
-}  // namespace
 
 api::Revision revision_of(const api::Configuration& configuration) {
   const auto& pattern = configuration.spec.revision_template;
@@ -40,10 +40,16 @@ api::Revision revision_of(const api::Configuration& configuration) {
   labels[std::string(api::kConfigurationLabel)] = configuration.meta.name;
   labels[std::string(api::kConfigurationGenerationLabel)] =
       std::to_string(configuration.meta.generation);
+  labels[std::string(kConfigurationUidLabel)] = configuration.meta.uid;
   const auto service = configuration.meta.labels.find(std::string(api::kServiceLabel));
   if (service != configuration.meta.labels.end()) {
     labels[std::string(api::kServiceLabel)] = service->second;
   }
+  const auto* owner = controller_of(configuration.meta);
+  if (owner != nullptr && owner->kind == api::Service::kind().kind) {
+    labels[std::string(kServiceUidLabel)] = owner->uid;
+  }
+  labels[std::string(kRoutingState)] = kPending;
   revision.meta.owners.push_back(owned_by(api::Configuration::kind(), configuration.meta));
   revision.spec = pattern.spec;
   api::apply_defaults(revision);
@@ -94,6 +100,10 @@ net::Task<Result<api::Revision>> ConfigurationReconciler::newest(api::Configurat
   const resources::ObjectKey wanted_key{wanted.meta.ns, wanted.meta.name};
   auto creating = resources::create<api::Revision>(client_, wanted);
   auto created = co_await creating;
+  if (created && events_ != nullptr) {
+    events_->record(api::Configuration::kind(), configuration.meta, EventRecorder::Type::kNormal,
+                    "RevisionCreated", "created revision " + created->meta.name);
+  }
   if (created || created.error().code != Errc::kAlreadyExists) co_return created;
   // Made before the news of it came, or named by the template as before.
   auto getting = resources::get<api::Revision>(client_, wanted_key);

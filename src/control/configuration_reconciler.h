@@ -7,6 +7,7 @@
 
 #include "api/types.h"
 #include "base/clock.h"
+#include "control/event_recorder.h"
 #include "control/garbage_collector.h"
 #include "net/task.h"
 #include "resources/informer.h"
@@ -19,12 +20,14 @@ class ConfigurationReconciler final {
   ConfigurationReconciler(resources::ResourceClient& client, const Clock& clock,
                           GarbageCollector& collector,
                           const resources::Informer<api::Configuration>& configurations,
-                          const resources::Informer<api::Revision>& revisions)
+                          const resources::Informer<api::Revision>& revisions,
+                          EventRecorder* events)
       : client_(client),
         clock_(clock),
         collector_(collector),
         configurations_(configurations),
-        revisions_(revisions) {}
+        revisions_(revisions),
+        events_(events) {}
 
   [[nodiscard]] net::Task<Result<void>> reconcile(resources::ObjectKey key);
 
@@ -38,10 +41,14 @@ class ConfigurationReconciler final {
   GarbageCollector& collector_;
   const resources::Informer<api::Configuration>& configurations_;
   const resources::Informer<api::Revision>& revisions_;
+  EventRecorder* events_;  // nullptr: nobody asks
 };
 
 // Pure: the revision of the configuration's generation.
 [[nodiscard]] api::Revision revision_of(const api::Configuration& configuration);
+
+// Of the configuration when it made this revision; 0 if unknown.
+[[nodiscard]] int64_t generation_of(const api::Revision& revision);
 
 // The revisions that may belong to `configuration`, by their names' prefix: calls
 // `visit(revision)` for each.

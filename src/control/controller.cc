@@ -82,7 +82,10 @@ struct Controller::State : std::enable_shared_from_this<State> {
     }
     if (again) add(key);
     pump_soon();
+    if (idle() && on_idle) on_idle();
   }
+
+  [[nodiscard]] bool idle() const { return queue.empty() && running == 0; }
 
   void failed(const ObjectKey& key, Entry& entry, const Error& error) {
     // Someone was faster: the new version is on its way, or here already.
@@ -110,6 +113,7 @@ struct Controller::State : std::enable_shared_from_this<State> {
   bool pumping = false;
   bool ended = false;
   size_t running = 0;
+  std::function<void()> on_idle;
   std::map<ObjectKey, Entry> entries;  // nodes stay where they are: timers live in them
   std::deque<ObjectKey> queue;
 };
@@ -133,7 +137,9 @@ void Controller::add(const ObjectKey& key) { state_->add(key); }
 
 void Controller::add_after(const ObjectKey& key, Duration delay) { state_->add_after(key, delay); }
 
-bool Controller::idle() const { return state_->queue.empty() && state_->running == 0; }
+bool Controller::idle() const { return state_->idle(); }
+
+void Controller::on_idle(std::function<void()> callback) { state_->on_idle = std::move(callback); }
 
 net::Task<void> Controller::run(std::shared_ptr<State> state, ObjectKey key) {
   auto trying = attempt(state, key);

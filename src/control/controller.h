@@ -56,6 +56,8 @@ class Controller final {
 
   // Nothing waits to run or runs (delayed keys apart).
   [[nodiscard]] bool idle() const;
+  // Called whenever it has become idle.
+  void on_idle(std::function<void()> callback);
 
  private:
   struct State;

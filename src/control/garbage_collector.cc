@@ -49,6 +49,10 @@ net::Task<Result<bool>> GarbageCollector::collect(const api::Kind& kind, api::Ob
   if (!removed && removed.error().code != Errc::kNotFound) co_return fail(removed.error());
   log::info(kLog, "deleted {} {}/{}: its {} {} is gone", kind.singular, meta.ns, meta.name,
             owner.kind, owner.name);
+  if (events_ != nullptr) {
+    events_->record(about(kind, meta), EventRecorder::Type::kNormal, "Deleted",
+                    fmt::format("its {} {} is gone", owner.kind, owner.name));
+  }
   co_return true;
 }
 

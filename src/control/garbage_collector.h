@@ -10,6 +10,7 @@
 
 #include "api/types.h"
 #include "base/result.h"
+#include "control/event_recorder.h"
 #include "net/task.h"
 #include "resources/informer.h"
 #include "resources/resource_client.h"
@@ -25,8 +26,9 @@ class GarbageCollector final {
  public:
   GarbageCollector(resources::ResourceClient& client,
                    const resources::Informer<api::Service>& services,
-                   const resources::Informer<api::Configuration>& configurations)
-      : client_(client), services_(services), configurations_(configurations) {}
+                   const resources::Informer<api::Configuration>& configurations,
+                   EventRecorder* events)
+      : client_(client), services_(services), configurations_(configurations), events_(events) {}
 
   // Deletes the object if its controller is gone; true if it did.
   [[nodiscard]] net::Task<Result<bool>> collect(const api::Kind& kind, api::ObjectMeta meta);
@@ -38,6 +40,7 @@ class GarbageCollector final {
   resources::ResourceClient& client_;
   const resources::Informer<api::Service>& services_;
   const resources::Informer<api::Configuration>& configurations_;
+  EventRecorder* events_;  // nullptr: nobody asks
 };
 
 }  // namespace ebb::control

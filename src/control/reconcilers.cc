@@ -1,13 +1,12 @@
 #include "control/reconcilers.h"
 
 #include "base/log.h"
+#include "control/routing_labels.h"
 
 namespace ebb::control {
 namespace {
 
 constexpr const char* kLog = "control";
-// At the start only: how often it is looked whether everything has been listed.
-constexpr Duration kStartPoll = std::chrono::milliseconds(5);
 
 // The name of the object of kind T that controls `meta`, or "".
 template <class T>
@@ -29,15 +28,18 @@ bool is_orphan(const api::ObjectMeta& meta, const T* owner) {
 Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
     : executor_(executor),
       code_(uses.code),
+      autoscaler_(uses.autoscaler),
+      host_(uses.host),
       services_(executor, uses.client, [this](const Key& key) { service_changed(key); }),
       configurations_(executor, uses.client,
                       [this](const Key& key) { configuration_changed(key); }),
       revisions_(executor, uses.client, [this](const Key& key) { revision_changed(key); }),
       routes_(executor, uses.client, [this](const Key& key) { route_changed(key); }),
-      collector_(uses.client, services_, configurations_),
+      collector_(uses.client, services_, configurations_, uses.events),
       publisher_(executor, uses.host, uses.autoscaler, uses.publisher, uses.domain),
       service_reconciler_(uses.client, uses.clock, services_, configurations_, routes_),
-      configuration_reconciler_(uses.client, uses.clock, collector_, configurations_, revisions_),
+      configuration_reconciler_(uses.client, uses.clock, collector_, configurations_, revisions_,
+                                uses.events),
       revision_reconciler_(
           {.client = uses.client,
            .clock = uses.clock,
@@ -45,7 +47,8 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
            .revisions = revisions_,
            .host = uses.host,
            .autoscaler = uses.autoscaler,
-           .code = uses.code},
+           .code = uses.code,
+           .events = uses.events},
           [this](const Key& key) { revision_queue_.add(key); },
           [this](const std::string& uid, bool there) { publisher_.revision_hosted(uid, there); }),
       route_reconciler_({.client = uses.client,
@@ -54,8 +57,28 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
                          .routes = routes_,
                          .configurations = configurations_,
                          .revisions = revisions_,
-                         .publisher = publisher_},
+                         .publisher = publisher_,
+                         .events = uses.events},
                         uses.gateway_port),
+      labeler_({.client = uses.client,
+                .clock = uses.clock,
+                .configurations = configurations_,
+                .revisions = revisions_,
+                .routes = routes_}),
+      revision_gc_({.client = uses.client,
+                    .clock = uses.clock,
+                    .configurations = configurations_,
+                    .revisions = revisions_,
+                    .events = uses.events},
+                   uses.gc,
+                   [this](const Key& key, Duration wait) { gc_queue_.add_after(key, wait); }),
+      leftovers_(executor,
+                 {.clock = uses.clock,
+                  .code = uses.code,
+                  .services = services_,
+                  .configurations = configurations_,
+                  .revisions = revisions_},
+                 uses.disk, uses.leftovers),
       service_queue_(
           executor, "services",
           [this](Key key) { return service_reconciler_.reconcile(std::move(key)); }, uses.retries),
@@ -68,44 +91,82 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
           [this](Key key) { return revision_reconciler_.reconcile(std::move(key)); }, uses.retries),
       route_queue_(
           executor, "routes",
-          [this](Key key) { return route_reconciler_.reconcile(std::move(key)); }, uses.retries) {}
+          [this](Key key) { return route_reconciler_.reconcile(std::move(key)); }, uses.retries),
+      label_queue_(
+          executor, "labels", [this](Key key) { return labeler_.reconcile(std::move(key)); },
+          uses.retries),
+      gc_queue_(
+          executor, "gc", [this](Key key) { return revision_gc_.reconcile(std::move(key)); },
+          uses.retries) {
+  scale_timer_.fire = [this] {
+    executor_.arm(scale_timer_, executor_.now() + kScaleStatusPeriod);
+    write_scales();
+  };
+}
 
-void Reconcilers::start() {
-  services_.start();
-  configurations_.start();
-  revisions_.start();
-  routes_.start();
-  executor_.spawn(run());
+void Reconcilers::start(std::function<void()> on_synced) {
+  on_synced_ = std::move(on_synced);
+  for (auto* queue : {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_}) {
+    queue->on_idle([this] { proceed(); });
+  }
+  for (resources::InformerBase* informer : std::initializer_list<resources::InformerBase*>{
+           &services_, &configurations_, &revisions_, &routes_}) {
+    informer->start([this] { proceed(); });
+  }
+  executor_.spawn(sweep());
 }
 
 bool Reconcilers::informed() const {
   return services_.synced() && configurations_.synced() && revisions_.synced() && routes_.synced();
 }
 
-bool Reconcilers::idle() const {
+bool Reconcilers::settled() const {
   return service_queue_.idle() && configuration_queue_.idle() && revision_queue_.idle() &&
          route_queue_.idle();
 }
 
-net::Task<void> Reconcilers::run() {
+bool Reconcilers::idle() const { return settled() && label_queue_.idle() && gc_queue_.idle(); }
+
+net::Task<void> Reconcilers::sweep() {
   auto sweeping = code_.sweep();
   const auto swept = co_await sweeping;
   if (!swept) log::warn(kLog, "{}", swept.error().message);
+  swept_ = true;
+  proceed();
+}
+
+void Reconcilers::proceed() {
   // Who is asked about an object before it has been listed would take it for missing.
-  while (!informed()) {
-    auto nap = executor_.sleep_until(executor_.now() + kStartPoll);
-    co_await nap;
+  if (phase_ == Phase::kListing && swept_ && informed()) {
+    phase_ = Phase::kReconciling;
+    for (auto* queue : {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_}) {
+      queue->start();
+    }
   }
-  for (auto* queue : {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_}) {
-    queue->start();
+  if (phase_ == Phase::kReconciling && settled()) {
+    phase_ = Phase::kPublishing;
+    executor_.spawn(publish());
   }
-  while (!idle()) {
-    auto nap = executor_.sleep_until(executor_.now() + kStartPoll);
-    co_await nap;
-  }
+}
+
+net::Task<void> Reconcilers::publish() {
   auto publishing = publisher_.published();
   co_await publishing;
-  synced_ = true;
+  phase_ = Phase::kSynced;
+  host_.all_added();
+  label_queue_.start();
+  gc_queue_.start();
+  leftovers_.start();
+  executor_.arm(scale_timer_, executor_.now() + kScaleStatusPeriod);
+  if (on_synced_) on_synced_();
+}
+
+void Reconcilers::write_scales() {
+  for (auto& key : autoscaler_.take_rescaled()) rescaled_.insert(std::move(key));
+  for (size_t i = 0; i < kScaleStatusWrites && !rescaled_.empty(); ++i) {
+    revision_reconciler_.rescaled(*rescaled_.begin());
+    rescaled_.erase(rescaled_.begin());
+  }
 }
 
 void Reconcilers::service_changed(const Key& key) {
@@ -119,9 +180,13 @@ void Reconcilers::service_changed(const Key& key) {
 
 void Reconcilers::configuration_changed(const Key& key) {
   configuration_queue_.add(key);
+  gc_queue_.add(key);
   const auto* configuration = configurations_.find(key);
   for_each_named_after(revisions_, key, [&](const api::Revision& revision) {
     if (controller_name<api::Configuration>(revision.meta) != key.name) return;
+    const auto state = revision.meta.labels.find(std::string(kRoutingState));
+    const bool pending = state == revision.meta.labels.end() || state->second == kPending;
+    if (pending) label_queue_.add({revision.meta.ns, revision.meta.name});
     if (is_orphan(revision.meta, configuration)) {
       revision_queue_.add({revision.meta.ns, revision.meta.name});
     }
@@ -133,6 +198,7 @@ void Reconcilers::configuration_changed(const Key& key) {
 
 void Reconcilers::revision_changed(const Key& key) {
   revision_queue_.add(key);
+  label_queue_.add(key);
   for (const auto& route : route_reconciler_.routes_of_revision(key)) route_queue_.add(route);
   const auto* revision = revisions_.find(key);
   if (revision == nullptr) {
@@ -145,11 +211,14 @@ void Reconcilers::revision_changed(const Key& key) {
     return;
   }
   const std::string owner = controller_name<api::Configuration>(revision->meta);
-  if (!owner.empty()) configuration_queue_.add({key.ns, owner});
+  if (owner.empty()) return;
+  configuration_queue_.add({key.ns, owner});
+  gc_queue_.add({key.ns, owner});
 }
 
 void Reconcilers::route_changed(const Key& key) {
   route_queue_.add(key);
+  for (const auto& revision : labeler_.route_changed(key)) label_queue_.add(revision);
   if (services_.find(key) != nullptr) service_queue_.add(key);
 }
 

@@ -13,15 +13,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 
 #include "api/types.h"
 #include "control/configuration_reconciler.h"
 #include "control/controller.h"
+#include "control/event_recorder.h"
 #include "control/garbage_collector.h"
+#include "control/leftovers.h"
+#include "control/revision_gc.h"
 #include "control/revision_reconciler.h"
 #include "control/route_publisher.h"
 #include "control/route_reconciler.h"
+#include "control/routing_labeler.h"
 #include "control/service_reconciler.h"
 #include "resources/informer.h"
 
@@ -39,23 +45,39 @@ class Reconcilers final {
     std::string domain;           // hosts are NAME.NAMESPACE.DOMAIN
     uint16_t gateway_port = 80;   // for URLs
     ControllerOptions retries{};  // of all work queues
+    RevisionGcSettings gc{};
+    EventRecorder* events = nullptr;  // nullptr: nobody asks
+    Leftovers::Disk disk{};           // empty: nothing is removed from it
+    LeftoversSettings leftovers{};
   };
   Reconcilers(net::Executor& executor, Uses uses);
   Reconcilers(const Reconcilers&) = delete;
   Reconcilers& operator=(const Reconcilers&) = delete;
 
-  void start();  // once
+  // Revisions' numbers of pods are written behind: so often, and so many each time.
+  static constexpr Duration kScaleStatusPeriod = std::chrono::seconds(2);
+  static constexpr size_t kScaleStatusWrites = 64;
+
+  // Once. `on_synced` is called when synced() has become true.
+  void start(std::function<void()> on_synced = {});
   // Everything that was declared at the start has been looked at, so what was ready
   // before can be called again.
-  [[nodiscard]] bool synced() const { return synced_; }
+  [[nodiscard]] bool synced() const { return phase_ == Phase::kSynced; }
   // Nothing is under way at the moment (retries and proofs apart).
   [[nodiscard]] bool idle() const;
 
  private:
   using Key = resources::ObjectKey;
 
-  [[nodiscard]] net::Task<void> run();
+  // From listing what is declared to having looked at all of it.
+  enum class Phase { kListing, kReconciling, kPublishing, kSynced };
+
+  [[nodiscard]] net::Task<void> sweep();
+  void proceed();
+  [[nodiscard]] net::Task<void> publish();
   [[nodiscard]] bool informed() const;
+  [[nodiscard]] bool settled() const;
+  void write_scales();
   void service_changed(const Key& key);
   void configuration_changed(const Key& key);
   void revision_changed(const Key& key);
@@ -63,7 +85,13 @@ class Reconcilers final {
 
   net::Executor& executor_;
   node::CodeCache& code_;
-  bool synced_ = false;
+  AutoScaler& autoscaler_;
+  RevisionHost& host_;
+  Phase phase_ = Phase::kListing;
+  bool swept_ = false;
+  std::function<void()> on_synced_;
+  net::Timer scale_timer_;
+  std::set<Key> rescaled_;  // revisions whose status is behind
 
   resources::Informer<api::Service> services_;
   resources::Informer<api::Configuration> configurations_;
@@ -76,11 +104,16 @@ class Reconcilers final {
   ConfigurationReconciler configuration_reconciler_;
   RevisionReconciler revision_reconciler_;
   RouteReconciler route_reconciler_;
+  RoutingLabeler labeler_;
+  RevisionGc revision_gc_;
+  Leftovers leftovers_;
 
   Controller service_queue_;
   Controller configuration_queue_;
   Controller revision_queue_;
   Controller route_queue_;
+  Controller label_queue_;  // revisions
+  Controller gc_queue_;     // configurations
 };
 
 }  // namespace ebb::control

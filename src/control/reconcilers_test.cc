@@ -3,12 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <malloc.h>
+
 #include <filesystem>
 #include <set>
 
 #include "api/defaults.h"
 #include "base/sha256.h"
 #include "control/conditions.h"
+#include "control/routing_labels.h"
+#include "control/scheduler.h"
 #include "resources/client_fixture.h"
 #include "store/file_blob_store.h"
 
@@ -76,8 +80,9 @@ class FakePods final : public scheduling::ScaleTarget, public scheduling::PodSou
 // All of a control plane above the pods.
 struct Plane {
   Plane(net::Executor& executor, resources::ResourceClient& client, node::CodeCache& code,
-        const Clock& clock)
-      : autoscaler(executor, traffic, pods, clock),
+        const Clock& clock, RevisionGcSettings gc = {})
+      : events(clock),
+        autoscaler(executor, traffic, pods, clock, {.events = &events}),
         host(traffic, pods, autoscaler, clock),
         reconcilers(executor, {.client = client,
                                .host = host,
@@ -87,10 +92,13 @@ struct Plane {
                                .clock = clock,
                                .domain = "example.com",
                                .gateway_port = 8080,
-                               .retries = {.first_retry = std::chrono::milliseconds(5)}}) {
+                               .retries = {.first_retry = std::chrono::milliseconds(5)},
+                               .gc = gc,
+                               .events = &events}) {
     reconcilers.start();
   }
 
+  EventRecorder events;
   FakePods pods;
   serving::Traffic traffic;
   AutoScaler autoscaler;
@@ -483,6 +491,148 @@ TEST_F(ReconcilersTest, AResizedTemplateOfTheSameCodeIsANewRevision) {
   until([&] { return get<api::Configuration>("hello")->meta.labels.at("team") == "b"; }, "copied");
   expect_quiet();
   EXPECT_FALSE(get<api::Revision>("hello-00003"));
+}
+
+// --- Labels, garbage collection, events ---
+
+TEST_F(ReconcilersTest, RevisionsAreLabelledAsRoutesUseThem) {
+  create(1);
+  start_well("hello-00001");
+  const auto state = [&](const std::string& name) {
+    return get<api::Revision>(name)->meta.labels[std::string(kRoutingState)];
+  };
+  until([&] { return state("hello-00001") == kActive; }, "active");
+  const auto first = get<api::Revision>("hello-00001")->meta;
+  EXPECT_EQ(first.annotation(kRoutes), "hello");
+  EXPECT_EQ(first.annotation(kRoutingStateModified), api::to_rfc3339(clock_.wall()));
+  EXPECT_EQ(first.labels.at(std::string(kServiceUidLabel)), get<api::Service>("hello")->meta.uid);
+
+  clock_.advance(std::chrono::hours(1));
+  update(2);
+  until_starting("hello-00002");
+  EXPECT_EQ(state("hello-00002"), kPending);
+  start_well("hello-00002");
+  until([&] { return state("hello-00002") == kActive; }, "the new one is active");
+  until([&] { return state("hello-00001") == kReserve; }, "the old one is in reserve");
+  const auto old = get<api::Revision>("hello-00001")->meta;
+  EXPECT_EQ(old.annotation(kRoutes), "");
+  EXPECT_EQ(old.annotation(kRoutingStateModified), api::to_rfc3339(clock_.wall()));
+  expect_quiet();
+
+  // One that was never used is not waited for when a newer one is there.
+  update(3);
+  until_starting("hello-00003");
+  plane_->pods.fail(uid("hello-00003"), "SyntaxError");
+  update(4);
+  until_starting("hello-00004");
+  until([&] { return state("hello-00003") == kReserve; }, "passed over");
+}
+
+TEST_F(ReconcilersTest, OldRevisionsAreCollectedWhenTheirTimeHasCome) {
+  plane_.reset();
+  plane_ = std::make_unique<Plane>(
+      executor_, client_, *code_, clock_,
+      RevisionGcSettings{.min_non_active_revisions = 1, .max_non_active_revisions = 2});
+  for (size_t version = 1; version <= 4; ++version) {
+    if (version == 1) create(version);
+    if (version > 1) update(version);
+    start_well(fmt::format("hello-{:05}", version));
+    until_service("True");
+    clock_.advance(std::chrono::hours(1));
+  }
+  // Three are in reserve, one more than the maximum.
+  until([&] { return !get<api::Revision>("hello-00001"); }, "the oldest goes");
+  expect_quiet();
+  EXPECT_TRUE(get<api::Revision>("hello-00002") && get<api::Revision>("hello-00003"));
+  until([&] { return plane_->pods.subscribed() == 3; }, "its pods' source forgets it");
+  bool told = false;
+  for (const auto& one : plane_->events.list()) {
+    told |= one.event.involved.kind == "Service" && one.event.reason == "RevisionDeleted";
+  }
+  EXPECT_TRUE(told);
+
+  clock_.advance(std::chrono::hours(72));
+  change([](api::Service& service) { service.meta.labels["again"] = "yes"; });  // a look
+  until([&] { return !get<api::Revision>("hello-00002"); }, "a stale one goes");
+  EXPECT_TRUE(get<api::Revision>("hello-00003")) << "the minimum stays";
+}
+
+TEST_F(ReconcilersTest, EventsTellAServicesStory) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  update(2);
+  until_starting("hello-00002");
+  plane_->pods.fail(uid("hello-00002"), "SyntaxError");
+  until_service("False");
+  std::vector<std::string> told;
+  const std::string service = get<api::Service>("hello")->meta.uid;
+  for (const auto& one : plane_->events.list()) {
+    if (one.event.involved.uid == service) told.push_back(one.event.reason);
+  }
+  EXPECT_THAT(told, ::testing::IsSupersetOf(
+                        {"RevisionCreated", "RevisionReady", "TrafficSwitched", "RevisionFailed"}));
+}
+
+TEST_F(ReconcilersTest, TheNumberOfPodsIsWrittenBehind) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  plane_->autoscaler.wake(uid("hello-00001"));
+  plane_->pods.ready(uid("hello-00001"));
+  EXPECT_EQ(get<api::Revision>("hello-00001")->status.actual_replicas, 0);
+  until([&] { return get<api::Revision>("hello-00001")->status.actual_replicas == 1; }, "written");
+  EXPECT_EQ(get<api::Revision>("hello-00001")->status.desired_replicas, 1);
+  EXPECT_EQ(condition<api::Revision>("hello-00001", "Active"), "True");
+  EXPECT_EQ(ready<api::Revision>("hello-00001"), "True");
+}
+
+// --- Nothing stays of what was deleted ---
+
+TEST(RevisionHostTest, TenThousandRevisionsLeaveNothingBehind) {
+  net::Executor executor("control");
+  FakeClock clock;
+  EventRecorder events(clock);
+  serving::Traffic traffic;
+  Scheduler scheduler({.pods_folder = "/run", .pool = 2, .events = &events}, clock);
+  scheduler.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
+  scheduler.on_message("local", node::Welcome{.node = "local", .slots = 4, .pods = {}});
+  AutoScaler autoscaler(executor, traffic, scheduler, clock, {.events = &events});
+  RevisionHost host(traffic, scheduler, autoscaler, clock);
+  std::vector<std::weak_ptr<serving::Throttler>> throttlers;
+  size_t after_warm_up = 0;
+  constexpr int kCycles = 10'000;
+  for (int i = 0; i < kCycles; ++i) {
+    api::Revision revision;
+    revision.meta.uid = fmt::format("uid-{}", i);
+    revision.meta.ns = "default";
+    revision.meta.name = fmt::format("hello-{}-00001", i);
+    revision.meta.annotations[std::string(api::kCodeAnnotation)] = "sha256:" + std::string(64, 'a');
+    revision.spec.containers.emplace_back().image = fmt::format("ebb.dev/runtimes/r{}", i % 100);
+    host.announce(revision);
+    ASSERT_TRUE(host.add(revision));
+    throttlers.push_back(traffic.find(revision.meta.uid));
+    autoscaler.wake(revision.meta.uid);  // no pod comes: it waits in line
+    if (i % 2 == 0) {
+      const std::string pod = fmt::format("pod-{}", i);
+      scheduler.on_message("local", node::PodCold{pod, fmt::format("r{}", i % 100)});
+      scheduler.on_message("local", node::PodReady{pod, 1});
+    }
+    host.remove(revision.meta.uid);
+    if (i % 2 == 0) {
+      scheduler.on_message("local", node::PodGone{fmt::format("pod-{}", i), "Stopped", ""});
+    }
+    executor.run_until(TimePoint{});
+    static_cast<void>(autoscaler.take_rescaled());
+    if (i == kCycles / 2) after_warm_up = mallinfo2().uordblks;
+  }
+  for (const auto& throttler : throttlers) EXPECT_TRUE(throttler.expired());
+  EXPECT_TRUE(scheduler.pods().empty());
+  EXPECT_TRUE(autoscaler.list().empty());
+  EXPECT_EQ(autoscaler.active(), 0u);
+  // The list of weak pointers above grows; nothing else does.
+  const size_t grown = mallinfo2().uordblks - std::min(after_warm_up, mallinfo2().uordblks);
+  EXPECT_LT(grown, size_t{4} << 20);
 }
 
 }  // namespace

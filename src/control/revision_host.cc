@@ -5,6 +5,7 @@
 #include "api/autoscaling.h"
 #include "api/quantity.h"
 #include "base/log.h"
+#include "control/routing_labels.h"
 
 namespace ebb::control {
 namespace {
@@ -88,6 +89,8 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
   pod.ns = revision.meta.ns;
   pod.name = revision.meta.name;
   pod.service = label(api::kServiceLabel);
+  pod.service_uid = label(kServiceUidLabel);
+  pod.configuration = label(api::kConfigurationLabel);
   pod.runtime = container.image.substr(api::kRuntimeImagePrefix.size());
   pod.code = code.substr(kAlgorithm.size());
   pod.command = container.command;
@@ -96,9 +99,10 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
     pod.port = static_cast<uint32_t>(container.ports.front().container_port);
   }
   pod.probe_path = probe_path(container);
+  pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
   pod.env["K_SERVICE"] = pod.service;
-  pod.env["K_CONFIGURATION"] = label(api::kConfigurationLabel);
+  pod.env["K_CONFIGURATION"] = pod.configuration;
   pod.env["K_REVISION"] = pod.name;
   const int concurrency = static_cast<int>(revision.spec.container_concurrency.value_or(0));
   pod.concurrency = static_cast<uint32_t>(concurrency);
@@ -151,9 +155,19 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
   return {};
 }
 
+void RevisionHost::announce(const api::Revision& revision) {
+  if (revision.spec.containers.size() != 1) return;
+  const std::string& image = revision.spec.containers.front().image;
+  if (!image.starts_with(api::kRuntimeImagePrefix)) return;
+  pods_.announce(revision.meta.uid, image.substr(api::kRuntimeImagePrefix.size()));
+}
+
 void RevisionHost::remove(const std::string& uid) {
   const auto found = backends_.find(uid);
-  if (found == backends_.end()) return;
+  if (found == backends_.end()) {
+    pods_.unsubscribe(uid);  // perhaps it was announced
+    return;
+  }
   autoscaler_.remove(uid);
   found->second.throttler->close();
   pods_.unsubscribe(uid);

@@ -27,8 +27,13 @@ class RevisionHost final {
   // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
   // run (which validation has refused before).
   [[nodiscard]] Result<void> add(const api::Revision& revision);
+  // It will be added when its code is there: pods for it may be made ready.
+  void announce(const api::Revision& revision);
   // Refuses who waits, drains its pods, forgets it.
   void remove(const std::string& uid);
+
+  // All revisions that there are have been added: pods of others are ended.
+  void all_added() { pods_.end_unclaimed(); }
 
   // What the routing table needs to send requests to it; nullopt if it was not added.
   [[nodiscard]] std::optional<serving::Backend> backend(const std::string& uid) const;

@@ -8,6 +8,7 @@ namespace {
 constexpr const char* kLog = "revisions";
 constexpr std::string_view kResourcesAvailable = "ResourcesAvailable";
 constexpr std::string_view kContainerHealthy = "ContainerHealthy";
+constexpr std::string_view kActiveCondition = "Active";
 constexpr const char* kDeploying = "Deploying";
 
 // The annotation's 64 hex digits; kInvalid if there are none.
@@ -54,6 +55,7 @@ net::Task<Result<void>> RevisionReconciler::reconcile(resources::ObjectKey key) 
   revision.status.observed_generation = revision.meta.generation;
   known_[key].uid = uid;
   if (!known_[key].hosted) {
+    uses_.host.announce(revision);
     auto fetching = fetch_code(revision);
     auto ready = co_await fetching;
     // It may have been deleted, or made anew, in the meantime: that is a change.
@@ -73,6 +75,9 @@ net::Task<Result<void>> RevisionReconciler::reconcile(resources::ObjectKey key) 
                               error.message);
         conditions.mark_unknown(kContainerHealthy, kDeploying, "");
         conditions.summarize({kResourcesAvailable, kContainerHealthy});
+        if (at_fault) {
+          record(revision, EventRecorder::Type::kWarning, "RevisionFailed", error.message);
+        }
         auto writing = write_status(std::move(revision), before);
         const auto written = co_await writing;
         if (!written) co_return fail(written.error());
@@ -87,6 +92,7 @@ net::Task<Result<void>> RevisionReconciler::reconcile(resources::ObjectKey key) 
   Known& hosted = known_.at(key);
   if (!is_true(before.conditions, kReady) && !hosted.proving && !hosted.proof) prove(key, hosted);
   set_conditions(revision, hosted);
+  if (std::exchange(hosted.rescaled, false)) set_scale(revision);
   auto writing = write_status(std::move(revision), before);
   co_return co_await writing;
 }
@@ -114,8 +120,7 @@ net::Task<Result<void>> RevisionReconciler::write_status(api::Revision revision,
 void RevisionReconciler::forget(const resources::ObjectKey& key) {
   const Known known = known_.at(key);
   known_.erase(key);
-  if (!known.hosted) return;
-  hosted_(known.uid, false);  // first out of the routing table
+  if (known.hosted) hosted_(known.uid, false);  // first out of the routing table
   uses_.host.remove(known.uid);
 }
 
@@ -135,9 +140,43 @@ void RevisionReconciler::proven(const resources::ObjectKey& key, const std::stri
   } else {
     log::warn(kLog, "{}/{} cannot start: {}", key.ns, key.name, error);
   }
+  if (const auto* revision = uses_.revisions.find(key)) {
+    record(*revision, error.empty() ? EventRecorder::Type::kNormal : EventRecorder::Type::kWarning,
+           error.empty() ? "RevisionReady" : "RevisionFailed",
+           error.empty() ? "a pod of it started well" : "it cannot start: " + error);
+  }
   found->second.proving = false;
   found->second.proof = std::move(error);
   again_(key);
+}
+
+void RevisionReconciler::record(const api::Revision& revision, EventRecorder::Type type,
+                                std::string_view reason, std::string_view message) const {
+  if (uses_.events != nullptr) uses_.events->record(revision, type, reason, message);
+}
+
+void RevisionReconciler::rescaled(const resources::ObjectKey& key) {
+  const auto found = known_.find(key);
+  if (found == known_.end()) return;
+  found->second.rescaled = true;
+  again_(key);
+}
+
+// As in Knative, Active informs and is no part of Ready.
+void RevisionReconciler::set_scale(api::Revision& revision) const {
+  const ScaleStatus scale = uses_.autoscaler.status(revision.meta.uid);
+  revision.status.desired_replicas = scale.desired;
+  revision.status.actual_replicas = scale.ready;
+  Conditions conditions(revision.status.conditions, uses_.clock.wall());
+  if (scale.desired == 0) {
+    conditions.mark_false(kActiveCondition, "NoTraffic", "The target is not receiving traffic.");
+  } else if (scale.ready == 0) {
+    conditions.mark_unknown(
+        kActiveCondition, "Queued",
+        "Requests to the target are being buffered as resources are provisioned.");
+  } else {
+    conditions.mark_true(kActiveCondition);
+  }
 }
 
 void RevisionReconciler::set_conditions(api::Revision& revision, const Known& known) const {

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "control/autoscaler.h"
 #include "control/conditions.h"
+#include "control/event_recorder.h"
 #include "control/garbage_collector.h"
 #include "control/revision_host.h"
 #include "net/task.h"
@@ -35,6 +36,7 @@ class RevisionReconciler final {
     RevisionHost& host;
     AutoScaler& autoscaler;
     node::CodeCache& code;
+    EventRecorder* events = nullptr;  // nullptr: nobody asks
   };
   using Again = std::function<void(const resources::ObjectKey&)>;
   using Hosted = std::function<void(const std::string& uid, bool there)>;
@@ -47,6 +49,8 @@ class RevisionReconciler final {
   RevisionReconciler& operator=(const RevisionReconciler&) = delete;
 
   [[nodiscard]] net::Task<Result<void>> reconcile(resources::ObjectKey key);
+  // The number of its pods has changed: the next reconcile writes it into the status.
+  void rescaled(const resources::ObjectKey& key);
 
  private:
   // What is kept of a revision that exists.
@@ -54,6 +58,7 @@ class RevisionReconciler final {
     std::string uid;
     bool hosted = false;
     bool proving = false;
+    bool rescaled = false;             // since its status was written
     std::optional<std::string> proof;  // its outcome: "" or why it failed
   };
   struct Link {
@@ -67,6 +72,9 @@ class RevisionReconciler final {
   void prove(const resources::ObjectKey& key, Known& known);
   void proven(const resources::ObjectKey& key, const std::string& uid, std::string error);
   void set_conditions(api::Revision& revision, const Known& known) const;
+  void set_scale(api::Revision& revision) const;
+  void record(const api::Revision& revision, EventRecorder::Type type, std::string_view reason,
+              std::string_view message) const;
 
   Uses uses_;
   Again again_;

@@ -66,6 +66,7 @@ net::Task<Result<void>> RouteReconciler::reconcile(ObjectKey key) {
   const auto before = route.status;
   set_status(route, *resolution);
   if (route.status == before) co_return Result<void>();
+  record(route, before);
   auto updating = resources::update_status<api::Route>(uses_.client, std::move(route));
   const auto updated = co_await updating;
   if (!updated && updated.error().code != Errc::kNotFound) co_return fail(updated.error());
@@ -204,6 +205,28 @@ void RouteReconciler::set_status(api::Route& route, Resolution& resolution) cons
                             "Ingress has not yet been reconciled.");
   }
   conditions.summarize({kAllTrafficAssigned, kIngressReady});
+}
+
+// What a person should know of the change.
+void RouteReconciler::record(const api::Route& route, const api::Route::Status& before) const {
+  if (uses_.events == nullptr) return;
+  const auto& now = route.status;
+  const auto* assigned = api::find_condition(now.conditions, kAllTrafficAssigned);
+  const auto* was = api::find_condition(before.conditions, kAllTrafficAssigned);
+  const bool failed = assigned != nullptr && assigned->status == api::Condition::Status::kFalse;
+  if (failed && (was == nullptr || was->message != assigned->message)) {
+    uses_.events->record(api::Route::kind(), route.meta, EventRecorder::Type::kWarning,
+                         assigned->reason, assigned->message);
+  }
+  if (now.traffic == before.traffic || now.traffic.empty()) return;
+  std::string where;
+  for (const auto& target : now.traffic) {
+    where += fmt::format("{}{}% to {}", where.empty() ? "" : ", ", target.percent.value_or(0),
+                         target.revision_name);
+    if (!target.tag.empty()) where += fmt::format(" (tag {})", target.tag);
+  }
+  uses_.events->record(api::Route::kind(), route.meta, EventRecorder::Type::kNormal,
+                       "TrafficSwitched", "traffic goes " + where);
 }
 
 void RouteReconciler::remember(const ObjectKey& route, Names names) {

@@ -10,6 +10,7 @@
 
 #include "api/types.h"
 #include "base/clock.h"
+#include "control/event_recorder.h"
 #include "control/garbage_collector.h"
 #include "control/route_publisher.h"
 #include "net/task.h"
@@ -28,6 +29,7 @@ class RouteReconciler final {
     const resources::Informer<api::Configuration>& configurations;
     const resources::Informer<api::Revision>& revisions;
     RoutePublisher& publisher;
+    EventRecorder* events = nullptr;  // nullptr: nobody asks
   };
   // `gateway_port` is where requests arrive; it is part of the URLs unless it is 80.
   RouteReconciler(Uses uses, uint16_t gateway_port) : uses_(uses), gateway_port_(gateway_port) {}
@@ -63,6 +65,7 @@ class RouteReconciler final {
                                                          Resolution* out);
   [[nodiscard]] Assignment last_assignment(const api::Route& route) const;
   void set_status(api::Route& route, Resolution& resolution) const;
+  void record(const api::Route& route, const api::Route::Status& before) const;
   void remember(const resources::ObjectKey& route, Names names);
   [[nodiscard]] std::string url_of(const resources::ObjectKey& route, const std::string& tag) const;
 

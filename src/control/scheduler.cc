@@ -21,6 +21,8 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .concurrency = what.concurrency,
           .start_deadline_ms = static_cast<uint32_t>(
               std::chrono::duration_cast<milliseconds>(what.start_deadline).count()),
+          .network = static_cast<uint8_t>(what.egress ? node::PodNetwork::kEgress
+                                                      : node::PodNetwork::kNone),
           .command = what.command,
           .args = what.args,
           .port = what.port,
@@ -45,13 +47,24 @@ void Scheduler::add_node(const std::string& node, Send send) {
 
 void Scheduler::remove_node(const std::string& node) {
   const std::lock_guard lock(mutex_);
+  if (nodes_.erase(node) == 0) return;
   std::vector<std::string> here;
+  std::set<std::string> bereft;  // revisions
   for (const auto& [id, pod] : pods_) {
-    if (pod.ref.node == node) here.push_back(id);
+    if (pod.ref.node != node) continue;
+    here.push_back(id);
+    bereft.insert(pod.revision);
   }
   for (const auto& id : here) lost(id, {.reason = "NodeLost", .message = "its node has gone"});
   static_cast<void>(placement_.remove_node(node));
-  nodes_.erase(node);
+  node_states_.erase(node);
+  if (options_.events != nullptr) {
+    options_.events->record(about_node(node), EventRecorder::Type::kWarning, "NodeLost",
+                            "its Local Controller has gone, and all its pods with it");
+  }
+  for (const auto& uid : bereft) {
+    if (const auto found = revisions_.find(uid); found != revisions_.end()) fill(found->second);
+  }
 }
 
 void Scheduler::on_message(const std::string& node, const node::FromController& message) {
@@ -60,13 +73,17 @@ void Scheduler::on_message(const std::string& node, const node::FromController& 
   if (const auto* cold = std::get_if<node::PodCold>(&message)) on_cold(node, *cold);
   if (const auto* ready = std::get_if<node::PodReady>(&message)) on_ready(*ready);
   if (const auto* gone = std::get_if<node::PodGone>(&message)) on_gone(*gone);
-  if (const auto* failed = std::get_if<node::PoolFailed>(&message)) on_pool_failed(*failed);
+  if (const auto* failed = std::get_if<node::PoolFailed>(&message)) on_pool_failed(node, *failed);
 }
 
 void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome) {
   if (auto added = placement_.add_node(node, static_cast<int>(welcome.slots)); !added) {
     log::error(kLog, "node {}: {}", node, added.error().message);
     return;
+  }
+  if (options_.events != nullptr) {
+    options_.events->record(about_node(node), EventRecorder::Type::kNormal, "NodeReady",
+                            fmt::format("room for {} pods", welcome.slots));
   }
   for (const auto& report : welcome.pods) {
     if (report.revision.empty()) {
@@ -78,22 +95,29 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
       log::error(kLog, "pod {}: {}", report.pod, adopted.error().message);
       continue;
     }
-    log::info(kLog, "adopted pod {} of an earlier front", report.pod);
     const bool ready = report.state == static_cast<uint8_t>(node::PodState::kReady);
-    pods_[report.pod] = {.ref = {node, report.pod},
-                         .runtime = report.runtime,
-                         .revision = report.revision,
-                         .ready = ready,
-                         .since = clock_.wall()};
-    // Its revision's request path may be there already, or comes with subscribe().
-    if (const auto found = revisions_.find(report.revision); found != revisions_.end()) {
-      ++found->second.have;
-      found->second.want = std::max(found->second.want, found->second.have);
-      found->second.listener->pod_added({report.pod, address(report.pod), ready});
-    }
+    Pod& pod = pods_[report.pod];
+    pod = {.ref = {node, report.pod},
+           .runtime = report.runtime,
+           .revision = report.revision,
+           .code = {},
+           .ready = ready,
+           .since = clock_.wall()};
+    const auto found = revisions_.find(report.revision);
+    if (found == revisions_.end()) continue;
+    pod.code = found->second.what->code;
+    ++found->second.have;
+    note_shortage(found->second);
+    found->second.listener->pod_added({report.pod, address(report.pod), ready});
   }
-  pool_sizes_.clear();
-  set_pools();
+  if (claimed_) end_unclaimed_pods();
+  std::vector<std::string> names;
+  for (auto& [name, runtime] : runtimes_) {
+    runtime.told.reset();
+    names.push_back(name);
+  }
+  for (const auto& name : names) set_pool(name);
+  note_node(node);
 }
 
 void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
@@ -104,18 +128,11 @@ void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
   pods_[message.pod] = {.ref = {node, message.pod},
                         .runtime = message.runtime,
                         .revision = {},
+                        .code = {},
                         .since = clock_.wall()};
-  for (size_t i = 0; i < short_of_pods_.size(); ++i) {
-    Revision& revision = revisions_.at(short_of_pods_[i]);
-    if (revision.what->runtime != message.runtime) continue;
-    fill(revision);
-    break;
-  }
-  std::erase_if(short_of_pods_, [this](const std::string& uid) {
-    const Revision& revision = revisions_.at(uid);
-    return revision.have >= revision.want;
-  });
-  set_pools();
+  const auto runtime = runtimes_.find(message.runtime);
+  if (runtime == runtimes_.end() || runtime->second.waiting.empty()) return;
+  fill(revisions_.at(runtime->second.waiting.begin()->second));
 }
 
 void Scheduler::on_ready(const node::PodReady& message) {
@@ -129,31 +146,56 @@ void Scheduler::on_ready(const node::PodReady& message) {
 }
 
 void Scheduler::on_gone(const node::PodGone& message) {
-  const bool was_ready = pods_.contains(message.pod) && pods_[message.pod].ready;
-  const std::string uid = pods_.contains(message.pod) ? pods_[message.pod].revision : "";
-  lost(message.pod, {.reason = message.reason, .message = message.message});
+  const auto pod = pods_.find(message.pod);
+  if (pod == pods_.end()) return;
+  const bool was_ready = pod->second.ready;
+  const bool was_draining = pod->second.draining;
+  const std::string uid = pod->second.revision;
+  const std::string node = pod->second.ref.node;
+  const scheduling::PodExit exit{.reason = message.reason, .message = message.message};
+  lost(message.pod, exit);
+  note_node(node);
+  const auto found = revisions_.find(uid);
+  if (found == revisions_.end()) return;
+  Revision& revision = found->second;
+  if (message.reason != "Stopped") record_end(revision, message, was_ready);
   // One that served is replaced at once. A failed start is tried again when the
   // AutoScaler or a request asks, with their back-off.
-  const auto revision = revisions_.find(uid);
-  if (revision == revisions_.end()) return;
-  if (was_ready) {
-    fill(revision->second);
-  } else {
-    revision->second.want = std::min(revision->second.want, revision->second.have);
+  if (!was_ready && !was_draining && !scheduling::is_blameless(exit)) {
+    revision.want = std::min(revision.want, revision.have);
   }
-  set_pools();
+  fill(revision);
 }
 
-void Scheduler::on_pool_failed(const node::PoolFailed& message) {
+void Scheduler::record_end(const Revision& revision, const node::PodGone& gone,
+                           bool was_ready) const {
+  if (options_.events == nullptr) return;
+  const char* reason = gone.reason == "OOMKilled" ? "OOMKilled"
+                       : was_ready                ? "PodFailed"
+                                                  : "StartFailed";
+  options_.events->record(*revision.what, EventRecorder::Type::kWarning, reason,
+                          was_ready ? "a pod ended while it served: " + gone.message
+                                    : "a pod could not be started: " + gone.message);
+}
+
+void Scheduler::on_pool_failed(const std::string& node, const node::PoolFailed& message) {
   log::warn(kLog, "no new pods of runtime {}: {}", message.runtime, message.message);
-  for (const auto& uid : short_of_pods_) {
+  const std::string text =
+      fmt::format("no new pods of runtime {}: {}", message.runtime, message.message);
+  if (options_.events != nullptr) {
+    options_.events->record(about_node(node), EventRecorder::Type::kWarning, "PoolFailed", text);
+  }
+  const auto runtime = runtimes_.find(message.runtime);
+  if (runtime == runtimes_.end()) return;
+  for (const auto& [ticket, uid] : runtime->second.waiting) {
     const Revision& revision = revisions_.at(uid);
-    if (revision.what->runtime == message.runtime) {
-      revision.listener->pods_unavailable(message.message);
-    }
+    revision.listener->pods_unavailable(message.message);
+    if (options_.events == nullptr) continue;
+    options_.events->record(*revision.what, EventRecorder::Type::kWarning, "PoolFailed", text);
   }
 }
 
+// The caller sees to what its revision lacks now.
 void Scheduler::lost(const std::string& id, const scheduling::PodExit& exit) {
   const auto found = pods_.find(id);
   if (found == pods_.end()) return;
@@ -166,6 +208,18 @@ void Scheduler::lost(const std::string& id, const scheduling::PodExit& exit) {
   revision->second.listener->pod_gone(id, exit);
 }
 
+void Scheduler::note_node(const std::string& node) {
+  if (options_.events == nullptr) return;
+  const auto view = placement_.find_node(node);
+  if (!view) return;
+  const auto [known, first] = node_states_.try_emplace(node, view->state);
+  if (!first && known->second == view->state) return;
+  known->second = view->state;
+  const std::string state = scheduling::to_string(view->state);
+  options_.events->record(about_node(node), EventRecorder::Type::kNormal, "Node" + state,
+                          "the node is " + state);
+}
+
 // --- Pods for revisions ---
 
 void Scheduler::scale(const std::string& uid, int pods) {
@@ -176,17 +230,26 @@ void Scheduler::scale(const std::string& uid, int pods) {
   revision.want = pods;
   if (revision.have > pods) drain(revision, revision.have - pods);
   fill(revision);
-  set_pools();
 }
 
 void Scheduler::fill(Revision& revision) {
   while (revision.have < revision.want && give(revision)) {
   }
-  const std::string& uid = revision.what->revision;
-  const auto waiting = std::find(short_of_pods_.begin(), short_of_pods_.end(), uid);
-  const bool is_short = revision.have < revision.want;
-  if (is_short && waiting == short_of_pods_.end()) short_of_pods_.push_back(uid);
-  if (!is_short && waiting != short_of_pods_.end()) short_of_pods_.erase(waiting);
+  note_shortage(revision);
+  set_pool(revision.what->runtime);
+}
+
+void Scheduler::note_shortage(Revision& revision) {
+  Runtime& runtime = runtimes_[revision.what->runtime];
+  const int missing = std::max(0, revision.want - revision.have);
+  runtime.missing += missing - revision.missing;
+  revision.missing = missing;
+  if (missing > 0 && revision.ticket == 0) {
+    revision.ticket = ++last_ticket_;
+    runtime.waiting.emplace(revision.ticket, revision.what->revision);
+  } else if (missing == 0 && revision.ticket != 0) {
+    runtime.waiting.erase(std::exchange(revision.ticket, 0));
+  }
 }
 
 bool Scheduler::give(Revision& revision) {
@@ -194,14 +257,18 @@ bool Scheduler::give(Revision& revision) {
   if (!ref) return false;
   Pod& pod = pods_.at(ref->pod);
   pod.revision = revision.what->revision;
+  pod.code = revision.what->code;
   ++revision.have;
   // First the order, so that the code is being loaded while a request connects. Not
   // ready yet, but its socket listens.
   const auto sent = nodes_.at(ref->node)(order_for(ref->pod, *revision.what));
   revision.listener->pod_added({ref->pod, address(ref->pod), false});
+  note_node(ref->node);
   if (!sent) {
     log::error(kLog, "pod {}: {}", ref->pod, sent.error().message);
-    lost(ref->pod, {.reason = "StartFailed", .message = sent.error().message});
+    // Nobody reads orders any more: the news of that is on its way.
+    const bool gone = sent.error().code == Errc::kUnavailable;
+    lost(ref->pod, {.reason = gone ? "NodeLost" : "StartFailed", .message = sent.error().message});
   }
   return sent.has_value();
 }
@@ -221,7 +288,9 @@ void Scheduler::drain(Revision& revision, int count) {
 }
 
 void Scheduler::stop(Pod& pod) {
-  if (auto sent = nodes_.at(pod.ref.node)(node::Stop{pod.ref.pod}); !sent) {
+  const auto node = nodes_.find(pod.ref.node);
+  if (node == nodes_.end()) return;
+  if (auto sent = node->second(node::Stop{pod.ref.pod}); !sent) {
     log::error(kLog, "cannot stop pod {}: {}", pod.ref.pod, sent.error().message);
   }
 }
@@ -241,57 +310,98 @@ void Scheduler::pod_drained(const std::string& id) {
   stop(pod);
 }
 
+void Scheduler::announce(const std::string& uid, const std::string& runtime) {
+  const std::lock_guard lock(mutex_);
+  if (revisions_.contains(uid) || !announced_.emplace(uid, runtime).second) return;
+  ++runtimes_[runtime].revisions;
+  set_pool(runtime);
+}
+
 void Scheduler::subscribe(std::shared_ptr<const scheduling::PodTemplate> what,
                           std::shared_ptr<scheduling::PodListener> listener) {
   const std::lock_guard lock(mutex_);
   const std::string uid = what->revision;
-  Revision& revision = revisions_[uid];
+  const auto [entry, first] = revisions_.try_emplace(uid);
+  Revision& revision = entry->second;
+  if (first) ++runtimes_[what->runtime].revisions;
   revision.what = std::move(what);
   revision.listener = std::move(listener);
-  for (const auto& [id, pod] : pods_) {
-    if (pod.revision != uid || pod.draining) continue;
+  revision.have = 0;
+  for (const auto& view : placement_.pods_of(uid)) {
+    Pod& pod = pods_.at(view.ref.pod);
+    pod.code = revision.what->code;
+    if (pod.draining) continue;
     ++revision.have;
-    revision.listener->pod_added({id, address(id), pod.ready});
+    revision.listener->pod_added({view.ref.pod, address(view.ref.pod), pod.ready});
   }
   revision.want = revision.have;
-  set_pools();
+  note_shortage(revision);
+  if (const auto announced = announced_.extract(uid)) --runtimes_[announced.mapped()].revisions;
+  set_pool(revision.what->runtime);
 }
 
 void Scheduler::unsubscribe(const std::string& uid) {
   const std::lock_guard lock(mutex_);
+  if (const auto announced = announced_.extract(uid)) {
+    --runtimes_[announced.mapped()].revisions;
+    set_pool(announced.mapped());
+  }
   const auto found = revisions_.find(uid);
   if (found == revisions_.end()) return;
-  found->second.want = 0;
-  drain(found->second, found->second.have);
-  std::erase(short_of_pods_, uid);
+  Revision& revision = found->second;
+  const std::string runtime = revision.what->runtime;
+  revision.want = 0;
+  drain(revision, revision.have);
+  note_shortage(revision);
+  --runtimes_[runtime].revisions;
   // Pods that still hold requests go on draining; pod_drained() ends them.
   revisions_.erase(found);
-  set_pools();
+  set_pool(runtime);
 }
 
-void Scheduler::set_pools() {
-  // By runtime: how many, and whether they come on top of its manifest's.
-  using Size = std::pair<uint32_t, bool>;
-  std::map<std::string, Size> wanted;
-  for (const auto& [uid, revision] : revisions_) {
-    const Size empty{options_.pool.value_or(0), !options_.pool};
-    Size& size = wanted.try_emplace(revision.what->runtime, empty).first->second;
-    size.first += static_cast<uint32_t>(std::max(0, revision.want - revision.have));
+void Scheduler::end_unclaimed() {
+  const std::lock_guard lock(mutex_);
+  claimed_ = true;
+  end_unclaimed_pods();
+}
+
+void Scheduler::end_unclaimed_pods() {
+  std::set<std::string> unused;  // runtimes that an earlier front held pools of
+  for (const auto& [id, pod] : pods_) {
+    if (pod.revision.empty() && !runtimes_.contains(pod.runtime)) unused.insert(pod.runtime);
   }
-  for (const auto& [runtime, size] : pool_sizes_) wanted.try_emplace(runtime, 0, false);
-  for (const auto& [runtime, size] : wanted) {
-    const auto before = pool_sizes_.find(runtime);
-    if (before != pool_sizes_.end() && before->second == size) continue;
+  for (const auto& runtime : unused) {
+    runtimes_.try_emplace(runtime);
+    set_pool(runtime);
+  }
+  for (auto& [id, pod] : pods_) {
+    if (pod.revision.empty() || pod.draining || revisions_.contains(pod.revision)) continue;
+    log::info(kLog, "ending pod {}: its revision is not there any more", id);
+    pod.draining = true;
+    placement_.begin_drain(pod.ref);
+    stop(pod);
+  }
+}
+
+void Scheduler::set_pool(const std::string& name) {
+  const auto found = runtimes_.find(name);
+  if (found == runtimes_.end()) return;
+  Runtime& runtime = found->second;
+  node::SetPool size{.runtime = name, .cold = 0, .on_top = 0};
+  if (runtime.revisions > 0) {
+    const auto wish = options_.pool_of ? options_.pool_of(name) : options_.pool;
+    size.cold = wish.value_or(0) + static_cast<uint32_t>(runtime.missing);
+    size.on_top = wish ? 0 : 1;
+  }
+  if (runtime.told != size) {
     bool told = !nodes_.empty();
-    for (const auto& [name, send] : nodes_) {
-      if (!send(node::SetPool{.runtime = runtime,
-                              .cold = size.first,
-                              .on_top = size.second ? uint8_t{1} : uint8_t{0}})) {
-        told = false;
-      }
+    for (const auto& [node, send] : nodes_) {
+      if (!send(size)) told = false;
     }
-    if (told) pool_sizes_[runtime] = size;
+    runtime.told = told ? std::optional(size) : std::nullopt;
   }
+  if (runtime.revisions == 0 && (runtime.told == node::SetPool{.runtime = name} || nodes_.empty()))
+    runtimes_.erase(found);
 }
 
 // --- To be seen ---
@@ -312,6 +422,18 @@ std::vector<PodStatus> Scheduler::pods() const {
 std::vector<scheduling::NodeView> Scheduler::nodes() const {
   const std::lock_guard lock(mutex_);
   return placement_.snapshot().nodes;
+}
+
+CodeInUse Scheduler::code_in_use() const {
+  const std::lock_guard lock(mutex_);
+  CodeInUse out;
+  for (const auto& [id, pod] : pods_) {
+    if (pod.revision.empty()) continue;
+    out.revisions.insert(pod.revision);
+    if (pod.code.empty()) out.complete = false;
+    out.codes.insert(pod.code);
+  }
+  return out;
 }
 
 }  // namespace ebb::control

@@ -7,16 +7,17 @@
 // executor.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "control/event_recorder.h"
 #include "node/messages.h"
 #include "scheduling/placement.h"
 #include "scheduling/scale_target.h"
@@ -26,7 +27,17 @@ namespace ebb::control {
 struct SchedulerOptions {
   std::string pods_folder;  // where the pods' sockets are
   // Cold pods to hold of each runtime in use; unset: what the runtime's manifest says.
-  std::optional<uint32_t> pool;
+  std::optional<uint32_t> pool = std::nullopt;
+  // The same for one runtime; empty: `pool`. Called with the lock held.
+  std::function<std::optional<uint32_t>(const std::string& runtime)> pool_of = {};
+  EventRecorder* events = nullptr;  // nullptr: nobody asks
+};
+
+// What the pods that there are hold on the disk.
+struct CodeInUse {
+  std::set<std::string> codes;      // hashes of the packages that are mounted
+  std::set<std::string> revisions;  // uids of those whose pods may write logs
+  bool complete = true;             // false: a pod is there whose code is not known yet
 };
 
 // A pod as `ebb get pods` shows it.
@@ -49,7 +60,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void add_node(const std::string& node, Send send);
   // A Local Controller said something.
   void on_message(const std::string& node, const node::FromController& message);
-  // It is gone, and its pods with it.
+  // It is gone, and its pods with it. Who wants pods goes on waiting: for this node, when
+  // it is added again, or another. No function is to blame.
   void remove_node(const std::string& node);
 
   // --- ScaleTarget, PodSource ---
@@ -58,16 +70,20 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
                  std::shared_ptr<scheduling::PodListener> listener) override;
   void unsubscribe(const std::string& revision) override;
   void pod_drained(const std::string& pod) override;
+  void announce(const std::string& revision, const std::string& runtime) override;
+  void end_unclaimed() override;
 
   // --- To be seen ---
   [[nodiscard]] std::vector<PodStatus> pods() const;
   [[nodiscard]] std::vector<scheduling::NodeView> nodes() const;
+  [[nodiscard]] CodeInUse code_in_use() const;
 
  private:
   struct Pod {
     scheduling::PodRef ref;
     std::string runtime;
     std::string revision;  // uid; empty while cold
+    std::string code;      // empty while cold, or not known yet
     bool ready = false;
     bool draining = false;
     WallTime since;
@@ -76,21 +92,34 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     std::shared_ptr<const scheduling::PodTemplate> what;  // shared: with the AutoScaler
     std::shared_ptr<scheduling::PodListener> listener;    // shared: the throttler
     int want = 0;
-    int have = 0;  // pods that are not draining
+    int have = 0;         // pods that are not draining
+    int missing = 0;      // as its runtime's sum has it
+    uint64_t ticket = 0;  // its place in the line; 0: it waits for nothing
+  };
+  // What is wanted of one runtime.
+  struct Runtime {
+    size_t revisions = 0;                     // that have subscribed or been announced
+    int64_t missing = 0;                      // pods, of all of them
+    std::map<uint64_t, std::string> waiting;  // revisions that want more, oldest first
+    std::optional<node::SetPool> told;        // the pool's size that nodes know
   };
 
   void on_welcome(const std::string& node, const node::Welcome& welcome);
   void on_cold(const std::string& node, const node::PodCold& message);
   void on_ready(const node::PodReady& message);
   void on_gone(const node::PodGone& message);
-  void on_pool_failed(const node::PoolFailed& message);
+  void on_pool_failed(const std::string& node, const node::PoolFailed& message);
 
   void fill(Revision& revision);  // gives it cold pods up to what it wants
   bool give(Revision& revision);  // one; false if there is none
+  void note_shortage(Revision& revision);
   void drain(Revision& revision, int count);
   void stop(Pod& pod);
-  void set_pools();  // tells nodes how many cold pods to hold
+  void set_pool(const std::string& runtime);  // tells nodes how many cold pods to hold
   void lost(const std::string& pod, const scheduling::PodExit& exit);
+  void end_unclaimed_pods();
+  void note_node(const std::string& node);  // an event if its state has changed
+  void record_end(const Revision& revision, const node::PodGone& gone, bool was_ready) const;
   [[nodiscard]] std::string address(const std::string& pod) const;
 
   const SchedulerOptions options_;
@@ -99,11 +128,13 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   mutable std::mutex mutex_;
   scheduling::Placement placement_;
   std::map<std::string, Send> nodes_;
-  std::map<std::string, Pod> pods_;             // by id
-  std::map<std::string, Revision> revisions_;   // by uid
-  std::deque<std::string> short_of_pods_;       // revisions that want more, oldest first
-  // What was last asked for, by runtime.
-  std::map<std::string, std::pair<uint32_t, bool>> pool_sizes_;
+  std::map<std::string, scheduling::NodeState> node_states_;  // as last recorded
+  std::map<std::string, Pod> pods_;                           // by id
+  std::map<std::string, Revision> revisions_;                 // by uid
+  std::map<std::string, std::string> announced_;              // uid -> runtime
+  std::map<std::string, Runtime> runtimes_;                   // by name; those in use
+  uint64_t last_ticket_ = 0;
+  bool claimed_ = false;  // all revisions that there are have subscribed
 };
 
 }  // namespace ebb::control

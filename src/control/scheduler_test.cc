@@ -36,16 +36,19 @@ struct FakeListener final : scheduling::PodListener {
 class SchedulerTest : public testing::Test {
  protected:
   SchedulerTest() {
-    scheduler_.add_node("local", [this](const node::ToController& message) -> Result<void> {
-      if (!reachable_) return fail(Errc::kUnavailable, "gone");
-      sent_.push_back(message);
-      return {};
-    });
+    add_node();
     tell(node::Welcome{.node = "local", .slots = 100, .pods = {}});
     auto what = std::make_shared<scheduling::PodTemplate>();
     what->revision = "uid";
     what->runtime = "python";
     scheduler_.subscribe(what, listener_);
+  }
+  void add_node() {
+    scheduler_.add_node("local", [this](const node::ToController& message) -> Result<void> {
+      if (!reachable_) return fail(Errc::kUnavailable, "gone");
+      sent_.push_back(message);
+      return {};
+    });
   }
   void tell(const node::FromController& message) { scheduler_.on_message("local", message); }
   void cold(const std::string& pod) { tell(node::PodCold{pod, "python"}); }
@@ -60,7 +63,13 @@ class SchedulerTest : public testing::Test {
   NodeState node_state() { return scheduler_.nodes().at(0).state; }
 
   FakeClock clock_;
-  Scheduler scheduler_{{.pods_folder = "/run/pods", .pool = 4}, clock_};
+  EventRecorder events_{clock_};
+  Scheduler scheduler_{
+      {.pods_folder = "/run/pods",
+       .pool = 4,
+       .pool_of = [](const std::string& runtime) { return runtime == "node" ? 7U : 4U; },
+       .events = &events_},
+      clock_};
   std::shared_ptr<FakeListener> listener_ = std::make_shared<FakeListener>();
   std::vector<node::ToController> sent_;
   bool reachable_ = true;
@@ -131,12 +140,111 @@ TEST_F(SchedulerTest, APodThatServedIsReplacedOneThatNeverStartedIsNot) {
   EXPECT_THAT(listener_->pods, ElementsAre("c"));
 }
 
-TEST_F(SchedulerTest, AnOrderThatCannotBeSentIsAFailedStart) {
+TEST_F(SchedulerTest, AnOrderThatNobodyReadsIsNoFaultOfTheFunction) {
   cold("a");
   reachable_ = false;
   scheduler_.scale("uid", 1);
-  EXPECT_THAT(listener_->exits, ElementsAre("StartFailed"));
+  EXPECT_THAT(listener_->exits, ElementsAre("NodeLost"));
   EXPECT_THAT(listener_->pods, IsEmpty());
+}
+
+TEST_F(SchedulerTest, WhoWantsPodsWhenItsNodeGoesGetsThemWhenItComesBack) {
+  cold("a");
+  scheduler_.scale("uid", 2);
+  EXPECT_THAT(listener_->pods, ElementsAre("a"));
+  reachable_ = false;
+  scheduler_.remove_node("local");
+  EXPECT_THAT(listener_->exits, ElementsAre("NodeLost"));
+  scheduler_.scale("uid", 2);  // the AutoScaler goes on deciding
+  sent_.clear();
+  reachable_ = true;
+  add_node();
+  tell(node::Welcome{.node = "local", .slots = 100, .pods = {}});
+  ASSERT_EQ(sent<node::SetPool>().size(), 1u);
+  EXPECT_EQ(sent<node::SetPool>()[0].cold, 6u);
+  cold("b");
+  cold("c");
+  EXPECT_THAT(listener_->pods, ElementsAre("b", "c"));
+}
+
+TEST_F(SchedulerTest, AColdPodThatEndedBeforeItsOrderCameIsReplacedWithoutBlame) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  cold("b");
+  tell(node::PodGone{"a", "NotFound", "the pod no longer exists"});
+  EXPECT_THAT(listener_->pods, ElementsAre("b"));
+}
+
+TEST_F(SchedulerTest, APoolFillsAsSoonAsARevisionIsAnnounced) {
+  scheduler_.announce("other", "node");
+  EXPECT_EQ(sent<node::SetPool>().back().runtime, "node");
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 7u);  // its own size
+  const size_t told = sent<node::SetPool>().size();
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "other";
+  what->runtime = "node";
+  scheduler_.subscribe(what, listener_);
+  EXPECT_EQ(sent<node::SetPool>().size(), told);
+  scheduler_.unsubscribe("other");
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 0u);
+  scheduler_.announce("third", "node");
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 7u);
+  scheduler_.unsubscribe("third");  // it never came
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 0u);
+}
+
+TEST_F(SchedulerTest, PodsOfDeletedRevisionsAndPoolsOfNobodyEndWhenAllIsClaimed) {
+  Scheduler second({.pods_folder = "/run/pods", .pool = 4}, clock_);
+  second.add_node("local", [this](const node::ToController& message) -> Result<void> {
+    sent_.push_back(message);
+    return {};
+  });
+  second.on_message(
+      "local", node::Welcome{.node = "local",
+                             .slots = 10,
+                             .pods = {{"a", "python", "deleted", 3, 0}, {"b", "node", "", 1, 0}}});
+  EXPECT_FALSE(second.code_in_use().complete);
+  sent_.clear();
+  second.end_unclaimed();
+  ASSERT_EQ(sent<node::Stop>().size(), 1u);
+  EXPECT_EQ(sent<node::Stop>()[0].pod, "a");
+  ASSERT_EQ(sent<node::SetPool>().size(), 1u);
+  EXPECT_EQ(sent<node::SetPool>()[0].runtime, "node");
+  EXPECT_EQ(sent<node::SetPool>()[0].cold, 0u);
+}
+
+TEST_F(SchedulerTest, TheLongestWaitingRevisionGetsTheNextPod) {
+  auto later = std::make_shared<FakeListener>();
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "a-later-one";
+  what->runtime = "python";
+  scheduler_.subscribe(what, later);
+  scheduler_.scale("uid", 1);
+  scheduler_.scale("a-later-one", 1);
+  cold("a");
+  EXPECT_THAT(listener_->pods, ElementsAre("a"));
+  EXPECT_THAT(later->pods, IsEmpty());
+  cold("b");
+  EXPECT_THAT(later->pods, ElementsAre("b"));
+}
+
+TEST_F(SchedulerTest, EventsTellOfFailuresAndOfTheNode) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  tell(node::PodGone{"a", "LoadFailed", "SyntaxError in main.py"});
+  cold("b");
+  scheduler_.scale("uid", 1);
+  tell(node::PodReady{"b", 1});
+  tell(node::PodGone{"b", "OOMKilled", "it used more than 128 MiB"});
+  tell(node::PoolFailed{"python", "no python3"});
+  scheduler_.remove_node("local");
+  std::vector<std::string> told;
+  for (const auto& one : events_.list()) {
+    told.push_back(one.event.involved.kind + " " + one.event.reason);
+  }
+  EXPECT_THAT(told, testing::IsSupersetOf({"Node NodeReady", "Node NodeOccupied", "Node NodeIdle",
+                                           "Revision StartFailed", "Revision OOMKilled",
+                                           "Node PoolFailed", "Node NodeLost"}));
 }
 
 TEST_F(SchedulerTest, APoolThatCannotBeFilledIsToldToWhoWaits) {

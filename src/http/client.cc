@@ -12,7 +12,7 @@ namespace ebb::http {
 
 struct ClientConnection::Impl {
   Impl(net::Stream s, HeadLimits limits)
-      : stream(std::move(s)), input(limits.bytes), parser(limits) {}
+      : stream(std::move(s)), input(limits.bytes, InputBuffer::kBodyBlock), parser(limits) {}
 
   enum class Request : uint8_t { kNone, kBody, kSent };
   enum class Response : uint8_t { kNone, kHead, kDone };
@@ -44,7 +44,8 @@ struct ClientConnection::Impl {
 };
 
 void ClientConnection::Impl::begin_exchange(std::string_view method, BodyLength length) {
-  request = Request::kBody;
+  // Without a body the head is all there is to send.
+  request = length.kind == BodyLength::Kind::kNone ? Request::kSent : Request::kBody;
   response = Response::kNone;
   body = length.kind == BodyLength::Kind::kUntilClose ? BodyLength::chunked() : length;
   unsent = body.kind == BodyLength::Kind::kSized ? body.size : 0;
@@ -125,7 +126,8 @@ net::Task<HttpResult<void>> ClientConnection::send_body(std::string_view piece,
 
 net::Task<HttpResult<void>> ClientConnection::finish_body(TimePoint deadline) {
   Impl& c = *impl_;
-  if (c.failed || c.request != Impl::Request::kBody) co_return fail(HttpError::kMalformed);
+  if (c.failed) co_return fail(HttpError::kMalformed);
+  if (c.request == Impl::Request::kSent) co_return HttpResult<void>();
   if (c.unsent > 0) co_return c.give_up(HttpError::kTruncated);
   if (c.body.kind == BodyLength::Kind::kChunked) {
     static constexpr std::string_view kLastChunk = "0\r\n\r\n";

@@ -13,6 +13,7 @@ namespace ebb::http {
 Connection::Connection(ServerState& server, net::Stream stream)
     : server_(server),
       stream_(std::move(stream)),
+      client_(stream_.peer()),
       input_(server.options.head.bytes),
       parser_(server.options.head) {
   server_.open.insert(this);
@@ -35,6 +36,10 @@ void Connection::cut() {
 }
 
 net::Task<void> Connection::run() {
+  if (server_.options.tls != nullptr) {
+    const bool secured = co_await secure();
+    if (!secured) co_return;
+  }
   for (;;) {
     const bool received = co_await read_head();
     if (!received) co_return;
@@ -49,6 +54,16 @@ net::Task<void> Connection::run() {
     const bool goes_on = co_await settle();
     if (!goes_on) co_return;
   }
+}
+
+net::Task<bool> Connection::secure() {
+  const TimePoint deadline = server_.executor.now() + server_.options.handshake_timeout;
+  const auto secured = co_await net::accept_tls(stream_, *server_.options.tls, deadline);
+  if (secured) co_return true;
+  if (secured.error().code == Errc::kInvalid) {
+    co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
+  }
+  co_return false;
 }
 
 net::Task<bool> Connection::read_head() {

@@ -61,7 +61,7 @@ class Connection final : public Exchange {
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
-  [[nodiscard]] net::Address client() const override { return stream_.peer(); }
+  [[nodiscard]] const net::Address& client() const override { return client_; }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
@@ -75,6 +75,8 @@ class Connection final : public Exchange {
   enum class Response : uint8_t { kNone, kBegun, kFinished, kBroken };
   enum class Framing : uint8_t { kNoBody, kSized, kChunked, kUntilClose };
 
+  // False if the connection ended.
+  [[nodiscard]] net::Task<bool> secure();
   // Reads and parses a head. False if the connection ended; it has been answered
   // and closed where that was due.
   [[nodiscard]] net::Task<bool> read_head();
@@ -94,6 +96,7 @@ class Connection final : public Exchange {
 
   ServerState& server_;
   net::Stream stream_;
+  const net::Address client_;
   InputBuffer input_;
   HeadParser parser_;
   bool idle_ = true;     // waits for the first byte of a request

@@ -20,7 +20,7 @@ void InputBuffer::begin_message() {
     }
   }
   body_.reset();
-  if (left == 0 && head_capacity_ > kInitialHead) {  // idle connections stay small
+  if (left == 0 && head_capacity_ > initial_head_) {  // idle connections stay small
     head_.reset();
     head_capacity_ = 0;
   }
@@ -30,7 +30,7 @@ void InputBuffer::begin_message() {
 }
 
 void InputBuffer::grow_head(size_t at_least) {
-  size_t capacity = std::max(std::min(kInitialHead, max_head_), head_capacity_ * 2);
+  size_t capacity = std::max(initial_head_, head_capacity_ * 2);
   capacity = std::max(std::min(capacity, max_head_), at_least);
   auto block = std::make_unique_for_overwrite<char[]>(capacity);
   if (end_ > 0) std::memcpy(block.get(), head_.get(), end_);

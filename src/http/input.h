@@ -12,6 +12,7 @@
 //   piece = co_await read_piece(stream, input, decoder, deadline);
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -28,7 +29,8 @@ class InputBuffer final {
   static constexpr size_t kInitialHead = 4 * 1024;
   static constexpr size_t kBodyBlock = 16 * 1024;
 
-  explicit InputBuffer(size_t max_head) : max_head_(max_head) {}
+  explicit InputBuffer(size_t max_head, size_t initial_head = kInitialHead)
+      : max_head_(max_head), initial_head_(std::min(initial_head, max_head)) {}
 
   // Moves what is left of the last read to the front and frees the body block.
   // Ends the life of every view into the buffer.
@@ -54,6 +56,7 @@ class InputBuffer final {
   void grow_head(size_t at_least);
 
   size_t max_head_;
+  size_t initial_head_;
   std::unique_ptr<char[]> head_;
   std::unique_ptr<char[]> body_;
   size_t head_capacity_ = 0;

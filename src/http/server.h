@@ -26,6 +26,7 @@
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task.h"
+#include "net/tls.h"
 
 namespace ebb::http {
 
@@ -37,6 +38,8 @@ struct ServerOptions {
   Duration body_timeout = std::chrono::seconds(30);   // for each further piece of a body
   Duration write_timeout = std::chrono::seconds(30);  // for each piece of a response
   size_t max_connections = 20000;                     // per server; over it: closed at accept
+  const net::TlsContext* tls = nullptr;               // speaks TLS with it; must outlive the server
+  Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
 };
 
 // One request and its response. A handler reads the body if it wants it, and
@@ -49,7 +52,7 @@ class Exchange {
   [[nodiscard]] virtual const RequestHead& request() const = 0;
   // When the first byte of this request's head had been received.
   [[nodiscard]] virtual TimePoint received_at() const = 0;
-  [[nodiscard]] virtual net::Address client() const = 0;
+  [[nodiscard]] virtual const net::Address& client() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
   // The next piece of the body, at most 16 KiB; empty at its end. The view holds

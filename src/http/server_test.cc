@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "http/server_fixture.h"
+#include "net/test_util.h"
+#include "net/tls.h"
 
 namespace ebb::http {
 namespace {
@@ -292,6 +294,58 @@ TEST_F(ServerTest, DrainCutsAtTheDeadline) {
   EXPECT_EQ(server->connections(), 0u);
   EXPECT_EQ(run(read_to_end(busy)), "!");
   server.reset();
+}
+
+class TlsServerTest : public ServerTest {
+ protected:
+  TlsServerTest()
+      : server_context_(
+            *net::TlsContext::server(ours_.identity.certificate_pem, ours_.identity.key_pem)),
+        client_context_(*net::TlsContext::client(ours_.identity.ca_pem)) {
+    options_.tls = &server_context_;
+  }
+
+  net::Task<std::string> talk_secured(std::string text) {
+    auto stream = co_await dial();
+    auto securing = net::connect_tls(stream, client_context_, "127.0.0.1", soon());
+    const auto secured = co_await securing;
+    if (!secured) co_return secured.error().message;
+    (void)co_await stream.write_all(text, soon());
+    co_return co_await read_to_end(stream);
+  }
+
+  net::TestIdentity ours_;
+  net::TlsContext server_context_;
+  net::TlsContext client_context_;
+  ServerOptions options_;
+};
+
+TEST_F(TlsServerTest, ServesAsInPlainText) {
+  start(options_);
+  const auto answer =
+      run(talk_secured("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nfirst"
+                       "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+  EXPECT_THAT(answer, HasSubstr("first"));
+  EXPECT_TRUE(answer.ends_with("hello\n")) << answer;
+}
+
+TEST_F(TlsServerTest, ABrokenAnswerIsSeenAsOne) {
+  start(options_);
+  const auto answer = run(talk_secured("GET /half-until-close HTTP/1.0\r\nHost: h\r\n\r\n"));
+  EXPECT_TRUE(answer.ends_with("!")) << answer;
+}
+
+TEST_F(TlsServerTest, TellsPlainClientsWhatToDo) {
+  start(options_);
+  const auto answer = run(talk("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+  EXPECT_THAT(answer, HasSubstr("https://"));
+}
+
+TEST_F(TlsServerTest, ASilentClientIsLetGo) {
+  options_.handshake_timeout = std::chrono::milliseconds(20);
+  start(options_);
+  EXPECT_EQ(run(talk("")), "");
 }
 
 }  // namespace

@@ -160,4 +160,12 @@ Address from_socket_address(const SocketAddress& address) {
   }
 }
 
+Address reachable(const Address& address) {
+  Address out = address;
+  if (address.kind != Address::Kind::kIp) return out;
+  if (out.host == "0.0.0.0") out.host = "127.0.0.1";
+  if (out.host == "::") out.host = "::1";
+  return out;
+}
+
 }  // namespace ebb::net

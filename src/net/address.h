@@ -26,4 +26,8 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
+// Where this machine's own programs reach what listens on `address`: itself, or the
+// loopback address if it stands for all.
+[[nodiscard]] Address reachable(const Address& address);
+
 }  // namespace ebb::net

@@ -54,5 +54,11 @@ TEST(Address, RefusesTheRestWithAReason) {
   }
 }
 
+TEST(Address, AllAddressesAreReachedThroughTheLoopback) {
+  EXPECT_EQ(reachable(*Address::parse(":80")).to_string(), "127.0.0.1:80");
+  EXPECT_EQ(reachable(*Address::parse("[::]:80")).to_string(), "[::1]:80");
+  EXPECT_EQ(reachable(*Address::parse("10.0.0.1:80")).to_string(), "10.0.0.1:80");
+}
+
 }  // namespace
 }  // namespace ebb::net

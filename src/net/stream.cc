@@ -42,6 +42,7 @@ Stream::Impl::~Impl() {
   // Nobody waits, or the waiting frame is being destroyed with this stream.
   read->abandon();
   write->abandon();
+  if (tls && !closed) tls->say_goodbye();
   error_code ignored;
   socket.close(ignored);
 }
@@ -81,6 +82,7 @@ bool Stream::Impl::refuse(Direction& direction, TimePoint deadline) const {
 }
 
 bool Stream::Impl::send(std::array<std::string_view, 3>& parts) {
+  if (tls) return tls->send(parts, write->error);
   for (;;) {
     std::array<iovec, 3> pieces;
     msghdr message{};
@@ -111,7 +113,19 @@ bool Stream::Impl::send(std::array<std::string_view, 3>& parts) {
   }
 }
 
-void Stream::Impl::wait_writable() { socket.async_wait(Socket::wait_write, Completion{write}); }
+void Stream::Impl::wait_writable() {
+  const bool to_read = tls && tls->send_waits_to_read();
+  socket.async_wait(to_read ? Socket::wait_read : Socket::wait_write, Completion{write});
+}
+
+bool Stream::Impl::receive_tls(std::span<char> buffer) {
+  return tls->receive(buffer, read->transferred, read->error);
+}
+
+void Stream::Impl::wait_readable_tls() {
+  const bool to_write = tls->receive_waits_to_write();
+  socket.async_wait(to_write ? Socket::wait_write : Socket::wait_read, Completion{read});
+}
 
 Stream::Stream() = default;
 
@@ -151,11 +165,13 @@ void Stream::close() {
 }
 
 void Stream::shutdown_write() {
-  if (impl_ && !impl_->closed) ::shutdown(impl_->socket.native_handle(), SHUT_WR);
+  if (!impl_ || impl_->closed) return;
+  if (impl_->tls) impl_->tls->say_goodbye();
+  ::shutdown(impl_->socket.native_handle(), SHUT_WR);
 }
 
 bool Stream::quiet() const {
-  if (!impl_ || impl_->closed) return false;
+  if (!impl_ || impl_->closed || (impl_->tls && impl_->tls->has_received())) return false;
   char byte = 0;
   const ssize_t n = ::recv(impl_->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n < 0 && errno == EAGAIN;
@@ -182,6 +198,12 @@ Address Stream::peer() const {
 bool Stream::ReadAwaiter::await_ready() {
   Direction& read = *impl_.read;
   if (impl_.refuse(read, deadline_)) return true;
+  if (impl_.tls) {
+    // What is decrypted already would not wake a wait for the socket.
+    if (impl_.read_streak >= kMaxStreak && !impl_.tls->has_received()) return false;
+    ++impl_.read_streak;
+    return impl_.receive_tls(buffer_);
+  }
   // Tries at once only where more is known to be there: Asio tries itself before it
   // waits, and a read that fails costs a system call.
   if (!impl_.more || impl_.read_streak >= kMaxStreak) return false;
@@ -198,6 +220,22 @@ bool Stream::ReadAwaiter::await_ready() {
 void Stream::ReadAwaiter::await_suspend(std::coroutine_handle<> waiter) {
   impl_.read_streak = 0;
   impl_.read->begin(impl_.executor, waiter, deadline_);
+  if (impl_.tls) {
+    impl_.read->context = this;
+    impl_.read->ready = [](void* self) {
+      auto& awaiter = *static_cast<ReadAwaiter*>(self);
+      Impl& impl = awaiter.impl_;
+      if (impl.closed || impl.receive_tls(awaiter.buffer_)) return true;
+      if (impl.read->timed_out) {  // while the completion was on its way
+        impl.read->error = asio::error::operation_aborted;
+        return true;
+      }
+      impl.wait_readable_tls();
+      return false;
+    };
+    impl_.wait_readable_tls();
+    return;
+  }
   impl_.socket.async_read_some(asio::buffer(buffer_.data(), buffer_.size()),
                                Completion{impl_.read});
 }

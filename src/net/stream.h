@@ -1,5 +1,6 @@
-// A connected byte stream (TCP or Unix socket), non-blocking, with a deadline on
-// every wait. At most one read and one write may be pending at a time.
+// A connected byte stream (TCP or Unix socket, and TLS over one, see tls.h),
+// non-blocking, with a deadline on every wait. At most one read and one write may be
+// pending at a time.
 //
 // Belongs to one Executor's thread. Reads and writes are plain awaiters, not
 // coroutines: no allocation, and no switch when the kernel can answer at once.
@@ -54,9 +55,10 @@ class Stream final {
   [[nodiscard]] WriteAwaiter write_all(std::string_view first, std::string_view second,
                                        std::string_view third, TimePoint deadline);
 
-  // Ends both directions now. Pending operations end with kCanceled.
+  // Ends both directions now; over TLS the peer takes it for a broken connection, unless
+  // shutdown_write() came first. Pending operations end with kCanceled.
   void close();
-  // Sends end-of-stream; reads go on.
+  // Sends end-of-stream, as the destructor does; reads go on.
   void shutdown_write();
 
   // True if the peer has neither closed nor sent anything: an idle keep-alive

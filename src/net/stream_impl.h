@@ -2,6 +2,7 @@
 #pragma once
 
 #include "net/asio_impl.h"
+#include "net/tls_impl.h"
 
 namespace ebb::net {
 
@@ -16,11 +17,16 @@ struct Stream::Impl {
   // Ends when a connection under way is made or has failed.
   [[nodiscard]] static Task<IoResult<void>> connected(Stream& stream, TimePoint deadline);
 
+  [[nodiscard]] static Impl& of(Stream& stream) { return *stream.impl_; }
+
   void close();
   // Sends what the kernel takes of `parts`, removing it from them. True when
   // nothing is left or an error ended it (see write->error).
   [[nodiscard]] bool send(std::array<std::string_view, 3>& parts);
   void wait_writable();
+  // Reads through TLS. True with read->transferred and read->error when it ended.
+  [[nodiscard]] bool receive_tls(std::span<char> buffer);
+  void wait_readable_tls();
   // True, with the error set, for an operation that comes after close() or too late.
   [[nodiscard]] bool refuse(Direction& direction, TimePoint deadline) const;
 
@@ -32,6 +38,7 @@ struct Stream::Impl {
   bool more = false;    // the last read filled its buffer: the next needs no wait
   int read_streak = 0;  // reads and writes since the last turn of the loop
   int write_streak = 0;
+  std::unique_ptr<TlsSession> tls;  // nullptr: a plain stream
 };
 
 // Suspends until `socket` is ready; awaits to an error code. Until `deadline`.

@@ -12,6 +12,8 @@
 #include "net/listener.h"
 #include "net/task.h"
 #include "net/test_util.h"
+#include "net/tls.h"
+#include "net/tls_identity.h"
 
 namespace ebb::net {
 namespace {
@@ -34,16 +36,37 @@ Task<void> connect_tcp(Executor& executor, Ends& out) {
   out.b = std::move(*b);
 }
 
-// Each test runs over a Unix socket pair and over TCP.
+Task<void> accept_secured(Stream& stream, const TlsContext& context) {
+  auto done = co_await accept_tls(stream, context, soon());
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+Task<void> connect_secured(Stream& stream, const TlsContext& context) {
+  auto done = co_await connect_tls(stream, context, "127.0.0.1", soon());
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+// Each test runs over a Unix socket pair, over TCP, and over TLS.
 class StreamTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (std::string_view(GetParam()) == "tcp") {
+    if (std::string_view(GetParam()) != "unix") {
       run_to_end(executor_, connect_tcp(executor_, ends_));
+      if (is_tls()) secure();
     } else {
       auto [a, b] = socket_pair();
       ends_ = {Stream(executor_, std::move(a)), Stream(executor_, std::move(b))};
     }
+  }
+
+  [[nodiscard]] static bool is_tls() { return std::string_view(GetParam()) == "tls"; }
+  void secure() {
+    const TestIdentity made;
+    auto server = TlsContext::server(made.identity.certificate_pem, made.identity.key_pem);
+    auto client = TlsContext::client(made.identity.ca_pem);
+    ASSERT_TRUE(server && client);
+    executor_.spawn(accept_secured(ends_.a, *server));
+    run_to_end(executor_, connect_secured(ends_.b, *client));
   }
 
   Executor executor_{"test"};
@@ -183,6 +206,7 @@ TEST_P(StreamTest, CloseCancelsWhatIsPendingButNotAtOnce) {
 }
 
 TEST_P(StreamTest, ADataCompletionUnderWayIsCanceledByClose) {
+  if (is_tls()) GTEST_SKIP() << "it reads at once";
   run_to_end(executor_, write_then_end(ends_.b, "data"));
   std::vector<IoError> errors;
   executor_.spawn(read_error(ends_.a, soon(), errors));  // reads, and posts its completion
@@ -264,7 +288,7 @@ TEST_P(StreamTest, ABusyStreamLetsOthersRun) {
 }
 
 TEST_P(StreamTest, KnowsItsPeer) {
-  const bool tcp = std::string_view(GetParam()) == "tcp";
+  const bool tcp = std::string_view(GetParam()) != "unix";
   EXPECT_EQ(ends_.a.peer().kind, tcp ? Address::Kind::kIp : Address::Kind::kUnix);
   if (tcp) {
     EXPECT_EQ(ends_.a.peer(), local_address(ends_.b.native_handle()).value());
@@ -286,7 +310,7 @@ TEST_P(StreamTest, SocketsAreNonBlockingAndTcpDoesNotDelay) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, StreamTest, testing::Values("unix", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Over, StreamTest, testing::Values("unix", "tcp", "tls"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(Stream, WhatIsNoSocketFails) {

@@ -26,6 +26,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "net/frame_cache.h"
+
 namespace ebb::net {
 
 namespace detail {
@@ -33,6 +35,12 @@ namespace detail {
 struct PromiseBase {
   std::coroutine_handle<> next;  // who awaits this task
   std::exception_ptr error;
+
+  // A request makes the same few frames again and again.
+  static void* operator new(size_t bytes) { return FrameCache::allocate(bytes); }
+  static void operator delete(void* frame, size_t bytes) noexcept {
+    FrameCache::release(frame, bytes);
+  }
 
   struct FinalAwaiter {
     [[nodiscard]] bool await_ready() const noexcept { return false; }

@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "net/executor.h"
 #include "net/stream.h"
+#include "net/tls_identity.h"
 
 namespace ebb::net {
 
@@ -37,5 +40,25 @@ inline std::pair<UniqueFd, UniqueFd> socket_pair() {
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
+
+// A certificate authority and a server's certificate for this machine, in a folder of
+// their own.
+struct TestIdentity {
+  TestIdentity() : TestIdentity({"localhost", "127.0.0.1"}) {}
+  explicit TestIdentity(const std::vector<std::string>& names) {
+    std::string pattern = testing::TempDir() + "ebb-tls-XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder = pattern;
+    auto made = load_tls_identity(folder + "/tls", names, std::chrono::system_clock::now());
+    EXPECT_TRUE(made) << made.error().message;
+    if (made) identity = *made;
+  }
+  ~TestIdentity() { std::filesystem::remove_all(folder); }
+  TestIdentity(const TestIdentity&) = delete;
+  TestIdentity& operator=(const TestIdentity&) = delete;
+
+  std::string folder;
+  TlsIdentity identity;
+};
 
 }  // namespace ebb::net

@@ -231,6 +231,63 @@ net::Task<Result<void>> CodeCache::remove(std::string hash) {
   co_return co_await removing;
 }
 
+net::Task<Result<size_t>> CodeCache::remove_all(std::vector<std::string> hashes) {
+  using Moves = std::vector<std::pair<std::string, std::string>>;
+  Moves moves;
+  for (const auto& hash : hashes) {
+    if (!store::is_blob_digest(digest_of(hash))) {
+      co_return fail(Errc::kInvalid, "{:?} is not the hash of a code package", hash);
+    }
+    if (under_way_.contains(hash)) continue;
+    moves.emplace_back(path_of(hash),
+                       fmt::format("{}/{}{}", folder_, kTemporaryPrefix, random_hex(kRandomBytes)));
+  }
+  // Renaming is quick; the trees are removed one by one, so that others get at the disk
+  // in between. What a crash leaves, sweep() removes.
+  auto renaming = disk_.run<Moves>(
+      executor_,
+      [moves]() -> Result<Moves> {
+        Moves moved;
+        for (const auto& move : moves) {
+          if (::rename(move.first.c_str(), move.second.c_str()) == 0) {
+            moved.push_back(move);
+          } else if (errno != ENOENT) {
+            return fail_errno(errno, "cannot remove " + move.first);
+          }
+        }
+        return moved;
+      },
+      0);
+  const auto moved = co_await renaming;
+  if (!moved) co_return fail(moved.error());
+  for (const auto& move : *moved) {
+    disk_.run_later([temporary = move.second] {
+      if (auto removed = remove_tree(temporary); !removed) {
+        log::warn(kLog, "{}", removed.error().message);
+      }
+    });
+  }
+  co_return moved->size();
+}
+
+net::Task<Result<std::vector<std::string>>> CodeCache::list() {
+  auto listing = disk_.run<std::vector<std::string>>(
+      executor_,
+      [folder = folder_]() -> Result<std::vector<std::string>> {
+        std::vector<std::string> out;
+        std::error_code error;
+        for (fs::directory_iterator at(folder, error), end; !error && at != end;
+             at.increment(error)) {
+          std::string name = at->path().filename().string();
+          if (store::is_blob_digest(digest_of(name))) out.push_back(std::move(name));
+        }
+        if (error) return fail_errno(error.value(), "cannot read " + folder);
+        return out;
+      },
+      0);
+  co_return co_await listing;
+}
+
 net::Task<Result<void>> CodeCache::sweep() {
   auto sweeping =
       disk_.run<void>(executor_, [folder = folder_] { return sweep_folder(folder); }, 0);

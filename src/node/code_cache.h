@@ -38,6 +38,11 @@ class CodeCache final {
   // Removing what is not there is fine. No pod may use it any more. kUnavailable while
   // it is being unpacked.
   [[nodiscard]] net::Task<Result<void>> remove(std::string hash);
+  // The same for many, as one turn at the disk that comes before any call made later.
+  // Those that are being unpacked stay. Returns how many were there.
+  [[nodiscard]] net::Task<Result<size_t>> remove_all(std::vector<std::string> hashes);
+  // The hashes of all packages that are there.
+  [[nodiscard]] net::Task<Result<std::vector<std::string>>> list();
   // Removes what an earlier process left half unpacked. Before the first ensure().
   [[nodiscard]] net::Task<Result<void>> sweep();
 

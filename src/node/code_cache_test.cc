@@ -94,6 +94,10 @@ class CountingBlobs final : public store::BlobStore {
   net::Task<Result<void>> remove(std::string digest) override {
     return inner_.remove(std::move(digest));
   }
+  net::Task<Result<size_t>> remove_unused(std::vector<std::string> digests,
+                                          WallTime since) override {
+    return inner_.remove_unused(std::move(digests), since);
+  }
   net::Task<Result<std::vector<store::BlobInfo>>> list() override { return inner_.list(); }
   int opened = 0;
 

@@ -46,6 +46,8 @@ Result<UniqueFd> ControllerClient::open(const std::string& path) {
 ControllerClient::ControllerClient(net::Executor& home, UniqueFd socket, Events events)
     : home_(home), socket_(std::move(socket)), events_(std::move(events)), buffer_(kMaxMessage) {
   retry_.fire = [this] { flush(); };
+  heartbeat_.fire = [this] { beat(); };
+  home.arm(heartbeat_, home.now() + kPingEvery);
   watch_ = std::make_unique<net::FdWatch>(home, socket_.get(), [this] { on_readable(); });
 }
 
@@ -75,20 +77,39 @@ void ControllerClient::flush() {
   }
 }
 
+// Any message is a sign of life; pings see to it that there is one.
+void ControllerClient::beat() {
+  home_.arm(heartbeat_, home_.now() + kPingEvery);
+  if (unanswered_ >= kMaxUnanswered) {
+    if (std::exchange(hung_, true)) return;
+    log::error("controller-client", "the Local Controller has not answered {} pings",
+               kMaxUnanswered);
+    if (events_.on_hung) events_.on_hung();
+    return;
+  }
+  ++unanswered_;
+  // A full queue is a sign of its own.
+  static_cast<void>(send(Ping{++pings_}));
+}
+
 void ControllerClient::on_readable() {
   for (;;) {
     const auto packet = receive_packet(socket_.get(), buffer_);
     if (packet && !*packet) return;
     if (!packet || (*packet)->empty()) {
       watch_.reset();
+      heartbeat_.disarm();
       events_.on_gone();
       return;
     }
+    unanswered_ = 0;
+    hung_ = false;
     auto message = decode_from_controller(**packet);
     if (!message) {
       log::error("controller-client", "refused: {}", message.error().message);
       continue;
     }
+    if (std::holds_alternative<Pong>(*message)) continue;
     events_.on_message(std::move(*message));
   }
 }

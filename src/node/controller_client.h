@@ -27,7 +27,13 @@ class ControllerClient final {
   struct Events {
     std::function<void(FromController)> on_message;
     std::function<void()> on_gone;  // the last event
+    // It has said nothing for kMaxUnanswered pings: whoever is told ends it. Told once,
+    // until it says something again. Empty: nobody asks.
+    std::function<void()> on_hung = {};
   };
+  static constexpr Duration kPingEvery = std::chrono::seconds(1);
+  // Pings and not seconds: after a pause of this process its news has not been read yet.
+  static constexpr int kMaxUnanswered = 4;
 
   // Connects to the socket at `path`, as root. kUnavailable when nobody listens
   // there. Blocks no longer than the kernel's connect to a local socket.
@@ -43,6 +49,7 @@ class ControllerClient final {
 
  private:
   void on_readable();
+  void beat();
   void flush();
 
   net::Executor& home_;
@@ -50,6 +57,10 @@ class ControllerClient final {
   std::mutex mutex_;
   std::deque<std::string> queue_;  // guarded by mutex_
   net::Timer retry_;               // while the queue is not empty
+  net::Timer heartbeat_;
+  int unanswered_ = 0;
+  uint64_t pings_ = 0;
+  bool hung_ = false;
   Events events_;
   std::vector<char> buffer_;
   std::unique_ptr<net::FdWatch> watch_;

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,8 +12,7 @@
 
 #include <cerrno>
 #include <csignal>
-
-#include "node/controller_client.h"
+#include <cstdlib>
 
 namespace ebb::node {
 namespace {
@@ -41,11 +41,19 @@ std::string read_answer(int fd) {
   return "the Local Controller did not start in time";
 }
 
+// The Local Controller that holds the data folder's lock; -1 if none does.
+pid_t living_controller(const DataFolder& data) {
+  const UniqueFd lock(::open(data.controller_lock().c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock || ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0) return -1;
+  char text[32] = {};
+  if (::read(lock.get(), text, sizeof text - 1) <= 0) return -1;
+  return static_cast<pid_t>(std::strtol(text, nullptr, 10));
+}
+
 }  // namespace
 
 Result<Launched> launch_local_controller(const ControllerOptions& options) {
-  const std::string path = options.data.controller_socket();
-  if (auto alive = ControllerClient::open(path)) return Launched{.socket = std::move(*alive)};
+  if (const pid_t pid = living_controller(options.data); pid > 0) return Launched{.pid = pid};
 
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe");
@@ -62,9 +70,7 @@ Result<Launched> launch_local_controller(const ControllerOptions& options) {
     ::waitpid(pid, nullptr, 0);
     return fail(Errc::kUnavailable, "{}", answer);
   }
-  auto socket = ControllerClient::open(path);
-  if (!socket) return fail(socket.error());
-  return Launched{.socket = std::move(*socket), .child = pid};
+  return Launched{.pid = pid, .ours = true};
 }
 
 Result<void> drop_privileges(uid_t id) {
@@ -75,7 +81,10 @@ Result<void> drop_privileges(uid_t id) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return fail_errno(errno, "cannot renounce new rights");
   }
-  // The change of ids made /proc/self root's own: the process may see itself again.
+  // The change of ids cleared the parent-death signal, and made /proc/self root's own.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
+    return fail_errno(errno, "cannot be tied to the supervisor");
+  }
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   return {};
 }

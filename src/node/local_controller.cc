@@ -19,6 +19,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "base/log.h"
@@ -60,7 +61,7 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
               known.empty() ? "none" : known);
 }
 
-Result<UniqueFd> listen_for_front(int run_dir) {
+Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "cannot make the control socket");
   sockaddr_un address = {};
@@ -70,7 +71,8 @@ Result<UniqueFd> listen_for_front(int run_dir) {
   ::unlinkat(run_dir, "node.sock", 0);
   const bool bound =
       ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  if (!bound || ::listen(fd.get(), 4) != 0) {
+  if (!bound || ::fchownat(run_dir, "node.sock", front, front, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::listen(fd.get(), 4) != 0) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
   return fd;
@@ -88,8 +90,7 @@ void allow_many_descriptors() {
 
 LocalController::LocalController(net::Executor& executor, ControllerOptions options)
     : executor_(executor), options_(std::move(options)) {
-  for (uint32_t slot = 0; slot < options_.slots; ++slot)
-    free_slots_.insert(free_slots_.end(), slot);
+  for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
 }
 
 Result<std::unique_ptr<LocalController>> LocalController::create(net::Executor& executor,
@@ -110,6 +111,10 @@ Result<void> LocalController::set_up() {
                 "folder with --data",
                 options_.data.root);
   }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_.get(), 0) != 0 || ::write(lock_.get(), pid.data(), pid.size()) < 0) {
+    return fail_errno(errno, "cannot write " + options_.data.controller_lock());
+  }
   auto seccomp = sandbox::compile_seccomp();
   if (!seccomp) return fail(seccomp.error());
   seccomp_ = std::move(*seccomp);
@@ -122,6 +127,7 @@ Result<void> LocalController::set_up() {
   if (const size_t swept = cgroups_->sweep(); swept > 0) {
     log::info(kLog, "swept {} cgroups of an earlier run", swept);
   }
+  set_up_network();
   auto own = sandbox::own_mount_namespace();
   auto pods_dir = open_folder(options_.data.pods());
   auto code_dir = open_folder(options_.data.code());
@@ -147,7 +153,7 @@ Result<void> LocalController::set_up() {
   signal_watch_ =
       std::make_unique<net::FdWatch>(executor_, signals_.get(), [this] { on_signal(); });
 
-  auto listener = listen_for_front(run_dir->get());
+  auto listener = listen_for_front(run_dir->get(), options_.front_uid);
   if (!listener) return fail(listener.error());
   listener_ = std::move(*listener);
   listener_watch_ =
@@ -160,6 +166,21 @@ Result<void> LocalController::set_up() {
   return {};
 }
 
+// Functions run without it: what lacks is said, and again by each function that wants it.
+void LocalController::set_up_network() {
+  if (!options_.network) return;
+  options_.network->data_id = options_.data.id();
+  options_.network->slots = options_.slots;
+  auto network = sandbox::Network::open(*options_.network);
+  if (network) {
+    network_ = std::move(*network);
+    log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    return;
+  }
+  network_problem_ = network.error().message;
+  log::warn(kLog, "functions can reach nothing outside: {}", network_problem_);
+}
+
 LocalController::~LocalController() = default;
 
 // --- The front ---
@@ -167,11 +188,21 @@ LocalController::~LocalController() = default;
 void LocalController::on_front_connects() {
   UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!peer) return;
+  ucred who = {};
+  socklen_t length = sizeof who;
+  if (::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0 ||
+      (who.uid != options_.front_uid && who.uid != 0)) {
+    return;
+  }
   if (front_) return;  // closed at once: there is one front
   ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kControlBuffer, sizeof kControlBuffer);
   front_ = std::move(peer);
   grace_.disarm();
-  Welcome welcome{.node = options_.node, .slots = options_.slots, .pods = {}};
+  Welcome welcome{.node = options_.node,
+                  .slots = options_.slots,
+                  .pods = {},
+                  .node_address = network_ ? network_->node_address() : "",
+                  .network_problem = network_problem_};
   for (const auto& [id, pod] : pods_) {
     if (pod->state() == PodState::kStarting || pod->state() == PodState::kEnding) continue;
     welcome.pods.push_back({.pod = id,
@@ -210,6 +241,7 @@ void LocalController::on_front_gone() {
             std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
   front_watch_.reset();
   front_.reset();
+  handle(ServePods{});  // somebody else could take the ports
   executor_.arm(grace_, executor_.now() + options_.front_grace);
 }
 
@@ -272,6 +304,17 @@ void LocalController::handle(const Stop& order) {
 
 void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
 
+void LocalController::handle(const Ping& order) { report(Pong{order.number}); }
+
+void LocalController::handle(const ServePods& order) {
+  if (!network_) return;
+  const sandbox::PodServices services{
+      .gateway = order.gateway, .public_gateway = order.public_gateway, .dns = order.dns};
+  if (auto served = network_->serve(services); !served) {
+    log::error(kLog, "functions cannot reach each other: {}", served.error().message);
+  }
+}
+
 // --- Processes ---
 
 void LocalController::on_signal() {
@@ -313,8 +356,9 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, gone.message);
   }
-  free_slots_.insert(pod.slot());
+  const uint32_t slot = pod.slot();
   pods_.erase(id);
+  free_slots_.push_back(slot);
   if (gone.reason != "Stopped") log::info(kLog, "pod {}: {}: {}", id, gone.reason, gone.message);
   report(gone);
   if (pool != pools_.end()) refill(*pool->second);
@@ -355,7 +399,7 @@ void LocalController::refill(Pool& pool) {
 void LocalController::start_zygote(Pool& pool) {
   Pool* self = &pool;
   auto zygote = Zygote::start(
-      executor_, pool.runtime, seccomp_,
+      executor_, pool.runtime, seccomp_, network_ ? network_->node_address() : "",
       {.on_ready = [this, self] { refill(*self); },
        .on_spawned = [this](const std::string& pod, pid_t pid,
                             const std::string& error) { on_spawned(pod, pid, error); },
@@ -381,10 +425,10 @@ void LocalController::start_zygote(Pool& pool) {
 
 bool LocalController::start_pod(Pool& pool) {
   if (free_slots_.empty()) return false;
-  const uint32_t slot = *free_slots_.begin();
+  const uint32_t slot = free_slots_.front();
   auto pod = PodProcess::prepare(
       executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
-      pods_dir_.get(), options_.front_uid, *logs_,
+      network_.get(), pods_dir_.get(), options_.front_uid, *logs_,
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
@@ -407,7 +451,7 @@ bool LocalController::start_pod(Pool& pool) {
     pool_failed(pool, sent.error().message);
     return false;
   }
-  free_slots_.erase(slot);
+  free_slots_.pop_front();
   const std::string id = (*pod)->id();
   pods_.emplace(id, std::move(*pod));
   return true;
@@ -458,6 +502,7 @@ void LocalController::shut_down() {
   }
   pods_.clear();
   pools_.clear();
+  network_.reset();
   cgroups_.reset();
   ::unlink(options_.data.controller_socket().c_str());
   front_.reset();

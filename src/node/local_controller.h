@@ -10,10 +10,10 @@
 //   executor.run();       // until shut down
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -28,6 +28,7 @@
 #include "node/runtime.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/network.h"
 
 namespace ebb::node {
 
@@ -38,6 +39,8 @@ struct ControllerOptions {
   uid_t front_uid = kFrontUid;  // who may connect to the pods' sockets
   uint32_t slots = 1000;        // pods at most
   Duration front_grace = std::chrono::seconds(10);
+  // The pods' network besides loopback; unset: none. Its id and slots are ours.
+  std::optional<sandbox::NetworkOptions> network = std::nullopt;
   // Where pods' groups are made; unset: as found on this machine.
   std::optional<sandbox::CgroupMounts> cgroups = std::nullopt;
 };
@@ -61,6 +64,7 @@ class LocalController final {
 
   LocalController(net::Executor& executor, ControllerOptions options);
   Result<void> set_up();
+  void set_up_network();
 
   void on_front_connects();
   void on_front_message();
@@ -69,6 +73,8 @@ class LocalController final {
   void handle(const Assign& order);
   void handle(const Stop& order);
   void handle(const Shutdown& order);
+  void handle(const Ping& order);
+  void handle(const ServePods& order);
   void report(const FromController& message);
 
   void on_signal();
@@ -92,6 +98,8 @@ class LocalController final {
   std::unique_ptr<LogFolder> logs_;
   UniqueFd lock_;
   std::unique_ptr<sandbox::CgroupTree> cgroups_;
+  std::unique_ptr<sandbox::Network> network_;  // null: pods have only loopback, since ...
+  std::string network_problem_;
   UniqueFd listener_;
   UniqueFd signals_;
   UniqueFd front_;
@@ -101,7 +109,7 @@ class LocalController final {
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   std::map<std::string, std::unique_ptr<PodProcess>> pods_;       // by id
-  std::set<uint32_t> free_slots_;
+  std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
 };
 

@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr uint16_t kProtocolVersion = 2;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -38,6 +38,13 @@ struct SetPool {
   void fields(A& a) {
     a(runtime, cold, on_top);
   }
+  friend bool operator==(const SetPool&, const SetPool&) = default;
+};
+
+// What a pod may reach besides itself.
+enum class PodNetwork : uint8_t {
+  kEgress,  // the outside, other functions by the gateway, the resolver
+  kNone,
 };
 
 // Give a cold pod to a revision: mount the code, load it. It may be connected to
@@ -51,6 +58,7 @@ struct Assign {
   uint32_t cpu_millis = 0;   // 0: no limit
   uint32_t concurrency = 0;  // requests at a time; 0: no limit
   uint32_t start_deadline_ms = 0;
+  uint8_t network = 0;  // PodNetwork
   // Of the container, for runtimes that run a program; each may be empty or 0.
   std::vector<std::string> command = {};
   std::vector<std::string> args = {};
@@ -58,8 +66,8 @@ struct Assign {
   std::string probe_path = {};  // of its HTTP readiness probe
   template <class A>
   void fields(A& a) {
-    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, command,
-      args, port, probe_path);
+    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, network,
+      command, args, port, probe_path);
   }
 };
 
@@ -73,10 +81,31 @@ struct Stop {
   }
 };
 
+// What the front serves for pods on the node's address (Welcome::node_address): ports,
+// 0 for nothing.
+struct ServePods {
+  uint16_t gateway = 0;         // listens there
+  uint16_t public_gateway = 0;  // what pods may use as well as 80
+  uint16_t dns = 0;             // UDP and TCP; pods use 53
+  template <class A>
+  void fields(A& a) {
+    a(gateway, public_gateway, dns);
+  }
+};
+
 // End everything and yourself.
 struct Shutdown {
   template <class A>
   void fields(A& /*archive*/) {}
+};
+
+// Answer with a Pong.
+struct Ping {
+  uint64_t number = 0;
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
 };
 
 // --- Local Controller -> front ---
@@ -100,9 +129,12 @@ struct Welcome {
   std::string node;
   uint32_t slots = 0;  // pods that this node can hold
   std::vector<PodReport> pods;
+  // Where pods find the node in their network; empty: they have only loopback, since ...
+  std::string node_address;
+  std::string network_problem;
   template <class A>
   void fields(A& a) {
-    a(node, slots, pods);
+    a(node, slots, pods, node_address, network_problem);
   }
 };
 
@@ -147,9 +179,17 @@ struct PoolFailed {
   }
 };
 
+struct Pong {
+  uint64_t number = 0;  // as in the Ping
+  template <class A>
+  void fields(A& a) {
+    a(number);
+  }
+};
+
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown>;
-using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed>;
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods>;
+using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong>;
 
 [[nodiscard]] std::string encode(const ToController& message);
 [[nodiscard]] std::string encode(const FromController& message);

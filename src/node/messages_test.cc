@@ -14,6 +14,7 @@ Assign some_assign() {
           .cpu_millis = 500,
           .concurrency = 7,
           .start_deadline_ms = 30000,
+          .network = static_cast<uint8_t>(PodNetwork::kNone),
           .command = {"run", ""},
           .args = {"--fast"},
           .port = 8081,
@@ -32,12 +33,21 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(assign.args, some_assign().args);
   EXPECT_EQ(assign.port, 8081u);
   EXPECT_EQ(assign.probe_path, "/healthz");
+  EXPECT_EQ(assign.network, static_cast<uint8_t>(PodNetwork::kNone));
+  const auto ports = decode_to_controller(
+      encode(ToController(ServePods{.gateway = 1, .public_gateway = 65535, .dns = 53})));
+  ASSERT_TRUE(ports);
+  EXPECT_EQ(std::get<ServePods>(*ports).public_gateway, 65535);
   EXPECT_TRUE(
       std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
 }
 
 TEST(Messages, RoundTripFromController) {
-  const Welcome welcome{.node = "local", .slots = 9, .pods = {{"p", "python", "r", 3, 4}, {}}};
+  const Welcome welcome{.node = "local",
+                        .slots = 9,
+                        .pods = {{"p", "python", "r", 3, 4}, {}},
+                        .node_address = "10.203.0.1",
+                        .network_problem = ""};
   const auto decoded = decode_from_controller(encode(FromController(welcome)));
   ASSERT_TRUE(decoded);
   const auto& back = std::get<Welcome>(*decoded);
@@ -45,6 +55,7 @@ TEST(Messages, RoundTripFromController) {
   EXPECT_EQ(back.pods[0].revision, "r");
   EXPECT_EQ(back.pods[0].concurrency, 4u);
   EXPECT_EQ(back.slots, 9u);
+  EXPECT_EQ(back.node_address, "10.203.0.1");
 }
 
 TEST(Messages, EveryTruncationAndExtensionIsRefused) {

@@ -70,12 +70,15 @@ PodProcess::PodProcess(net::Executor& executor, std::string id, std::string runt
 
 Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor, std::string id,
                                                         std::string runtime, uint32_t slot,
-                                                        sandbox::CgroupTree& cgroups, int pods_dir,
+                                                        sandbox::CgroupTree& cgroups,
+                                                        sandbox::Network* network, int pods_dir,
                                                         uid_t front, LogFolder& logs,
                                                         Events events) {
   std::unique_ptr<PodProcess> pod(
       new PodProcess(executor, std::move(id), std::move(runtime), slot, logs, std::move(events)));
   pod->pods_dir_ = pods_dir;
+  pod->network_ = network;
+  if (network != nullptr) pod->link_ = network->link_for(slot);
   const sandbox::Limits limits;
   pod->memory_bytes_ = limits.memory_bytes;
   auto cgroup = cgroups.create(pod->id_, limits);
@@ -118,6 +121,7 @@ SpawnRequest PodProcess::spawn_request() const {
           .control_fd = pod_control_.get(),
           .listen_fd = pod_listener_.get(),
           .log_fd = pod_log_.get(),
+          .link = link_,
           .cgroup = &*cgroup_};
 }
 
@@ -174,6 +178,8 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   revision_ = order.revision;
   concurrency_ = order.concurrency;
   state_ = PodState::kLoading;
+  // Before the first line of the tenant's code can run.
+  if (auto set = set_network(order.network); !set) return set;
   const UniqueFd code(
       ::openat(code_dir, order.code.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!code) return fail_errno(errno, "the code " + order.code + " is not on this node");
@@ -189,8 +195,11 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
     memory_bytes_ = limits.memory_bytes;
     if (auto set = cgroup_->set_limits(limits); !set) return set;
   }
+  auto env = order.env;
+  if (network_ != nullptr && !closed_)
+    env.emplace("EBB_GATEWAY", "http://" + network_->node_address());
   const nlohmann::json load = {{"entry", entry},
-                               {"env", order.env},
+                               {"env", env},
                                {"concurrency", order.concurrency},
                                {"memory", memory_bytes_},
                                {"command", order.command},
@@ -206,6 +215,14 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
                                              std::chrono::duration<double>(allowed).count()));
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
+  return {};
+}
+
+Result<void> PodProcess::set_network(uint8_t wish) {
+  if (network_ == nullptr || wish == static_cast<uint8_t>(PodNetwork::kEgress)) return {};
+  auto closed = network_->close(slot_);
+  if (!closed) return fail(closed.error());
+  closed_.emplace(std::move(*closed));
   return {};
 }
 

@@ -20,6 +20,7 @@
 #include "node/pod_log.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/network.h"
 
 namespace ebb::node {
 
@@ -34,11 +35,12 @@ class PodProcess final {
   };
 
   // Prepares cgroup, sockets and log; the process comes with started().
-  // `pods_dir` is the open folder of the pods' sockets, `front` their owner; `logs`
-  // must outlive it.
+  // `pods_dir` is the open folder of the pods' sockets, `front` their owner; without
+  // `network` it has only loopback. `logs` must outlive it.
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, int pods_dir, uid_t front, LogFolder& logs, Events events);
+      sandbox::CgroupTree& cgroups, sandbox::Network* network, int pods_dir, uid_t front,
+      LogFolder& logs, Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -80,6 +82,7 @@ class PodProcess final {
   void on_control();
   void on_output();
   void watch_output();
+  Result<void> set_network(uint8_t wish);
 
   net::Executor& executor_;
   std::string id_;
@@ -99,6 +102,9 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  sandbox::Network* network_ = nullptr;
+  EbbPodLink link_ = {};
+  std::optional<sandbox::Network::Closed> closed_;
   std::unique_ptr<net::FdWatch> control_watch_;
   std::unique_ptr<net::FdWatch> log_watch_;
   OutputTail output_;

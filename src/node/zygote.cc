@@ -31,7 +31,7 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
 // In the forked child: becomes the zygote or ends with the reason on stderr.
 // `spawner` is ebb-spawn for runtimes whose pods are processes of their own, else -1.
 [[noreturn]] void become_zygote(const Runtime& runtime, int spawner, int socket_fd, int filter_fd,
-                                int output_fd) {
+                                int output_fd, const std::string& resolver) {
   const auto give_up = [](const std::string& why) {
     static_cast<void>(!::write(STDERR_FILENO, why.data(), why.size()));
     ::_exit(71);
@@ -57,7 +57,8 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
 
-  const auto built = sandbox::build_root({.mounts = runtime.mounts, .runtime = runtime.folder});
+  const auto built = sandbox::build_root(
+      {.mounts = runtime.mounts, .runtime = runtime.folder, .resolver = resolver});
   if (!built) give_up(built.error().message);
 
   char name[] = "ebb-spawn";
@@ -110,7 +111,8 @@ Zygote::Zygote(const Runtime& runtime, Events events)
     : runtime_(runtime.name), events_(std::move(events)) {}
 
 Result<std::unique_ptr<Zygote>> Zygote::start(net::Executor& executor, const Runtime& runtime,
-                                              std::string_view seccomp, Events events) {
+                                              std::string_view seccomp, const std::string& resolver,
+                                              Events events) {
   auto pair = make_packet_pair();
   if (!pair) return fail(pair.error());
   int out[2];
@@ -135,7 +137,8 @@ Result<std::unique_ptr<Zygote>> Zygote::start(net::Executor& executor, const Run
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno(errno, "cannot fork a zygote");
   if (pid == 0) {
-    become_zygote(*resolved, spawner.get(), pair->theirs.get(), filter.get(), output_end.get());
+    become_zygote(*resolved, spawner.get(), pair->theirs.get(), filter.get(), output_end.get(),
+                  resolver);
   }
 
   std::unique_ptr<Zygote> zygote(new Zygote(runtime, std::move(events)));
@@ -195,6 +198,7 @@ Result<void> Zygote::spawn(const SpawnRequest& request) {
   spawn.tmp_bytes = kTmpBytes;
   spawn.tmp_inodes = kTmpInodes;
   spawn.max_files = kMaxFiles;
+  spawn.link = request.link;
   std::strncpy(spawn.hostname, request.pod.c_str(), sizeof spawn.hostname - 1);
   std::vector<int> fds = {request.control_fd, request.listen_fd, request.log_fd};
   if (request.cgroup->folder_fd() >= 0) {

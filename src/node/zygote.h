@@ -19,6 +19,7 @@
 #include "net/fd_watch.h"
 #include "node/runtime.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/pod_link.h"
 
 namespace ebb::node {
 
@@ -44,6 +45,7 @@ struct SpawnRequest {
   int control_fd = -1;
   int listen_fd = -1;
   int log_fd = -1;
+  EbbPodLink link = {};  // address 0: only loopback
   const sandbox::Cgroup* cgroup = nullptr;
 };
 
@@ -62,6 +64,7 @@ class Zygote final {
   [[nodiscard]] static Result<std::unique_ptr<Zygote>> start(net::Executor& executor,
                                                              const Runtime& runtime,
                                                              std::string_view seccomp,
+                                                             const std::string& resolver,
                                                              Events events);
   ~Zygote();  // ends it
 

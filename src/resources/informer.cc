@@ -23,7 +23,8 @@ InformerBase::~InformerBase() {
   if (link_) link_->informer = nullptr;
 }
 
-void InformerBase::start() {
+void InformerBase::start(std::function<void()> on_synced) {
+  on_synced_ = std::move(on_synced);
   link_ = std::make_shared<Link>(Link{this});
   executor_.spawn(run(link_, executor_));
 }
@@ -89,6 +90,8 @@ void InformerBase::replace_all(const ObjectList& list) {
   for (const auto& key : changed) {
     if (link->informer) link->informer->notify(key);
   }
+  if (!link->informer) return;
+  if (const auto told = std::exchange(on_synced_, nullptr)) told();
 }
 
 void InformerBase::complain(const ObjectKey& key, const Error& error) const {

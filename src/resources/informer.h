@@ -33,7 +33,8 @@ class InformerBase {
   InformerBase& operator=(const InformerBase&) = delete;
   virtual ~InformerBase();
 
-  void start();  // once
+  // Once. `on_synced` is called when synced() has become true.
+  void start(std::function<void()> on_synced = {});
   // True once everything that existed at the start is there.
   [[nodiscard]] bool synced() const { return synced_; }
 
@@ -63,6 +64,7 @@ class InformerBase {
   ResourceClient& client_;
   const api::Kind& kind_;
   bool synced_ = false;
+  std::function<void()> on_synced_;
   std::shared_ptr<Link> link_;
 };
 

@@ -140,6 +140,7 @@ int ebb_enter(const EbbEnter* options, const char** step) {
   EBB_STEP("take its user id", take_ids());
   EBB_STEP("set its host name", sethostname(o.hostname, strlen(o.hostname)) == 0 ? 0 : -errno);
   EBB_STEP("bring its loopback up", loopback_up());
+  if (o.link.address != 0) EBB_STEP("take its network", ebb_take_link(&o.link));
   EBB_STEP("mount /proc and /tmp", mount_private_parts(o));
   EBB_STEP("start a session", setsid() >= 0 ? 0 : -errno);
   EBB_STEP("place its descriptors", place_descriptors(o));

@@ -9,6 +9,8 @@
 #include <linux/filter.h>
 #include <stdint.h>
 
+#include "sandbox/pod_link.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,7 +31,8 @@ struct EbbEnter {
   // process was cloned into its group.
   int cgroup_procs[kEbbMaxCgroupFds];
   const char* hostname;
-  uint64_t tmp_bytes;  // size of /tmp, charged to the pod's memory
+  struct EbbPodLink link;  // made by the zygote already
+  uint64_t tmp_bytes;      // size of /tmp, charged to the pod's memory
   uint64_t tmp_inodes;
   uint64_t max_files;                // RLIMIT_NOFILE
   const struct sock_filter* filter;  // the compiled seccomp program
@@ -37,7 +40,7 @@ struct EbbEnter {
 };
 
 // Isolates the calling process: joins cgroups, takes the mapped ids, sets up
-// loopback, /proc and /tmp, limits, descriptors; drops all capabilities, asks to
+// its network, /proc and /tmp, limits, descriptors; drops all capabilities, asks to
 // die with its parent, loads seccomp. Needs the id maps written before. Returns 0,
 // or -errno with `*step` naming what failed.
 int ebb_enter(const struct EbbEnter* options, const char** step);

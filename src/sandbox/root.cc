@@ -125,7 +125,13 @@ Result<void> fill(const RootSpec& spec, const std::string& root) {
   }
   if (auto made = make_devices(root); !made) return made;
   const std::string id = std::to_string(kEbbPodUid);
+  // One resolver that asks several: it gives up before the pod does.
+  const std::string resolver =
+      spec.resolver.empty() ? ""
+                            : "nameserver " + spec.resolver + "\noptions timeout:6 attempts:2\n";
   const std::pair<std::string, std::string> files[] = {
+      {"/etc/resolv.conf", resolver},
+      {"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
       {"/etc/passwd", "ebb:x:" + id + ":" + id + "::/tmp:/usr/sbin/nologin\n"},
       {"/etc/group", "ebb:x:" + id + ":\n"},
       {"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"}};

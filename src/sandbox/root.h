@@ -20,6 +20,8 @@ struct RootSpec {
   std::vector<std::string> mounts;
   // Host folder shown at /ebb/runtime.
   std::string runtime;
+  // Who answers names, for /etc/resolv.conf; empty: nobody.
+  std::string resolver;
 };
 
 // Where code is mounted into a pod.

@@ -108,6 +108,7 @@ void become_pod(const EbbZygoteSpawn& spawn, const int* fds, int go_fd) {
     for (uint32_t i = 0; i < spawn.cgroups; ++i) options.cgroup_procs[i] = fds[3 + i];
   }
   options.hostname = spawn.hostname;
+  options.link = spawn.link;
   options.tmp_bytes = spawn.tmp_bytes;
   options.tmp_inodes = spawn.tmp_inodes;
   options.max_files = spawn.max_files;
@@ -163,6 +164,10 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
   } else if (const int error = write_maps(static_cast<int>(pid), spawn.host_uid); error != 0) {
     // Closing `go` unwritten ends the pod.
     reply(socket_fd, static_cast<int>(pid), -error, "map its user id");
+  } else if (const int unlinked =
+                 spawn.link.address == 0 ? 0 : ebb_make_link(&spawn.link, static_cast<int>(pid));
+             unlinked != 0) {
+    reply(socket_fd, static_cast<int>(pid), -unlinked, "connect it to the network");
   } else {
     const char byte = 1;
     const bool sent = write(go[1], &byte, 1) == 1;
@@ -188,6 +193,7 @@ int ebb_zygote_serve(int socket_fd, const char* filter_path) {
     const bool valid = n == sizeof spawn && spawn.version == kEbbZygoteVersion &&
                        cgroups <= kEbbMaxCgroupFds && count == static_cast<int>(3 + cgroups);
     spawn.hostname[sizeof spawn.hostname - 1] = '\0';
+    spawn.link.name[sizeof spawn.link.name - 1] = '\0';
     int where = 1;
     if (valid) {
       where = spawn_pod(socket_fd, spawn, fds);

@@ -9,11 +9,13 @@
 
 #include <stdint.h>
 
+#include "sandbox/pod_link.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { kEbbZygoteVersion = 1 };
+enum { kEbbZygoteVersion = 2 };
 
 // Local Controller -> zygote, one SOCK_SEQPACKET message. Descriptors with it, in
 // this order: control, listener, log, then `cgroups` of cgroup.procs (v1), or one
@@ -26,7 +28,8 @@ struct EbbZygoteSpawn {
   uint64_t tmp_bytes;
   uint64_t tmp_inodes;
   uint64_t max_files;
-  char hostname[64];  // ends with NUL
+  struct EbbPodLink link;  // its network besides loopback
+  char hostname[64];       // ends with NUL
 };
 
 // Zygote -> Local Controller. First a hello with pid 0 when it is ready to fork,

@@ -23,6 +23,8 @@ struct PodTemplate {
   std::string ns;        // namespace
   std::string name;      // of the revision
   std::string service;
+  std::string service_uid;  // empty if it belongs to none
+  std::string configuration;
   std::string runtime;
   std::string code;  // sha256 of the package, hex
   std::map<std::string, std::string> env;
@@ -35,6 +37,7 @@ struct PodTemplate {
   std::vector<std::string> args;
   uint32_t port = 0;       // where it listens; 0: 8080
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
+  bool egress = true;  // may reach outside and other functions
 };
 
 struct PodEndpoint {
@@ -51,6 +54,12 @@ struct PodExit {
   std::string message;     // for a person
   bool was_ready = false;  // its code had been loaded
 };
+
+// Its end says nothing about the function: it was asked to, or its node has gone, or the
+// cold pod had ended before the order to load the code came. No back-off follows.
+[[nodiscard]] inline bool is_blameless(const PodExit& exit) {
+  return exit.reason == "Stopped" || exit.reason == "NodeLost" || exit.reason == "NotFound";
+}
 
 // The request path of one revision, as the source of its pods sees it. Called with
 // the source's lock held: it must not call back into the source.
@@ -76,6 +85,14 @@ class PodListener {
 class PodSource {
  public:
   virtual ~PodSource() = default;
+  // A revision of this runtime will subscribe soon: pods for it may be made ready.
+  // unsubscribe() takes it back, too.
+  virtual void announce(const std::string& revision, const std::string& runtime) {
+    static_cast<void>(revision);
+    static_cast<void>(runtime);
+  }
+  // All revisions that there are have subscribed: pods of others are ended.
+  virtual void end_unclaimed() {}
   // Makes a revision known: from now on it can be scaled, and `listener` hears of its
   // pods, first of those that are there already. One listener per revision.
   virtual void subscribe(std::shared_ptr<const PodTemplate> revision,

@@ -48,7 +48,8 @@ void fill_pod_head(const http::Exchange& exchange, PodHead& out) {
   out.fields.add("x-forwarded-for", out.forwarded_for);
   out.fields.add("x-forwarded-proto", "http");
   out.request_id = head.fields.get("x-request-id").value_or("");
-  if (out.request_id.empty()) out.request_id = random_hex(8);
+  thread_local RandomNames names;
+  if (out.request_id.empty()) out.request_id = names.hex(8);
   out.fields.add("x-request-id", out.request_id);
 }
 

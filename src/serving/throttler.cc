@@ -199,7 +199,7 @@ void Throttler::pod_gone(const std::string& name, const scheduling::PodExit& exi
       waiter.set(std::move(copy));
     }
     pod->exit_waiters_.clear();
-    if (!pod->ready_ && exit.reason != "Stopped") start_failed(name, exit.message);
+    if (!pod->ready_ && !scheduling::is_blameless(exit)) start_failed(name, exit.message);
     return;
   }
 }
@@ -264,6 +264,13 @@ void Throttler::count(int change) {
   in_system_ += change;
   changed_at_ = now;
   last_active_ = now;
+}
+
+void Throttler::begin_sampling(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  area_ = 0;
+  changed_at_ = now;
+  sampled_at_ = now;
 }
 
 scaling::Metric Throttler::sample(TimePoint now) {

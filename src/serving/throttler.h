@@ -135,6 +135,8 @@ class Throttler final : public scheduling::PodListener,
   [[nodiscard]] Counts counts() const;
   // Time-weighted average of requests in the system, and arrivals, since the last call.
   [[nodiscard]] scaling::Metric sample(TimePoint now);
+  // Nobody sampled while nothing happened: the next sample's period begins now.
+  void begin_sampling(TimePoint now);
 
   [[nodiscard]] const std::string& revision() const { return options_.revision; }
 

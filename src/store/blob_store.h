@@ -24,7 +24,7 @@ namespace ebb::store {
 struct BlobInfo {
   std::string digest;
   uint64_t size = 0;  // bytes
-  WallTime stored;    // or stored again: garbage collection leaves young ones alone
+  WallTime stored;    // or stored again, or asked for: garbage collection leaves young ones alone
 };
 
 // Receives one blob. One call at a time. Destroyed before commit(): nothing stays.
@@ -48,7 +48,8 @@ class BlobReader {
 class BlobStore {
  public:
   virtual ~BlobStore() = default;
-  // nullopt if it is not stored. Here and below kInvalid for what is no digest.
+  // nullopt if it is not stored. Who asks means to use it: its time is renewed. Here and
+  // below kInvalid for what is no digest.
   [[nodiscard]] virtual net::Task<Result<std::optional<BlobInfo>>> find(std::string digest) = 0;
   [[nodiscard]] virtual net::Task<Result<std::unique_ptr<BlobWriter>>> create(
       std::string digest) = 0;
@@ -56,6 +57,10 @@ class BlobStore {
   [[nodiscard]] virtual net::Task<Result<std::unique_ptr<BlobReader>>> open(std::string digest) = 0;
   // Removing what is not there is fine.
   [[nodiscard]] virtual net::Task<Result<void>> remove(std::string digest) = 0;
+  // Removes those of them that were neither stored nor asked for since `since`. Takes its
+  // turn at the disk before any call made later. Returns how many were removed.
+  [[nodiscard]] virtual net::Task<Result<size_t>> remove_unused(std::vector<std::string> digests,
+                                                                WallTime since) = 0;
   [[nodiscard]] virtual net::Task<Result<std::vector<BlobInfo>>> list() = 0;
 };
 

@@ -181,6 +181,8 @@ net::Task<Result<std::optional<BlobInfo>>> FileBlobStore::find(std::string diges
   auto looking = disk_.run<std::optional<BlobInfo>>(
       home_,
       [path = path_of(digest), digest]() -> Result<std::optional<BlobInfo>> {
+        // Missing is fine; that it cannot be renewed is no reason to fail.
+        static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW));
         return stat_blob(path, digest);
       },
       0);
@@ -237,6 +239,32 @@ net::Task<Result<void>> FileBlobStore::remove(std::string digest) {
           return fail_io(errno, "cannot remove " + path);
         }
         return {};
+      },
+      0);
+  co_return co_await removing;
+}
+
+net::Task<Result<size_t>> FileBlobStore::remove_unused(std::vector<std::string> digests,
+                                                       WallTime since) {
+  std::vector<std::string> paths;
+  for (const auto& digest : digests) {
+    if (!is_blob_digest(digest)) co_return fail(bad_digest(digest));
+    paths.push_back(path_of(digest));
+  }
+  auto removing = disk_.run<size_t>(
+      home_,
+      [paths = std::move(paths), since]() -> Result<size_t> {
+        size_t removed = 0;
+        for (const auto& path : paths) {
+          const auto info = stat_blob(path, {});
+          if (!info || info->stored >= since) continue;
+          if (::unlink(path.c_str()) == 0) {
+            ++removed;
+          } else if (errno != ENOENT) {
+            return fail_io(errno, "cannot remove " + path);
+          }
+        }
+        return removed;
       },
       0);
   co_return co_await removing;

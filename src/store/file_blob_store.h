@@ -28,6 +28,8 @@ class FileBlobStore final : public BlobStore {
   net::Task<Result<std::unique_ptr<BlobWriter>>> create(std::string digest) override;
   net::Task<Result<std::unique_ptr<BlobReader>>> open(std::string digest) override;
   net::Task<Result<void>> remove(std::string digest) override;
+  net::Task<Result<size_t>> remove_unused(std::vector<std::string> digests,
+                                          WallTime since) override;
   net::Task<Result<std::vector<BlobInfo>>> list() override;
 
   // Where a blob is, or would be. `digest` must be one.

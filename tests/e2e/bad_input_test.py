@@ -1,6 +1,8 @@
 """Each mistake gets a clear error where the user looks, and touches nothing else."""
 
 import os
+import pathlib
+import re
 import socket
 import subprocess
 import tempfile
@@ -162,13 +164,27 @@ def handle(request):
                 self.assertTrue(s.recv(4096).startswith(b"HTTP/1.1 400 "), request)
 
     def test_the_api_wants_its_token(self):
-        import http.client
-        host, port = self.ebb.api.split(":")
         for headers in ({}, {"Authorization": "Bearer wrong"}):
-            connection = http.client.HTTPConnection(host, int(port), timeout=20)
+            connection = self.ebb.api_connection()
             connection.request("GET", "/apis/serving.knative.dev/v1/services", headers=headers)
             self.assertEqual(connection.getresponse().status, 401)
             connection.close()
+
+    def test_the_api_speaks_tls_only(self):
+        host, port = self.ebb.api.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=20) as s:
+            s.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = s.recv(4096)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+        self.assertIn(b"https://", answer)
+        with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as other:
+            text = pathlib.Path(self.ebb.data, "kubeconfig").read_text()
+            trusted = re.search(r"certificate-authority-data: (\S+)", text)[1]
+            other.write(text.replace("certificate-authority-data: " + trusted, "extensions: []"))
+            other.flush()
+            result = self.ebb.run("get", "services", "--kubeconfig", other.name, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("certificate is not valid", result.stderr)
 
     def test_the_port_is_in_use(self):
         with tempfile.TemporaryDirectory() as folder:

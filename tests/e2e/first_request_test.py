@@ -227,48 +227,6 @@ class Ending(unittest.TestCase):
             ebb.start()
             self.assertEqual(ebb.get("stay").status, 200)
 
-    def test_a_killed_front_is_replaced_and_its_pods_live_on(self):
-        with Ebb() as ebb:
-            ebb.deploy("adopt", "import os\nstate = os.urandom(8).hex()\n"
-                                "def handle(request): return state\n")
-            before = ebb.get("adopt").text
-            pods = ebb.pods("adopt")
-            ebb.process.kill()
-            ebb.process.wait()
-            ebb.start()
-            self.assertEqual(ebb.pods("adopt"), pods)
-            wait_until(lambda: ebb.get("adopt").status == 200, "routes are back")
-            self.assertEqual(ebb.get("adopt").text, before)  # the very same pod
-            self.assertEqual(ebb.stop(), 0)
-            self.assertEqual(ebb.leftovers(), [])
-
-    def test_after_a_kill_of_everything_the_next_start_sweeps(self):
-        with Ebb() as ebb:
-            ebb.deploy("swept", HELLO)
-            ebb.get("swept")
-            controller = int(subprocess.run(["pgrep", "-P", str(ebb.process.pid)], text=True,
-                                            capture_output=True).stdout.split()[0])
-            os.kill(controller, signal.SIGKILL)
-            ebb.process.kill()
-            ebb.process.wait()
-            wait_until(lambda: not [left for left in ebb.leftovers() if left.startswith("process")],
-                       "all processes of the old run have ended")
-            ebb.start()
-            self.assertEqual(ebb.get("swept").status, 200)
-            self.assertEqual(ebb.stop(), 0)
-            self.assertEqual(ebb.leftovers(), [])
-
-    def test_a_killed_local_controller_is_noticed(self):
-        with Ebb() as ebb:
-            controller = int(subprocess.run(["pgrep", "-P", str(ebb.process.pid)], text=True,
-                                            capture_output=True).stdout.split()[0])
-            os.kill(controller, signal.SIGKILL)
-            self.assertEqual(ebb.wait(), 1)
-            self.assertIn("the Local Controller has ended", "".join(ebb.log))
-            ebb.start()  # sweeps what the killed one left
-            self.assertEqual(ebb.stop(), 0)
-            self.assertEqual(ebb.leftovers(), [])
-
     def test_hundreds_of_pods_end_with_their_service(self):
         with Ebb() as ebb:
             ebb.deploy("many", HELLO, "--min", "150")

@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -51,8 +52,9 @@ def wait_until(condition, what, patience=None):
 
 
 class Ebb:
-    def __init__(self, *options, data=None):
+    def __init__(self, *options, data=None, prefix=()):
         self.options = options
+        self.prefix = prefix  # a command that runs the program
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
         os.chmod(self.data, 0o755)
@@ -78,7 +80,7 @@ class Ebb:
     def start(self):
         self.log = []
         self.process = subprocess.Popen(
-            [PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
+            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
              *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
         self.up = threading.Event()
@@ -89,14 +91,15 @@ class Ebb:
             raise AssertionError("ebb up did not start:\n" + "".join(self.log))
 
     def _read(self):
-        for line in self.process.stderr:
-            self.log.append(line)
-            if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
-                self.gateway = ("127.0.0.1", int(found[1]))
-            if found := re.search(r"API +http://(\S+)", line):
-                self.api = found[1]
-            if "Ctrl-C" in line:
-                self.up.set()
+        with self.process.stderr as lines:
+            for line in lines:
+                self.log.append(line)
+                if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
+                    self.gateway = ("127.0.0.1", int(found[1]))
+                if found := re.search(r"API +https://(\S+)", line):
+                    self.api = found[1]
+                if "Ctrl-C" in line:
+                    self.up.set()
         self.up.set()
 
     def signal(self, number=signal.SIGINT):
@@ -118,6 +121,28 @@ class Ebb:
                 self.process.wait()
                 raise AssertionError("ebb up did not end:\n" + "".join(self.log[-40:]))
         return None
+
+    # --- Its processes ---
+
+    def local_controller(self):
+        """The pid of the Local Controller that serves."""
+        def alive():
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(pathlib.Path(self.data, "run/lock").read_text())
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "ebb-node":
+                    return pid
+        return wait_until(alive, "a Local Controller")
+
+    def front(self):
+        """The pid of the front."""
+        def alive():
+            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+            for pid in children.read_text().split():
+                with contextlib.suppress(OSError):
+                    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                    if re.search(r"^Uid:\s+1879048192\s", status, re.M) and "State:\tZ" not in status:
+                        return int(pid)
+        return wait_until(alive, "a front")
 
     # --- The command line ---
 
@@ -177,6 +202,12 @@ class Ebb:
 
     def connection(self, timeout=None):
         return http.client.HTTPConnection(*self.gateway, timeout=timeout or PATIENCE)
+
+    def api_connection(self):
+        """To the API, which must have the certificate that this data folder's CA signed."""
+        host, port = self.api.rsplit(":", 1)
+        trust = ssl.create_default_context(cafile=self.data + "/tls/ca.crt")
+        return http.client.HTTPSConnection(host, int(port), timeout=PATIENCE, context=trust)
 
     def get(self, name, path="/", method="GET", body=None, headers=None, connection=None,
             timeout=None):

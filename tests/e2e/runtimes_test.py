@@ -251,6 +251,12 @@ Server(('::1', int(os.environ['PORT'])), Handler).serve_forever()
 """})
         self.assertEqual(self.ebb.get("late").text, "late")
 
+    def test_packages_beside_the_code(self):
+        files = program("import dep; self.answer(dep.NAME.encode() + os.popen('tool').read().encode())")
+        self.deploy("packages", {**files, ".ebb/python/dep.py": "NAME = 'installed '\n",
+                                 ".ebb/python/bin/tool": "#!/bin/sh\necho tool\n"})
+        self.assertEqual(self.ebb.get("packages").text, "installed tool\n")
+
     def test_a_program_that_ends_is_replaced(self):
         self.deploy("ends", program("os._exit(9) if self.path == '/end' else self.answer(b'here')"))
         self.assertEqual(self.ebb.get("ends").text, "here")
@@ -410,8 +416,10 @@ class Hostile(unittest.TestCase):
                                 ("node", {"main.mjs": "await new Promise(() => {})"}),
                                 ("exec", {"run": "#!/bin/sh\nexec sleep 1000\n"})):
             with self.subTest(runtime):
-                self.fails_to_start(runtime, source, ["did not finish loading within 1 s"],
-                                    *SHORT_START)
+                expected = ["did not finish loading within 1 s"]
+                if runtime == "exec":
+                    expected.append("waiting for /code/run to listen on port 8080")
+                self.fails_to_start(runtime, source, expected, *SHORT_START)
 
     def test_crashes_and_exits_in_a_request(self):
         for runtime, source, expected in (

@@ -1,0 +1,310 @@
+#include "cli/description.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include "api/types.h"
+#include "cli/console.h"
+#include "cli/resource_kinds.h"
+#include "cli/table.h"
+
+namespace ebb::cli {
+
+namespace {
+
+using api::Json;
+
+constexpr const char* kBold = "\033[1m";
+constexpr const char* kPlain = "\033[0m";
+constexpr const char* kNone = "-";
+
+std::string text(const Json& object, const std::vector<std::string>& path) {
+  return one_line(text_at(object, path));
+}
+
+std::string or_none(std::string text) { return text.empty() ? kNone : text; }
+
+std::string name_of(const Json& object) { return text(object, {"metadata", "name"}); }
+
+std::string annotation(const Json& object, const std::string& key) {
+  return text(object, {"metadata", "annotations", key});
+}
+
+std::string label(const Json& object, std::string_view key) {
+  return text(object, {"metadata", "labels", std::string(key)});
+}
+
+const Json& array_at(const Json& object, const char* pointer) {
+  static const Json kEmpty = Json::array();
+  const Json::json_pointer path(pointer);
+  return object.is_object() && object.contains(path) && object.at(path).is_array() ? object.at(path)
+                                                                                   : kEmpty;
+}
+
+class Description {
+ public:
+  Description(const api::Kind& kind, const Facts& facts, const DescriptionStyle& style)
+      : kind_(kind), facts_(facts), style_(style) {}
+
+  std::string write() {
+    out_ = fmt::format("{} {}\n", bold(std::string(kind_.kind)), bold(name_of(facts_.object)));
+    lines();
+    if (kind_.plural != "pods") conditions();
+    if (kind_.plural == "services") {
+      revisions();
+      tags();
+    }
+    if (kind_.plural != "pods") {
+      pods();
+      autoscaler();
+    }
+    failure();
+    events();
+    return std::move(out_);
+  }
+
+ private:
+  [[nodiscard]] std::string bold(const std::string& words) const {
+    return style_.colors ? kBold + words + kPlain : words;
+  }
+  void title(const std::string& words) { out_ += "\n" + bold(words) + "\n"; }
+
+  // Indented; nothing at all for a table without rows.
+  void table(const Table& table) {
+    if (table.rows.empty()) return;
+    const std::string lines = render(table);
+    for (size_t start = 0; start < lines.size();) {
+      const size_t end = lines.find('\n', start) + 1;
+      out_ += "  " + lines.substr(start, end - start);
+      start = end;
+    }
+  }
+  void table_or(const Table& shown, const char* none) {
+    if (shown.rows.empty()) {
+      out_ += std::string("  ") + none + "\n";
+    } else {
+      table(shown);
+    }
+  }
+
+  [[nodiscard]] std::string age(const std::string& time) const {
+    const auto since = api::from_rfc3339(time);
+    return since ? format_age(style_.now - *since) : std::string(kNone);
+  }
+  [[nodiscard]] std::string age_of(const Json& object) const {
+    return age(text_at(object, {"metadata", "creationTimestamp"}));
+  }
+
+  // What is one value each.
+  void lines() {
+    const Json& object = facts_.object;
+    std::vector<std::pair<std::string, std::string>> shown;
+    const auto add = [&shown](const char* name, std::string value) {
+      if (!value.empty()) shown.emplace_back(name, std::move(value));
+    };
+    add("Namespace", text(object, {"metadata", "namespace"}));
+    add("URL", text(object, {"status", "url"}));
+    add("Service", kind_.plural == "services" ? "" : label(object, api::kServiceLabel));
+    add("Revision", label(object, api::kRevisionLabel));
+    add("State", label(object, api::kStateLabel));
+    add("Phase", text(object, {"status", "phase"}));
+    add("Node", text(object, {"spec", "nodeName"}));
+    add_code(add);
+    add("Message", kind_.plural == "pods" ? text(object, {"status", "message"}) : "");
+    add("Generation", generation());
+    add("Age", age_of(object));
+    size_t widest = 0;
+    for (const auto& [name, value] : shown) widest = std::max(widest, name.size());
+    for (const auto& [name, value] : shown) {
+      out_ += fmt::format("  {:<{}}   {}\n", name, widest, value);
+    }
+  }
+
+  template <class Add>
+  void add_code(const Add& add) {
+    const bool service = kind_.plural == "services";
+    static const Json::json_pointer kTemplate("/spec/template");
+    const Json& of =
+        service && facts_.object.contains(kTemplate) ? facts_.object.at(kTemplate) : facts_.object;
+    const Json& containers = array_at(of, "/spec/containers");
+    if (!containers.empty()) add("Runtime", runtime_of(containers[0]));
+    add("Code", annotation(of, std::string(api::kCodeAnnotation)));
+    add("Concurrency", text(of, {"spec", "containerConcurrency"}));
+    std::string timeout = text(of, {"spec", "timeoutSeconds"});
+    if (!timeout.empty()) timeout += " s";
+    add("Timeout", timeout);
+  }
+
+  static std::string runtime_of(const Json& container) {
+    std::string image = text(container, {"image"});
+    const std::string prefix(api::kRuntimeImagePrefix);
+    if (image.starts_with(prefix)) image.erase(0, prefix.size());
+    return image;
+  }
+
+  [[nodiscard]] std::string generation() const {
+    const std::string declared = text(facts_.object, {"metadata", "generation"});
+    const std::string seen = text(facts_.object, {"status", "observedGeneration"});
+    if (declared.empty() || kind_.plural == "pods" || declared == seen) return declared;
+    return declared + " (not worked on yet)";
+  }
+
+  void conditions() {
+    Table shown{{"TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"}, {}};
+    for (const Json& condition : array_at(facts_.object, "/status/conditions")) {
+      shown.rows.push_back({text(condition, {"type"}), text(condition, {"status"}),
+                            age(text_at(condition, {"lastTransitionTime"})),
+                            text(condition, {"reason"}), text(condition, {"message"})});
+    }
+    title("Conditions");
+    table_or(shown, "none yet");
+  }
+
+  // A revision's share of the traffic and its tags, as the route reports them.
+  struct Share {
+    int64_t percent = 0;
+    std::string tags;
+  };
+  [[nodiscard]] std::map<std::string, Share> shares() const {
+    std::map<std::string, Share> out;
+    for (const Json& target : array_at(facts_.object, "/status/traffic")) {
+      Share& share = out[text(target, {"revisionName"})];
+      share.percent += std::strtoll(text_at(target, {"percent"}).c_str(), nullptr, 10);
+      const std::string tag = text(target, {"tag"});
+      if (!tag.empty()) share.tags += (share.tags.empty() ? "" : ",") + tag;
+    }
+    return out;
+  }
+
+  void revisions() {
+    const auto shared = shares();
+    Table shown{{"NAME", "TRAFFIC", "TAGS", "READY", "PODS", "AGE", "REASON"}, {}};
+    for (const Json& revision : facts_.revisions) {
+      const std::string name = name_of(revision);
+      const auto found = shared.find(name);
+      const Share share = found == shared.end() ? Share{} : found->second;
+      const Json ready = condition_of(revision, "Ready");
+      std::string why;
+      if (text_at(ready, {"status"}) != "True") {
+        why = text(ready, {"reason"});
+        const std::string message = text(ready, {"message"});
+        if (!message.empty()) why += (why.empty() ? "" : ": ") + message;
+      }
+      shown.rows.push_back({name, fmt::format("{}%", share.percent), or_none(share.tags),
+                            or_none(text(ready, {"status"})), std::to_string(pods_of(name)),
+                            age_of(revision), why});
+    }
+    title("Revisions");
+    table_or(shown, "none yet");
+  }
+
+  void tags() {
+    Table shown{{"TAG", "REVISION", "URL"}, {}};
+    for (const Json& target : array_at(facts_.object, "/status/traffic")) {
+      if (text_at(target, {"tag"}).empty()) continue;
+      shown.rows.push_back(
+          {text(target, {"tag"}), text(target, {"revisionName"}), text(target, {"url"})});
+    }
+    if (shown.rows.empty()) return;
+    title("Tags");
+    table(shown);
+  }
+
+  [[nodiscard]] int64_t pods_of(const std::string& revision) const {
+    return std::count_if(facts_.pods.begin(), facts_.pods.end(), [&revision](const Json& pod) {
+      return label(pod, api::kRevisionLabel) == revision;
+    });
+  }
+
+  void pods() {
+    Table shown{{"NAME", "REVISION", "STATE", "NODE", "AGE"}, {}};
+    for (const Json& pod : facts_.pods) {
+      if (shown.rows.size() == kMaxShownPods) break;
+      shown.rows.push_back({name_of(pod), label(pod, api::kRevisionLabel),
+                            label(pod, api::kStateLabel), text(pod, {"spec", "nodeName"}),
+                            age_of(pod)});
+    }
+    title("Pods");
+    table_or(shown, "none: the next request starts one");
+    if (facts_.pods.size() > kMaxShownPods) {
+      out_ += fmt::format("  ... and {} more\n", facts_.pods.size() - kMaxShownPods);
+    }
+  }
+
+  void autoscaler() {
+    Table shown{{"REVISION", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING", "CONCURRENCY",
+                 "RPS", "PANIC", "DECIDED", "WHY"},
+                {}};
+    for (const Json& one : facts_.autoscalers) {
+      const auto status = [&one](const char* field) {
+        return or_none(text(one, {"status", field}));
+      };
+      const std::string decided = age(text_at(one, {"status", "decidedAt"}));
+      shown.rows.push_back({name_of(one), status("desiredScale"), status("actualScale"),
+                            status("starting"), status("inFlight"), status("waiting"),
+                            decimal(one, "concurrency"), decimal(one, "requestsPerSecond"),
+                            text_at(one, {"status", "panic"}) == "true" ? "yes" : "no",
+                            decided == kNone ? decided : decided + " ago", status("reason")});
+    }
+    if (shown.rows.empty()) return;
+    title("Autoscaler");
+    table(shown);
+  }
+
+  static std::string decimal(const Json& object, const char* field) {
+    const std::string number = text_at(object, {"status", field});
+    if (number.empty()) return kNone;
+    return fmt::format("{:.1f}", std::strtod(number.c_str(), nullptr));
+  }
+
+  // What a person looks for first when something does not work.
+  void failure() {
+    std::string what;
+    for (const Json& revision : facts_.revisions) {
+      const Json ready = condition_of(revision, "Ready");
+      if (text_at(ready, {"status"}) != "False") continue;
+      what = name_of(revision) + ": " + text(ready, {"message"});
+    }
+    const Json ready = condition_of(facts_.object, "Ready");
+    if (what.empty() && text_at(ready, {"status"}) == "False") what = text(ready, {"message"});
+    if (what.empty()) {
+      for (const Json& event : facts_.events) {
+        if (text_at(event, {"type"}) != "Warning") continue;
+        what = fmt::format("{}: {} ({} ago)", text(event, {"involvedObject", "name"}),
+                           text(event, {"message"}), age(text_at(event, {"lastTimestamp"})));
+      }
+    }
+    if (what.empty()) return;
+    title("Last failure");
+    out_ += "  " + what + "\n";
+  }
+
+  void events() {
+    const size_t skip =
+        facts_.events.size() > kMaxShownEvents ? facts_.events.size() - kMaxShownEvents : 0;
+    Table shown{{"LAST SEEN", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"}, {}};
+    for (size_t i = skip; i < facts_.events.size(); ++i) {
+      const Json& event = facts_.events[i];
+      shown.rows.push_back({age(text_at(event, {"lastTimestamp"})), text(event, {"type"}),
+                            text(event, {"reason"}), text(event, {"involvedObject", "name"}),
+                            text(event, {"count"}), text(event, {"message"})});
+    }
+    title("Events");
+    table_or(shown, "none");
+  }
+
+  const api::Kind& kind_;
+  const Facts& facts_;
+  const DescriptionStyle& style_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string description_of(const api::Kind& kind, const Facts& facts,
+                           const DescriptionStyle& style) {
+  return Description(kind, facts, style).write();
+}
+
+}  // namespace ebb::cli

@@ -1,0 +1,110 @@
+#include "cli/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+
+#include "api/duration.h"
+#include "api/kinds.h"
+#include "api/validate.h"
+
+namespace ebb::cli {
+
+namespace {
+
+template <class T>
+CLI::Option* one_value(CLI::App* app, const std::string& names, T& value, const std::string& help) {
+  return app->add_option(names, value, help)->envname(variable_of(names));
+}
+
+}  // namespace
+
+std::string variable_of(const std::string& names) {
+  std::string name = names.substr(names.rfind("--") + 2);
+  std::replace(name.begin(), name.end(), '-', '_');
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return "EBB_" + name;
+}
+
+CLI::Option* flag(CLI::App* app, const std::string& names, std::string& value,
+                  const std::string& help) {
+  return one_value(app, names, value, help);
+}
+
+CLI::Option* flag(CLI::App* app, const std::string& names, int& value, const std::string& help) {
+  return one_value(app, names, value, help);
+}
+
+CLI::Option* flag(CLI::App* app, const std::string& names, std::optional<int>& value,
+                  const std::string& help) {
+  return one_value(app, names, value, help);
+}
+
+CLI::Option* flag(CLI::App* app, const std::string& names, std::vector<std::string>& values,
+                  const std::string& help) {
+  // One value per flag, so that what follows may be a positional argument.
+  auto* option = app->add_option(names, values, help)->envname(variable_of(names));
+  return option->allow_extra_args(false)->type_name("KEY=VALUE");
+}
+
+CLI::Option* toggle(CLI::App* app, const std::string& names, bool& value, const std::string& help) {
+  return app->add_flag(names, value, help)->envname(variable_of(names));
+}
+
+void example(CLI::App* app, const std::string& lines) {
+  app->footer("Example:\n" + lines + "\n" + kSeeAlso);
+}
+
+Result<std::vector<KeyValue>> key_values(const std::vector<std::string>& texts,
+                                         const char* option) {
+  std::vector<KeyValue> out;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return fail(Errc::kInvalid, "{}: \"{}\" must have the form KEY=VALUE", option, text);
+    }
+    out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
+
+Result<net::Address> address(const std::string& text, const char* option) {
+  auto parsed = net::Address::parse(text);
+  if (!parsed) return fail(Errc::kInvalid, "{}: {}", option, parsed.error().message);
+  return parsed;
+}
+
+Result<Duration> positive_duration(const std::string& text, const char* option, Duration most) {
+  const auto parsed = api::parse_duration(text);
+  if (!parsed || *parsed <= Duration(0) || *parsed > most) {
+    return fail(Errc::kInvalid, "{}: \"{}\" must be a duration such as 30s, up to {}h", option,
+                text, most / std::chrono::hours(1));
+  }
+  return *parsed;
+}
+
+Result<void> check_name(const std::string& name) {
+  constexpr size_t kMaxName = 253;
+  const bool valid = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  });
+  if (valid && name.size() <= kMaxName && !name.starts_with('.')) return {};
+  return fail(Errc::kInvalid, "\"{}\" is not a name: use a-z, 0-9 and -", name);
+}
+
+Result<void> check_service_name(const std::string& name) {
+  if (api::is_dns1035_label(name)) return {};
+  return fail(Errc::kInvalid,
+              "\"{}\" is not a service name: use a-z, 0-9 and -, start with a letter", name);
+}
+
+Result<void> check_kind(const std::string& kind) {
+  if (api::find_kind(kind) != nullptr) return {};
+  return fail(Errc::kInvalid,
+              "\"{}\" is not a kind of resource: services, revisions, routes, configurations, "
+              "pods, nodes, events or podautoscalers",
+              kind);
+}
+
+}  // namespace ebb::cli

@@ -1,0 +1,353 @@
+#include "front.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "net/listener.h"
+#include "node/packet.h"
+#include "node/supervisor.h"
+
+namespace ebb {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kDrainTimeout = 30s;       // for requests in flight, at the end
+constexpr auto kControllerTimeout = 10s;  // for the Local Controller to greet, or to end
+constexpr auto kReconnect = 20ms;         // while there is no Local Controller
+constexpr const char* kNode = "local";
+constexpr const char* kLog = "front";
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+}  // namespace
+
+// One core's share of the gateway.
+struct Front::Worker {
+  Worker(int index, UniqueFd listening, const serving::RoutingPublisher& routes,
+         serving::Waker& waker)
+      : executor("data-" + std::to_string(index)),
+        gateway(executor, routes, waker),
+        server(executor, std::move(listening), gateway, {}) {}
+
+  void start() {
+    executor.post([this] { server.start(); });
+    thread = std::thread([this] {
+      ::prctl(PR_SET_NAME, executor.name().c_str());
+      executor.run();
+    });
+  }
+  // Serves pods too, on a socket in their network.
+  void serve_pods(std::shared_ptr<UniqueFd> listening) {  // shared: to fit into a function
+    executor.post([this, listening] {
+      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway,
+                                            http::ServerOptions{});
+      pods->start();
+    });
+  }
+  // Ends it when its requests are answered; `done` runs on its thread.
+  void drain(TimePoint deadline, std::function<void(size_t cut)> done) {
+    executor.post(
+        [this, deadline, done = std::move(done)] { executor.spawn(drain_task(deadline, done)); });
+  }
+
+  net::Executor executor;
+  serving::Gateway gateway;
+  http::Server server;
+  std::unique_ptr<http::Server> pods;  // the same gateway, for functions
+  std::thread thread;
+
+ private:
+  net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
+    size_t cut = co_await server.drain(deadline);
+    if (pods) {
+      const size_t more = co_await pods->drain(deadline);
+      cut += more;
+    }
+    done(cut);
+  }
+};
+
+Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
+    : opened_(std::move(opened)),
+      supervisor_(std::move(supervisor)),
+      events_(clock_),
+      scheduler_({.pods_folder = opened_.data.pods(),
+                  .pool = options.pool < 0 ? std::nullopt : std::optional<uint32_t>(options.pool),
+                  .events = &events_},
+                 clock_),
+      autoscaler_(control_, traffic_, scheduler_, clock_, {.events = &events_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_),
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()),
+      domain_(options.domain) {}
+
+Front::~Front() = default;
+
+// Ends before anything runs.
+int Front::give_up(const std::string& why) {
+  log::error(kLog, "{}", why);
+  return 1;
+}
+
+int Front::run() {
+  if (::access(opened_.data.store().c_str(), R_OK | W_OK | X_OK) != 0) {
+    return give_up(
+        fmt::format("user {}, as which Ebb serves, cannot enter the data folder {}: "
+                    "choose a folder that other users may enter",
+                    node::kFrontUid, opened_.data.root));
+  }
+  auto store = store::SqliteStore::open(control_, opened_.data.store() + "/state.db");
+  if (!store) return give_up(store.error().message);
+  store_ = std::move(*store);
+  client_ = std::make_unique<resources::StoreClient>(*store_, clock_);
+  auto blobs = store::FileBlobStore::open(control_, disk_, opened_.data.blobs());
+  if (!blobs) return give_up(blobs.error().message);
+  blobs_ = std::move(*blobs);
+  code_ = std::make_unique<node::CodeCache>(control_, *blobs_, disk_, opened_.data.code());
+  const auto gateway = net::local_address(opened_.gateway.front().get());
+  const auto api = net::local_address(opened_.api.get());
+  if (!gateway || !api) return give_up("the listening sockets have no address");
+  reconcilers_ = std::make_unique<control::Reconcilers>(
+      control_,
+      control::Reconcilers::Uses{.client = *client_,
+                                 .host = host_,
+                                 .autoscaler = autoscaler_,
+                                 .code = *code_,
+                                 .publisher = routes_,
+                                 .clock = clock_,
+                                 .domain = domain_,
+                                 .gateway_port = gateway->port,
+                                 .events = &events_,
+                                 .disk = {.blobs = blobs_.get(),
+                                          .thread = &disk_,
+                                          .logs = opened_.data.logs(),
+                                          .in_use = [this] { return scheduler_.code_in_use(); }}});
+  api_ = std::make_unique<apiserver::ApiServer>(
+      control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
+      apiserver::ApiServerOptions{.token = opened_.token,
+                                  .listen = *api,
+                                  .hosts = net::tls_names_of(*api),
+                                  .version = cli::version(),
+                                  .gateway = gateway->to_string(),
+                                  .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .state = opened_.data.store() + "/state.db"});
+  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
+  if (!tls) return give_up(tls.error().message);
+  tls_ = std::move(*tls);
+  http::ServerOptions secure;
+  secure.tls = &*tls_;
+  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
+  int index = 0;
+  for (auto& listening : opened_.gateway) {
+    workers_.push_back(
+        std::make_unique<Worker>(index++, std::move(listening), routes_, autoscaler_));
+  }
+
+  const sigset_t signals = ending_signals();
+  signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  signal_watch_ = std::make_unique<net::FdWatch>(control_, signals_.get(), [this] { on_signal(); });
+
+  ::fcntl(supervisor_.get(), F_SETFL, O_NONBLOCK);
+  supervisor_watch_ =
+      std::make_unique<net::FdWatch>(control_, supervisor_.get(), [this] { on_supervisor(); });
+
+  reconnect_.fire = [this] { connect_controller(); };
+  connect_controller();
+  control_.run();
+
+  for (auto& worker : workers_) {
+    worker->executor.stop();
+    if (worker->thread.joinable()) worker->thread.join();
+  }
+  return exit_code_;
+}
+
+// The supervisor starts a Local Controller whenever there is none, so this ends well.
+void Front::connect_controller() {
+  if (phase_ == Phase::kEnding) return;
+  auto socket = node::ControllerClient::open(opened_.data.controller_socket());
+  if (!socket) {
+    control_.arm(reconnect_, control_.now() + kReconnect);
+    return;
+  }
+  controller_ = std::make_unique<node::ControllerClient>(
+      control_, std::move(*socket),
+      node::ControllerClient::Events{
+          .on_message = [this](const node::FromController& m) { on_controller(m); },
+          .on_gone = [this] { on_controller_gone(); },
+          .on_hung = [this] { report_hung(); }});
+  scheduler_.add_node(kNode,
+                      [this](const node::ToController& order) { return controller_->send(order); });
+  deadline_.fire = [this] { report_hung(); };
+  control_.arm(deadline_, control_.now() + kControllerTimeout);
+}
+
+void Front::on_controller(const node::FromController& message) {
+  const bool welcome = std::holds_alternative<node::Welcome>(message);
+  scheduler_.on_message(kNode, message);
+  if (!welcome || phase_ == Phase::kEnding) return;
+  deadline_.disarm();
+  if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
+    log::warn(kLog, "functions cannot reach each other: {}", served.error().message);
+  }
+  if (phase_ != Phase::kGreeting) return;
+  phase_ = Phase::kReading;
+  // Only now: a control plane that does not know its pods yet must not scale.
+  autoscaler_.start();
+  reconcilers_->start([this] { open(); });
+}
+
+// The supervisor ends it and starts another.
+void Front::report_hung() {
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
+}
+
+// Gateway and resolver inside the pods' network, on free ports: the Local Controller
+// leads the known ones there. They outlive it where the next one has the same address.
+Result<void> Front::serve_pods(const node::Welcome& node) {
+  if (node.node_address.empty() && node.network_problem.empty()) return {};  // not wanted
+  if (node.node_address.empty()) return fail(Errc::kUnavailable, "{}", node.network_problem);
+  if (node.node_address != node_address_) {
+    auto listening =
+        net::bind_shared({.host = node.node_address}, static_cast<int>(workers_.size()));
+    if (!listening) return fail(listening.error());
+    const auto address = net::local_address(listening->front().get());
+    if (!address) return fail(address.error());
+    auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+    if (!dns) return fail(dns.error());
+    dns_ = std::move(*dns);
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i]->serve_pods(std::make_shared<UniqueFd>(std::move((*listening)[i])));
+    }
+    node_address_ = node.node_address;
+    pods_gateway_port_ = address->port;
+  }
+  const node::ServePods ports{.gateway = pods_gateway_port_,
+                              .public_gateway = workers_.front()->server.address().port,
+                              .dns = dns_->port()};
+  if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
+  return {};
+}
+
+// Its pods are gone with it. Requests that wait are served by pods of the next one.
+void Front::on_controller_gone() {
+  scheduler_.remove_node(kNode);  // nobody sends to it from here on
+  control_.post([this] {          // this is called by what is destroyed
+    controller_.reset();
+    if (phase_ == Phase::kEnding) {
+      control_.stop();
+      return;
+    }
+    deadline_.disarm();
+    connect_controller();
+  });
+}
+
+void Front::on_supervisor() {
+  static std::array<char, node::kReload.size() + node::kMaxReload> buffer;
+  const auto packet = node::receive_packet(supervisor_.get(), buffer);
+  if (packet && !*packet) return;
+  if (!packet || (*packet)->empty()) {
+    // It was killed. The next one starts a front that takes the pods over.
+    log::error(kLog, "the supervisor has gone");
+    ::_exit(1);
+  }
+}
+
+// A gateway that does not know its routes yet would answer 404 for functions that
+// there are: the doors open when everything declared has been read.
+void Front::open() {
+  if (phase_ != Phase::kReading) return;
+  phase_ = Phase::kOpen;
+  api_server_->start();
+  for (auto& worker : workers_) worker->start();
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontOpen));
+  announce();
+}
+
+void Front::announce() {
+  const auto& data = opened_.data;
+  std::fprintf(stderr, "ebb %s is up\n", cli::version());
+  std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
+               workers_.front()->server.address().to_string().c_str(), domain_.c_str());
+  std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
+  std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
+  std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");
+}
+
+void Front::on_signal() {
+  signalfd_siginfo info;
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (phase_ == Phase::kDraining) {
+    log::warn(kLog, "asked twice: not waiting for requests any longer");
+    exit_code_ = 1;
+    end();
+    return;
+  }
+  drain();
+}
+
+// Answers what is in flight, then ends.
+void Front::drain() {
+  if (phase_ == Phase::kDraining || phase_ == Phase::kEnding) return;
+  if (phase_ != Phase::kOpen) {
+    end();
+    return;
+  }
+  phase_ = Phase::kDraining;
+  log::info(kLog, "draining");
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
+  const TimePoint deadline = control_.now() + kDrainTimeout;
+  still_draining_ = workers_.size() + 1;
+  for (auto& worker : workers_) {
+    worker->drain(deadline, [this](size_t cut) { control_.post([this, cut] { drained(cut); }); });
+  }
+  control_.spawn(drain_api(deadline));
+}
+
+void Front::drained(size_t cut) {
+  cut_ += cut;
+  if (--still_draining_ > 0) return;
+  if (cut_ > 0) log::warn(kLog, "{} requests did not end in time and were cut", cut_);
+  end();
+}
+
+net::Task<void> Front::drain_api(TimePoint deadline) {
+  api_->end_watches();
+  const size_t cut = co_await api_server_->drain(deadline);
+  drained(cut);
+}
+
+// Ends the pods, the Local Controller, then this program.
+void Front::end() {
+  if (phase_ == Phase::kEnding) return;
+  phase_ = Phase::kEnding;
+  if (!controller_ || !controller_->send(node::Shutdown{})) {
+    control_.stop();
+    return;
+  }
+  // Its closing socket ends us.
+  deadline_.fire = [this] {
+    log::error(kLog, "the Local Controller did not end in time");
+    exit_code_ = 1;
+    control_.stop();
+  };
+  control_.arm(deadline_, control_.now() + kControllerTimeout);
+}
+
+}  // namespace ebb

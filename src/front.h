@@ -1,0 +1,120 @@
+// The front: gateway, API and control, without rights. One executor with a thread for
+// each core, and the control executor on the main thread.
+//
+// It reaches its Local Controller over a socket, and again when there is a new one:
+// requests wait meanwhile.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apiserver/api_server.h"
+#include "apiserver/live_view.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "cli/options.h"
+#include "control/autoscaler.h"
+#include "control/event_recorder.h"
+#include "control/reconcilers.h"
+#include "control/revision_host.h"
+#include "control/scheduler.h"
+#include "http/server.h"
+#include "net/executor.h"
+#include "net/fd_watch.h"
+#include "net/tls.h"
+#include "net/tls_identity.h"
+#include "node/code_cache.h"
+#include "node/controller_client.h"
+#include "node/data_folder.h"
+#include "node/dns_forwarder.h"
+#include "resources/store_client.h"
+#include "serving/gateway.h"
+#include "store/disk_thread.h"
+#include "store/file_blob_store.h"
+#include "store/sqlite_store.h"
+
+namespace ebb {
+
+// What is opened while there are rights, for a front to use.
+struct Opened {
+  node::DataFolder data;
+  std::vector<UniqueFd> gateway;  // one listening socket per executor
+  UniqueFd api;
+  net::TlsIdentity identity;  // of the API
+  std::string token;
+};
+
+class Front final {
+ public:
+  // `supervisor`: see node/supervisor.h.
+  Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor);
+  ~Front();
+  // Runs until SIGINT or SIGTERM (which are blocked in all threads), or the end of the
+  // supervisor. The exit code.
+  int run();
+
+ private:
+  struct Worker;
+
+  int give_up(const std::string& why);
+  void connect_controller();
+  void on_controller(const node::FromController& message);
+  void on_controller_gone();
+  Result<void> serve_pods(const node::Welcome& node);
+  void report_hung();
+  void on_supervisor();
+  void on_signal();
+  void open();
+  void announce();
+  void drain();
+  void drained(size_t cut);
+  net::Task<void> drain_api(TimePoint deadline);
+  void end();
+
+  SystemClock clock_;
+  Opened opened_;
+  UniqueFd supervisor_;
+  net::Executor control_{"control"};
+  std::unique_ptr<store::SqliteStore> store_;
+  store::DiskThread disk_;
+  std::unique_ptr<store::FileBlobStore> blobs_;
+  std::unique_ptr<resources::StoreClient> client_;
+  serving::RoutingPublisher routes_;
+  serving::Traffic traffic_;
+  control::EventRecorder events_;
+  control::Scheduler scheduler_;
+  control::AutoScaler autoscaler_;
+  control::RevisionHost host_;
+  std::unique_ptr<node::CodeCache> code_;
+  std::unique_ptr<control::Reconcilers> reconcilers_;
+  apiserver::LiveView live_;
+  std::unique_ptr<apiserver::ApiServer> api_;
+  std::optional<net::TlsContext> tls_;  // of the API
+  std::unique_ptr<http::Server> api_server_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<node::ControllerClient> controller_;
+  net::Timer reconnect_;
+  std::unique_ptr<node::DnsForwarder> dns_;
+  std::string node_address_;        // where pods find us
+  uint16_t pods_gateway_port_ = 0;  // there
+  UniqueFd signals_;
+  std::unique_ptr<net::FdWatch> signal_watch_;
+  std::unique_ptr<net::FdWatch> supervisor_watch_;
+  net::Timer deadline_;
+  std::string domain_;
+  enum class Phase {
+    kGreeting,  // waits for what the Local Controller has
+    kReading,   // reads what was declared
+    kOpen,      // gateway and API accept
+    kDraining,  // answers what is in flight
+    kEnding,    // waits for the Local Controller to end
+  };
+  Phase phase_ = Phase::kGreeting;
+  size_t still_draining_ = 0;
+  size_t cut_ = 0;
+  int exit_code_ = 0;
+};
+
+}  // namespace ebb

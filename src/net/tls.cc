@@ -1,0 +1,324 @@
+#include "net/tls.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <new>
+
+#include "net/stream_impl.h"
+#include "net/tls_impl.h"
+
+namespace ebb::net {
+namespace {
+
+// Of TLS 1.2; those of 1.3 are all good.
+constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr std::string_view kHttp11 = "http/1.1";
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  const char* text = code != 0 ? ERR_reason_error_string(code) : nullptr;
+  return text != nullptr ? text : "unknown error";
+}
+
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+struct FreeCertificate {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+struct FreeKey {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+using Bio = std::unique_ptr<BIO, FreeBio>;
+using Certificate = std::unique_ptr<X509, FreeCertificate>;
+using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
+
+Bio view_of(std::string_view text) {
+  Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  if (!bio) throw std::bad_alloc();
+  return bio;
+}
+
+SSL_CTX* new_context(const SSL_METHOD* method) {
+  SSL_CTX* context = SSL_CTX_new(method);
+  if (context == nullptr) throw std::bad_alloc();
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context, kCiphers);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  return context;
+}
+
+// HTTP/1.1 is all we speak; a client that wants only others is told so.
+int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
+                    const unsigned char* offered, unsigned int size, void* /*unused*/) {
+  for (unsigned int at = 0; at < size; at += 1U + offered[at]) {
+    const std::string_view name(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
+    if (name != kHttp11) continue;
+    *out = offered + at + 1;
+    *out_size = offered[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+}  // namespace
+
+void TlsContext::Free::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
+
+Result<TlsContext> TlsContext::server(std::string_view certificate_pem, std::string_view key_pem) {
+  ERR_clear_error();
+  TlsContext out(new_context(TLS_server_method()));
+  const Certificate certificate(
+      PEM_read_bio_X509(view_of(certificate_pem).get(), nullptr, nullptr, nullptr));
+  const Key key(PEM_read_bio_PrivateKey(view_of(key_pem).get(), nullptr, nullptr, nullptr));
+  if (!certificate || !key || SSL_CTX_use_certificate(out.native(), certificate.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(out.native(), key.get()) != 1) {
+    return fail(Errc::kInvalid, "the server's certificate or its key is not usable: {}",
+                openssl_reason());
+  }
+  SSL_CTX_set_alpn_select_cb(out.native(), choose_protocol, nullptr);
+  return out;
+}
+
+Result<TlsContext> TlsContext::client(std::string_view ca_pem) {
+  ERR_clear_error();
+  TlsContext out(new_context(TLS_client_method()));
+  SSL_CTX_set_verify(out.native(), SSL_VERIFY_PEER, nullptr);
+  if (ca_pem.empty()) {
+    SSL_CTX_set_default_verify_paths(out.native());
+    return out;
+  }
+  const Bio pem = view_of(ca_pem);
+  int count = 0;
+  while (const Certificate ca{PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr)}) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(out.native()), ca.get()) == 1) ++count;
+  }
+  if (count == 0) return fail(Errc::kInvalid, "no certificate in the certificate authority's text");
+  ERR_clear_error();  // the last one ended the loop
+  return out;
+}
+
+// --- One stream's side ---
+
+// Writes without SIGPIPE, which OpenSSL's own socket BIO would raise.
+struct TlsSession::Socket {
+  int fd;
+  bool ended = false;  // the peer closed the connection
+
+  static Socket& of(BIO* bio) { return *static_cast<Socket*>(BIO_get_data(bio)); }
+
+  static int write(BIO* bio, const char* data, int size) {
+    BIO_clear_retry_flags(bio);
+    const auto sent =
+        ::send(of(bio).fd, data, static_cast<size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
+    return static_cast<int>(sent);
+  }
+
+  static int read(BIO* bio, char* data, int size) {
+    BIO_clear_retry_flags(bio);
+    const auto received = ::recv(of(bio).fd, data, static_cast<size_t>(size), MSG_DONTWAIT);
+    if (received < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+    if (received == 0) of(bio).ended = true;
+    return static_cast<int>(received);
+  }
+
+  static long control(BIO* bio, int what, long /*number*/, void* /*pointer*/) {
+    if (what == BIO_CTRL_EOF) return of(bio).ended ? 1 : 0;
+    return what == BIO_CTRL_FLUSH ? 1 : 0;
+  }
+
+  static const BIO_METHOD* method() {
+    static const BIO_METHOD* const kMethod = [] {
+      BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "ebb socket");
+      if (made == nullptr) throw std::bad_alloc();
+      BIO_meth_set_write(made, write);
+      BIO_meth_set_read(made, read);
+      BIO_meth_set_ctrl(made, control);
+      return made;
+    }();
+    return kMethod;
+  }
+};
+
+void TlsSession::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
+
+TlsSession::TlsSession(const TlsContext& context, int fd, Role role)
+    : socket_(std::make_unique<Socket>(Socket{fd})), ssl_(SSL_new(context.native())) {
+  BIO* bio = BIO_new(Socket::method());
+  if (!ssl_ || bio == nullptr) {
+    BIO_free(bio);
+    throw std::bad_alloc();
+  }
+  BIO_set_data(bio, socket_.get());
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  if (role == Role::kServer) {
+    SSL_set_accept_state(ssl_.get());
+  } else {
+    SSL_set_connect_state(ssl_.get());
+  }
+}
+
+TlsSession::~TlsSession() = default;
+
+bool TlsSession::expect(const std::string& host) {
+  in6_addr scratch{};
+  const bool numeric = ::inet_pton(AF_INET, host.c_str(), &scratch) == 1 ||
+                       ::inet_pton(AF_INET6, host.c_str(), &scratch) == 1;
+  if (numeric) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), host.c_str()) == 1;
+  SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return SSL_set_tlsext_host_name(ssl_.get(), host.c_str()) == 1 &&
+         SSL_set1_host(ssl_.get(), host.c_str()) == 1;
+}
+
+// What the last call's result means; call right after it.
+TlsSession::Step TlsSession::step_of(int result) {
+  switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_NONE:
+    case SSL_ERROR_ZERO_RETURN:
+      return Step::kDone;
+    case SSL_ERROR_WANT_READ:
+      return Step::kWaitToRead;
+    case SSL_ERROR_WANT_WRITE:
+      return Step::kWaitToWrite;
+    default:
+      broken_ = true;
+      return Step::kFailed;
+  }
+}
+
+TlsSession::Step TlsSession::handshake() {
+  ERR_clear_error();
+  errno = 0;
+  const int result = SSL_do_handshake(ssl_.get());
+  const int err = errno;
+  const Step step = step_of(result);
+  established_ = result == 1;
+  if (step == Step::kFailed) {
+    plain_http_ = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST;
+    const long verified = SSL_get_verify_result(ssl_.get());
+    untrusted_ = !SSL_is_server(ssl_.get()) && verified != X509_V_OK;
+    const char* text = strerrordesc_np(err);
+    reason_ = untrusted_                   ? X509_verify_cert_error_string(verified)
+              : ERR_peek_last_error() != 0 ? openssl_reason()
+              : socket_->ended || err == 0 ? "the peer closed the connection"
+                                           : (text != nullptr ? text : "unknown error");
+  }
+  return step;
+}
+
+Error TlsSession::failure() const {
+  if (plain_http_) return {Errc::kInvalid, "the peer speaks plain HTTP, not TLS"};
+  if (untrusted_) return {Errc::kPermission, "the server's certificate is not valid: " + reason_};
+  return {Errc::kUnavailable, "the TLS handshake failed: " + reason_};
+}
+
+bool TlsSession::receive(std::span<char> buffer, size_t& bytes, error_code& error) {
+  ERR_clear_error();
+  errno = 0;
+  bytes = 0;
+  const int result = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &bytes);
+  const int err = errno;
+  receive_step_ = step_of(result);
+  error.clear();
+  if (receive_step_ == Step::kWaitToRead || receive_step_ == Step::kWaitToWrite) return false;
+  if (receive_step_ == Step::kFailed) {
+    bytes = 0;
+    // An end without goodbye, or nonsense: either way the connection is broken.
+    const bool system = err != 0 && ERR_peek_last_error() == 0 && !socket_->ended;
+    error.assign(system ? err : ECONNRESET, boost::system::system_category());
+  }
+  return true;
+}
+
+bool TlsSession::send(std::array<std::string_view, 3>& parts, error_code& error) {
+  error.clear();
+  for (;;) {
+    for (std::string_view& part : parts) {
+      const size_t taken = std::min(part.size(), kRecord - unsent_.size());
+      unsent_.append(part.substr(0, taken));
+      part.remove_prefix(taken);
+    }
+    if (unsent_.empty()) return true;
+    ERR_clear_error();
+    errno = 0;
+    size_t sent = 0;
+    const int result = SSL_write_ex(ssl_.get(), unsent_.data(), unsent_.size(), &sent);
+    const int err = errno;
+    send_step_ = step_of(result);
+    if (send_step_ == Step::kWaitToRead || send_step_ == Step::kWaitToWrite) return false;
+    if (send_step_ == Step::kFailed || result != 1) {
+      const bool system = err != 0 && ERR_peek_last_error() == 0;
+      error.assign(system ? err : EPIPE, boost::system::system_category());
+      return true;
+    }
+    unsent_.erase(0, sent);
+  }
+}
+
+bool TlsSession::has_received() const { return SSL_has_pending(ssl_.get()) == 1; }
+
+void TlsSession::say_goodbye() {
+  if (!established_ || broken_ || std::exchange(said_goodbye_, true)) return;
+  ERR_clear_error();
+  static_cast<void>(SSL_shutdown(ssl_.get()));
+  ERR_clear_error();
+}
+
+// --- Handshakes ---
+
+namespace {
+
+Task<Result<void>> secure(Stream& stream, std::unique_ptr<TlsSession> session, TimePoint deadline) {
+  Stream::Impl& impl = Stream::Impl::of(stream);
+  for (;;) {
+    if (impl.closed) co_return fail(Errc::kCanceled, "the connection was closed");
+    const TlsSession::Step step = session->handshake();
+    if (step == TlsSession::Step::kFailed) co_return fail(session->failure());
+    if (step == TlsSession::Step::kDone) break;
+    const bool to_read = step == TlsSession::Step::kWaitToRead;
+    Direction& direction = to_read ? *impl.read : *impl.write;
+    SocketReady ready{impl.executor, impl.socket, direction,
+                      to_read ? Socket::wait_read : Socket::wait_write, deadline};
+    const error_code ec = co_await ready;
+    if (ec && direction.timed_out) {
+      co_return fail(Errc::kTimeout, "the TLS handshake did not end in time");
+    }
+  }
+  impl.tls = std::move(session);
+  co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<void>> accept_tls(Stream& stream, const TlsContext& context, TimePoint deadline) {
+  return secure(
+      stream,
+      std::make_unique<TlsSession>(context, stream.native_handle(), TlsSession::Role::kServer),
+      deadline);
+}
+
+Task<Result<void>> connect_tls(Stream& stream, const TlsContext& context, std::string host,
+                               TimePoint deadline) {
+  auto session =
+      std::make_unique<TlsSession>(context, stream.native_handle(), TlsSession::Role::kClient);
+  if (!session->expect(host)) {
+    co_return fail(Errc::kInvalid, "\"{}\" cannot be in a certificate", host);
+  }
+  auto securing = secure(stream, std::move(session), deadline);
+  co_return co_await securing;
+}
+
+}  // namespace ebb::net

@@ -1,0 +1,266 @@
+#include "node/supervisor.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/log.h"
+#include "node/launch.h"
+#include "node/packet.h"
+
+namespace ebb::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kLog = "supervisor";
+// A process that lived shorter than this is started again only after a pause.
+constexpr Duration kLongLife = 10s;
+constexpr Duration kFirstPause = 100ms;
+// Shorter than the time that a Local Controller waits for a front to come back.
+constexpr Duration kLastPause = 5s;
+constexpr int kEndTimeoutMs = 10'000;  // for the Local Controller, after the front
+
+sigset_t watched_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
+  return signals;
+}
+
+UniqueFd pidfd_of(pid_t pid) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+void send_signal(int pidfd, int signal) {
+  ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+}
+
+// Tells systemd, if it asked to be told (Type=notify; sd_notify(3)).
+void notify_service_manager(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address = {};
+  if (path == nullptr || std::strlen(path) >= sizeof address.sun_path) return;
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // an abstract name
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  static_cast<void>(::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&address), length));
+}
+
+}  // namespace
+
+Supervisor::Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
+
+int Supervisor::run() {
+  const sigset_t signals = watched_signals();
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  // A shell starts background jobs with SIGINT ignored, which a signalfd never sees.
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
+  signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  Result<void> started = signals_ ? start_controller() : fail_errno(errno, "cannot watch signals");
+  if (started) started = start_front();
+  if (!started) {
+    log::error(kLog, "{}", started.error().message);
+    return end(1);
+  }
+  while (!exit_code_) wait_for_something();
+  return end(*exit_code_);
+}
+
+void Supervisor::wait_for_something() {
+  pollfd waiting[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                      {.fd = channel_.get(), .events = POLLIN, .revents = 0},
+                      {.fd = front_.pidfd.get(), .events = POLLIN, .revents = 0},
+                      {.fd = controller_.pidfd.get(), .events = POLLIN, .revents = 0}};
+  TimePoint next = kNever;
+  for (const auto* child : {&front_, &controller_}) {
+    if (child->pid < 0) next = std::min(next, child->again);
+  }
+  int timeout = -1;
+  if (next != kNever) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
+    timeout = static_cast<int>(std::max<int64_t>(left.count(), 0));
+  }
+  if (::poll(waiting, std::size(waiting), timeout) < 0 && errno != EINTR) return;
+  if (waiting[0].revents != 0) on_signal();
+  if (waiting[1].revents != 0) on_front_says();
+  if (waiting[2].revents != 0) on_front_ended();
+  if (waiting[3].revents != 0) on_controller_ended();
+  if (exit_code_) return;
+  // The Local Controller first: it sweeps what is left before a front asks for pods.
+  const TimePoint now = clock_.now();
+  if (controller_.pid < 0 && controller_.again <= now) {
+    if (auto started = start_controller(); !started) {
+      log::error(kLog, "the Local Controller does not start: {}", started.error().message);
+      plan_restart(controller_, "Local Controller");
+    }
+  }
+  if (front_.pid < 0 && front_.again <= now) {
+    if (auto started = start_front(); !started) {
+      log::error(kLog, "the front does not start: {}", started.error().message);
+      plan_restart(front_, "front");
+    }
+  }
+}
+
+Result<void> Supervisor::start_controller() {
+  controller_.started = clock_.now();
+  auto launched = launch_local_controller(options_.controller);
+  if (!launched) return fail(launched.error());
+  controller_.pid = launched->pid;
+  controller_.ours = launched->ours;
+  controller_.pidfd = pidfd_of(launched->pid);
+  if (!controller_.pidfd) return fail_errno(errno, "cannot hold the Local Controller's process");
+  return {};
+}
+
+Result<void> Supervisor::start_front() {
+  front_.started = clock_.now();
+  auto pair = make_packet_pair();
+  if (!pair) return fail(pair.error());
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "cannot start the front");
+  if (pid == 0) {
+    // Away from the terminal's group: Ctrl-C comes here once, through the supervisor.
+    ::setpgid(0, 0);
+    ::signal(SIGHUP, SIG_IGN);
+    sigset_t others;  // SIGINT and SIGTERM stay blocked, in its threads too
+    sigemptyset(&others);
+    sigaddset(&others, SIGCHLD);
+    sigaddset(&others, SIGHUP);
+    ::sigprocmask(SIG_UNBLOCK, &others, nullptr);
+    pair->ours.reset();
+    channel_.reset();
+    signals_.reset();
+    controller_.pidfd.reset();
+    std::exit(options_.front(std::move(pair->theirs)));
+  }
+  channel_ = std::move(pair->ours);
+  front_.pid = pid;
+  front_.ours = true;
+  front_.pidfd = pidfd_of(pid);
+  if (!front_.pidfd) return fail_errno(errno, "cannot hold the front's process");
+  return {};
+}
+
+void Supervisor::on_signal() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) stop();
+    if (info.ssi_signo == SIGHUP && channel_) {
+      const auto text = options_.reload();
+      if (!text) continue;
+      if (auto sent = send_packet(channel_.get(), std::string(kReload) + *text); !sent) {
+        log::error(kLog, "the front cannot be told to reload: {}", sent.error().message);
+      }
+    }
+  }
+}
+
+// Each signal is passed on: the second one tells the front not to wait.
+void Supervisor::stop() {
+  stopping_ = true;
+  if (front_.pid > 0) {
+    send_signal(front_.pidfd.get(), SIGTERM);
+  } else {
+    exit_code_ = 0;  // nothing is in flight
+  }
+  notify_service_manager("STOPPING=1");
+}
+
+void Supervisor::on_front_says() {
+  char buffer[256];
+  const auto packet = receive_packet(channel_.get(), buffer);
+  if (packet && !*packet) return;
+  if (!packet || (*packet)->empty()) {
+    channel_.reset();  // its end is noticed by its pidfd
+    return;
+  }
+  if (**packet == kFrontOpen) {
+    was_open_ = true;
+    notify_service_manager("READY=1");
+  } else if (**packet == kFrontDraining) {
+    stopping_ = true;
+    options_.draining();
+  } else if (**packet == kControllerHung && controller_.pid > 0) {
+    log::error(kLog, "the Local Controller does not answer: ending it");
+    send_signal(controller_.pidfd.get(), SIGKILL);
+  }
+}
+
+int Supervisor::bury(Child& child) {
+  int status = 0;
+  if (child.ours) ::waitpid(child.pid, &status, 0);
+  child.pid = -1;
+  child.pidfd.reset();
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void Supervisor::plan_restart(Child& child, const char* name) const {
+  const TimePoint now = clock_.now();
+  child.quick_ends = now - child.started > kLongLife ? 0 : child.quick_ends + 1;
+  Duration pause{};
+  if (child.quick_ends > 1) {
+    pause = std::min(kLastPause, Duration(kFirstPause * (1 << std::min(child.quick_ends - 2, 10))));
+  }
+  child.again = now + pause;
+  log::warn(kLog, "starting the {} again{}", name,
+            pause.count() == 0
+                ? std::string()
+                : fmt::format(" in {:.3g} s", std::chrono::duration<double>(pause).count()));
+}
+
+void Supervisor::on_front_ended() {
+  const int code = bury(front_);
+  channel_.reset();
+  // A front that ends in order has ended its Local Controller.
+  if (stopping_ || code == 0 || !was_open_) {
+    exit_code_ = code;
+    return;
+  }
+  log::error(kLog, "the front has ended ({}); its pods live on",
+             code > 128 ? fmt::format("by signal {}", code - 128) : fmt::format("code {}", code));
+  plan_restart(front_, "front");
+}
+
+void Supervisor::on_controller_ended() {
+  const int code = bury(controller_);
+  if (stopping_) {
+    controller_.again = kNever;
+    return;
+  }
+  log::error(kLog, "the Local Controller has ended ({}), and all pods with it",
+             code > 128 ? fmt::format("by signal {}", code - 128) : fmt::format("code {}", code));
+  plan_restart(controller_, "Local Controller");
+}
+
+// Leaves no Local Controller behind that we started, or whose front ended in order.
+int Supervisor::end(int code) {
+  if (controller_.pid < 0) return code;
+  if (front_.pid < 0 && !controller_.ours && !was_open_) return code;  // another's: let it be
+  send_signal(controller_.pidfd.get(), SIGTERM);
+  pollfd ending = {.fd = controller_.pidfd.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&ending, 1, kEndTimeoutMs) <= 0) {
+    log::error(kLog, "the Local Controller did not end in time");
+    send_signal(controller_.pidfd.get(), SIGKILL);
+    code = code == 0 ? 1 : code;
+  }
+  bury(controller_);
+  return code;
+}
+
+}  // namespace ebb::node

@@ -1,0 +1,92 @@
+// The process that `ebb up` begins as: root, one thread, reads nothing from anybody.
+// It starts the Local Controller and the front, and starts again whichever dies.
+//
+// The listening sockets are opened before and stay open here, so that no connection
+// is refused while a front starts again. A Local Controller that still lives from an
+// earlier run is taken over with its pods; if this process is killed, its front dies
+// with it (parent-death signal) and the next `ebb up` does just that.
+//
+//   node::Supervisor supervisor({.controller = ..., .front = run_front});
+//   return supervisor.run();
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "node/local_controller.h"
+
+namespace ebb::node {
+
+// What a front and its supervisor say to each other, one packet each, on a socket
+// that only these two have.
+inline constexpr std::string_view kFrontOpen = "open";          // front: serves
+inline constexpr std::string_view kFrontDraining = "draining";  // front: accepts no more
+inline constexpr std::string_view kControllerHung = "hung";     // front: end and replace it
+inline constexpr std::string_view kReload = "reload";           // to the front; with a settings
+inline constexpr size_t kMaxReload = 64 * 1024;                 // file's text behind it
+
+struct SupervisorOptions {
+  ControllerOptions controller;
+  // The front's whole life, in a process of its own that still has root's rights.
+  // and SIGINT and SIGTERM blocked. `supervisor` is its end of the socket. Returns the
+  // exit code.
+  std::function<int(UniqueFd supervisor)> front;
+  // The front accepts no more: close what was opened for it, else connections would
+  // wait in vain.
+  std::function<void()> draining;
+  // On SIGHUP: the text for kReload, or nullopt if it is not to be told (the callback
+  // has said why). At most kMaxReload bytes.
+  std::function<std::optional<std::string>()> reload;
+};
+
+class Supervisor final {
+ public:
+  explicit Supervisor(SupervisorOptions options);
+
+  // Until SIGINT, SIGTERM or the front's own end; or until the first start fails.
+  // The front's exit code. Call with one thread only.
+  [[nodiscard]] int run();
+
+ private:
+  // A child that is started again when it dies, at once at first, then with a pause.
+  struct Child {
+    pid_t pid = -1;
+    UniqueFd pidfd;     // readable when it has ended
+    bool ours = false;  // to be waited for
+    int quick_ends = 0;
+    TimePoint started{};
+    TimePoint again{};  // not before
+  };
+
+  [[nodiscard]] Result<void> start_controller();
+  [[nodiscard]] Result<void> start_front();
+  void wait_for_something();
+  void on_signal();
+  void on_front_says();
+  void on_front_ended();
+  void on_controller_ended();
+  // The exit code as a shell would tell it.
+  static int bury(Child& child);
+  void plan_restart(Child& child, const char* name) const;
+  void stop();
+  int end(int code);
+
+  SupervisorOptions options_;
+  SystemClock clock_;
+  UniqueFd signals_;
+  UniqueFd channel_;  // to the front
+  Child controller_;
+  Child front_;
+  bool was_open_ = false;  // some front of ours has served
+  bool stopping_ = false;
+  std::optional<int> exit_code_;
+};
+
+}  // namespace ebb::node

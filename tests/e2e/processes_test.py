@@ -1,0 +1,182 @@
+"""What dies, and what goes on: the supervisor, the Local Controller and the front are
+killed, stopped and told to end, with functions in use."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import unittest
+
+from harness import PROGRAM, Ebb, wait_until
+
+HELLO = "def handle(request): return 'hi'\n"
+WHO = "import os\nstate = os.urandom(8).hex()\ndef handle(request): return state\n"
+
+
+class Load:
+    """Calls a function all the time, over new connections, until it is left."""
+
+    def __init__(self, ebb, name, threads=3):
+        self.ebb, self.name = ebb, name
+        self.answers, self.errors = [], []
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
+
+    def _run(self):
+        while not self.stop.is_set():
+            try:
+                self.answers.append(self.ebb.get(self.name).status)
+            except OSError as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+class Processes(unittest.TestCase):
+    def end(self, ebb):
+        self.assertEqual(ebb.stop(), 0, "".join(ebb.log))
+        self.assertEqual(ebb.leftovers(), [])
+
+    def test_a_killed_front_is_started_again_and_takes_the_pods_over(self):
+        with Ebb() as ebb:
+            ebb.deploy("adopt", WHO)
+            before = ebb.get("adopt").text
+            pods = ebb.pods("adopt")
+            front = ebb.front()
+            os.kill(front, signal.SIGKILL)
+            # Nothing was in flight, so nobody notices: the listening sockets stay.
+            self.assertEqual(ebb.get("adopt").text, before)
+            self.assertNotEqual(ebb.front(), front)
+            self.assertEqual(ebb.pods("adopt"), pods)
+            self.end(ebb)
+
+    def test_a_front_killed_under_load_loses_only_what_was_in_it(self):
+        with Ebb() as ebb:
+            ebb.deploy("busy", HELLO)
+            ebb.get("busy")
+            with Load(ebb, "busy") as load:
+                for _ in range(3):
+                    seen = len(load.answers)
+                    wait_until(lambda: len(load.answers) > seen + 50, "answers")
+                    os.kill(ebb.front(), signal.SIGKILL)
+                seen = len(load.answers)
+                wait_until(lambda: len(load.answers) > seen + 50, "answers")
+            self.assertEqual(set(load.answers), {200})
+            self.assertFalse([e for e in load.errors if isinstance(e, ConnectionRefusedError)])
+            self.assertLessEqual(len(load.errors), 3 * len(load.threads))
+            self.end(ebb)
+
+    def test_a_killed_local_controller_is_started_again(self):
+        with Ebb() as ebb:
+            ebb.deploy("again", WHO)
+            before = ebb.get("again").text
+            controller = ebb.local_controller()
+            os.kill(controller, signal.SIGKILL)
+            after = ebb.get("again")  # waits for a pod of the new one
+            self.assertEqual(after.status, 200, after)
+            self.assertNotEqual(after.text, before)
+            self.assertNotEqual(ebb.local_controller(), controller)
+            self.assertIn("the Local Controller has ended (by signal 9)", "".join(ebb.log))
+            self.end(ebb)
+
+    def test_both_killed_at_once(self):
+        with Ebb() as ebb:
+            ebb.deploy("both", HELLO)
+            ebb.get("both")
+            os.kill(ebb.local_controller(), signal.SIGKILL)
+            os.kill(ebb.front(), signal.SIGKILL)
+            self.assertEqual(ebb.get("both").status, 200)
+            self.end(ebb)
+
+    def test_a_local_controller_that_hangs_is_replaced(self):
+        with Ebb() as ebb:
+            ebb.deploy("hung", HELLO)
+            ebb.get("hung")
+            controller = ebb.local_controller()
+            os.kill(controller, signal.SIGSTOP)
+            wait_until(lambda: not pathlib.Path(f"/proc/{controller}").exists(),
+                       "the one that hangs is ended")
+            self.assertEqual(ebb.get("hung").status, 200)
+            self.end(ebb)
+
+    def test_a_killed_supervisor_takes_its_front_along_and_the_next_adopts(self):
+        with Ebb() as ebb:
+            ebb.deploy("adopt", WHO)
+            before = ebb.get("adopt").text
+            pods = ebb.pods("adopt")
+            front = ebb.front()
+            ebb.process.kill()
+            ebb.process.wait()
+            wait_until(lambda: not pathlib.Path(f"/proc/{front}").exists(), "its front has ended")
+            ebb.start()
+            self.assertEqual(ebb.pods("adopt"), pods)
+            self.assertEqual(ebb.get("adopt").text, before)  # the very same pod
+            self.end(ebb)
+
+    def test_after_a_kill_of_everything_the_next_start_sweeps(self):
+        with Ebb() as ebb:
+            ebb.deploy("swept", HELLO)
+            ebb.get("swept")
+            victims = [ebb.process.pid, ebb.local_controller(), ebb.front()]
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            ebb.process.wait()
+            wait_until(lambda: not [left for left in ebb.leftovers() if left.startswith("process")],
+                       "all processes of the old run have ended")
+            ebb.start()
+            self.assertEqual(ebb.get("swept").status, 200)
+            self.end(ebb)
+
+    def test_a_second_ebb_up_on_the_same_data_is_refused(self):
+        with Ebb() as ebb:
+            second = subprocess.run(
+                [PROGRAM, "up", "--data", ebb.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0"],
+                text=True, capture_output=True, timeout=60)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn("another ebb up uses the data folder", second.stderr)
+            self.end(ebb)
+
+    def test_no_connection_waits_in_vain_while_it_ends(self):
+        with Ebb() as ebb:
+            ebb.deploy("slow", "import time\ndef handle(request):\n"
+                               "    yield b'o'\n    time.sleep(1)\n    yield b'k'\n")
+            answers, inside = [], threading.Event()
+
+            def call():
+                connection = ebb.connection()
+                connection.request("GET", "/", headers={"Host": "slow.default.localhost"})
+                answer = connection.getresponse()
+                first = answer.read(1)
+                inside.set()
+                answers.append(first + answer.read())
+                connection.close()
+            caller = threading.Thread(target=call)
+            caller.start()
+            self.assertTrue(inside.wait(20))
+            ebb.signal(signal.SIGTERM)
+
+            def refused():
+                connection = ebb.connection()
+                try:
+                    connection.connect()
+                    connection.close()
+                except ConnectionRefusedError:
+                    return True
+            wait_until(refused, "the listening sockets are closed while the request goes on")
+            caller.join()
+            self.assertEqual(answers, [b"ok"])
+            self.assertEqual(ebb.wait(), 0)
+            self.assertEqual(ebb.leftovers(), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
