@@ -122,11 +122,11 @@ async def send_stream(connection, method, status, headers, body):
             body.close()
 
 
-async def send_whole(connection, method, status, headers, body):
+async def send_whole(connection, method, status, headers, body, last=""):
     if status in (204, 304):
         await connection.send(head_bytes(status, headers, "\r\n"))
         return
-    head = head_bytes(status, headers, "content-length: %d\r\n\r\n" % len(body))
+    head = head_bytes(status, headers, "%scontent-length: %d\r\n\r\n" % (last, len(body)))
     await connection.send(head if method == "HEAD" else head + body)
 
 
@@ -327,8 +327,9 @@ class AsyncServer:
             if sent or isinstance(error, asyncio.CancelledError):
                 return False
             status, fields, body = explain(error)
-            await send_whole(connection, method, status, fields, body)
-            return False  # its body may not have been read
+            # The request's body may not have been read.
+            await send_whole(connection, method, status, fields, body, "connection: close\r\n")
+            return False
         return True
 
 

@@ -10,7 +10,16 @@ import threading
 import time
 import unittest
 
-from harness import Ebb, wait_until
+import harness
+from harness import wait_until
+
+
+class Ebb(harness.Ebb):
+    """Without deploy's own calls: the tests say who calls, and when a pod ends."""
+
+    def deploy(self, name, source, *options, **more):
+        return super().deploy(name, source, "--no-call", *options, **more)
+
 
 SHORT_START = ("--annotation", "serving.knative.dev/progress-deadline=1s")
 
