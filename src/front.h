@@ -55,10 +55,11 @@ class PoolSizes final {
     const std::lock_guard lock(mutex_);
     settings_ = std::move(settings);
   }
-  [[nodiscard]] uint32_t of(const std::string& runtime) const {
+  // nullopt: as the runtime's manifest says.
+  [[nodiscard]] std::optional<uint32_t> of(const std::string& runtime) const {
     const std::lock_guard lock(mutex_);
     const auto found = settings_.pools.find(runtime);
-    return static_cast<uint32_t>(found == settings_.pools.end() ? settings_.pool : found->second);
+    return found == settings_.pools.end() ? settings_.pool : std::optional<int>(found->second);
   }
 
  private:

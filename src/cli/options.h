@@ -37,7 +37,7 @@ using KeyValue = std::pair<std::string, std::string>;
 // What can change while Ebb runs (SIGHUP).
 struct Settings {
   log::Level log_level = log::Level::kInfo;
-  int pool = 8;                      // cold pods of each runtime in use
+  std::optional<int> pool;           // cold pods of each runtime in use; unset: its manifest's
   std::map<std::string, int> pools;  // the same for single runtimes
 };
 

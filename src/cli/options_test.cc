@@ -51,7 +51,7 @@ TEST(OptionsTest, UpHasDefaults) {
   EXPECT_EQ(up.gateway.to_string(), "127.0.0.1:8080");
   EXPECT_EQ(up.api.to_string(), "127.0.0.1:8081");
   EXPECT_EQ(up.domain, "localhost");
-  EXPECT_EQ(up.settings.pool, 8);
+  EXPECT_FALSE(up.settings.pool);
   EXPECT_EQ(up.settings.log_level, log::Level::kInfo);
 }
 

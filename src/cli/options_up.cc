@@ -32,7 +32,7 @@ class UpLine final : public CommandLine {
     text(up, "--isolation", "isolation",
          "full (default); none runs functions unprotected, for trying Ebb out");
     text(up, "--log-level", "logLevel", "debug, info (default), warn or error");
-    flag(up, "--pool", pool_, "cold pods of each runtime in use (default 8)");
+    flag(up, "--pool", pool_, "cold pods of each runtime in use (default: its manifest's)");
     return up;
   }
 

@@ -67,10 +67,12 @@ void check_pool(int64_t size, const std::string& path, Errors& errors) {
 }
 
 void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
-  int64_t pool = settings.pool;
+  std::optional<int64_t> pool;
   fields.read("pool", pool);
-  check_pool(pool, "pool", errors);
-  settings.pool = static_cast<int>(pool);
+  if (pool) {
+    check_pool(*pool, "pool", errors);
+    settings.pool = static_cast<int>(*pool);
+  }
   std::map<std::string, std::string> pools;
   fields.read_quantities("pools", pools);
   for (const auto& [runtime, text] : pools) {

@@ -45,7 +45,7 @@ TEST_F(UpSettingsTest, NothingMeansTheDefaults) {
     EXPECT_EQ(up->gateway.to_string(), "127.0.0.1:8080");
     EXPECT_EQ(up->api.to_string(), "127.0.0.1:8081");
     EXPECT_EQ(up->domain, "localhost");
-    EXPECT_EQ(up->settings.pool, 8);
+    EXPECT_FALSE(up->settings.pool);
     EXPECT_FALSE(up->metrics);
     EXPECT_TRUE(up->isolation);
     EXPECT_TRUE(up->pod_network);

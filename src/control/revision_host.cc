@@ -1,5 +1,7 @@
 #include "control/revision_host.h"
 
+#include <nlohmann/json.hpp>
+
 #include "api/autoscaling.h"
 #include "api/quantity.h"
 #include "base/log.h"
@@ -25,6 +27,18 @@ Result<void> set_resources(const api::Container& container, scheduling::PodTempl
     pod.cpu_millis = static_cast<uint32_t>(*millis);
   }
   return {};
+}
+
+// The path of readinessProbe.httpGet, if the container has one.
+std::string probe_path(const api::Container& container) {
+  const auto rest = nlohmann::json::parse(container.extra, nullptr, /*allow_exceptions=*/false);
+  if (!rest.is_object() || !rest.contains("readinessProbe")) return {};
+  const auto& probe = rest["readinessProbe"];
+  if (!probe.is_object() || !probe.contains("httpGet") || !probe["httpGet"].is_object()) return {};
+  const auto path = probe["httpGet"].find("path");
+  if (path == probe["httpGet"].end() || !path->is_string()) return "/";
+  const std::string text = *path;
+  return text.starts_with('/') ? text : "/" + text;
 }
 
 void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& plan) {
@@ -80,6 +94,12 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
   pod.configuration = label(api::kConfigurationLabel);
   pod.runtime = container.image.substr(api::kRuntimeImagePrefix.size());
   pod.code = code.substr(kAlgorithm.size());
+  pod.command = container.command;
+  pod.args = container.args;
+  if (!container.ports.empty()) {
+    pod.port = static_cast<uint32_t>(container.ports.front().container_port);
+  }
+  pod.probe_path = probe_path(container);
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
   pod.env["K_SERVICE"] = pod.service;

@@ -98,6 +98,7 @@ class LocalController final {
   UniqueFd own_namespace_;
   UniqueFd pods_dir_;
   UniqueFd code_dir_;
+  std::unique_ptr<LogFolder> logs_;
   UniqueFd lock_;
   std::unique_ptr<sandbox::CgroupTree> cgroups_;  // null: pods have no limits
   std::unique_ptr<sandbox::Network> network_;     // null: pods have only loopback, since ...

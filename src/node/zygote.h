@@ -31,6 +31,7 @@ class OutputTail final {
  public:
   // Reads what waits in `fd`; false at its end.
   bool drain(int fd);
+  void add(std::string_view text);
   // The last `bytes`, from the beginning of a line.
   [[nodiscard]] std::string last(size_t bytes) const;
 

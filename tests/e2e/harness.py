@@ -156,13 +156,19 @@ class Ebb:
                                  f"{result.stdout}{result.stderr}\n{''.join(self.log[-20:])}")
         return result
 
-    def deploy(self, name, source, *options, check=True):
+    def deploy(self, name, source, *options, runtime="python", check=True):
+        """`source`: the text of main.py, or texts (bytes) by file name; what begins with
+        #! or is bytes is made executable."""
         with tempfile.TemporaryDirectory(prefix="ebb-code-") as folder:
             if isinstance(source, str):
                 source = {"main.py": source}
             for file, text in source.items():
-                pathlib.Path(folder, file).write_text(text)
-            return self.run("deploy", name, "--runtime", "python", "--code", folder, *options,
+                path = pathlib.Path(folder, file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(text.encode() if isinstance(text, str) else text)
+                if isinstance(text, bytes) or text.startswith("#!"):
+                    path.chmod(0o755)
+            return self.run("deploy", name, "--runtime", runtime, "--code", folder, *options,
                             check=check)
 
     def list(self, kind):
