@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/up_settings.h"
+#include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
 #include "node/supervisor.h"
@@ -39,11 +41,12 @@ sigset_t ending_signals() {
 
 // One core's share of the gateway.
 struct Front::Worker {
-  Worker(int index, UniqueFd listening, const serving::RoutingPublisher& routes,
-         serving::Waker& waker)
-      : executor("data-" + std::to_string(index)),
-        gateway(executor, routes, waker),
-        server(executor, std::move(listening), gateway, {}) {}
+  Worker(UniqueFd listening, const serving::GatewayParts& parts,
+         const serving::GatewaySettings& settings)
+      : executor("data-" + std::to_string(parts.counters.index)),
+        gateway(executor, parts, settings),
+        server(executor, std::move(listening), gateway,
+               serving::server_options(settings, parts.counters)) {}
 
   void start() {
     executor.post([this] { server.start(); });
@@ -86,15 +89,19 @@ struct Front::Worker {
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
+      traffic_(opened_.gateway.size()),
+      metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
+      options_(options),
+      pools_(options.settings),
       scheduler_({.pods_folder = opened_.data.pods(),
-                  .pool = static_cast<uint32_t>(options.pool),
+                  .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},
                  clock_),
-      autoscaler_(control_, traffic_, scheduler_, clock_, {.events = &events_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_),
-      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()),
-      domain_(options.domain) {}
+      autoscaler_(control_, traffic_, scheduler_, clock_,
+                  {.enable_scale_to_zero = options.scale_to_zero, .events = &events_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling),
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
 
 Front::~Front() = default;
 
@@ -130,13 +137,16 @@ int Front::run() {
                                  .code = *code_,
                                  .publisher = routes_,
                                  .clock = clock_,
-                                 .domain = domain_,
+                                 .domain = options_.domain,
                                  .gateway_port = gateway->port,
+                                 .gc = options_.gc,
                                  .events = &events_,
                                  .disk = {.blobs = blobs_.get(),
                                           .thread = &disk_,
                                           .logs = opened_.data.logs(),
                                           .in_use = [this] { return scheduler_.code_in_use(); }}});
+  metrics_.add_collector(
+      [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{.token = opened_.token,
@@ -145,6 +155,7 @@ int Front::run() {
                                   .version = cli::version(),
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; },
+                                  .metrics = [this] { return metrics_.exposition(); },
                                   .state = opened_.data.store() + "/state.db",
                                   .logs = opened_.data.logs()});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
@@ -153,10 +164,15 @@ int Front::run() {
   http::ServerOptions secure;
   secure.tls = &*tls_;
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
-  int index = 0;
   for (auto& listening : opened_.gateway) {
-    workers_.push_back(
-        std::make_unique<Worker>(index++, std::move(listening), routes_, autoscaler_));
+    workers_.push_back(std::make_unique<Worker>(
+        std::move(listening),
+        serving::GatewayParts{.routes = routes_,
+                              .waker = autoscaler_,
+                              .clock = clock_,
+                              .counters = metrics_.gateway(workers_.size()),
+                              .access_log = access_log_.get()},
+        serving::GatewaySettings{}));
   }
 
   const sigset_t signals = ending_signals();
@@ -229,7 +245,8 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
     if (!listening) return fail(listening.error());
     const auto address = net::local_address(listening->front().get());
     if (!address) return fail(address.error());
-    auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+    auto dns = node::DnsForwarder::open(control_,
+                                        {.listen = node.node_address, .domain = options_.domain});
     if (!dns) return fail(dns.error());
     dns_ = std::move(*dns);
     for (size_t i = 0; i < workers_.size(); ++i) {
@@ -243,6 +260,21 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
                               .dns = dns_->port()};
   if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
   return {};
+}
+
+// The supervisor has checked the document.
+void Front::reload(std::string_view document) {
+  auto wanted = cli::up_options(api::Json::parse(document, nullptr, false));
+  if (!wanted) {
+    log::error(kLog, "the settings stay as they are: {}", wanted.error().message);
+    return;
+  }
+  log::set_level(wanted->settings.log_level);
+  pools_.set(wanted->settings);
+  scheduler_.resize_pools();
+  const std::string later = cli::needs_restart(options_, *wanted);
+  log::info(kLog, "the settings were read again{}{}",
+            later.empty() ? "" : "; take effect at the next start: ", later);
 }
 
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
@@ -268,6 +300,7 @@ void Front::on_supervisor() {
     log::error(kLog, "the supervisor has gone");
     ::_exit(1);
   }
+  if ((*packet)->starts_with(node::kReload)) reload((*packet)->substr(node::kReload.size()));
 }
 
 // A gateway that does not know its routes yet would answer 404 for functions that
@@ -285,7 +318,7 @@ void Front::announce() {
   const auto& data = opened_.data;
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
-               workers_.front()->server.address().to_string().c_str(), domain_.c_str());
+               workers_.front()->server.address().to_string().c_str(), options_.domain.c_str());
   std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");

@@ -258,6 +258,19 @@ TEST(Validate, CodeAnnotation) {
   }
 }
 
+TEST(Validate, NetworkAnnotation) {
+  const auto with = [](const char* network) {
+    return errors_of([network](Service& s) {
+      s.spec.revision_template.meta.annotations["ebb.dev/network"] = network;
+    });
+  };
+  EXPECT_THAT(with("egress"), IsEmpty());
+  EXPECT_THAT(with("none"), IsEmpty());
+  for (const char* network : {"", "host", "None"}) {
+    EXPECT_THAT(with(network), at("spec.template.metadata.annotations[ebb.dev/network]"));
+  }
+}
+
 TEST(Validate, Bounds) {
   auto spec_at = [](auto change) {
     return errors_of([&](Service& s) { change(s.spec.revision_template.spec); });

@@ -121,6 +121,10 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     bool good = request->endpoint == Endpoint::kHealthz || !options_.ready || options_.ready();
     (void)co_await exchange.respond(good ? 200 : 503, "text/plain", good ? "ok" : "not ready");
     co_return;
+  } else if (request->endpoint == Endpoint::kMetrics && options_.metrics) {
+    const std::string text = options_.metrics();
+    (void)co_await exchange.respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
+    co_return;
   } else if (request->endpoint == Endpoint::kOpenApiV2) {
     const std::string document = openapi_v2();
     (void)co_await exchange.respond(200, kOpenApiV2Type, document);

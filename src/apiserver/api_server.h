@@ -35,8 +35,9 @@ struct ApiServerOptions {
   std::string version;             // of ebb
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
   std::function<bool()> ready;     // for /readyz; empty: always
-  std::string state = {};          // file of the SQLite store, for backups; empty: none
-  std::string logs = {};           // the folder with the revisions' logs
+  std::function<std::string()> metrics;  // Prometheus' text, for /metrics; empty: none
+  std::string state = {};                // file of the SQLite store, for backups; empty: none
+  std::string logs = {};                 // the folder with the revisions' logs
 };
 
 // What it serves; all of it must outlive it.

@@ -132,6 +132,10 @@ bool parse_path(const Segments& path, ApiRequest& request) {
   if (path.empty()) return false;
   if (path[0] == "api") return parse_core(path, request);
   if (path[0] == "apis") return parse_group(path, request);
+  if (path.size() == 1 && path[0] == "metrics") {
+    request.endpoint = Endpoint::kMetrics;
+    return true;
+  }
   if (path.size() == 1) {
     request.endpoint = path[0] == "healthz"  ? Endpoint::kHealthz
                        : path[0] == "livez"  ? Endpoint::kHealthz

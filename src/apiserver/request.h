@@ -15,6 +15,7 @@ struct ApiRequest {
   enum class Endpoint {
     kHealthz,
     kReadyz,
+    kMetrics,       // /metrics
     kVersion,       // /version
     kCoreVersions,  // /api
     kGroups,        // /apis

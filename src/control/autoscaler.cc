@@ -1,7 +1,6 @@
 #include "control/autoscaler.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/log.h"
 #include "scaling/scale_to_zero.h"
@@ -30,6 +29,7 @@ AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
     control_.arm(timer_, control_.now() + kSamplePeriod);
     tick();
   };
+  crowd_timer_.fire = [this] { relieve_crowds(); };
 }
 
 void AutoScaler::start() { control_.arm(timer_, control_.now() + kSamplePeriod); }
@@ -86,7 +86,7 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   entry->reachable = reachable;
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, clock_.now());
-  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set", Silence::kNo);
+  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
 }
 
 void AutoScaler::activate(Entry& entry, TimePoint now) {
@@ -173,6 +173,10 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = 1;
     why += ", the last one stays until nobody has called for a while";
   }
+  if (const int busy = std::min(entry.want, entry.throttler->needed_pods()); want < busy) {
+    want = busy;
+    why += ", what is busy this moment is not taken away";
+  }
   if (!entry.reachable && want > 0) {
     want = 0;  // what it still holds is drained
     why = "no route sends traffic there";
@@ -190,7 +194,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = counts.ready + counts.starting;
     why = "after a failed start the next try waits: " + counts.last_failure;
   }
-  apply(entry, want, why, Silence::kNo);
+  apply(entry, want, why);
   note(entry, counts.ready);
 }
 
@@ -239,6 +243,35 @@ void AutoScaler::wake(const std::string& revision) {
   settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
                            before == 0 ? "ScaledFromZero" : "ScaledUp",
                            fmt::format("{} -> {} pods: a request waits", before, entry->want));
+}
+
+void AutoScaler::crowded(const std::string& revision) {
+  {
+    const std::lock_guard lock(mutex_);
+    crowds_.push_back(revision);
+    if (crowds_.size() > 1) return;
+  }
+  control_.post([this] {
+    if (control_.now() >= next_relief_) {
+      relieve_crowds();
+    } else {
+      control_.arm(crowd_timer_, next_relief_);
+    }
+  });
+}
+
+void AutoScaler::relieve_crowds() {
+  next_relief_ = control_.now() + kCrowdPeriod;
+  std::vector<std::string> crowds;
+  {
+    const std::lock_guard lock(mutex_);
+    crowds.swap(crowds_);
+  }
+  for (const auto& revision : crowds) {
+    // First: who waits from here on asks again.
+    if (const auto throttler = traffic_.find(revision)) throttler->crowd_seen();
+    decide_now(revision);
+  }
 }
 
 void AutoScaler::decide_now(const std::string& revision) {

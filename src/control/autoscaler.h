@@ -92,6 +92,9 @@ class AutoScaler final : public serving::Waker {
   void start_ended(const std::string& revision, const std::string& error);
 
   void wake(const std::string& revision) override;
+  // Requests wait although there are pods: decide_now(), at most every kCrowdPeriod.
+  static constexpr Duration kCrowdPeriod = std::chrono::milliseconds(20);
+  void crowded(const std::string& revision) override;
   // Decides for this revision now instead of at the next tick, by the rule of the panic
   // window, for what is in the system at this moment. Only ever raises. Any thread.
   void decide_now(const std::string& revision);
@@ -148,8 +151,9 @@ class AutoScaler final : public serving::Waker {
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);
   void decide(Entry& entry, TimePoint now);
+  void relieve_crowds();
   // `why` must not change the amount again. Silence: no event, no log.
-  void apply(Entry& entry, int want, std::string_view why, Silence silence);
+  void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;
@@ -173,6 +177,10 @@ class AutoScaler final : public serving::Waker {
   int64_t version_;
   int64_t forgotten_;
   TimePoint next_decision_{};
+  std::vector<std::string> crowds_;  // revisions to be relieved
+  // Control executor only:
+  net::Timer crowd_timer_;
+  TimePoint next_relief_{};
 };
 
 }  // namespace ebb::control

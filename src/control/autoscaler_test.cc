@@ -315,6 +315,26 @@ TEST_F(AutoScalerTest, ABurstIsDecidedAtOnceWhenAsked) {
   EXPECT_EQ(node_.names.size(), 5u);
 }
 
+TEST_F(AutoScalerTest, ACrowdGetsItsPodsWithoutWaitingForATick) {
+  add(10);
+  std::vector<serving::Throttler::GrantShot::Pair> held;
+  int told = 0;
+  for (int i = 0; i < 100; ++i) {
+    held.push_back(serving::Throttler::GrantShot::make(executor_));
+    const auto ticket = throttler_->enqueue(held.back().sender);
+    if (ticket.no_pods) scaler_.wake("uid");
+    if (!ticket.crowded) continue;
+    ++told;
+    scaler_.crowded("uid");
+  }
+  EXPECT_EQ(told, 1);  // one message, however many wait
+  EXPECT_EQ(node_.names.size(), 1u);
+  settle();
+  EXPECT_EQ(node_.names.size(), 15u);  // 100 / (0.7 * 10)
+  pass(2s);
+  EXPECT_GE(node_.names.size(), 10u);  // no tick takes away what is busy
+}
+
 // --- What it costs, and what is to be seen ---
 
 TEST_F(AutoScalerTest, ATickLooksOnlyWhereSomethingHappens) {

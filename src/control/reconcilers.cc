@@ -36,7 +36,7 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
       revisions_(executor, uses.client, [this](const Key& key) { revision_changed(key); }),
       routes_(executor, uses.client, [this](const Key& key) { route_changed(key); }),
       collector_(uses.client, services_, configurations_, uses.events),
-      publisher_(executor, uses.host, uses.autoscaler, uses.publisher, uses.domain),
+      publisher_(uses.host, uses.autoscaler, uses.publisher, uses.domain),
       service_reconciler_(uses.client, uses.clock, services_, configurations_, routes_),
       configuration_reconciler_(uses.client, uses.clock, collector_, configurations_, revisions_,
                                 uses.events),
@@ -144,14 +144,11 @@ void Reconcilers::proceed() {
     }
   }
   if (phase_ == Phase::kReconciling && settled()) {
-    phase_ = Phase::kPublishing;
-    executor_.spawn(publish());
+    open();
   }
 }
 
-net::Task<void> Reconcilers::publish() {
-  auto publishing = publisher_.published();
-  co_await publishing;
+void Reconcilers::open() {
   phase_ = Phase::kSynced;
   host_.all_added();
   label_queue_.start();

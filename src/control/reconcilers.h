@@ -70,11 +70,11 @@ class Reconcilers final {
   using Key = resources::ObjectKey;
 
   // From listing what is declared to having looked at all of it.
-  enum class Phase { kListing, kReconciling, kPublishing, kSynced };
+  enum class Phase { kListing, kReconciling, kSynced };
 
   [[nodiscard]] net::Task<void> sweep();
   void proceed();
-  [[nodiscard]] net::Task<void> publish();
+  void open();
   [[nodiscard]] bool informed() const;
   [[nodiscard]] bool settled() const;
   void write_scales();

@@ -208,15 +208,15 @@ class ReconcilersTest : public resources::ClientFixture {
   // The revisions that a host's requests go to, with their percentage.
   std::map<std::string, int> targets(const std::string& host) {
     const auto table = plane_->publisher.table();
-    const auto* route = table->find(host);
+    const auto route = table->find(host);
     std::map<std::string, int> out;
-    if (route == nullptr) return {{"no such host", 0}};
+    if (!route) return {{"no such host", 0}};
     for (const auto& target : route->targets) out[target.backend.name] += target.percent;
     return out;
   }
   std::string not_ready() {
     const auto table = plane_->publisher.table();
-    const auto* route = table->find(kHost);
+    const auto route = table->find(kHost);
     return route ? route->not_ready : "no such host";
   }
   // Nothing is written any more.
@@ -596,7 +596,10 @@ TEST(RevisionHostTest, TenThousandRevisionsLeaveNothingBehind) {
   serving::Traffic traffic;
   Scheduler scheduler({.pods_folder = "/run", .pool = 2, .events = &events}, clock);
   scheduler.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
-  scheduler.on_message("local", node::Welcome{.node = "local", .slots = 4, .pods = {}});
+  scheduler.on_message(
+      "local",
+      node::Welcome{
+          .node = "local", .slots = 4, .pods = {}, .node_address = {}, .network_problem = {}});
   AutoScaler autoscaler(executor, traffic, scheduler, clock, {.events = &events});
   RevisionHost host(traffic, scheduler, autoscaler, clock);
   std::vector<std::weak_ptr<serving::Throttler>> throttlers;

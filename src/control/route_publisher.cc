@@ -4,30 +4,40 @@
 
 namespace ebb::control {
 
+using resources::ObjectKey;
 using serving::RoutingTable;
 
-RoutePublisher::RoutePublisher(net::Executor& executor, const RevisionHost& host,
-                               AutoScaler& autoscaler, serving::RoutingPublisher& publisher,
-                               std::string domain)
-    : executor_(executor),
-      host_(host),
-      autoscaler_(autoscaler),
-      publisher_(publisher),
-      domain_(std::move(domain)) {
-  timer_.fire = [this] {
-    if (dirty_) publish();
-  };
+RoutePublisher::RoutePublisher(const RevisionHost& host, AutoScaler& autoscaler,
+                               serving::RoutingPublisher& publisher, std::string domain)
+    : host_(host), autoscaler_(autoscaler), publisher_(publisher), domain_(std::move(domain)) {}
+
+void RoutePublisher::set(const ObjectKey& route, Assignment assignment) {
+  auto [found, is_new] = routes_.try_emplace(route);
+  Published& published = found->second;
+  if (is_new) {
+    published.splitter = std::make_shared<serving::Splitter>();
+  } else if (published.assignment == assignment) {
+    return;
+  }
+  use_revisions(route, assignment, +1);  // first, so that none is unreachable in between
+  use_revisions(route, published.assignment, -1);
+  published.assignment = std::move(assignment);
+  refresh(route);
 }
 
-void RoutePublisher::set(const resources::ObjectKey& route, Assignment assignment) {
-  const auto found = assignments_.find(route);
-  if (found != assignments_.end() && found->second == assignment) return;
-  assignments_.insert_or_assign(route, std::move(assignment));
-  changed();
-}
-
-void RoutePublisher::remove(const resources::ObjectKey& route) {
-  if (assignments_.erase(route) != 0) changed();
+void RoutePublisher::remove(const ObjectKey& route) {
+  const auto found = routes_.find(route);
+  if (found == routes_.end()) return;
+  std::vector<RoutingTable::Change> changes;
+  for (const auto& host : found->second.hosts) {
+    auto& claims = claims_[host];
+    std::erase_if(claims, [&](const auto& claim) { return claim.first.route == route; });
+    changes.emplace_back(host, claims.empty() ? nullptr : claims.begin()->second);
+    if (claims.empty()) claims_.erase(host);
+  }
+  publisher_.apply(changes);
+  use_revisions(route, found->second.assignment, -1);
+  routes_.erase(found);
 }
 
 void RoutePublisher::revision_hosted(const std::string& uid, bool there) {
@@ -36,51 +46,58 @@ void RoutePublisher::revision_hosted(const std::string& uid, bool there) {
   } else {
     hosted_.erase(uid);
   }
-  changed();
+  update_reachable(uid);
+  const auto users = used_by_.find(uid);
+  if (users == used_by_.end()) return;
+  for (const auto& [route, parts] : users->second) refresh(route);
 }
 
-void RoutePublisher::changed() {
-  dirty_ = true;
-  if (!timer_.armed()) executor_.arm(timer_, std::max(executor_.now(), not_before_));
-}
-
-net::Task<void> RoutePublisher::published() {
-  while (dirty_) {
-    if (executor_.now() >= not_before_) {
-      publish();
-      co_return;
-    }
-    auto nap = executor_.sleep_until(not_before_);
-    co_await nap;
+void RoutePublisher::refresh(const ObjectKey& key) {
+  Published& published = routes_.at(key);
+  auto fresh = hosts_for(key, published);
+  const std::string main_host = host_of(key, "");
+  std::set<std::string> touched = std::move(published.hosts);
+  published.hosts.clear();
+  for (const auto& host : touched) {
+    std::erase_if(claims_[host], [&](const auto& claim) { return claim.first.route == key; });
   }
+  for (auto& [host, route] : fresh) {
+    claims_[host][{.is_tag = host != main_host, .route = key}] = std::move(route);
+    published.hosts.insert(host);
+    touched.insert(host);
+  }
+  std::vector<RoutingTable::Change> changes;
+  for (const auto& host : touched) {
+    const auto claims = claims_.find(host);
+    const bool wanted = !claims->second.empty();
+    changes.emplace_back(host, wanted ? claims->second.begin()->second : nullptr);
+    if (!wanted) claims_.erase(claims);
+  }
+  publisher_.apply(changes);
 }
 
-void RoutePublisher::publish() {
-  const TimePoint start = executor_.now();
-  dirty_ = false;
-  timer_.disarm();
-  RoutingTable::Routes routes;
-  for (const auto& [key, assignment] : assignments_) add_hosts(key, assignment, routes);
-  publisher_.publish(std::move(routes));
-  set_reachable();
-  const TimePoint end = executor_.now();
-  not_before_ = end + (end - start) * (kShare - 1);
-}
-
-void RoutePublisher::add_hosts(const resources::ObjectKey& key, const Assignment& assignment,
-                               RoutingTable::Routes& routes) const {
+std::map<std::string, RoutePublisher::RoutePtr> RoutePublisher::hosts_for(
+    const ObjectKey& key, const Published& published) const {
+  const Assignment& assignment = published.assignment;
   const serving::Route empty{
       .ns = key.ns,
       .name = key.name,
       .targets = {},
-      .not_ready = assignment.not_ready.empty() ? "it is being deployed" : assignment.not_ready};
+      .not_ready = assignment.not_ready.empty() ? "it is being deployed" : assignment.not_ready,
+      .tags = {},
+      .splitter = published.splitter};
+  std::map<std::string, RoutePtr> out;
   serving::Route main = empty;
   int missing = 0;
   for (const auto& part : assignment.parts) {
     auto backend = hosted_.contains(part.revision) ? host_.backend(part.revision) : std::nullopt;
     if (!part.tag.empty()) {
-      serving::Route& tagged = routes.insert_or_assign(host_of(key, part.tag), empty).first->second;
-      if (backend) tagged.targets.push_back({.percent = 100, .backend = *backend});
+      serving::Route tagged = empty;
+      if (backend) {
+        tagged.targets.push_back({.percent = 100, .backend = *backend});
+        main.tags.emplace_back(part.tag, *backend);
+      }
+      out[host_of(key, part.tag)] = std::make_shared<const serving::Route>(std::move(tagged));
     }
     if (backend && part.percent > 0) {
       main.targets.push_back({.percent = part.percent, .backend = std::move(*backend)});
@@ -95,24 +112,30 @@ void RoutePublisher::add_hosts(const resources::ObjectKey& key, const Assignment
       return a.percent < b.percent;
     })->percent += missing;
   }
-  routes.insert_or_assign(host_of(key, ""), std::move(main));
+  std::sort(main.tags.begin(), main.tags.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  out[host_of(key, "")] = std::make_shared<const serving::Route>(std::move(main));
+  return out;
 }
 
-void RoutePublisher::set_reachable() {
-  std::set<std::string> routed;
-  for (const auto& [key, assignment] : assignments_) {
-    for (const auto& part : assignment.parts) routed.insert(part.revision);
-  }
-  for (auto& [uid, reachable] : hosted_) {
-    const bool now = routed.contains(uid);
-    if (now == reachable) continue;
-    reachable = now;
-    autoscaler_.set_reachable(uid, now);
+void RoutePublisher::use_revisions(const ObjectKey& key, const Assignment& assignment, int change) {
+  for (const auto& part : assignment.parts) {
+    auto& users = used_by_[part.revision];
+    if ((users[key] += change) == 0) users.erase(key);
+    if (users.empty()) used_by_.erase(part.revision);
+    update_reachable(part.revision);
   }
 }
 
-std::string RoutePublisher::host_of(const resources::ObjectKey& route,
-                                    const std::string& tag) const {
+void RoutePublisher::update_reachable(const std::string& uid) {
+  const auto found = hosted_.find(uid);
+  const bool now = used_by_.contains(uid);
+  if (found == hosted_.end() || found->second == now) return;
+  found->second = now;
+  autoscaler_.set_reachable(uid, now);
+}
+
+std::string RoutePublisher::host_of(const ObjectKey& route, const std::string& tag) const {
   return fmt::format("{}{}{}.{}.{}", tag, tag.empty() ? "" : "-", route.name, route.ns, domain_);
 }
 

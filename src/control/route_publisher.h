@@ -1,14 +1,12 @@
-// Makes one routing table of all routes and publishes it when something changed, and
-// tells the AutoScaler which revisions some route sends requests to.
+// Puts routes into the routing table as they change, and tells the AutoScaler which
+// revisions some route sends requests to.
 //
-// A table is made of everything, so changes are put together: publishing takes at most
-// a small part of the executor's time. Control executor only; end it when the executor
-// has stopped.
+// A change costs what it touches, not what there is. Control executor only.
 //
-//   publisher.set(key, {...});
-//   co_await publisher.published();     // requests are routed so from now on
+//   publisher.set(key, {...});     // requests are routed so from now on
 #pragma once
 
+#include <compare>
 #include <map>
 #include <set>
 #include <string>
@@ -16,8 +14,6 @@
 
 #include "control/autoscaler.h"
 #include "control/revision_host.h"
-#include "net/executor.h"
-#include "net/task.h"
 #include "resources/resource_client.h"
 #include "serving/routing_table.h"
 
@@ -38,7 +34,7 @@ struct Assignment {
 
 class RoutePublisher final {
  public:
-  RoutePublisher(net::Executor& executor, const RevisionHost& host, AutoScaler& autoscaler,
+  RoutePublisher(const RevisionHost& host, AutoScaler& autoscaler,
                  serving::RoutingPublisher& publisher, std::string domain);
 
   void set(const resources::ObjectKey& route, Assignment assignment);
@@ -46,34 +42,42 @@ class RoutePublisher final {
   // A revision came to the host or is about to go; `there`: it came.
   void revision_hosted(const std::string& uid, bool there);
 
-  // Returns when all that was set before is published. A reconciler of a route
-  // waits for it, so that "ready" means that requests arrive.
-  [[nodiscard]] net::Task<void> published();
-
   // "hello.default.example.com", "v2-hello.default.example.com"
   [[nodiscard]] std::string host_of(const resources::ObjectKey& route,
                                     const std::string& tag) const;
 
  private:
-  // Of the time that has passed, the part that publishing may have taken is 1/this.
-  static constexpr int kShare = 5;
+  using RoutePtr = serving::RoutingTable::RoutePtr;
+  struct Published {
+    Assignment assignment;
+    std::shared_ptr<serving::Splitter> splitter;  // shared: with the tables
+    std::set<std::string> hosts;
+  };
+  // Who wants a host. The tag "v2" of "hello" and a route "v2-hello" want the same one:
+  // the route wins, and among tags the first in this order.
+  struct Claim {
+    bool is_tag = false;
+    resources::ObjectKey route;
+    friend auto operator<=>(const Claim&, const Claim&) = default;
+  };
 
-  void changed();
-  void publish();
-  void add_hosts(const resources::ObjectKey& key, const Assignment& assignment,
-                 serving::RoutingTable::Routes& routes) const;
-  void set_reachable();
+  // Writes the hosts of a route into the table, anew.
+  void refresh(const resources::ObjectKey& key);
+  [[nodiscard]] std::map<std::string, RoutePtr> hosts_for(const resources::ObjectKey& key,
+                                                          const Published& published) const;
+  // Counts the route in (1) or out (-1) as a user of its revisions.
+  void use_revisions(const resources::ObjectKey& key, const Assignment& assignment, int change);
+  void update_reachable(const std::string& uid);
 
-  net::Executor& executor_;
   const RevisionHost& host_;
   AutoScaler& autoscaler_;
   serving::RoutingPublisher& publisher_;
   const std::string domain_;
-  std::map<resources::ObjectKey, Assignment> assignments_;
+  std::map<resources::ObjectKey, Published> routes_;
+  std::map<std::string, std::map<Claim, RoutePtr>> claims_;  // by host
+  // By uid: how many parts of which route name the revision.
+  std::map<std::string, std::map<resources::ObjectKey, int>> used_by_;
   std::map<std::string, bool> hosted_;  // uid -> reachable, as the AutoScaler knows it
-  net::Timer timer_;
-  TimePoint not_before_{};
-  bool dirty_ = false;
 };
 
 }  // namespace ebb::control

@@ -60,8 +60,6 @@ net::Task<Result<void>> RouteReconciler::reconcile(ObjectKey key) {
   if (uses_.routes.find(key) == nullptr) co_return Result<void>();  // the next run clears up
 
   uses_.publisher.set(key, resolution->assignment);
-  auto publishing = uses_.publisher.published();
-  co_await publishing;
 
   const auto before = route.status;
   set_status(route, *resolution);

@@ -27,6 +27,10 @@ struct ClientConnection::Impl {
     failed = true;
     return fail(error);
   }
+  [[nodiscard]] tl::unexpected<HttpError> give_up(net::IoError error) {
+    reset = reset || error == net::IoError::kClosed;
+    return give_up(to_http_error(error, response_begun));
+  }
 
   net::Stream stream;
   InputBuffer input;
@@ -41,6 +45,7 @@ struct ClientConnection::Impl {
   bool to_head = false;
   bool response_begun = false;
   bool failed = false;
+  bool reset = false;  // an operation failed because the peer closed
 };
 
 void ClientConnection::Impl::begin_exchange(std::string_view method, BodyLength length) {
@@ -90,7 +95,7 @@ net::Task<HttpResult<void>> ClientConnection::Impl::send(std::string_view piece,
   if (out.empty() && piece.empty()) co_return HttpResult<void>();
   const auto sent = co_await stream.write_all(out, piece, tail, deadline);
   out.clear();
-  if (!sent) co_return give_up(to_http_error(sent.error(), response_begun));
+  if (!sent) co_return give_up(sent.error());
   co_return HttpResult<void>();
 }
 
@@ -132,7 +137,7 @@ net::Task<HttpResult<void>> ClientConnection::finish_body(TimePoint deadline) {
   if (c.body.kind == BodyLength::Kind::kChunked) {
     static constexpr std::string_view kLastChunk = "0\r\n\r\n";
     const auto sent = co_await c.stream.write_all(kLastChunk, deadline);
-    if (!sent) co_return c.give_up(to_http_error(sent.error(), c.response_begun));
+    if (!sent) co_return c.give_up(sent.error());
   }
   c.request = Impl::Request::kSent;
   co_return HttpResult<void>();
@@ -158,7 +163,7 @@ net::Task<HttpResult<const ResponseHead*>> ClientConnection::read_head(TimePoint
       continue;
     }
     const auto received = co_await c.stream.read_some(c.input.head_space(), deadline);
-    if (!received) co_return c.give_up(to_http_error(received.error(), c.response_begun));
+    if (!received) co_return c.give_up(received.error());
     if (*received == 0) {
       co_return c.give_up(c.response_begun ? HttpError::kTruncated : HttpError::kClosed);
     }
@@ -180,6 +185,10 @@ net::Task<HttpResult<std::string_view>> ClientConnection::read_body(TimePoint de
 
 bool ClientConnection::reusable() const { return impl_->reusable(); }
 bool ClientConnection::response_begun() const { return impl_->response_begun; }
+bool ClientConnection::was_reset() const { return impl_->reset; }
+TunnelEnd ClientConnection::tunnel_end() {
+  return {.stream = &impl_->stream, .received = impl_->input.unread_view()};
+}
 net::Stream& ClientConnection::stream() { return impl_->stream; }
 
 std::unique_ptr<ClientConnection> ConnectionPool::take() {

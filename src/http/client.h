@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "http/message.h"
+#include "http/tunnel.h"
 #include "net/stream.h"
 #include "net/task.h"
 
@@ -54,6 +55,11 @@ class ClientConnection final {
   // True if the connection can carry the next request: both messages ended, both
   // sides keep it, nothing failed and nothing unasked arrived. Also before the first.
   [[nodiscard]] bool reusable() const;
+  // After a 101: the connection as bytes. It stays the owner of the stream.
+  [[nodiscard]] TunnelEnd tunnel_end();
+  // True if the peer closed without having read all that was sent (or reset the
+  // connection): on a Unix socket that is known for sure.
+  [[nodiscard]] bool was_reset() const;
   // True if any byte of the response to the current request has arrived.
   [[nodiscard]] bool response_begun() const;
   [[nodiscard]] net::Stream& stream();

@@ -1,5 +1,7 @@
 #include "http/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <ctime>
@@ -10,6 +12,22 @@
 
 namespace ebb::http {
 
+namespace {
+
+// A client that vanished without a word is noticed after two minutes.
+void watch_for_death(int fd) {
+  const int on = 1;
+  const int idle_s = 60;
+  const int interval_s = 15;
+  const int probes = 4;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+}  // namespace
+
 Connection::Connection(ServerState& server, net::Stream stream)
     : server_(server),
       stream_(std::move(stream)),
@@ -17,10 +35,12 @@ Connection::Connection(ServerState& server, net::Stream stream)
       input_(server.options.head.bytes),
       parser_(server.options.head) {
   server_.open.insert(this);
+  if (server_.options.connection_gauge != nullptr) ++*server_.options.connection_gauge;
 }
 
 Connection::~Connection() {
   server_.open.erase(this);
+  if (server_.options.connection_gauge != nullptr) --*server_.options.connection_gauge;
   if (server_.open.empty() && server_.when_empty) server_.when_empty->set(true);
 }
 
@@ -130,7 +150,9 @@ net::Task<void> Connection::call_handler() {
 
 net::Task<bool> Connection::settle() {
   if (response_ == Response::kNone) {
-    if (!body_error_) {
+    if (close_after_) {
+      stream_.close();
+    } else if (!body_error_) {
       co_await refuse(500, "the request was not answered");
     } else if (*body_error_ == HttpError::kIo) {
       stream_.close();
@@ -139,6 +161,7 @@ net::Task<bool> Connection::settle() {
     }
     co_return false;
   }
+  if (tunnel_) co_return false;
   if (response_ != Response::kFinished) {
     cut();
     co_return false;
@@ -278,6 +301,36 @@ bool Connection::append_head(const ResponseHead& head) {
   }
   out_.append("\r\n");
   return true;
+}
+
+bool Connection::append_switch(const ResponseHead& head) {
+  if (!append_status_line(out_, 101, head.reason)) return false;
+  bool names_protocol = false;
+  for (const Field& f : head.fields) {
+    const bool upgrade = iequals(f.name, "upgrade");
+    names_protocol = names_protocol || upgrade;
+    if ((is_hop_by_hop(f.name) && !upgrade) || iequals(f.name, "content-length")) continue;
+    if (!append_field(out_, f.name, f.value)) return false;
+  }
+  out_.append("Connection: Upgrade\r\n\r\n");
+  return names_protocol;
+}
+
+net::Task<HttpResult<TunnelEnd>> Connection::switch_protocols(const ResponseHead& head) {
+  const bool asked = request_.upgrade && request_.minor_version > 0;
+  if (begun() || !asked || !decoder_.done() || body_error_) co_return fail(HttpError::kMalformed);
+  if (!append_switch(head)) {
+    out_.clear();
+    co_return fail(HttpError::kMalformed);
+  }
+  response_ = Response::kFinished;
+  tunnel_ = true;
+  const auto sent = co_await send(out_, {}, {});
+  out_.clear();
+  if (!sent) co_return fail(sent.error());
+  watch_for_death(stream_.native_handle());
+  const TunnelEnd end{.stream = &stream_, .received = input_.unread_view()};
+  co_return end;
 }
 
 net::Task<HttpResult<void>> Connection::begin(const ResponseHead& head) {

@@ -56,20 +56,25 @@ class Connection final : public Exchange {
   void close_if_idle();
   // Waits for its first request.
   [[nodiscard]] bool is_new() const { return idle_ && !served_; }
+  // It has left HTTP.
+  [[nodiscard]] bool is_tunnel() const { return tunnel_; }
   // Ends it so that the client cannot take a partial answer for a whole one.
   void cut();
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
   [[nodiscard]] const net::Address& client() const override { return client_; }
+  [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
+  [[nodiscard]] size_t held_bytes() const override { return sizeof(*this) + input_.memory(); }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish() override;
+  [[nodiscard]] net::Task<HttpResult<TunnelEnd>> switch_protocols(
+      const ResponseHead& head) override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
-  [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
   void close_after() override { close_after_ = true; }
 
  private:
@@ -93,6 +98,7 @@ class Connection final : public Exchange {
                                                  std::string_view third);
   void begin_exchange();
   [[nodiscard]] bool append_head(const ResponseHead& head);
+  [[nodiscard]] bool append_switch(const ResponseHead& head);
   [[nodiscard]] bool continue_due() const;
 
   ServerState& server_;
@@ -102,6 +108,7 @@ class Connection final : public Exchange {
   HeadParser parser_;
   bool idle_ = true;     // waits for the first byte of a request
   bool served_ = false;  // had a request before
+  bool tunnel_ = false;  // has left HTTP
 
   // The exchange under way.
   RequestHead request_;

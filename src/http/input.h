@@ -50,6 +50,8 @@ class InputBuffer final {
   [[nodiscard]] std::span<char> unread() const { return {current() + begin_, end_ - begin_}; }
   [[nodiscard]] std::string_view unread_view() const { return {current() + begin_, end_ - begin_}; }
   [[nodiscard]] bool empty() const { return begin_ == end_; }
+  // Bytes allocated.
+  [[nodiscard]] size_t memory() const { return head_capacity_ + (body_ ? kBodyBlock : 0); }
 
  private:
   [[nodiscard]] char* current() const { return in_body_block_ ? body_.get() : head_.get(); }

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,16 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
     co_await grace;
     close_idle(*state, /*spare_new=*/false);
   }
+  co_await wait_until_empty(*state,
+                            std::min(deadline, state->executor.now() + Exchange::kTunnelGrace));
+  // What is no longer HTTP never comes to an end of its own.
+  size_t cut_tunnels = 0;
+  for (Connection* connection : std::vector(state->open.begin(), state->open.end())) {
+    if (!state->open.contains(connection) || !connection->is_tunnel()) continue;
+    connection->cut();
+    ++cut_tunnels;
+  }
+  if (cut_tunnels > 0) log::info("http", "{} upgraded connections were cut", cut_tunnels);
   co_await wait_until_empty(*state, deadline);
   const size_t cut = state->open.size();
   if (cut == 0) co_return cut;

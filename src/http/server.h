@@ -16,6 +16,7 @@
 //   co_await server.drain(deadline);
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "http/message.h"
+#include "http/tunnel.h"
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task.h"
@@ -38,7 +40,9 @@ struct ServerOptions {
   Duration body_timeout = std::chrono::seconds(30);   // for each further piece of a body
   Duration write_timeout = std::chrono::seconds(30);  // for each piece of a response
   size_t max_connections = 20000;                     // per server; over it: closed at accept
-  const net::TlsContext* tls = nullptr;               // speaks TLS with it; must outlive the server
+  // Where open connections are counted, for others to see; must outlive the server.
+  std::atomic<uint64_t>* connection_gauge = nullptr;
+  const net::TlsContext* tls = nullptr;  // speaks TLS with it; must outlive the server
   Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
 };
 
@@ -53,6 +57,11 @@ class Exchange {
   // When the first byte of this request's head had been received.
   [[nodiscard]] virtual TimePoint received_at() const = 0;
   [[nodiscard]] virtual const net::Address& client() const = 0;
+  // True if the client has gone, or ended its side of the connection: while it waits
+  // for an answer these cannot be told apart, and hardly any client does the second.
+  [[nodiscard]] virtual bool client_left() const = 0;
+  // Bytes of memory that the request holds.
+  [[nodiscard]] virtual size_t held_bytes() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
   // The next piece of the body, at most 16 KiB; empty at its end. The view holds
@@ -85,12 +94,19 @@ class Exchange {
   // it, the connection is cut when the handler returns, so that the client sees a
   // broken answer and no false end.
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish() = 0;
+  // Answers 101 with the fields of `head` (its Upgrade field among them) and leaves
+  // HTTP: the connection is bytes from now on, and ends when the handler returns.
+  // kMalformed, and nothing sent, unless the request asked for it (RequestHead.upgrade,
+  // HTTP/1.1), its body was read, and no answer has begun. The client's silence no
+  // longer ends the connection, only its death does (TCP keep-alive); a drain cuts it
+  // after kTunnelGrace.
+  static constexpr Duration kTunnelGrace = std::chrono::seconds(5);
+  [[nodiscard]] virtual net::Task<HttpResult<TunnelEnd>> switch_protocols(
+      const ResponseHead& head) = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
-  // True once the client has closed its side, or all of the connection: nobody waits for
-  // more. One system call.
-  [[nodiscard]] virtual bool client_left() const = 0;
-  // Makes this the last exchange of its connection.
+  // Makes this the last exchange of its connection. A handler that then returns without
+  // an answer ends the connection without one.
   virtual void close_after() = 0;
 
   // A whole small response, with `extra` fields if given. All arguments must

@@ -64,9 +64,8 @@ class Stream final {
   // True if the peer has neither closed nor sent anything: an idle keep-alive
   // connection that may carry one more request. One non-blocking system call.
   [[nodiscard]] bool quiet() const;
-
-  // True once the peer has closed its side or the connection broke, also while bytes are
-  // left to be read. One system call.
+  // True if the peer has closed or reset the connection, or at least ended its side,
+  // whatever is still to be read. One non-blocking system call.
   [[nodiscard]] bool peer_left() const;
 
   [[nodiscard]] Executor& executor() const;

@@ -32,6 +32,11 @@ struct PodTemplate {
   uint32_t cpu_millis = 0;    // 0: no limit
   uint32_t concurrency = 0;   // requests at a time; 0: no limit
   Duration start_deadline = std::chrono::seconds(30);
+  // Of the container, for runtimes that run a program.
+  std::vector<std::string> command;
+  std::vector<std::string> args;
+  uint32_t port = 0;       // where it listens; 0: 8080
+  std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;  // may reach outside and other functions
 };
 
@@ -62,7 +67,8 @@ class PodListener {
  public:
   virtual ~PodListener() = default;
   virtual void pod_added(const PodEndpoint& endpoint) = 0;
-  virtual void pod_ready(const std::string& pod) = 0;
+  // Its code is loaded, which took `load`.
+  virtual void pod_ready(const std::string& pod, Duration load = {}) = 0;
   // Also for pods that never became ready: a failed start.
   virtual void pod_gone(const std::string& pod, const PodExit& exit) = 0;
   // No pod can be had at the moment, and why.

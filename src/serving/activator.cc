@@ -1,16 +1,50 @@
 #include "serving/activator.h"
 
+#include <algorithm>
+
 namespace ebb::serving {
 
-net::Task<Throttler::Grant> admit(std::shared_ptr<Throttler> throttler, Waker& waker,
-                                  net::Executor& executor, TimePoint deadline) {
+ClientWatch::ClientWatch(net::Executor& executor) : executor_(executor) {
+  timer_.fire = [this] { look(); };
+}
+
+ClientWatch::Guard::Guard(ClientWatch& watch, http::Exchange& exchange,
+                          Throttler::GrantShot::Sender sender)
+    : watch_(watch), exchange_(exchange), sender_(std::move(sender)) {
+  place_ = watch_.guards_.insert(watch_.guards_.end(), this);
+  if (!watch_.timer_.armed()) {
+    watch_.executor_.arm(watch_.timer_, watch_.executor_.now() + kPeriod);
+  }
+}
+
+ClientWatch::Guard::~Guard() { watch_.guards_.erase(place_); }
+
+void ClientWatch::look() {
+  for (size_t n = std::min(guards_.size(), kLooksPerPeriod); n > 0; --n) {
+    Guard& guard = *guards_.front();
+    guards_.splice(guards_.end(), guards_, guards_.begin());
+    if (!guard.exchange_.client_left()) continue;
+    Throttler::Grant left = fail(Refused{Refused::Why::kClientLeft, "the client has gone", 0});
+    static_cast<void>(guard.sender_.set(std::move(left)));  // resumes it later
+  }
+  if (!guards_.empty()) executor_.arm(timer_, executor_.now() + kPeriod);
+}
+
+net::Task<Throttler::Grant> admit(http::Exchange& exchange,
+                                  const std::shared_ptr<Throttler>& throttler, Waker& waker,
+                                  ClientWatch& watch, TimePoint deadline, Admission& how) {
   auto entry = throttler->try_acquire();
   if (entry.slot) co_return std::move(*entry.slot);
   if (entry.refused) co_return fail(std::move(*entry.refused));
 
+  net::Executor& executor = exchange.executor();
   auto shot = Throttler::GrantShot::make(executor);
-  const auto ticket = throttler->enqueue(shot.sender);
+  how.asked = executor.now();
+  const auto ticket = throttler->enqueue(shot.sender, exchange.held_bytes());
+  how.no_pods = ticket.no_pods;
   if (ticket.no_pods) waker.wake(throttler->revision());
+  if (ticket.crowded) waker.crowded(throttler->revision());
+  const ClientWatch::Guard guard(watch, exchange, shot.sender);
   auto waiting = shot.receiver.wait(deadline);
   auto grant = co_await waiting;
   if (!grant) {
@@ -18,6 +52,7 @@ net::Task<Throttler::Grant> admit(std::shared_ptr<Throttler> throttler, Waker& w
     co_return fail(
         Refused{Refused::Why::kTimeout, "no pod had room for it before its deadline", 1});
   }
+  if (!*grant && grant->error().why == Refused::Why::kClientLeft) throttler->leave(ticket.number);
   co_return std::move(*grant);
 }
 

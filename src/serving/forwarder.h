@@ -1,34 +1,92 @@
 // Passes one request to the pod that it holds a slot of, and the answer back.
 // Bodies stream both ways with back-pressure and at bounded memory.
 //
-//   const auto outcome = co_await forward(exchange, connections, throttler, std::move(slot),
-//   options); if (outcome == Forwarded::kUnreached) ...   // nothing reached the pod: try another
+//   OutgoingRequest request(exchange, record);
+//   const auto outcome = co_await forward(request, connections, throttler, std::move(slot),
+//                                         options);
+//   if (outcome == Forwarded::kUnreached) ...   // nothing reached the pod: try another
 #pragma once
+
+#include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "http/server.h"
 #include "net/task.h"
+#include "serving/metrics.h"
 #include "serving/pod_connections.h"
+#include "serving/request_record.h"
 #include "serving/throttler.h"
 
 namespace ebb::serving {
 
+// A request as pods get it; it may be sent to one after another as long as its body has
+// not been passed on. Belongs to the coroutine that serves the request.
+class OutgoingRequest final {
+ public:
+  OutgoingRequest(http::Exchange& exchange, RequestRecord& record);
+  OutgoingRequest(const OutgoingRequest&) = delete;
+  OutgoingRequest& operator=(const OutgoingRequest&) = delete;
+
+  [[nodiscard]] http::Exchange& exchange() const { return exchange_; }
+  [[nodiscard]] const http::RequestHead& head() const { return exchange_.request(); }
+  [[nodiscard]] RequestRecord& record() const { return record_; }
+  // What the pod gets.
+  [[nodiscard]] const http::Fields& fields() const { return fields_; }
+  // The client asks for another protocol, such as WebSocket.
+  [[nodiscard]] bool upgrade() const { return upgrade_; }
+
+  // Reads the first piece of the body, once.
+  [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
+  [[nodiscard]] std::string_view first() const { return first_; }
+  // The first piece is all of it.
+  [[nodiscard]] bool whole() const { return whole_; }
+  // A later piece was taken: it cannot be sent again.
+  void body_passed_on() { passed_on_ = true; }
+  [[nodiscard]] bool replayable() const { return !passed_on_; }
+  // Sending it twice has the effect of sending it once (RFC 9110 9.2.2).
+  [[nodiscard]] bool idempotent() const;
+
+ private:
+  void fill_fields();
+
+  http::Exchange& exchange_;
+  RequestRecord& record_;
+  http::Fields fields_;
+  std::string forwarded_for_;
+  bool upgrade_ = false;
+  bool first_read_ = false;
+  bool whole_ = true;
+  bool passed_on_ = false;
+  std::string_view first_;
+};
+
+enum class ServerTiming {
+  kOff,
+  kCold,  // on answers that waited for a pod's start
+  kAll,
+};
+
 struct ForwardOptions {
-  std::string function;  // "hello", for messages
-  TimePoint deadline;    // of the whole request
-  TimePoint response_start_deadline;
-  Duration idle{};  // longest silence inside the answer; 0: none
+  std::string_view function;  // "hello", for messages
+  TimePoint deadline;         // of the whole request
+  Duration response_start{};  // the pod's time for the first byte
+  Duration idle{};            // longest silence inside the answer; 0: none
+  Duration tunnel_grace{};    // for an upgraded connection whose pod drains
+  bool may_replay = true;     // it was not sent a second time yet
+  ServerTiming timing = ServerTiming::kCold;
+  GatewayCounters* counters = nullptr;
 };
 
 enum class Forwarded {
   kAnswered,   // by the pod or by an error answer
-  kUnreached,  // the pod's socket refused: no byte of the request has left, none was
-               // answered
+  kUnreached,  // the pod's socket refused: no byte of the request has left
+  kReplay,     // the connection broke, and the request may be sent again
 };
 
-// `slot` is held until the answer has been sent.
-[[nodiscard]] net::Task<Forwarded> forward(http::Exchange& exchange, PodConnections& connections,
-                                           std::shared_ptr<Throttler> throttler, Slot slot,
-                                           ForwardOptions options);
+// `slot` is held until the answer has been sent. The rest must outlive the task.
+[[nodiscard]] net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connections,
+                                           const std::shared_ptr<Throttler>& throttler, Slot slot,
+                                           const ForwardOptions& options);
 
 }  // namespace ebb::serving

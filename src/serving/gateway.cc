@@ -2,103 +2,217 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "base/random.h"
 #include "http/uri.h"
-#include "serving/forwarder.h"
 #include "serving/refusal.h"
 
 namespace ebb::serving {
 namespace {
 
-// How often a request whose pod could not be reached is given to another.
-constexpr int kAttempts = 2;
+// How many pods are tried that cannot even be connected to.
+constexpr int kUnreachedPods = 3;
+constexpr size_t kMaxRequestId = 128;
 
-net::Task<void> answer_refusal(http::Exchange& exchange, std::string function, Refused refused) {
-  switch (refused.why) {
-    case Refused::Why::kStartFailed:
-      co_await refuse(exchange, 503,
-                      fmt::format("function {} failed to start: {}", function, refused.message),
-                      refused.retry_after_s);
-      co_return;
+const char* name_of(Refused::Why why) {
+  switch (why) {
     case Refused::Why::kQueueFull:
-      co_await refuse(exchange, 503,
-                      fmt::format("function {} is overloaded: {}", function, refused.message),
-                      refused.retry_after_s);
-      co_return;
+      return "queue_full";
+    case Refused::Why::kQueueBytes:
+      return "queue_bytes";
     case Refused::Why::kTimeout:
-      co_await refuse(exchange, 503,
-                      fmt::format("function {} was too busy: {}", function, refused.message),
-                      refused.retry_after_s);
-      co_return;
+      return "queue_timeout";
+    case Refused::Why::kStartFailed:
+      return "start_failed";
     case Refused::Why::kGone:
-      co_await refuse(exchange, 404, fmt::format("function {} has been deleted", function));
-      co_return;
+      return "deleted";
+    case Refused::Why::kClientLeft:
+      return "client_left";
   }
+  return "?";
+}
+
+// What may go into logs and headers of others as it is.
+bool is_sane_id(std::string_view id) {
+  if (id.empty() || id.size() > kMaxRequestId) return false;
+  return std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("-_.:/+=@").find(c) != std::string_view::npos;
+  });
 }
 
 }  // namespace
 
-Gateway::Gateway(net::Executor& executor, const RoutingPublisher& routes, Waker& waker)
-    : connections_(executor), routes_(routes), waker_(waker), random_(std::random_device{}()) {}
+http::ServerOptions server_options(const GatewaySettings& settings, GatewayCounters& counters) {
+  http::ServerOptions options;
+  options.max_body = settings.max_body;
+  options.connection_gauge = &counters.connections;
+  return options;
+}
+
+Gateway::Gateway(net::Executor& executor, GatewayParts parts, GatewaySettings settings)
+    : executor_(executor),
+      parts_(parts),
+      settings_(settings),
+      connections_(executor),
+      watch_(executor),
+      id_prefix_(random_hex(6)) {}
 
 const RoutingTable& Gateway::table() {
-  if (const uint64_t now = routes_.version(); now != version_) {
-    table_ = routes_.table();
+  if (const uint64_t now = parts_.routes.version(); now != version_) {
+    table_ = parts_.routes.table();
     version_ = now;
   }
   return *table_;
 }
 
-const Target& Gateway::choose(const Route& route) {
-  if (route.targets.size() == 1) return route.targets.front();
-  int ticket = static_cast<int>(random_() % 100);
-  for (const auto& target : route.targets) {
-    ticket -= target.percent;
-    if (ticket < 0) return target;
+// The client's own, if it is fit to be passed on, else a new one.
+std::string Gateway::request_id(const http::RequestHead& head) {
+  const auto given = head.fields.get("x-request-id");
+  if (given && is_sane_id(*given)) return std::string(*given);
+  return fmt::format("{}{:08x}", id_prefix_, ids_++);
+}
+
+// Nullptr if the route is not ready.
+const Backend* Gateway::choose(const http::RequestHead& head, const Route& route) const {
+  if (const auto tag = head.fields.get("knative-serving-tag")) {
+    if (const Backend* tagged = route.tagged(*tag)) return tagged;
   }
-  return route.targets.back();
+  return route.targets.empty() ? nullptr : &route.choose();
 }
 
 net::Task<void> Gateway::serve(http::Exchange& exchange) {
+  RequestRecord record;
+  record.received_at = exchange.received_at();
+  record.id = request_id(exchange.request());
+  co_await route(exchange, record);
+  report(exchange, record);
+}
+
+net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) {
   const std::string host = http::host_of(exchange.request().authority);
-  const Route* route = table().find(host);
-  if (route == nullptr) {
-    co_await refuse(exchange, 404,
+  record.route = table().find(host);
+  if (!record.route) {
+    record.status = 404;
+    record.refused = "no_route";
+    co_await refuse(exchange, record, 404,
                     fmt::format("no function answers for the host {:?}: deploy one, or see `ebb "
                                 "get services` for those that there are",
                                 host));
     co_return;
   }
-  if (route->targets.empty()) {
-    co_await refuse(exchange, 503,
-                    fmt::format("function {} is not ready: {}", route->name, route->not_ready), 1);
+  record.backend = choose(exchange.request(), *record.route);
+  if (record.backend == nullptr) {
+    record.status = 503;
+    record.refused = "not_ready";
+    co_await refuse(
+        exchange, record, 503,
+        fmt::format("function {} is not ready: {}", record.route->name, record.route->not_ready),
+        1);
     co_return;
   }
-  // Copies: the table may be replaced while the request waits.
-  std::string name = route->name;
-  Backend backend = choose(*route).backend;
-  co_await serve_route(exchange, std::move(name), std::move(backend));
+  co_await pass_on(exchange, record);
 }
 
-net::Task<void> Gateway::serve_route(http::Exchange& exchange, std::string function,
-                                     Backend backend) {
-  const TimePoint start = exchange.received_at();
-  const TimePoint deadline = start + backend.timeout;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto grant = co_await admit(backend.throttler, waker_, exchange.executor(), deadline);
+net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record) {
+  const Backend& backend = *record.backend;
+  ForwardOptions options{.function = record.route->name,
+                         .deadline = record.received_at + backend.timeout,
+                         .response_start = backend.response_start,
+                         .idle = backend.idle,
+                         .tunnel_grace = backend.timeout,
+                         .timing = settings_.server_timing,
+                         .counters = &parts_.counters};
+  OutgoingRequest request(exchange, record);
+  int unreached = 0;
+  while (unreached < kUnreachedPods) {
+    Admission how;
+    auto grant =
+        co_await admit(exchange, backend.throttler, parts_.waker, watch_, options.deadline, how);
+    if (record.asked_at == TimePoint{}) {
+      record.asked_at = how.asked;
+      record.no_pods = how.no_pods;
+    }
     if (!grant) {
-      co_await answer_refusal(exchange, function, std::move(grant.error()));
+      co_await answer_refusal(exchange, record, std::move(grant.error()));
       co_return;
     }
-    ForwardOptions options{.function = function,
-                           .deadline = deadline,
-                           .response_start_deadline = start + backend.response_start,
-                           .idle = backend.idle};
-    const auto outcome = co_await forward(exchange, connections_, backend.throttler,
-                                          std::move(*grant), std::move(options));
+    record.granted_at = executor_.now();
+    record.pod = grant->shared_pod();
+    record.cold = record.cold || how.no_pods || record.pod->starting();
+    const auto outcome =
+        co_await forward(request, connections_, backend.throttler, std::move(*grant), options);
     if (outcome == Forwarded::kAnswered) co_return;
+    ++record.retries;
+    if (outcome == Forwarded::kUnreached) ++unreached;
+    if (outcome == Forwarded::kReplay) options.may_replay = false;
   }
-  co_await refuse(exchange, 502, fmt::format("the pods of function {} cannot be reached", function),
-                  1);
+  record.status = 502;
+  record.refused = "pod_unreachable";
+  co_await refuse(exchange, record, 502,
+                  fmt::format("the pods of function {} cannot be reached", record.route->name), 1);
+}
+
+net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord& record,
+                                        Refused refused) {
+  const std::string& name = record.route->name;
+  record.refused = name_of(refused.why);
+  record.status = 503;
+  std::string text;
+  switch (refused.why) {
+    case Refused::Why::kStartFailed:
+      text = fmt::format("function {} failed to start: {}", name, refused.message);
+      break;
+    case Refused::Why::kQueueFull:
+    case Refused::Why::kQueueBytes:
+      text = fmt::format("function {} is overloaded: {}", name, refused.message);
+      break;
+    case Refused::Why::kTimeout:
+      record.status = 504;
+      text = fmt::format("function {} was too busy: {}", name, refused.message);
+      break;
+    case Refused::Why::kGone:
+      record.status = 404;
+      refused.retry_after_s = 0;
+      text = fmt::format("function {} has been deleted", name);
+      break;
+    case Refused::Why::kClientLeft:
+      // Nobody reads it: what nginx logs in this case.
+      record.status = 499;
+      exchange.close_after();
+      co_return;
+  }
+  co_await refuse(exchange, record, record.status, std::move(text), refused.retry_after_s);
+}
+
+void Gateway::report(http::Exchange& exchange, RequestRecord& record) {
+  record.ended_at = executor_.now();
+  parts_.counters.count(record);
+  if (record.refused != nullptr && record.status >= 500) log_failure(exchange.request(), record);
+  if (parts_.access_log == nullptr) return;
+  const std::string line = access_line(record, exchange.request(), exchange.client(),
+                                       record.ended_at, parts_.clock.wall());
+  parts_.access_log->write(line);
+}
+
+void Gateway::log_failure(const http::RequestHead& head, const RequestRecord& record) {
+  if (record.ended_at - failures_since_ >= std::chrono::seconds(1)) {
+    if (failures_ > kFailureLines) {
+      log::warn("gateway", "{} more requests failed in a second", failures_ - kFailureLines);
+    }
+    failures_since_ = record.ended_at;
+    failures_ = 0;
+  }
+  if (++failures_ > kFailureLines) return;
+  log::warn(
+      "gateway",
+      "request failed: status={} reason={} namespace={} service={} revision={} "
+      "pod={} id={} method={} duration_us={}",
+      record.status, record.refused, record.route->ns, record.route->name,
+      record.backend != nullptr ? record.backend->name : "-", record.pod ? record.pod->pod() : "-",
+      record.id, head.method,
+      std::chrono::duration_cast<std::chrono::microseconds>(record.ended_at - record.received_at)
+          .count());
 }
 
 }  // namespace ebb::serving

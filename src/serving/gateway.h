@@ -1,39 +1,72 @@
 // The public door: takes a request by its host to a revision of a function, holds it
-// while there is no pod, and passes it on.
+// while there is no pod, passes it on, and tells metrics and access log of it.
 //
 // One per executor; used on its thread only.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 
 #include "http/server.h"
+#include "serving/access_log.h"
 #include "serving/activator.h"
+#include "serving/forwarder.h"
+#include "serving/metrics.h"
 #include "serving/pod_connections.h"
 #include "serving/routing_table.h"
 
 namespace ebb::serving {
 
+struct GatewaySettings {
+  uint64_t max_body = 100ull << 20;  // bytes of a request's body; over it: 413
+  ServerTiming server_timing = ServerTiming::kCold;
+};
+
+// How a gateway's HTTP server is set up.
+[[nodiscard]] http::ServerOptions server_options(const GatewaySettings& settings,
+                                                 GatewayCounters& counters);
+
+// All must outlive the gateway.
+struct GatewayParts {
+  const RoutingPublisher& routes;
+  Waker& waker;
+  const Clock& clock;
+  GatewayCounters& counters;
+  AccessLog* access_log = nullptr;  // null: none
+};
+
 class Gateway final : public http::Handler {
  public:
-  Gateway(net::Executor& executor, const RoutingPublisher& routes, Waker& waker);
+  Gateway(net::Executor& executor, GatewayParts parts, GatewaySettings settings);
 
   [[nodiscard]] net::Task<void> serve(http::Exchange& exchange) override;
 
  private:
-  [[nodiscard]] const RoutingTable& table();
-  [[nodiscard]] const Target& choose(const Route& route);
-  [[nodiscard]] net::Task<void> serve_route(http::Exchange& exchange, std::string function,
-                                            Backend backend);
+  // At most this many lines about failed requests a second; the rest is counted.
+  static constexpr int kFailureLines = 10;
 
+  [[nodiscard]] const RoutingTable& table();
+  [[nodiscard]] const Backend* choose(const http::RequestHead& head, const Route& route) const;
+  [[nodiscard]] std::string request_id(const http::RequestHead& head);
+  [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record);
+  [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);
+  [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
+                                               Refused refused);
+  void report(http::Exchange& exchange, RequestRecord& record);
+  void log_failure(const http::RequestHead& head, const RequestRecord& record);
+
+  net::Executor& executor_;
+  const GatewayParts parts_;
+  const GatewaySettings settings_;
   PodConnections connections_;
-  const RoutingPublisher& routes_;
-  Waker& waker_;
+  ClientWatch watch_;
   uint64_t version_ = 0;
   std::shared_ptr<const RoutingTable> table_;  // shared: see RoutingPublisher
-  std::minstd_rand random_;
+  const std::string id_prefix_;
+  uint64_t ids_ = 0;
+  TimePoint failures_since_{};
+  int failures_ = 0;
 };
 
 }  // namespace ebb::serving

@@ -1,9 +1,10 @@
-// Every pod's door: its address, and how many requests are inside.
+// Every pod's door: its address, how many requests are inside, and how its start went.
 //
 // The counts belong to the Throttler of the pod's revision and are guarded by its
-// mutex.
+// mutex; what the constructor sets and what is atomic may be read on any thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,8 +23,29 @@ class QueueProxy final {
   QueueProxy(std::string pod, net::Address address)
       : pod_(std::move(pod)), address_(std::move(address)) {}
 
+  // How its code was loaded; `at` is when that was known here.
+  struct Load {
+    TimePoint at;
+    Duration took;
+  };
+
   [[nodiscard]] const std::string& pod() const { return pod_; }
   [[nodiscard]] const net::Address& address() const { return address_; }
+  // nullopt while it loads, and for pods that were found loaded.
+  [[nodiscard]] std::optional<Load> load() const {
+    const TimePoint at = loaded_at_.load(std::memory_order_acquire);
+    if (at == TimePoint{}) return std::nullopt;
+    return Load{at, load_took_.load(std::memory_order_relaxed)};
+  }
+  // It has begun an answer: its code is loaded, though the Local Controller's word for
+  // it may still be on the way.
+  void answered() {
+    if (starting()) starting_.store(false, std::memory_order_relaxed);
+  }
+  // True while its code loads.
+  [[nodiscard]] bool starting() const { return starting_.load(std::memory_order_relaxed); }
+  // It takes no new requests and ends with its last one.
+  [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
  private:
   friend class Throttler;
@@ -31,10 +53,13 @@ class QueueProxy final {
 
   std::string pod_;
   net::Address address_;
+  std::atomic<TimePoint> loaded_at_{};
+  std::atomic<Duration> load_took_{};
+  std::atomic<bool> starting_ = false;
+  std::atomic<bool> draining_ = false;  // written under the throttler's mutex
   // Guarded by the throttler's mutex:
   int in_flight_ = 0;
   bool ready_ = false;
-  bool draining_ = false;
   std::optional<scheduling::PodExit> exit_;
   std::vector<ExitShot::Sender> exit_waiters_;
 };

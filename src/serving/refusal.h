@@ -6,11 +6,13 @@
 
 #include "http/server.h"
 #include "net/task.h"
+#include "serving/request_record.h"
 
 namespace ebb::serving {
 
-// Answers `status` with `text` and a line end. `retry_after_s` > 0 adds Retry-After.
-[[nodiscard]] net::Task<void> refuse(http::Exchange& exchange, int status, std::string text,
-                                     int retry_after_s = 0);
+// Answers `status` with `text` and a line end, and the request's id. `retry_after_s` > 0
+// adds Retry-After.
+[[nodiscard]] net::Task<void> refuse(http::Exchange& exchange, const RequestRecord& record,
+                                     int status, std::string text, int retry_after_s = 0);
 
 }  // namespace ebb::serving

@@ -1,23 +1,30 @@
 // Which revision answers for a host: an immutable snapshot that every gateway reads
-// and the route reconciler replaces.
+// and the route publisher replaces.
 //
-//   RoutingTable::Routes routes;
-//   routes["hello.default.localhost"] = {...};
-//   publisher.publish(std::move(routes));
-//   const RoutingTable::Route* route = table->find("hello.default.localhost");
+// A table shares all that did not change with the one it was made from, so a change of
+// one route among 10,000 copies about fifty pointers.
+//
+//   publisher.apply({{"hello.default.localhost", std::make_shared<const Route>(...)}});
+//   const Route* route = publisher.table()->find("hello.default.localhost");
+//   const Backend& backend = route->choose(tag).backend;
 #pragma once
 
+#include <array>
 #include <atomic>
-#include <map>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "serving/throttler.h"
 
 namespace ebb::serving {
+
+class RevisionMetrics;
 
 // How requests to one revision are treated.
 struct Backend {
@@ -26,6 +33,7 @@ struct Backend {
   Duration timeout = std::chrono::seconds(300);         // the whole request
   Duration response_start = std::chrono::seconds(300);  // until the first byte
   Duration idle{};                                      // between bytes; 0: none
+  std::shared_ptr<RevisionMetrics> metrics;  // shared: with requests in flight; may be null
 };
 
 struct Target {
@@ -33,40 +41,73 @@ struct Target {
   Backend backend;
 };
 
+// Deals the numbers 0..99 so that after any few draws each range of them has had its
+// share: a Weyl sequence with the golden ratio, which no alternation of clients can be
+// in step with. After n draws a share is off by about log(n)/n. Thread-safe.
+class Splitter final {
+ public:
+  explicit Splitter(uint64_t start = 0) : drawn_(start) {}
+  [[nodiscard]] int draw() {
+    constexpr uint64_t kGoldenRatio = 0x9E3779B97F4A7C15;  // of 2^64
+    const uint64_t at = drawn_.fetch_add(1, std::memory_order_relaxed) * kGoldenRatio;
+    return static_cast<int>(((at >> 32) * 100) >> 32);
+  }
+
+ private:
+  std::atomic<uint64_t> drawn_;
+};
+
 struct Route {
   std::string ns;
   std::string name;
   std::vector<Target> targets;  // percents sum to 100; empty: not ready
   std::string not_ready;        // why, if there is no target
+  // By tag, for requests that name one in a header; sorted by tag.
+  std::vector<std::pair<std::string, Backend>> tags;
+  // Shared: a route that replaces this one goes on dealing where it stopped.
+  std::shared_ptr<Splitter> splitter = std::make_shared<Splitter>();
+
+  // The tagged revision, or nullptr if there is no such tag.
+  [[nodiscard]] const Backend* tagged(std::string_view tag) const;
+  // The revision whose turn it is; there must be a target.
+  [[nodiscard]] const Backend& choose() const;
 };
 
 class RoutingTable final {
  public:
-  using Routes = std::map<std::string, Route, std::less<>>;  // by host, lower case, no port
-  explicit RoutingTable(Routes routes) : routes_(std::move(routes)) {}
+  using RoutePtr = std::shared_ptr<const Route>;  // shared: between tables
+  // A host (lower case, without port) and its route; nullptr: none any more.
+  using Change = std::pair<std::string, RoutePtr>;
 
-  [[nodiscard]] const Route* find(std::string_view host) const {
-    const auto found = routes_.find(host);
-    return found == routes_.end() ? nullptr : &found->second;
-  }
+  // nullptr if there is no such host.
+  [[nodiscard]] RoutePtr find(std::string_view host) const;
+  [[nodiscard]] std::shared_ptr<const RoutingTable> with(const std::vector<Change>& changes) const;
 
  private:
-  Routes routes_;
+  static constexpr size_t kShards = 256;
+  struct Entry {
+    std::string host;
+    RoutePtr route;
+  };
+  using Shard = std::vector<std::shared_ptr<const Entry>>;  // sorted by host
+  [[nodiscard]] static size_t shard_of(std::string_view host);
+  static void change(Shard& shard, const Change& change);
+
+  std::array<std::shared_ptr<const Shard>, kShards> shards_;  // nullptr: empty
 };
 
 // Where the current table is. Thread-safe.
 class RoutingPublisher final {
  public:
-  void publish(RoutingTable::Routes routes);
-  // Grows with every publish(); a cheap look whether a reader's copy is old.
+  void apply(const std::vector<RoutingTable::Change>& changes);
+  // Grows with every apply(); a cheap look whether a reader's copy is old.
   [[nodiscard]] uint64_t version() const { return version_.load(std::memory_order_acquire); }
   [[nodiscard]] std::shared_ptr<const RoutingTable> table() const;
 
  private:
   mutable std::mutex mutex_;
   // Shared: each gateway keeps the table it looked a request up in.
-  std::shared_ptr<const RoutingTable> table_ =
-      std::make_shared<RoutingTable>(RoutingTable::Routes{});
+  std::shared_ptr<const RoutingTable> table_ = std::make_shared<RoutingTable>();
   std::atomic<uint64_t> version_{1};
 };
 

@@ -37,35 +37,50 @@ Throttler::Entry Throttler::try_acquire() {
     if (auto pod = pick()) {
       count(+1);
       ++arrivals_;
+      retries_.deposit();
       ++pod->in_flight_;
       return {.slot = Slot(shared_from_this(), std::move(pod)), .refused = {}};
     }
   }
-  return {.slot = {}, .refused = refusal()};
+  return {.slot = {}, .refused = refusal(0)};
 }
 
-Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender) {
+Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
   const std::lock_guard lock(mutex_);
   const uint64_t number = next_ticket_++;
-  if (auto refused = refusal()) {
+  if (auto refused = refusal(bytes)) {
     Grant refusal = fail(std::move(*refused));
     sender.set(std::move(refusal));
     return {.number = number};
   }
   count(+1);
   ++arrivals_;
-  waiting_.emplace_hint(waiting_.end(), number, std::move(sender));
+  retries_.deposit();
+  waiting_.emplace_hint(waiting_.end(), number, Waiter{std::move(sender), bytes});
+  waiting_bytes_ += bytes;
   grant_waiting();  // if a slot came free since try_acquire
-  return {.number = number, .no_pods = pods_.empty()};
+  const bool crowded = !pods_.empty() && !waiting_.empty() && !crowd_told_;
+  crowd_told_ = crowd_told_ || crowded;
+  return {.number = number, .no_pods = pods_.empty(), .crowded = crowded};
+}
+
+Throttler::Waiters::iterator Throttler::erase_waiter(Waiters::iterator waiter) {
+  waiting_bytes_ -= waiter->second.bytes;
+  return waiting_.erase(waiter);
 }
 
 void Throttler::leave(uint64_t ticket) {
   const std::lock_guard lock(mutex_);
-  waiting_.erase(ticket);
+  if (const auto found = waiting_.find(ticket); found != waiting_.end()) erase_waiter(found);
   count(-1);
 }
 
-std::optional<Refused> Throttler::refusal() const {
+bool Throttler::may_retry() {
+  const std::lock_guard lock(mutex_);
+  return retries_.withdraw();
+}
+
+std::optional<Refused> Throttler::refusal(size_t bytes) const {
   if (closed_) {
     return Refused{Refused::Why::kGone, "the revision has been deleted", 1};
   }
@@ -76,6 +91,12 @@ std::optional<Refused> Throttler::refusal() const {
   if (waiting_.size() >= options_.max_waiting) {
     return Refused{Refused::Why::kQueueFull,
                    fmt::format("{} requests wait for it already", waiting_.size()), 1};
+  }
+  if (bytes > options_.max_waiting_bytes - std::min(waiting_bytes_, options_.max_waiting_bytes)) {
+    return Refused{Refused::Why::kQueueBytes,
+                   fmt::format("the {} requests that wait for it hold {} bytes already",
+                               waiting_.size(), waiting_bytes_),
+                   1};
   }
   return std::nullopt;
 }
@@ -100,19 +121,20 @@ void Throttler::grant_waiting() {
     if (!pod) return;
     const auto oldest = waiting_.begin();
     Grant grant(Slot(shared_from_this(), pod));
-    if (oldest->second.set(std::move(grant))) {
+    if (oldest->second.sender.set(std::move(grant))) {
       ++pod->in_flight_;
     } else {
       grant->disarm();  // NOLINT(bugprone-use-after-move): a refused set() leaves it
     }
-    waiting_.erase(oldest);
+    erase_waiter(oldest);
   }
 }
 
 void Throttler::refuse_waiting(const Refused& refused) {
-  for (auto& [ticket, sender] : std::exchange(waiting_, {})) {
+  waiting_bytes_ = 0;
+  for (auto& [ticket, waiter] : std::exchange(waiting_, {})) {
     Grant refusal = fail(refused);
-    if (sender.set(std::move(refusal))) count(-1);  // else it will leave()
+    if (waiter.sender.set(std::move(refusal))) count(-1);  // else it will leave()
   }
 }
 
@@ -164,20 +186,25 @@ void Throttler::pod_added(const scheduling::PodEndpoint& endpoint) {
   const std::lock_guard lock(mutex_);
   auto pod = std::make_shared<QueueProxy>(endpoint.pod, std::move(*address));
   pod->ready_ = endpoint.ready;
+  pod->starting_ = !endpoint.ready;
   // Taken over from an earlier front: how long it has been idle is not known.
   if (endpoint.ready) last_active_ = clock_.now();
   pods_.push_back(std::move(pod));
   grant_waiting();
 }
 
-void Throttler::pod_ready(const std::string& name) {
+void Throttler::pod_ready(const std::string& name, Duration load) {
   const std::lock_guard lock(mutex_);
   failures_ = 0;
   retry_at_ = {};
   last_failure_.clear();
   for (const auto& list : {&pods_, &draining_}) {
     for (const auto& pod : *list) {
-      if (pod->pod() == name) pod->ready_ = true;
+      if (pod->pod() != name) continue;
+      pod->ready_ = true;
+      pod->starting_ = false;
+      pod->load_took_ = load;
+      pod->loaded_at_ = clock_.now();
     }
   }
   on_start_(name, "");
@@ -252,10 +279,24 @@ Throttler::Counts Throttler::counts() const {
   }
   for (const auto& pod : draining_) counts.in_flight += pod->in_flight_;
   counts.waiting = static_cast<int>(waiting_.size());
+  counts.waiting_bytes = waiting_bytes_;
   counts.last_active = in_system_ > 0 ? clock_.now() : last_active_;
   counts.retry_at = retry_at_;
   counts.last_failure = last_failure_;
   return counts;
+}
+
+int Throttler::needed_pods() const {
+  const std::lock_guard lock(mutex_);
+  if (options_.concurrency == 0) return 0;
+  int requests = static_cast<int>(waiting_.size());
+  for (const auto& pod : pods_) requests += pod->in_flight_;
+  return (requests + options_.concurrency - 1) / options_.concurrency;
+}
+
+void Throttler::crowd_seen() {
+  const std::lock_guard lock(mutex_);
+  crowd_told_ = false;
 }
 
 void Throttler::count(int change) {

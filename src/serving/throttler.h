@@ -8,6 +8,7 @@
 //   if (entry.slot) co_return co_await forward(std::move(*entry.slot));
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,9 +30,11 @@ namespace ebb::serving {
 struct Refused {
   enum class Why {
     kQueueFull,    // too many wait already
+    kQueueBytes,   // those who wait hold too much memory
     kTimeout,      // no slot came free in time
     kStartFailed,  // its pod could not be started
     kGone,         // the revision was deleted
+    kClientLeft,   // nobody is there for the answer
   };
   Why why = Why::kTimeout;
   std::string message;
@@ -67,9 +70,29 @@ class [[nodiscard]] Slot final {
 };
 
 struct ThrottlerOptions {
-  std::string revision;        // uid
-  int concurrency = 0;         // requests at a time in one pod; 0: no limit
-  size_t max_waiting = 10000;  // requests held for want of a slot
+  std::string revision;                  // uid
+  int concurrency = 0;                   // requests at a time in one pod; 0: no limit
+  size_t max_waiting = 10000;            // requests held for want of a slot
+  size_t max_waiting_bytes = 64u << 20;  // of memory that they hold
+};
+
+// How many requests may be sent a second time: a fifth of the first sendings, so that
+// a revision in trouble is not given twice its load. Not thread-safe.
+class RetryBudget final {
+ public:
+  static constexpr double kShare = 0.2;
+  static constexpr double kMost = 100;  // saved up, that is of the last 500 requests
+  static constexpr double kFirst = 10;  // to begin with
+
+  void deposit() { tokens_ = std::min(kMost, tokens_ + kShare); }
+  [[nodiscard]] bool withdraw() {
+    if (tokens_ < 1) return false;
+    tokens_ -= 1;
+    return true;
+  }
+
+ private:
+  double tokens_ = kFirst;
 };
 
 class Throttler final : public scheduling::PodListener,
@@ -96,14 +119,19 @@ class Throttler final : public scheduling::PodListener,
   // A slot if one is free, else a refusal if the queue is full or starts keep
   // failing, else neither: enqueue.
   [[nodiscard]] Entry try_acquire();
-  // Waits in line; the grant or refusal is set on `sender`, perhaps at once.
+  // Waits in line, holding `bytes` of memory; the grant or refusal is set on `sender`,
+  // perhaps at once.
   struct Ticket {
     uint64_t number = 0;
     bool no_pods = false;  // the AutoScaler must be woken
+    bool crowded = false;  // and here told: the pods are full. Not said again until
+                           // crowd_seen()
   };
-  [[nodiscard]] Ticket enqueue(GrantShot::Sender sender);
-  // The waiter gave up before anything was set (its wait timed out).
+  [[nodiscard]] Ticket enqueue(GrantShot::Sender sender, size_t bytes = 0);
+  // The waiter gave up before this set anything (its wait timed out, its client left).
   void leave(uint64_t ticket);
+  // Whether one more request may be sent a second time.
+  [[nodiscard]] bool may_retry();
 
   // The pod broke the connection: waits until it is known why, nullopt at the
   // deadline.
@@ -114,7 +142,7 @@ class Throttler final : public scheduling::PodListener,
 
   // --- Pods; see PodListener ---
   void pod_added(const scheduling::PodEndpoint& endpoint) override;
-  void pod_ready(const std::string& pod) override;
+  void pod_ready(const std::string& pod, Duration load = {}) override;
   void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override;
   void pods_unavailable(const std::string& message) override;
   [[nodiscard]] Drain begin_drain(int count) override;
@@ -128,11 +156,17 @@ class Throttler final : public scheduling::PodListener,
     int starting = 0;
     int in_flight = 0;
     int waiting = 0;
+    size_t waiting_bytes = 0;
     TimePoint last_active{};  // when a request was last in the system
     TimePoint retry_at{};     // after failed starts: not before
     std::string last_failure;
   };
   [[nodiscard]] Counts counts() const;
+  // The pods that the requests in the system would just fill, those in draining pods
+  // apart; 0 where a pod has no limit.
+  [[nodiscard]] int needed_pods() const;
+  // The AutoScaler looks at the crowd now: the next who waits tells it anew.
+  void crowd_seen();
   // Time-weighted average of requests in the system, and arrivals, since the last call.
   [[nodiscard]] scaling::Metric sample(TimePoint now);
   // Nobody sampled while nothing happened: the next sample's period begins now.
@@ -146,11 +180,18 @@ class Throttler final : public scheduling::PodListener,
   static constexpr Duration kFirstRetry = std::chrono::seconds(1);
   static constexpr Duration kLastRetry = std::chrono::seconds(60);
 
+  struct Waiter {
+    GrantShot::Sender sender;
+    size_t bytes = 0;
+  };
+  using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
+
   void release(QueueProxy& pod);
+  Waiters::iterator erase_waiter(Waiters::iterator waiter);
   std::shared_ptr<QueueProxy> pick();  // with a free slot, or null
   void grant_waiting();
   void refuse_waiting(const Refused& refused);
-  [[nodiscard]] std::optional<Refused> refusal() const;
+  [[nodiscard]] std::optional<Refused> refusal(size_t bytes) const;
   void count(int change);  // requests in the system
   void start_failed(const std::string& pod, const std::string& message);
 
@@ -162,7 +203,10 @@ class Throttler final : public scheduling::PodListener,
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<QueueProxy>> pods_;  // that take requests
   std::vector<std::shared_ptr<QueueProxy>> draining_;
-  std::map<uint64_t, GrantShot::Sender> waiting_;  // by ticket: oldest first
+  Waiters waiting_;
+  size_t waiting_bytes_ = 0;
+  bool crowd_told_ = false;
+  RetryBudget retries_;
   uint64_t next_ticket_ = 1;
   bool closed_ = false;
   int failures_ = 0;  // starts in a row

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "serving/activator.h"
+#include "serving/fake_exchange.h"
 
 namespace ebb::serving {
 namespace {
@@ -197,6 +198,7 @@ TEST_F(ThrottlerTest, AfterCloseEveryoneIsRefused) {
 
 struct CountingWaker final : Waker {
   void wake(const std::string& /*revision*/) override { ++wakes; }
+  void crowded(const std::string& /*revision*/) override {}
   std::atomic<int> wakes{0};
 };
 
@@ -211,10 +213,13 @@ TEST_F(ThrottlerTest, SlotsStayExactUnderThreads) {
   std::atomic<int> inside{0};
   std::atomic<int> most{0};
   std::atomic<int> served{0};
-  auto user = [](std::shared_ptr<Throttler> t, Waker& w, net::Executor& e, std::atomic<int>& in,
-                 std::atomic<int>& high, std::atomic<int>& done) -> net::Task<void> {
+  auto user = [](std::shared_ptr<Throttler> t, Waker& w, net::Executor& e, ClientWatch& watch,
+                 std::atomic<int>& in, std::atomic<int>& high,
+                 std::atomic<int>& done) -> net::Task<void> {
+    FakeExchange exchange(e);
     for (int i = 0; i < kRounds; ++i) {
-      auto grant = co_await admit(t, w, e, e.now() + 30s);
+      Admission how;
+      auto grant = co_await admit(exchange, t, w, watch, e.now() + 30s, how);
       if (!grant) continue;
       const int now = ++in;
       int seen = high.load();
@@ -231,9 +236,10 @@ TEST_F(ThrottlerTest, SlotsStayExactUnderThreads) {
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       net::Executor executor("worker");
+      ClientWatch watch(executor);
       executor.post([&] {
         for (int n = 0; n < kUsers; ++n) {
-          executor.spawn(user(throttler, waker, executor, inside, most, served));
+          executor.spawn(user(throttler, waker, executor, watch, inside, most, served));
         }
       });
       executor.run();

@@ -1,0 +1,73 @@
+#include "control/scale_metrics.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace ebb::control {
+namespace {
+
+using scheduling::NodeState;
+using scheduling::PodState;
+
+void write_pods(serving::Exposition& out, const Scheduler& scheduler) {
+  // Zeros too, so that a state that is left is seen to be empty.
+  std::map<std::pair<std::string, std::string>, int> pods;
+  for (const auto& pod : scheduler.pods()) {
+    for (const auto state : {PodState::kCold, PodState::kWarm, PodState::kDraining}) {
+      pods[{pod.view.runtime, scheduling::to_string(state)}] += pod.view.state == state ? 1 : 0;
+    }
+  }
+  out.family("ebb_pods", "gauge", "Pods, by runtime and state.");
+  for (const auto& [key, count] : pods) {
+    out.sample("ebb_pods", {{"runtime", key.first}, {"state", key.second}}, count);
+  }
+  std::map<std::string, int> nodes;
+  for (const auto state : {NodeState::kIdle, NodeState::kOccupied, NodeState::kDraining}) {
+    nodes[scheduling::to_string(state)] = 0;
+  }
+  for (const auto& node : scheduler.nodes()) ++nodes[scheduling::to_string(node.state)];
+  out.family("ebb_nodes", "gauge", "Nodes, by state.");
+  for (const auto& [state, count] : nodes) out.sample("ebb_nodes", {{"state", state}}, count);
+}
+
+struct Gauge {
+  const char* name;
+  const char* help;
+  double (*value)(const ScaleStatus&);
+};
+constexpr auto kGauges = std::to_array<Gauge>({
+    {"ebb_pods_desired", "Pods that the AutoScaler wants.",
+     [](const ScaleStatus& s) { return static_cast<double>(s.desired); }},
+    {"ebb_pods_ready", "Pods whose code is loaded.",
+     [](const ScaleStatus& s) { return static_cast<double>(s.ready); }},
+    {"ebb_pods_starting", "Pods that load their code.",
+     [](const ScaleStatus& s) { return static_cast<double>(s.starting); }},
+    {"ebb_autoscaler_panic", "1 while load outruns the pods.",
+     [](const ScaleStatus& s) { return s.panic ? 1.0 : 0.0; }},
+    {"ebb_autoscaler_concurrency", "Requests in the system, averaged over the stable window.",
+     [](const ScaleStatus& s) { return s.concurrency; }},
+});
+
+}  // namespace
+
+void write_metrics(serving::Exposition& out, const Scheduler& scheduler,
+                   const AutoScaler& autoscaler) {
+  write_pods(out, scheduler);
+  auto revisions = autoscaler.list();
+  std::erase_if(revisions, [](const ScaleStatus& s) {
+    return !s.pod || (s.desired == 0 && s.ready == 0 && s.starting == 0 && s.concurrency == 0);
+  });
+  for (const Gauge& gauge : kGauges) {
+    out.family(gauge.name, "gauge", gauge.help);
+    for (const auto& status : revisions) {
+      out.sample(gauge.name,
+                 {{"namespace", status.pod->ns},
+                  {"service", status.pod->service},
+                  {"revision", status.pod->name}},
+                 gauge.value(status));
+    }
+  }
+}
+
+}  // namespace ebb::control

@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <array>
+
+#include "serving/forwarder.h"
+
+namespace ebb::serving {
+namespace {
+
+bool is_dropped(const http::RequestHead& head, bool has_connection, std::string_view name) {
+  return http::is_hop_by_hop(name) || http::iequals(name, "expect") ||
+         http::iequals(name, "x-forwarded-for") || http::iequals(name, "x-forwarded-proto") ||
+         http::iequals(name, "x-request-id") || http::iequals(name, "knative-serving-tag") ||
+         (has_connection && head.fields.has_token("connection", name));
+}
+
+// HTTP/2 over an upgrade would hide requests from us inside one of them.
+bool is_http2(std::string_view protocols) {
+  return http::list_has_token(protocols, "h2c") || http::list_has_token(protocols, "h2");
+}
+
+}  // namespace
+
+OutgoingRequest::OutgoingRequest(http::Exchange& exchange, RequestRecord& record)
+    : exchange_(exchange), record_(record) {
+  fill_fields();
+}
+
+void OutgoingRequest::fill_fields() {
+  const http::RequestHead& head = exchange_.request();
+  const bool has_connection = head.fields.get("connection").has_value();
+  for (const auto& field : head.fields) {
+    if (http::iequals(field.name, "x-forwarded-for")) {
+      forwarded_for_.append(field.value).append(", ");
+    }
+    if (!is_dropped(head, has_connection, field.name)) fields_.add(field.name, field.value);
+  }
+  if (!head.fields.get("host")) fields_.add("host", head.authority);
+  // Only one that led somewhere is passed on, as in Knative.
+  const auto tag = head.fields.get("knative-serving-tag");
+  if (tag && record_.route && record_.route->tagged(*tag) != nullptr) {
+    fields_.add("knative-serving-tag", *tag);
+  }
+  forwarded_for_ += exchange_.client().host;
+  fields_.add("x-forwarded-for", forwarded_for_);
+  fields_.add("x-forwarded-proto", "http");
+  fields_.add("x-request-id", record_.id);
+  const auto protocols = head.fields.get("upgrade");
+  upgrade_ = head.upgrade && head.minor_version > 0 && protocols && !is_http2(*protocols) &&
+             head.body.kind == http::BodyLength::Kind::kNone;
+  if (upgrade_) {
+    fields_.add("connection", "Upgrade");
+    fields_.add("upgrade", *protocols);
+  }
+}
+
+net::Task<http::HttpResult<void>> OutgoingRequest::read_first() {
+  if (first_read_ || head().body.kind == http::BodyLength::Kind::kNone) {
+    co_return http::HttpResult<void>();
+  }
+  const auto piece = co_await exchange_.read_body();
+  if (!piece) co_return fail(piece.error());
+  first_read_ = true;
+  first_ = *piece;
+  record_.bytes_in += first_.size();
+  const auto& body = head().body;
+  whole_ =
+      first_.empty() || (body.kind == http::BodyLength::Kind::kSized && first_.size() == body.size);
+  co_return http::HttpResult<void>();
+}
+
+bool OutgoingRequest::idempotent() const {
+  static constexpr auto kMethods =
+      std::to_array<std::string_view>({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"});
+  return std::find(kMethods.begin(), kMethods.end(), head().method) != kMethods.end();
+}
+
+}  // namespace ebb::serving

@@ -1,0 +1,363 @@
+"""The request path under what clients and functions do: tags, splits, WebSocket,
+timeouts, bounds, clients that leave, rollouts and deletion under load."""
+
+import base64
+import collections
+import concurrent.futures
+import hashlib
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+import unittest
+
+from harness import PATIENCE, Ebb, wait_until
+
+# So that a function that was called (deploy does) soon rests.
+SHORT_WINDOW = ("--annotation", "autoscaling.knative.dev/window=6s")
+VERSION = "import os\ndef handle(request): return os.environ['K_REVISION']\n"
+ECHO = "def handle(request): return dict(request.headers)\n"
+# Speaks WebSocket on the raw connection that its request came on: the runtime has no
+# word for that, so the function takes the descriptor from beneath it.
+WEBSOCKET = '''
+import base64, hashlib, socket, struct
+
+def read_exactly(s, n):
+    data = b""
+    while len(data) < n:
+        piece = s.recv(n - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return data
+
+def frame(opcode, data):
+    head = bytes([0x80 | opcode])
+    if len(data) < 126:
+        return head + bytes([len(data)]) + data
+    if len(data) < 65536:
+        return head + b"\\x7e" + struct.pack(">H", len(data)) + data
+    return head + b"\\x7f" + struct.pack(">Q", len(data)) + data
+
+def handle(request):
+    if "upgrade" not in request.headers:
+        return "plain"
+    key = request.headers["sec-websocket-key"]
+    s = request._reader._connection.socket
+    s.settimeout(None)
+    accept = base64.b64encode(hashlib.sha1(
+        (key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+    s.sendall(("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n"
+               "Connection: Upgrade\\r\\nSec-WebSocket-Accept: %s\\r\\n\\r\\n" % accept).encode())
+    try:
+        while True:
+            first, second = read_exactly(s, 2)
+            length = second & 127
+            if length == 126:
+                length = struct.unpack(">H", read_exactly(s, 2))[0]
+            elif length == 127:
+                length = struct.unpack(">Q", read_exactly(s, 8))[0]
+            mask = read_exactly(s, 4)
+            data = bytes(b ^ mask[i % 4] for i, b in enumerate(read_exactly(s, length)))
+            s.sendall(frame(first & 15, data))
+            if first & 15 == 8:
+                break
+    except (EOFError, OSError):
+        pass
+    s.shutdown(socket.SHUT_RDWR)
+    return None
+'''
+
+
+class WebSocket:
+    """A client: the handshake and masked frames of RFC 6455."""
+
+    def __init__(self, address, host, path="/"):
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive, Upgrade\r\n"
+            f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            .encode())
+        self.file = self.socket.makefile("rb")
+        self.status = int(self.file.readline().split()[1])
+        self.headers = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.decode().partition(":")
+            self.headers[name.lower()] = value.strip()
+        self.accept = base64.b64encode(hashlib.sha1(
+            (key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+
+    def send(self, data, opcode=2):
+        mask = os.urandom(4)
+        length = len(data)
+        head = bytes([0x80 | opcode])
+        if length < 126:
+            head += bytes([0x80 | length])
+        elif length < 65536:
+            head += b"\xfe" + struct.pack(">H", length)
+        else:
+            head += b"\xff" + struct.pack(">Q", length)
+        body = (int.from_bytes(data, "big") ^ int.from_bytes(
+            (mask * (length // 4 + 1))[:length], "big")).to_bytes(length, "big")
+        self.socket.sendall(head + mask + body)
+
+    def receive(self):
+        head = self.file.read(2)
+        if len(head) < 2:
+            return None
+        length = head[1] & 127
+        if length == 126:
+            length = struct.unpack(">H", self.file.read(2))[0]
+        elif length == 127:
+            length = struct.unpack(">Q", self.file.read(8))[0]
+        return self.file.read(length)
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class RequestPath(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ebb = Ebb().__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+
+    def many(self, count, call, threads=8):
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda _: call(), range(count)))
+
+    # --- Routing ---
+
+    def test_tags_and_a_split(self):
+        ebb = self.ebb
+        ebb.deploy("split", VERSION)
+        ebb.deploy("split", VERSION + "# two\n")
+        ebb.run("traffic", "split", "--revision", "split-00001=90", "--revision",
+                "split-00002=10", "--tag", "next=split-00002")
+        wait_until(lambda: ebb.get("next-split.default.localhost").text == "split-00002",
+                   "the tag's host")
+        self.assertEqual(ebb.get("split", headers={"Knative-Serving-Tag": "next"}).text,
+                         "split-00002")
+        seen = collections.Counter()
+
+        def call(_):
+            connection = ebb.connection()
+            texts = [ebb.get("split", connection=connection,
+                             headers={"Knative-Serving-Tag": "unknown"}).text for _ in range(250)]
+            connection.close()
+            return texts
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for texts in pool.map(call, range(8)):
+                seen.update(texts)
+        self.assertEqual(sum(seen.values()), 2000)
+        self.assertAlmostEqual(seen["split-00002"] / 2000, 0.1, delta=0.02)
+        self.assertEqual(ebb.get("nothing-split.default.localhost").status, 404)
+
+    def test_a_tag_header_that_leads_nowhere_is_not_passed_on(self):
+        ebb = self.ebb
+        ebb.deploy("tagged", ECHO)
+        seen = json.loads(ebb.get("tagged", headers={"Knative-Serving-Tag": "x"}).text)
+        self.assertNotIn("knative-serving-tag", {k.lower() for k in seen})
+
+    # --- WebSocket ---
+
+    def test_websocket(self):
+        ebb = self.ebb
+        ebb.deploy("ws", WEBSOCKET, "--timeout", "1s")
+        self.assertEqual(ebb.get("ws").text, "plain")
+        ws = WebSocket(ebb.gateway, "ws.default.localhost")
+        self.assertEqual(ws.status, 101)
+        self.assertEqual(ws.headers["upgrade"].lower(), "websocket")
+        self.assertEqual(ws.headers["sec-websocket-accept"], ws.accept)
+        for size in (1, 200, 70_000, 1_000_000):
+            data = os.urandom(size)
+            sender = threading.Thread(target=ws.send, args=(data,))
+            sender.start()
+            self.assertEqual(ws.receive(), data)
+            sender.join()
+        time.sleep(1.5)  # the service's timeout is for the handshake only
+        ws.send(b"still there")
+        self.assertEqual(ws.receive(), b"still there")
+        ws.send(b"", opcode=8)
+        self.assertEqual(ws.receive(), b"")
+        self.assertEqual(ws.file.read(), b"")
+        ws.close()
+
+    # --- Timeouts ---
+
+    def test_timeouts(self):
+        ebb = self.ebb
+        ebb.deploy("late", "import time\ndef handle(request):\n    yield 'a'\n"
+                           "    time.sleep(3)\n    yield 'b'\n", "--timeout", "1s")
+        connection = ebb.connection()
+        connection.request("GET", "/", headers={"Host": "late.default.localhost"})
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200)
+        with self.assertRaises(Exception):  # cut: no end that looks like one
+            answer.read()
+        connection.close()
+
+    # --- Bounds ---
+
+    def test_the_body_limit(self):
+        ebb = self.ebb
+        ebb.deploy("body", "def handle(request): return 'unread'\n")
+        with socket.create_connection(ebb.gateway, timeout=PATIENCE) as s:
+            s.sendall(b"POST / HTTP/1.1\r\nHost: body.default.localhost\r\n"
+                      b"Content-Length: 104857601\r\n\r\n")
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 413 "))
+
+    def test_clients_that_leave_the_queue(self):
+        ebb = self.ebb
+        ebb.deploy("busy", "import time\ndef handle(request):\n"
+                           "    open('/tmp/n', 'a').write('x')\n"
+                           "    if request.path == '/slow': time.sleep(2)\n"
+                           "    return str(len(open('/tmp/n').read()))\n",
+                   "--concurrency", "1", "--max", "1")
+        before = int(ebb.get("busy").text)
+        slow = threading.Thread(target=lambda: ebb.get("busy", "/slow"))
+        slow.start()
+        wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="busy") == 1,
+                   "one is inside")
+        leavers = [socket.create_connection(ebb.gateway) for _ in range(20)]
+        for s in leavers:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: busy.default.localhost\r\n\r\n")
+        wait_until(lambda: ebb.metric("ebb_requests_waiting", service="busy") == 20,
+                   "all wait")
+        for s in leavers:
+            s.close()
+        wait_until(lambda: ebb.metric("ebb_requests_waiting", service="busy") == 0,
+                   "nobody waits any more")
+        self.assertEqual(ebb.metric("ebb_requests_in_flight", service="busy"), 1)
+        slow.join()
+        self.assertEqual(ebb.metric("ebb_requests_refused_total", service="busy",
+                                    reason="client_left"), 20)
+        self.assertEqual(int(ebb.get("busy").text), before + 2)  # nobody computed for who had left
+
+    # --- To be seen ---
+
+    def test_request_ids_and_server_timing(self):
+        ebb = self.ebb
+        ebb.deploy("seen", ECHO, *SHORT_WINDOW)
+        wait_until(lambda: ebb.pods("seen") == [], "no pods")
+        cold = ebb.get("seen", headers={"X-Request-Id": "mine-1", "traceparent": "00-1-2-01"})
+        self.assertEqual(cold.headers["x-request-id"], "mine-1")
+        passed = {k.lower(): v for k, v in json.loads(cold.text).items()}
+        self.assertEqual(passed["x-request-id"], "mine-1")
+        self.assertEqual(passed["traceparent"], "00-1-2-01")
+        names = [part.split(";")[0].strip() for part in cold.headers["server-timing"].split(",")]
+        self.assertEqual(names[:2], ["queue", "schedule"])
+        self.assertEqual(names[-1], "total")
+        warm = ebb.get("seen", headers={"X-Request-Id": "not sane"})
+        self.assertNotIn("server-timing", warm.headers)
+        self.assertNotEqual(warm.headers["x-request-id"], "not sane")
+        self.assertGreaterEqual(len(warm.headers["x-request-id"]), 16)
+        missing = ebb.get("nobody-there")
+        self.assertTrue(missing.headers["x-request-id"])
+
+    def test_metrics(self):
+        ebb = self.ebb
+        ebb.deploy("counted", VERSION)
+        who = {"namespace": "default", "service": "counted", "revision": "counted-00001"}
+        before = ebb.metric("ebb_requests_total", code="2xx", **who)  # deploy calls it too
+        for _ in range(5):
+            self.assertEqual(ebb.get("counted").status, 200)
+        self.assertEqual(ebb.metric("ebb_requests_total", code="2xx", **who), before + 5)
+        self.assertEqual(ebb.metric("ebb_request_duration_seconds_count", **who), before + 5)
+        self.assertEqual(ebb.metric("ebb_pods_ready", **who), 1)
+        self.assertGreaterEqual(ebb.metric("ebb_pods", state="Warm"), 1)
+        self.assertGreaterEqual(ebb.metric("ebb_cold_start_seconds_count"), 1)
+        before = ebb.metric("ebb_requests_unrouted_total", reason="no_route")
+        ebb.get("nobody-counts")
+        self.assertEqual(ebb.metric("ebb_requests_unrouted_total", reason="no_route"), before + 1)
+        ebb.run("delete", "service", "counted")
+        wait_until(lambda: not any(pairs.get("service") == "counted"
+                                   for samples in ebb.metrics().values() for pairs, _ in samples),
+                   "its numbers go with it")
+
+    # --- Under load ---
+
+    def under_load(self, name, threads=6):
+        """Calls `name` all the while; returns the answers and how to stop."""
+        ebb, stop, answers = self.ebb, threading.Event(), []
+
+        def load():
+            connection = ebb.connection()
+            while not stop.is_set():
+                start = time.monotonic()
+                answer = ebb.get(name, connection=connection)
+                answer.start, answer.end = start, time.monotonic()
+                answers.append(answer)
+            connection.close()
+
+        running = [threading.Thread(target=load) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+
+        def finish():
+            stop.set()
+            for thread in running:
+                thread.join()
+            return answers
+
+        return answers, finish
+
+    def test_new_revisions_under_load(self):
+        ebb = self.ebb
+        ebb.deploy("rolled", VERSION, "--concurrency", "2")
+        answers, finish = self.under_load("rolled")
+        for i in range(3):
+            ebb.deploy("rolled", VERSION + f"# {i}\n", "--concurrency", "2")
+        wait_until(lambda: answers and answers[-1].text == "rolled-00004", "the last revision")
+        finish()
+        self.assertEqual([a for a in answers if a.status != 200], [])
+
+    def test_deletion_under_load(self):
+        ebb = self.ebb
+        ebb.deploy("doomed", VERSION)
+        answers, finish = self.under_load("doomed")
+        wait_until(lambda: len(answers) > 50, "some answers")
+        ebb.run("delete", "service", "doomed")
+        wait_until(lambda: answers[-1].status == 404, "a 404")
+        finish()
+        self.assertEqual({a.status for a in answers}, {200, 404})
+        gone = min(a.end for a in answers if a.status == 404)
+        self.assertEqual({a.status for a in answers if a.start > gone}, {404})
+
+    def test_a_burst_gets_its_pods_at_once(self):
+        ebb = self.ebb
+        ebb.deploy("burst", "import time\ndef handle(request):\n    time.sleep(0.8)\n",
+                   "--concurrency", "10", *SHORT_WINDOW)
+        wait_until(lambda: ebb.pods("burst") == [], "no pods")
+        start = time.monotonic()
+        answers = self.many(100, lambda: ebb.get("burst"), 100)
+        took = time.monotonic() - start
+        self.assertEqual({a.status for a in answers}, {204})
+        # One after another on one pod would take 8 s; to wait for a decision, 2.8 s.
+        self.assertLess(took, 2.5)
+        self.assertLessEqual(len(ebb.pods("burst", "Warm")), 15)
+
+
+class Ending(unittest.TestCase):
+    def test_an_open_websocket_does_not_hold_up_the_end(self):
+        with Ebb() as ebb:
+            ebb.deploy("ws", WEBSOCKET)
+            ws = WebSocket(ebb.gateway, "ws.default.localhost")
+            ws.send(b"hello")
+            self.assertEqual(ws.receive(), b"hello")
+            start = time.monotonic()
+            ebb.signal(signal.SIGINT)
+            self.assertEqual(ebb.wait(), 0, "".join(ebb.log))
+            self.assertLess(time.monotonic() - start, 15)
+            self.assertEqual(ebb.leftovers(), [])
+            ws.close()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
