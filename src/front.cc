@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/up_settings.h"
 #include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
@@ -91,14 +92,16 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       traffic_(opened_.gateway.size()),
       metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
+      options_(options),
+      pools_(options.settings),
       scheduler_({.pods_folder = opened_.data.pods(),
-                  .pool = static_cast<uint32_t>(options.pool),
+                  .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},
                  clock_),
-      autoscaler_(control_, traffic_, scheduler_, clock_, {.events = &events_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_),
-      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()),
-      domain_(options.domain) {}
+      autoscaler_(control_, traffic_, scheduler_, clock_,
+                  {.enable_scale_to_zero = options.scale_to_zero, .events = &events_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling),
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
 
 Front::~Front() = default;
 
@@ -134,8 +137,9 @@ int Front::run() {
                                  .code = *code_,
                                  .publisher = routes_,
                                  .clock = clock_,
-                                 .domain = domain_,
+                                 .domain = options_.domain,
                                  .gateway_port = gateway->port,
+                                 .gc = options_.gc,
                                  .events = &events_,
                                  .disk = {.blobs = blobs_.get(),
                                           .thread = &disk_,
@@ -152,7 +156,8 @@ int Front::run() {
                                   .gateway = gateway->to_string(),
                                   .ready = [this] { return phase_ == Phase::kOpen; },
                                   .metrics = [this] { return metrics_.exposition(); },
-                                  .state = opened_.data.store() + "/state.db"});
+                                  .state = opened_.data.store() + "/state.db",
+                                  .logs = opened_.data.logs()});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
   if (!tls) return give_up(tls.error().message);
   tls_ = std::move(*tls);
@@ -240,7 +245,8 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
     if (!listening) return fail(listening.error());
     const auto address = net::local_address(listening->front().get());
     if (!address) return fail(address.error());
-    auto dns = node::DnsForwarder::open(control_, {.listen = node.node_address, .domain = domain_});
+    auto dns = node::DnsForwarder::open(control_,
+                                        {.listen = node.node_address, .domain = options_.domain});
     if (!dns) return fail(dns.error());
     dns_ = std::move(*dns);
     for (size_t i = 0; i < workers_.size(); ++i) {
@@ -254,6 +260,21 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
                               .dns = dns_->port()};
   if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
   return {};
+}
+
+// The supervisor has checked the document.
+void Front::reload(std::string_view document) {
+  auto wanted = cli::up_options(api::Json::parse(document, nullptr, false));
+  if (!wanted) {
+    log::error(kLog, "the settings stay as they are: {}", wanted.error().message);
+    return;
+  }
+  log::set_level(wanted->settings.log_level);
+  pools_.set(wanted->settings);
+  scheduler_.resize_pools();
+  const std::string later = cli::needs_restart(options_, *wanted);
+  log::info(kLog, "the settings were read again{}{}",
+            later.empty() ? "" : "; take effect at the next start: ", later);
 }
 
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
@@ -279,6 +300,7 @@ void Front::on_supervisor() {
     log::error(kLog, "the supervisor has gone");
     ::_exit(1);
   }
+  if ((*packet)->starts_with(node::kReload)) reload((*packet)->substr(node::kReload.size()));
 }
 
 // A gateway that does not know its routes yet would answer 404 for functions that
@@ -296,7 +318,7 @@ void Front::announce() {
   const auto& data = opened_.data;
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
-               workers_.front()->server.address().to_string().c_str(), domain_.c_str());
+               workers_.front()->server.address().to_string().c_str(), options_.domain.c_str());
   std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,26 @@ struct Opened {
   std::string token;
 };
 
+// How many cold pods of which runtime. Thread-safe.
+class PoolSizes final {
+ public:
+  explicit PoolSizes(cli::Settings settings) : settings_(std::move(settings)) {}
+  void set(cli::Settings settings) {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::move(settings);
+  }
+  // nullopt: as the runtime's manifest says.
+  [[nodiscard]] std::optional<uint32_t> of(const std::string& runtime) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = settings_.pools.find(runtime);
+    return found == settings_.pools.end() ? settings_.pool : std::optional<int>(found->second);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  cli::Settings settings_;
+};
+
 class Front final {
  public:
   // `supervisor`: see node/supervisor.h.
@@ -65,6 +86,7 @@ class Front final {
   Result<void> serve_pods(const node::Welcome& node);
   void report_hung();
   void on_supervisor();
+  void reload(std::string_view document);
   void on_signal();
   void open();
   void announce();
@@ -86,6 +108,8 @@ class Front final {
   serving::Metrics metrics_;
   std::unique_ptr<serving::AccessLog> access_log_;
   control::EventRecorder events_;
+  const cli::UpOptions options_;  // as they were at the start
+  PoolSizes pools_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;
@@ -105,7 +129,6 @@ class Front final {
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;
   net::Timer deadline_;
-  std::string domain_;
   enum class Phase {
     kGreeting,  // waits for what the Local Controller has
     kReading,   // reads what was declared

@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/kubeconfig.h"
+#include "cli/up_settings.h"
 #include "front.h"
 #include "net/listener.h"
 #include "net/tls_identity.h"
@@ -98,7 +99,9 @@ Result<void> publish_kubeconfig(const Opened& opened) {
 }
 
 Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
-  if (auto rights = sandbox::check_rights(); !rights) return fail(rights.error());
+  const auto rights = sandbox::check_rights();
+  if (!rights) return fail(rights.error());
+  for (const auto& lack : rights->lacks) log::warn("front", "weaker isolation: {}", lack);
   Prepared out;
   std::error_code error;
   const std::string runtimes = find_runtimes(options.runtimes);
@@ -129,13 +132,22 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   out.controller = {.data = opened.data,
                     .runtimes = runtimes,
                     .node = "local",
-                    .network = sandbox::NetworkOptions{}};
+                    .network = std::nullopt,
+                    .without = rights->without};
+  if (!options.isolation) {
+    log::warn(
+        "ebb",
+        "isolation is off: functions have no user, memory or system call limits of their own, "
+        "so run only your own code");
+    out.controller.without = sandbox::kWithoutAll;
+  }
+  if (options.pod_network) out.controller.network.emplace();
   return out;
 }
 
 // The front's whole life, in its own process.
 int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor) {
-  log::init("front", options.log_level);
+  log::init("front", options.settings.log_level);
   if (auto dropped = node::drop_privileges(node::kFrontUid); !dropped) {
     log::error("front", "{}", dropped.error().message);
     return 1;
@@ -144,8 +156,20 @@ int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
   return front.run();
 }
 
+// The settings as they are now, for the front; nullopt and a line in the log if they are
+// wrong.
+std::optional<std::string> reload(const cli::UpOptions& options) {
+  auto document = cli::read_settings(options.config, options.flags);
+  auto wanted = document ? cli::up_options(*document) : fail(document.error());
+  if (!wanted) {
+    log::error("ebb", "the settings stay as they are: {}", wanted.error().message);
+    return std::nullopt;
+  }
+  return document->dump();
+}
+
 int up(const cli::UpOptions& options) {
-  log::init("ebb", options.log_level);
+  log::init("ebb", options.settings.log_level);
   auto prepared = prepare(options, usable_cores());
   if (!prepared) {
     std::fprintf(stderr, "ebb: %s\n", prepared.error().message.c_str());
@@ -162,7 +186,7 @@ int up(const cli::UpOptions& options) {
                                      prepared->opened.gateway.clear();
                                      prepared->opened.api.reset();
                                    },
-                               .reload = [] { return std::optional<std::string>(""); }});
+                               .reload = [&] { return reload(options); }});
   return supervisor.run();
 }
 

@@ -8,37 +8,81 @@ Talks to the Local Controller over one SOCK_SEQPACKET socket:
 The end of that socket ends a pod that still waits.
 """
 
+import asyncio
+import inspect
 import json
 import os
+import signal
 import socket
 import sys
 import traceback
 import types
 
-from server import Server
+import aserver
+import wsgi
+from server import Server, serve_with
 
 CONTROL, LISTEN = 3, 4
 CODE = "/code"
-MESSAGE_LIMIT = 64 * 1024
+PACKAGES = "/code/.ebb/python"  # where `ebb deploy` installs requirements.txt
+BACKLOG = 4096
+MESSAGE_LIMIT = 128 * 1024
 ERROR_LIMIT = 4096  # bytes of an error's text
 DEFAULT_THREADS = 100
 
 WARM_SOURCE = "import json\ndef handle(request):\n    return 'warm %s' % request.path\n"
+WARM_ASYNC_SOURCE = "async def handle(request):\n    return 'warm %s' % request.path\n"
 WARM_REQUEST = b"GET /warm?x=1 HTTP/1.1\r\nhost: warm\r\nuser-agent: ebb\r\n\r\n"
 
 
+def is_async(function):
+    """Whether calling it gives a coroutine or an async generator."""
+    for candidate in (function, getattr(function, "func", None), getattr(function, "__call__", None)):
+        if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
+            return True
+    return False
+
+
+def takes(function, count):
+    """Whether it can be called with `count` positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def find_handler(module, name):
+    """(kind, callable) of what a module defines: handle(request), or an application by
+    the name app or application, WSGI (environ, start_response) or ASGI (scope, receive,
+    send)."""
+    handle = getattr(module, "handle", None)
+    if handle is not None:
+        if not callable(handle):
+            raise LookupError("handle in %s is not callable" % name)
+        return ("async" if is_async(handle) else "sync"), handle
+    for word in ("app", "application"):
+        app = getattr(module, word, None)
+        if app is None:
+            continue
+        if not callable(app):
+            raise LookupError("%s in %s is not callable" % (word, name))
+        if takes(app, 3) and (is_async(app) or not takes(app, 2)):
+            return "asgi", app
+        if takes(app, 2):
+            return "wsgi", app
+        raise LookupError("%s in %s is neither a WSGI application (environ, start_response) nor "
+                          "an ASGI one (scope, receive, send)" % (word, name))
+    raise LookupError("%s defines no function handle(request), and no app" % name)
+
+
 def load_source(source, path):
-    """Runs a function's main module and returns its handler."""
+    """Runs a function's main module: (kind, callable), see find_handler."""
     module = types.ModuleType("main")
     module.__file__ = path
     sys.modules["main"] = module
     exec(compile(source, path, "exec"), module.__dict__)
-    handle = getattr(module, "handle", None)
-    if handle is None:
-        raise LookupError("%s defines no function handle(request)" % os.path.basename(path))
-    if not callable(handle):
-        raise LookupError("handle in %s is not callable" % os.path.basename(path))
-    return handle
+    return find_handler(module, os.path.basename(path))
 
 
 def warm_up(requests):
@@ -48,7 +92,7 @@ def warm_up(requests):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)
         listener.listen(8)
-        server = Server(load_source(WARM_SOURCE, "/code/warm.py"), 2)
+        server = Server(serve_with(load_source(WARM_SOURCE, "/code/warm.py")[1]), 2)
         server.threads = 2  # so that serving starts no thread: a zygote must have one
         server.listen(listener)
         with socket.socket(socket.AF_UNIX) as client:
@@ -59,6 +103,27 @@ def warm_up(requests):
                 client.recv(65536)
         server.step(1)
         server.epoll.close()
+    sys.modules.pop("main", None)
+
+
+def warm_up_async(requests):
+    """The same for async functions."""
+    name = "\0ebb-warm-async-%d" % os.getpid()
+
+    async def serve():
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(name)
+        handle = load_source(WARM_ASYNC_SOURCE, "/code/warm.py")[1]
+        server = await aserver.AsyncServer(aserver.answer_with_handle(handle)).listen(listener, 8)
+        reader, writer = await asyncio.open_unix_connection(name)
+        for _ in range(requests):
+            writer.write(WARM_REQUEST)
+            await reader.read(65536)
+        writer.close()
+        server.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(serve())
     sys.modules.pop("main", None)
 
 
@@ -82,9 +147,12 @@ def send(control, kind, text=""):
 
 
 def load(message):
+    os.environ["PORT"] = str(message.get("port", 8080))
     os.environ.update(message.get("env", {}))
     os.chdir(CODE)
     sys.path.insert(0, CODE)
+    if os.path.isdir(PACKAGES):
+        sys.path.insert(1, PACKAGES)
     path = os.path.join(CODE, message["entry"])
     try:
         with open(path, "rb") as file:
@@ -94,12 +162,59 @@ def load(message):
     return load_source(source, path)
 
 
+def serve_sync(control, listener, server, answer, threads):
+    """Threads serve, see Server."""
+    server.answer = answer
+    server.max_threads = threads
+    send(control, b"R")  # first: what a request does to the pod is not a failed load
+    server.listen(listener)
+    server.run()
+
+
+def serve_async(control, listener, kind, handle):
+    """One event loop serves, see AsyncServer. An application's startup comes first."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    if kind == "asgi":
+        lifespan = aserver.Lifespan(handle)
+        own = signal.getsignal(signal.SIGTERM)
+        try:
+            loop.run_until_complete(lifespan.startup())
+        except BaseException as error:
+            fail(control, error)
+        if signal.getsignal(signal.SIGTERM) is own is end:
+            aserver.end_by_lifespan(loop, lifespan)
+        answer = aserver.answer_with_asgi(handle, lifespan.state)
+    else:
+        answer = aserver.answer_with_handle(handle)
+    server = aserver.AsyncServer(answer)
+    listener.setblocking(False)
+    listening = loop.run_until_complete(server.listen(listener, BACKLOG))  # noqa: F841
+    send(control, b"R")
+    loop.run_forever()
+
+
+def fail(control, error):
+    send(control, b"E", describe(error))
+    sys.stdout.flush()
+    os._exit(1)
+
+
+def end(number, frame):
+    """SIGTERM, unless the function has a handler of its own: as pid 1 of its namespace
+    the pod has no default one."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + number)
+
+
 def main():
     os.environ.clear()
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PORT": "8080"})
     sys.path[:] = [p for p in sys.path if p != "/ebb/runtime"]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, end)
     control = socket.socket(fileno=CONTROL)
     listener = socket.socket(fileno=LISTEN)
     warm_up(3)
@@ -113,15 +228,16 @@ def main():
         os._exit(0)
     try:
         message = json.loads(data[1:])
-        server.handle = load(message)
-        server.max_threads = message.get("concurrency") or DEFAULT_THREADS
+        kind, handle = load(message)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
-        send(control, b"E", describe(error))
-        os._exit(1)
-    server.listen(listener)
-    send(control, b"R")
+        fail(control, error)
     try:
-        server.run()
+        if kind in ("async", "asgi"):
+            serve_async(control, listener, kind, handle)
+        else:
+            answer = serve_with(handle) if kind == "sync" else wsgi.answer_with(handle)
+            threads = message.get("concurrency") or DEFAULT_THREADS
+            serve_sync(control, listener, server, answer, threads)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -5,27 +5,18 @@ serves that connection, and before all of them are busy another is started, so a
 slow request never holds up the next and the first request finds a thread waiting.
 """
 
-import json
 import select
 import socket
 import sys
 import threading
 import traceback
 
+from answer import as_bytes, as_response, explain, head_bytes
 from request import Headers, Request
 
 HEAD_LIMIT = 64 * 1024  # bytes; the gateway's own bound is lower
 PIECE = 64 * 1024
 IO_TIMEOUT = 60.0  # seconds for each wait on the Queue Proxy inside a request
-
-REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
-           301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
-           307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request",
-           401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-           409: "Conflict", 410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type",
-           422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error",
-           501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable"}
-
 
 class Disconnect(Exception):
     """The Queue Proxy closed the connection, or what it sent is not HTTP."""
@@ -124,58 +115,10 @@ class Connection:
         return Request(method, target, headers, reader), reader
 
 
-def as_response(result):
-    """What a function returned, as (status, headers, body or iterator of bytes)."""
-    status, headers = 200, {}
-    if isinstance(result, tuple):
-        if not 1 <= len(result) <= 3:
-            raise TypeError("handle returned a tuple of %d: expected (body, status, headers)"
-                            % len(result))
-        if len(result) > 1:
-            status = int(result[1])
-        if len(result) > 2:
-            headers = dict(result[2] or {})
-        result = result[0]
-        if not 200 <= status <= 599:
-            raise ValueError("handle returned the status %d: expected 200 to 599" % status)
-    if result is None:
-        return (204 if status == 200 else status), headers, b""
-    if isinstance(result, str):
-        kind, body = "text/plain; charset=utf-8", result.encode("utf-8")
-    elif isinstance(result, (bytes, bytearray, memoryview)):
-        kind, body = "application/octet-stream", bytes(result)
-    elif isinstance(result, (dict, list, int, float, bool)):
-        kind, body = "application/json", json.dumps(result).encode("utf-8")
-    elif hasattr(result, "__iter__"):
-        kind, body = "application/octet-stream", iter(result)
-    else:
-        raise TypeError("handle returned %s: expected str, bytes, dict, list, an iterable of "
-                        "them, or (body, status, headers)" % type(result).__name__)
-    if not any(name.lower() == "content-type" for name in headers):
-        headers["content-type"] = kind
-    return status, headers, body
-
-
-def head_bytes(status, headers, framing):
-    lines = ["HTTP/1.1 %d %s\r\n" % (status, REASONS.get(status, "Status"))]
-    for name, value in headers.items():
-        name, value = str(name), str(value)
-        if any(c in "\r\n\0:" for c in name) or any(c in "\r\n\0" for c in value):
-            raise ValueError("the header field %r contains a line break or NUL" % name)
-        if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-            lines.append("%s: %s\r\n" % (name, value))
-    lines.append(framing)
-    return "".join(lines).encode("latin-1")
-
-
-def as_bytes(piece):
-    return piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
-
-
 def send_response(connection, method, status, headers, body):
     send = connection.socket.sendall
     if isinstance(body, bytes):
-        if status in (204, 304):
+        if status in (204, 304):  # they have no body, and no length
             send(head_bytes(status, headers, "\r\n"))
             return
         head = head_bytes(status, headers, "content-length: %d\r\n\r\n" % len(body))
@@ -193,11 +136,24 @@ def send_response(connection, method, status, headers, body):
             body.close()
 
 
-class Server:
-    """Serves requests with `handle`, at most `max_threads` at a time."""
+def serve_with(handle):
+    """How a Server answers requests with handle(request)."""
+    def serve(connection, request, sent):
+        status, headers, body = as_response(handle(request))
+        sent.append(not isinstance(body, bytes))
+        send_response(connection, request.method, status, headers, body)
+    return serve
 
-    def __init__(self, handle, max_threads):
-        self.handle = handle
+
+class Server:
+    """Serves requests, at most `max_threads` at a time.
+
+    answer(connection, request, sent) answers one; it appends True to the list `sent`
+    when the head has left, after which an error can only cut the connection.
+    """
+
+    def __init__(self, answer, max_threads):
+        self.answer = answer
         self.max_threads = max(2, max_threads)
         self.epoll = select.epoll()
         self.listener = None
@@ -283,30 +239,18 @@ class Server:
 
     def serve_one(self, connection):
         request, reader = connection.read_request()
-        begun = False
+        sent = []
         try:
-            status, headers, body = as_response(self.handle(request))
-            begun = not isinstance(body, bytes)
-            send_response(connection, request.method, status, headers, body)
-        except (Disconnect, OSError) as error:
-            if isinstance(error, Disconnect) or begun:
-                raise
-            self.report(connection, request, error)
+            self.answer(connection, request, sent)
+        except Disconnect:
+            raise
         except BaseException as error:  # SystemExit too: it must not end other requests
-            if begun:  # the head has left: only a cut tells the client
+            begun = any(sent)
+            if not (begun and isinstance(error, OSError)):  # a client that went away is no news
                 traceback.print_exc()
+                sys.stderr.flush()
+            if begun:
                 return False
-            self.report(connection, request, error)
+            status, headers, body = explain(error)
+            send_response(connection, request.method, status, headers, body)
         return reader.drain()
-
-    def report(self, connection, request, error):
-        """Answers for a function that raised; the traceback goes to its log."""
-        traceback.print_exc()
-        sys.stderr.flush()
-        if isinstance(error, SystemExit):
-            text = "the function called sys.exit(%s)\n" % ("" if error.code is None
-                                                            else repr(error.code))
-        else:
-            text = "the function raised %s\n" % traceback.format_exception_only(error)[-1].strip()
-        send_response(connection, request.method, 502,
-                      {"content-type": "text/plain; charset=utf-8"}, text.encode("utf-8", "replace"))

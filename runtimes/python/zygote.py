@@ -37,6 +37,7 @@ def main():
     library.ebb_zygote_serve.argtypes = [ctypes.c_int, ctypes.c_char_p]
     library.ebb_zygote_serve.restype = ctypes.c_int
     pod.warm_up(WARM_REQUESTS)
+    pod.warm_up_async(WARM_REQUESTS)
     gc.collect()
     gc.freeze()
 

@@ -5,7 +5,7 @@ namespace {
 
 void apply_traffic_defaults(std::vector<TrafficTarget>& traffic) {
   for (auto& target : traffic) {
-    if (!target.latest_revision) target.latest_revision = target.revision_name.empty();
+    if (!target.latest_revision && target.revision_name.empty()) target.latest_revision = true;
   }
 }
 
@@ -16,9 +16,6 @@ void apply_namespace(ObjectMeta& meta) {
 }  // namespace
 
 void apply_defaults(RevisionSpec& spec) {
-  if (spec.containers.size() == 1 && spec.containers[0].name.empty()) {
-    spec.containers[0].name = kDefaultContainerName;
-  }
   if (!spec.container_concurrency) spec.container_concurrency = 0;
   if (spec.timeout_seconds.value_or(0) == 0) spec.timeout_seconds = kDefaultTimeoutSeconds;
   if (!spec.response_start_timeout_seconds) {

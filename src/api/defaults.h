@@ -1,5 +1,7 @@
 // The values that Knative fills in where the user left them out
-// (pkg/apis/serving/v1/*_defaults.go). Idempotent.
+// (pkg/apis/serving/v1/*_defaults.go). Idempotent. What Knative fills into lists (a
+// container's name, latestRevision: false) is left out: a client that merges, such as
+// `kubectl apply`, replaces lists as a whole, and would see a change each time.
 #pragma once
 
 #include "api/types.h"
@@ -8,6 +10,7 @@ namespace ebb::api {
 
 inline constexpr int64_t kDefaultTimeoutSeconds = 300;
 inline constexpr int64_t kDefaultResponseStartTimeoutSeconds = 300;
+// Of a container without a name.
 inline constexpr std::string_view kDefaultContainerName = "user-container";
 inline constexpr std::string_view kDefaultNamespace = "default";
 

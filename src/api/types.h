@@ -31,6 +31,8 @@ inline constexpr std::string_view kConfigurationLabel = "serving.knative.dev/con
 inline constexpr std::string_view kConfigurationGenerationLabel =
     "serving.knative.dev/configurationGeneration";
 inline constexpr std::string_view kRevisionLabel = "serving.knative.dev/revision";
+inline constexpr std::string_view kRolloutDuration = "serving.knative.dev/rollout-duration";
+inline constexpr std::string_view kVisibilityLabel = "networking.knative.dev/visibility";
 inline constexpr std::string_view kProgressDeadline = "serving.knative.dev/progress-deadline";
 // On a revision template: the code package, "sha256:" and 64 hex digits.
 inline constexpr std::string_view kCodeAnnotation = "ebb.dev/code";

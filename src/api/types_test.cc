@@ -167,7 +167,7 @@ TEST(Defaults, FillWhatIsMissing) {
   apply_defaults(s);
   const auto& spec = s.spec.revision_template.spec;
   EXPECT_EQ(s.meta.ns, "default");
-  EXPECT_EQ(spec.containers[0].name, "user-container");
+  EXPECT_EQ(spec.containers[0].name, "") << "a list is left as it was";
   EXPECT_EQ(spec.container_concurrency, 0);
   EXPECT_EQ(spec.timeout_seconds, 300);
   EXPECT_EQ(spec.response_start_timeout_seconds, 300);
@@ -258,6 +258,19 @@ TEST(Validate, CodeAnnotation) {
   }
 }
 
+TEST(Validate, NetworkAnnotation) {
+  const auto with = [](const char* network) {
+    return errors_of([network](Service& s) {
+      s.spec.revision_template.meta.annotations["ebb.dev/network"] = network;
+    });
+  };
+  EXPECT_THAT(with("egress"), IsEmpty());
+  EXPECT_THAT(with("none"), IsEmpty());
+  for (const char* network : {"", "host", "None"}) {
+    EXPECT_THAT(with(network), at("spec.template.metadata.annotations[ebb.dev/network]"));
+  }
+}
+
 TEST(Validate, Bounds) {
   auto spec_at = [](auto change) {
     return errors_of([&](Service& s) { change(s.spec.revision_template.spec); });
@@ -337,6 +350,50 @@ TEST(ValidateUpdate, ARevisionsSpecIsImmutable) {
   EXPECT_THAT(validate_update(before, after), IsEmpty());
   after.spec.timeout_seconds = 31;
   EXPECT_THAT(validate_update(before, after), at("spec"));
+}
+
+TEST(Validate, LabelsAndAnnotations) {
+  const auto label = [](const std::string& key, const std::string& value) {
+    return errors_of([&](Service& s) { s.meta.labels[key] = value; });
+  };
+  for (const char* good : {"a", "A-b_c.d", "example.com/x", "a-b.c/x", "1"}) {
+    EXPECT_THAT(label(good, "v"), IsEmpty()) << good;
+    EXPECT_THAT(errors_of([&](Service& s) { s.meta.annotations[good] = "any text, \n too"; }),
+                IsEmpty());
+  }
+  for (const char* bad : {"", "-a", "a-", "a b", "/a", "a/", "a/b/c", "Example.com/x", "a..b/x",
+                          ".a/x", "a-.b/x", "é"}) {
+    EXPECT_THAT(label(bad, "v"), at("metadata.labels")) << bad;
+    EXPECT_THAT(errors_of([&](Service& s) { s.spec.revision_template.meta.annotations[bad] = ""; }),
+                at("spec.template.metadata.annotations"))
+        << bad;
+  }
+  EXPECT_THAT(label("a", ""), IsEmpty());
+  EXPECT_THAT(label("a", "with blank"), at("metadata.labels[a]"));
+  EXPECT_THAT(label("a", std::string(64, 'x')), at("metadata.labels[a]"));
+  EXPECT_THAT(label(std::string(64, 'x'), "v"), at("metadata.labels"));
+  EXPECT_THAT(errors_of([](Service& s) {
+                s.meta.annotations["a"] = std::string(kMaxAnnotationBytes, 'x');
+              }),
+              at("metadata.annotations"));
+}
+
+TEST(Validate, RoutingMarks) {
+  const auto rollout = [](const std::string& value) {
+    return errors_of(
+        [&](Service& s) { s.meta.annotations[std::string(kRolloutDuration)] = value; });
+  };
+  EXPECT_THAT(rollout("30s"), IsEmpty());
+  EXPECT_THAT(rollout("2m"), IsEmpty());
+  for (const char* bad : {"1500ms", "-5s", "soon"}) {
+    EXPECT_THAT(rollout(bad), at("metadata.annotations[serving.knative.dev/rollout-duration]"));
+  }
+  EXPECT_THAT(
+      errors_of([](Service& s) { s.meta.labels[std::string(kVisibilityLabel)] = "cluster-local"; }),
+      IsEmpty());
+  EXPECT_THAT(
+      errors_of([](Service& s) { s.meta.labels[std::string(kVisibilityLabel)] = "everyone"; }),
+      at("metadata.labels[networking.knative.dev/visibility]"));
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "api/autoscaling.h"
 #include "api/defaults.h"
+#include "api/duration.h"
 #include "api/json_fields.h"
 #include "api/quantity.h"
 
@@ -78,9 +80,85 @@ void check_name(Errors& errors, std::string path, std::string_view name) {
   }
 }
 
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// ([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9], at most 63 characters.
+bool is_label_word(std::string_view text) {
+  if (text.empty() || text.size() > kMaxNameLength) return false;
+  if (!is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) return false;
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+// Lower-case DNS labels joined by dots.
+bool is_dns_subdomain(std::string_view text) {
+  constexpr size_t kMaxSubdomain = 253;
+  if (text.empty() || text.size() > kMaxSubdomain) return false;
+  bool inside = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    const bool next_is_word = i + 1 < text.size() && text[i + 1] != '.';
+    if (!word && !(inside && c == '-' && next_is_word) && !(inside && c == '.')) return false;
+    inside = c != '.';
+  }
+  return inside;
+}
+
+bool is_qualified_name(std::string_view key) {
+  const auto slash = key.find('/');
+  if (slash == std::string_view::npos) return is_label_word(key);
+  return is_dns_subdomain(key.substr(0, slash)) && is_label_word(key.substr(slash + 1));
+}
+
+constexpr std::string_view kKeyRule =
+    "a key must be letters, digits, '-', '_' or '.', at most 63 of them, beginning and ending with "
+    "a letter or digit, with an optional DNS name and '/' before it (e.g. 'example.com/my-name')";
+constexpr std::string_view kLabelRule =
+    "a label must be empty, or letters, digits, '-', '_' or '.', at most 63 of them, beginning and "
+    "ending with a letter or digit (e.g. 'my_value')";
+
+// Kubernetes' rules for labels and annotations.
+void check_marks(Errors& errors, const std::string& path, const ObjectMeta& meta) {
+  for (const auto& [key, value] : meta.labels) {
+    if (!is_qualified_name(key)) invalid(errors, path + ".labels", key, kKeyRule);
+    if (!value.empty() && !is_label_word(value)) {
+      invalid(errors, fmt::format("{}.labels[{}]", path, key), value, kLabelRule);
+    }
+  }
+  size_t bytes = 0;
+  for (const auto& [key, value] : meta.annotations) {
+    bytes += key.size() + value.size();
+    if (!is_qualified_name(key)) invalid(errors, path + ".annotations", key, kKeyRule);
+  }
+  if (bytes > kMaxAnnotationBytes) {
+    errors.push_back({path + ".annotations",
+                      fmt::format("Too long: must have at most {} bytes", kMaxAnnotationBytes)});
+  }
+}
+
+// What only Services, Routes and Configurations may say of their routing.
+void check_routing_marks(Errors& errors, const ObjectMeta& meta) {
+  if (const auto rollout = meta.annotation(kRolloutDuration); !rollout.empty()) {
+    const auto value = parse_duration(rollout);
+    if (!value || *value < Duration(0) || *value % std::chrono::seconds(1) != Duration(0)) {
+      invalid(errors, fmt::format("metadata.annotations[{}]", kRolloutDuration), rollout,
+              "must be whole seconds, such as 30s");
+    }
+  }
+  const auto visibility = meta.labels.find(std::string(kVisibilityLabel));
+  if (visibility != meta.labels.end() && visibility->second != "cluster-local") {
+    invalid(errors, fmt::format("metadata.labels[{}]", kVisibilityLabel), visibility->second,
+            "must be \"cluster-local\"");
+  }
+}
+
 void check_meta(Errors& errors, const ObjectMeta& meta) {
   check_name(errors, "metadata.name", meta.name);
   if (!is_dns1035_label(meta.ns)) invalid(errors, "metadata.namespace", meta.ns, kDns1035Rule);
+  check_marks(errors, "metadata", meta);
 }
 
 // On a Service, Configuration or Route autoscaling annotations have no effect.
@@ -185,7 +263,7 @@ void check_image(Errors& errors, const std::string& path, const std::string& ima
 }
 
 void check_container(Errors& errors, const std::string& path, const Container& container) {
-  if (!is_dns1035_label(container.name)) {
+  if (!container.name.empty() && !is_dns1035_label(container.name)) {
     invalid(errors, path + ".name", container.name, kDns1035Rule);
   }
   check_image(errors, path + ".image", container.image);
@@ -265,6 +343,7 @@ void check_template(Errors& errors, const std::string& owner, const RevisionTemp
               fmt::format("must have prefix \"{}\"", prefix));
     }
   }
+  check_marks(errors, path + ".metadata", revision.meta);
   check_revision_annotations(errors, path + ".metadata.annotations", revision.meta);
   check_revision_spec(errors, path + ".spec", revision.spec);
   refuse_unknown(errors, path, revision.extra);
@@ -368,6 +447,7 @@ std::vector<FieldError> validate(const Service& service) {
   Errors errors;
   check_meta(errors, service.meta);
   refuse_autoscaling(errors, service.meta);
+  check_routing_marks(errors, service.meta);
   check_template(errors, service.meta.name, service.spec.revision_template);
   check_traffic(errors, service.spec.traffic, false);
   refuse_unknown(errors, "spec", service.spec.extra);
@@ -379,6 +459,7 @@ std::vector<FieldError> validate(const Configuration& configuration) {
   Errors errors;
   check_meta(errors, configuration.meta);
   refuse_autoscaling(errors, configuration.meta);
+  check_routing_marks(errors, configuration.meta);
   check_template(errors, configuration.meta.name, configuration.spec.revision_template);
   refuse_unknown(errors, "spec", configuration.spec.extra);
   refuse_unknown(errors, "", configuration.extra);
@@ -398,6 +479,7 @@ std::vector<FieldError> validate(const Route& route) {
   Errors errors;
   check_meta(errors, route.meta);
   refuse_autoscaling(errors, route.meta);
+  check_routing_marks(errors, route.meta);
   check_traffic(errors, route.spec.traffic, true);
   refuse_unknown(errors, "spec", route.spec.extra);
   refuse_unknown(errors, "", route.extra);

@@ -18,6 +18,7 @@ inline constexpr int64_t kMaxTimeoutSeconds = 600;
 inline constexpr size_t kMaxNameLength = 63;
 inline constexpr size_t kMaxTrafficTargets = 100;
 inline constexpr size_t kMaxEnvVars = 500;
+inline constexpr size_t kMaxAnnotationBytes = 256 << 10;  // keys and values of an object
 
 [[nodiscard]] std::vector<FieldError> validate(const Service& service);
 [[nodiscard]] std::vector<FieldError> validate(const Configuration& configuration);

@@ -1,6 +1,7 @@
 #include "apiserver/admission.h"
 
 #include "api/defaults.h"
+#include "api/json.h"
 #include "api/types.h"
 #include "api/validate.h"
 
@@ -13,8 +14,9 @@ template <class T>
 Result<T> read(const Json& object, Response& refusal) {
   auto typed = T::from_json(object);
   if (!typed) {
-    refusal = failure(400, fmt::format("{} cannot be handled as a {}: {}", T::kind().kind,
-                                       T::kind().kind, typed.error().message));
+    refusal = failure(
+        400, fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", T::kind().kind,
+                         T::kind().version, T::kind().kind, typed.error().message));
   }
   return typed;
 }
@@ -33,7 +35,12 @@ Admitted admit(const Json& object, const Json* before) {
     errors.insert(errors.end(), more.begin(), more.end());
   }
   if (!errors.empty()) return invalid(T::kind(), typed->meta.name, errors);
-  return typed->to_json();
+  Json json = typed->to_json();
+  // A patch may be small and what it makes of an object large.
+  if (api::to_text(json).size() > kMaxStoredObject) {
+    return failure(413, fmt::format("an object has at most {} bytes", kMaxStoredObject));
+  }
+  return json;
 }
 
 Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before) {

@@ -11,6 +11,8 @@
 
 namespace ebb::apiserver {
 
+inline constexpr size_t kMaxStoredObject = 1 << 20;  // bytes; over it: 413
+
 // The object as it is to be stored, or what to answer.
 using Admitted = std::variant<api::Json, Response>;
 

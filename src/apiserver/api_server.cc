@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "api/kinds.h"
 #include "apiserver/discovery.h"
+#include "apiserver/openapi.h"
 #include "apiserver/send.h"
 #include "apiserver/table.h"
 #include "base/log.h"
@@ -19,8 +21,13 @@ bool is_health(Endpoint endpoint) {
   return endpoint == Endpoint::kHealthz || endpoint == Endpoint::kReadyz;
 }
 
+bool is_log(Endpoint endpoint) {
+  return endpoint == Endpoint::kPodLog || endpoint == Endpoint::kServiceLog;
+}
+
 // An object or a list of them as a Table. A Status stays as it is.
-void present_as_table(const api::Kind& kind, Response& response, WallTime now) {
+void present_as_table(const api::Kind& kind, Response& response, const ApiRequest& request,
+                      WallTime now) {
   if (response.code >= 300 || response.body.value("kind", "") == "Status") return;
   auto items = response.body.find("items");
   std::vector<Json> objects;
@@ -30,7 +37,25 @@ void present_as_table(const api::Kind& kind, Response& response, WallTime now) {
     objects.push_back(response.body);
   }
   std::string version = response.body["metadata"].value("resourceVersion", "");
-  response.body = to_table(kind, objects, version, now);
+  response.body = to_table(kind, objects, version, now, row_object_of(request));
+}
+
+// Not a resource of its own: there is one where anything is in it.
+const api::Kind& namespace_kind() {
+  static const api::Kind kKind{"", "v1", "Namespace", "namespaces", "namespace", {"ns"}, false};
+  return kKind;
+}
+
+Json namespace_object(const std::string& name, const std::string& created) {
+  Json object;
+  object["kind"] = "Namespace";
+  object["apiVersion"] = "v1";
+  object["metadata"]["name"] = name;
+  object["metadata"]["creationTimestamp"] = created;
+  object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+  object["spec"] = Json::object();
+  object["status"]["phase"] = "Active";
+  return object;
 }
 
 int64_t milliseconds_since_1970(const Clock& clock) {
@@ -54,11 +79,13 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
     : parts_(parts),
       options_(std::move(options)),
       access_(options_.token, options_.listen, options_.hosts),
+      started_(api::to_rfc3339(parts.clock.wall())),
       live_(executor, parts.live, milliseconds_since_1970(parts.clock)),
-      stored_objects_(parts.client),
-      live_objects_(live_),
+      stored_objects_(parts.client, parts.clock),
+      live_objects_(live_, parts.clock),
       watches_(parts.clock),
       blobs_(parts.blobs),
+      logs_(executor, options_.logs, parts.client, live_, parts.clock),
       backup_(executor, parts.blobs, options_.state, options_.version) {}
 
 resources::ResourceClient& ApiServer::client_of(const api::Kind& kind) {
@@ -82,7 +109,10 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
   } else if (request->endpoint == Endpoint::kBackup) {
     co_await backup_.serve(exchange);
     co_return;
-  } else if (request->kind) {
+  } else if (is_log(request->endpoint) && head.method == "GET") {
+    co_await logs_.serve(exchange, *request);
+    co_return;
+  } else if (request->kind && !is_log(request->endpoint)) {
     co_await serve_objects(exchange, *request);
     co_return;
   } else if (head.method != "GET" && head.method != "HEAD") {
@@ -95,9 +125,17 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     const std::string text = options_.metrics();
     (void)co_await exchange.respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
     co_return;
-  } else if (request->endpoint == Endpoint::kOpenApi) {
-    (void)co_await exchange.respond(200, kOpenApiV2Type, kOpenApiV2);
+  } else if (request->endpoint == Endpoint::kOpenApiV2) {
+    const std::string document = openapi_v2();
+    (void)co_await exchange.respond(200, kOpenApiV2Type, document);
     co_return;
+  } else if (request->endpoint == Endpoint::kNamespaces ||
+             request->endpoint == Endpoint::kNamespace) {
+    auto listing = namespaces(request->name);
+    answer = co_await listing;
+    if (wants_table(head.fields.get("Accept").value_or(""))) {
+      present_as_table(namespace_kind(), *answer, *request, parts_.clock.wall());
+    }
   } else {
     answer = describe(*request);
   }
@@ -116,6 +154,12 @@ Response ApiServer::describe(const ApiRequest& request) const {
       return {200, group_info(request.group), 0};
     case Endpoint::kResources:
       return {200, resource_list(request.group, request.version), 0};
+    case Endpoint::kOpenApiV3: {
+      if (request.name.empty()) return {200, openapi_v3_index(), 0};
+      auto document = openapi_v3(request.name);
+      if (document) return {200, std::move(*document), 0};
+      return failure(404, "the server could not find the requested resource");
+    }
     case Endpoint::kInfo: {
       Response response;
       response.body["version"] = options_.version;
@@ -125,6 +169,39 @@ Response ApiServer::describe(const ApiRequest& request) const {
     default:
       return failure(404, "the server could not find the requested resource");
   }
+}
+
+net::Task<Response> ApiServer::namespaces(std::string only) {
+  // With the time of its oldest object; "default" is as old as this process.
+  std::map<std::string, std::string> found{{"default", started_}};
+  std::string version;
+  for (const auto* kind : api::all_kinds()) {
+    if (is_live(*kind)) continue;
+    auto listing = parts_.client.list(*kind, "");
+    auto list = co_await listing;
+    if (!list) co_return failure(list.error(), namespace_kind(), only);
+    version = list->resource_version;
+    for (const auto& object : list->items) {
+      const Json& meta = object["metadata"];
+      const std::string created = meta.value("creationTimestamp", "");
+      auto [at, fresh] = found.emplace(meta.value("namespace", ""), created);
+      if (!fresh && created < at->second) at->second = created;
+    }
+  }
+  if (!only.empty()) {
+    auto at = found.find(only);
+    if (at != found.end()) co_return Response{200, namespace_object(at->first, at->second), 0};
+    const Error none{Errc::kNotFound, fmt::format("namespaces \"{}\" not found", only)};
+    co_return failure(none, namespace_kind(), only);
+  }
+  Json list;
+  list["kind"] = "NamespaceList";
+  list["apiVersion"] = "v1";
+  list["metadata"]["resourceVersion"] = version;
+  list["items"] = Json::array();
+  for (const auto& [name, created] : found)
+    list["items"].push_back(namespace_object(name, created));
+  co_return Response{200, std::move(list), 0};
 }
 
 net::Task<void> ApiServer::serve_objects(http::Exchange& exchange, const ApiRequest& request) {
@@ -156,7 +233,7 @@ net::Task<void> ApiServer::serve_objects(http::Exchange& exchange, const ApiRequ
   } else {
     response = failure(413, fmt::format("an object has at most {} bytes", kMaxObjectBytes));
   }
-  if (table) present_as_table(*request.kind, response, parts_.clock.wall());
+  if (table) present_as_table(*request.kind, response, request, parts_.clock.wall());
   co_await send(exchange, response);
 }
 

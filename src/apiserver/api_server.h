@@ -19,6 +19,7 @@
 #include "apiserver/backup_endpoint.h"
 #include "apiserver/blob_endpoint.h"
 #include "apiserver/live_client.h"
+#include "apiserver/log_endpoint.h"
 #include "apiserver/object_endpoint.h"
 #include "apiserver/request.h"
 #include "apiserver/watch_endpoint.h"
@@ -35,7 +36,8 @@ struct ApiServerOptions {
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
   std::function<bool()> ready;     // for /readyz; empty: always
   std::function<std::string()> metrics;  // Prometheus' text, for /metrics; empty: none
-  std::string state;                     // file of the SQLite store, for backups; empty: none
+  std::string state = {};                // file of the SQLite store, for backups; empty: none
+  std::string logs = {};                 // the folder with the revisions' logs
 };
 
 // What it serves; all of it must outlive it.
@@ -54,11 +56,16 @@ class ApiServer final : public http::Handler {
   ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOptions options);
 
   net::Task<void> serve(http::Exchange& exchange) override;
-  // Ends all watches within WatchEndpoint::kPatience, so that a drain need not cut them.
-  void end_watches() { watches_.end(); }
+  // Ends all watches and followed logs within their kPatience, so that a drain need not cut them.
+  void end_watches() {
+    watches_.end();
+    logs_.end();
+  }
 
  private:
   [[nodiscard]] net::Task<void> serve_objects(http::Exchange& exchange, const ApiRequest& request);
+  // The namespaces that objects are in, or the one with that name.
+  [[nodiscard]] net::Task<Response> namespaces(std::string only);
   // The endpoints that need neither waiting nor a body.
   [[nodiscard]] Response describe(const ApiRequest& request) const;
   [[nodiscard]] resources::ResourceClient& client_of(const api::Kind& kind);
@@ -66,11 +73,13 @@ class ApiServer final : public http::Handler {
   ApiServerParts parts_;
   ApiServerOptions options_;
   Access access_;
+  std::string started_;  // RFC 3339
   LiveClient live_;
   ObjectEndpoint stored_objects_;
   ObjectEndpoint live_objects_;
   WatchEndpoint watches_;
   BlobEndpoint blobs_;
+  LogEndpoint logs_;
   BackupEndpoint backup_;
   int calls_ = 0;
 };

@@ -1,7 +1,7 @@
 // The API over HTTP: access, discovery, objects, code packages.
 #include "apiserver/api_server.h"
 
-#include "apiserver/discovery.h"
+#include "apiserver/openapi.h"
 #include "apiserver/server_fixture.h"
 #include "base/sha256.h"
 
@@ -66,12 +66,14 @@ TEST_F(ApiServerTest, Discovery) {
   EXPECT_EQ(resources["resources"][1]["name"], "services/status");
   auto core = get("/api/v1").json();
   EXPECT_EQ(core["resources"][0]["name"], "pods");
-  EXPECT_EQ(core["resources"][1]["namespaced"], false);
+  EXPECT_EQ(core["resources"][1]["name"], "pods/log");
+  EXPECT_EQ(core["resources"].back()["name"], "namespaces");
+  EXPECT_EQ(core["resources"].back()["namespaced"], false);
   auto open_api = get("/openapi/v2");
-  EXPECT_EQ(open_api.body, std::string("\x0a\x03"
-                                       "2.0"));
+  EXPECT_THAT(open_api.body, StartsWith("\x0a\x03"
+                                        "2.0"));
   EXPECT_EQ(open_api.content_type, kOpenApiV2Type);
-  for (const char* none : {"/", "/apis/x", "/apis/serving.knative.dev/v2", "/api/v2", "/openapi/v3",
+  for (const char* none : {"/", "/apis/x", "/apis/serving.knative.dev/v2", "/api/v2", "/openapi/v1",
                            "/apis/serving.knative.dev/v1/things", "/api/v1/services"}) {
     auto answer = get(none);
     EXPECT_EQ(answer.code, 404) << none;
@@ -142,9 +144,92 @@ TEST_F(ApiServerTest, RefusesBodiesThatAreNoObjects) {
     EXPECT_EQ(answer.code, 400) << body << " -> " << answer.body;
     EXPECT_EQ(answer.json()["reason"], "BadRequest");
   }
-  auto yaml = ask(
-      {.method = "POST", .target = kServices, .body = "a: b", .content_type = "application/yaml"});
-  EXPECT_EQ(yaml.code, 415);
+  auto text =
+      ask({.method = "POST", .target = kServices, .body = "a: b", .content_type = "text/plain"});
+  EXPECT_EQ(text.code, 415);
+  for (const char* yaml : {"a: [", "", "a: 1\n---\nb: 2\n", "- a"}) {
+    auto answer = ask(
+        {.method = "POST", .target = kServices, .body = yaml, .content_type = "application/yaml"});
+    EXPECT_EQ(answer.code, 400) << yaml;
+  }
+}
+
+TEST_F(ApiServerTest, YamlBodies) {
+  auto created = ask({.method = "POST",
+                      .target = kServices,
+                      .body = "metadata: {name: hello}\nspec:\n  template:\n    spec:\n"
+                              "      containers: [image: ebb.dev/runtimes/python]\n",
+                      .content_type = "application/yaml; charset=utf-8"});
+  EXPECT_EQ(created.code, 201) << created.body;
+  EXPECT_EQ(get(path("hello")).json()["kind"], "Service");
+}
+
+TEST_F(ApiServerTest, FieldValidation) {
+  Json typo = service("hello");
+  typo["spec"]["template"]["spec"]["containers"][0]["imagee"] = "x";
+  typo["metadata"]["lables"] = Json::object();
+  const auto create = [&](const std::string& how) {
+    return ask({.method = "POST",
+                .target = std::string(kServices) + "?dryRun=All&fieldValidation=" + how,
+                .body = typo.dump()});
+  };
+  auto strict = create("Strict");
+  EXPECT_EQ(strict.code, 400);
+  EXPECT_EQ(strict.json()["message"],
+            "Service in version \"v1\" cannot be handled as a Service: strict decoding error: "
+            "unknown field \"metadata.lables\", "
+            "unknown field \"spec.template.spec.containers[0].imagee\"");
+  auto warned = create("Warn");
+  EXPECT_EQ(warned.code, 201) << warned.body;
+  EXPECT_EQ(warned.warnings, "299 - \"unknown field \\\"metadata.lables\\\"\"");
+  EXPECT_FALSE(warned.json()["metadata"].contains("lables"));
+  auto ignored = create("Ignore");
+  EXPECT_EQ(ignored.code, 201);
+  EXPECT_EQ(ignored.warnings, "");
+  EXPECT_EQ(create("").code, 422) << "unknown fields of a spec are refused unless said otherwise";
+  EXPECT_EQ(create("Whatever").code, 422);
+  post(service("hello"));
+  auto patched = patch(path("hello") + "?fieldValidation=Strict", R"({"spec":{"trafic":[]}})");
+  EXPECT_EQ(patched.code, 400);
+  EXPECT_THAT(patched.json()["message"].get<std::string>(),
+              HasSubstr("unknown field \"spec.trafic\""));
+}
+
+TEST_F(ApiServerTest, ServerSideApply) {
+  const std::string type = "application/apply-patch+yaml";
+  const auto config = [](const std::string& rest) {
+    return "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: hello\n" + rest +
+           "\nspec:\n  template:\n    spec:\n      containers:\n"
+           "      - image: ebb.dev/runtimes/python\n";
+  };
+  const std::string by = path("hello") + "?fieldValidation=Strict&fieldManager=";
+  EXPECT_EQ(patch(path("hello"), config(""), type).code, 422) << "a manager is required";
+  auto dry = patch(by + "one&dryRun=All", config(""), type);
+  EXPECT_EQ(dry.code, 201) << dry.body;
+  EXPECT_EQ(get(path("hello")).code, 404);
+  auto created = patch(by + "one", config("  labels: {a: one, b: one}"), type);
+  ASSERT_EQ(created.code, 201) << created.body;
+  EXPECT_EQ(created.json()["metadata"]["managedFields"][0]["manager"], "one");
+  auto again = patch(by + "one", config("  labels: {a: one, b: one}"), type);
+  EXPECT_EQ(again.code, 200);
+  EXPECT_EQ(again.json(), created.json()) << "nothing changed";
+
+  auto fewer = patch(by + "one", config("  labels: {a: one}"), type);
+  EXPECT_EQ(fewer.json()["metadata"]["labels"], Json({{"a", "one"}}));
+  auto other = patch(by + "two", config("  labels: {a: two}"), type);
+  EXPECT_EQ(other.code, 409);
+  EXPECT_EQ(other.json()["message"],
+            "Apply failed with 1 conflict: conflict with \"one\": .metadata.labels.a");
+  EXPECT_EQ(other.json()["details"]["causes"][0]["field"], ".metadata.labels.a");
+  auto forced = patch(by + "two&force=true", config("  labels: {a: two}"), type);
+  EXPECT_EQ(forced.code, 200) << forced.body;
+  EXPECT_EQ(forced.json()["metadata"]["labels"]["a"], "two");
+  EXPECT_EQ(forced.json()["metadata"]["managedFields"].size(), 2U);
+
+  EXPECT_EQ(patch(by + "one", "a: [", type).code, 400);
+  EXPECT_EQ(patch(by + "one", "metadata: {name: hello}", type).code, 400);
+  EXPECT_EQ(patch(by + "one", config("  lables: {}"), type).code, 400);
+  EXPECT_EQ(patch(path("other") + "?fieldManager=x", config(""), type).code, 400);
 }
 
 TEST_F(ApiServerTest, BoundsBodies) {
@@ -261,7 +346,52 @@ TEST_F(ApiServerTest, Selectors) {
   EXPECT_EQ(names("?fieldSelector=metadata.name%3Db"), "b");
   EXPECT_EQ(names("?limit=1&unknown=x"), "ab") << "limit is a hint";
   EXPECT_EQ(get(std::string(kServices) + "?fieldSelector=spec.x%3Db").code, 400);
-  EXPECT_EQ(get(std::string(kServices) + "?labelSelector=a+in+(b)").code, 400);
+  EXPECT_EQ(names("?labelSelector=tier+in+(front,back)"), "a");
+  EXPECT_EQ(get(std::string(kServices) + "?labelSelector=a+of+(b)").code, 400);
+  EXPECT_EQ(get(std::string(kServices) + "?continue=abc").json()["reason"], "Expired");
+}
+
+TEST_F(ApiServerTest, Namespaces) {
+  const auto names = [&] {
+    std::string out;
+    auto list = get("/api/v1/namespaces").json();
+    for (const auto& item : list["items"]) out += item["metadata"]["name"].get<std::string>() + " ";
+    return out;
+  };
+  EXPECT_EQ(names(), "default ");
+  ask({.method = "POST",
+       .target = "/apis/serving.knative.dev/v1/namespaces/team-a/services",
+       .body = service("x").dump()});
+  EXPECT_EQ(names(), "default team-a ");
+  EXPECT_EQ(get("/api/v1/namespaces/team-a").json()["status"]["phase"], "Active");
+  auto none = get("/api/v1/namespaces/none");
+  EXPECT_EQ(none.code, 404);
+  EXPECT_EQ(none.json()["message"], "namespaces \"none\" not found");
+  auto table = ask({.target = "/api/v1/namespaces", .accept = "application/json;as=Table;v=v1"});
+  EXPECT_EQ(table.json()["rows"].size(), 2U);
+  EXPECT_EQ(remove("/api/v1/namespaces/team-a").code, 405);
+}
+
+TEST_F(ApiServerTest, OpenApi) {
+  auto index = get("/openapi/v3").json();
+  const std::string url = index["paths"]["apis/serving.knative.dev/v1"]["serverRelativeURL"];
+  auto document = get(url).json();
+  EXPECT_EQ(document["openapi"], "3.0.0");
+  const Json& schemas = document["components"]["schemas"];
+  const Json& service = schemas["dev.knative.serving.v1.Service"];
+  EXPECT_EQ(service["x-kubernetes-group-version-kind"][0]["kind"], "Service");
+  // Every reference leads somewhere.
+  const std::string text = document.dump();
+  const std::string mark = "#/components/schemas/";
+  size_t references = 0;
+  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1)) {
+    const size_t from = at + mark.size();
+    EXPECT_TRUE(schemas.contains(text.substr(from, text.find('"', from) - from)));
+    ++references;
+  }
+  EXPECT_GT(references, 10U);
+  EXPECT_EQ(get("/openapi/v3/api/v1").code, 200);
+  EXPECT_EQ(get("/openapi/v3/apis/none/v1").code, 404);
 }
 
 TEST_F(ApiServerTest, MethodsThatAreNotThere) {
@@ -289,6 +419,10 @@ TEST_F(ApiServerTest, Tables) {
   EXPECT_EQ(table["rows"][0]["cells"].size(), table["columnDefinitions"].size());
   EXPECT_EQ(table["rows"][0]["object"]["metadata"]["name"], "hello");
   EXPECT_EQ(ask({.target = path("none"), .accept = accept}).json()["kind"], "Status");
+  auto whole = ask({.target = std::string(kServices) + "?includeObject=Object", .accept = accept});
+  EXPECT_EQ(whole.json()["rows"][0]["object"]["kind"], "Service");
+  auto bare = ask({.target = std::string(kServices) + "?includeObject=None", .accept = accept});
+  EXPECT_TRUE(bare.json()["rows"][0]["object"].is_null());
 }
 
 TEST_F(ApiServerTest, PodsAndNodesAreLiveAndReadOnly) {

@@ -64,6 +64,27 @@ Json status_of(const Kind& kind) {
   return resource;
 }
 
+Json pod_log() {
+  Json resource;
+  resource["name"] = "pods/log";
+  resource["singularName"] = "";
+  resource["namespaced"] = true;
+  resource["kind"] = "Pod";
+  resource["verbs"] = {"get"};
+  return resource;
+}
+
+Json namespaces() {
+  Json resource;
+  resource["name"] = "namespaces";
+  resource["singularName"] = "namespace";
+  resource["namespaced"] = false;
+  resource["kind"] = "Namespace";
+  resource["shortNames"] = {"ns"};
+  resource["verbs"] = {"get", "list"};
+  return resource;
+}
+
 }  // namespace
 
 bool is_live(const Kind& kind) {
@@ -119,7 +140,9 @@ Json resource_list(std::string_view group, std::string_view version) {
     if (kind->group != group || kind->version != version) continue;
     json["resources"].push_back(resource_of(*kind));
     if (!is_live(*kind)) json["resources"].push_back(status_of(*kind));
+    if (kind == &api::Pod::kind()) json["resources"].push_back(pod_log());
   }
+  if (group.empty()) json["resources"].push_back(namespaces());
   return json;
 }
 

@@ -1,5 +1,8 @@
-// Reads and writes of resources: get, list, create, update, patch, delete, also as
-// dry runs. Control executor only.
+// Reads and writes of resources: get, list, create, update, patch, apply, delete, also
+// as dry runs. Bodies are JSON or YAML. Control executor only.
+//
+// fieldValidation says what happens to fields that nobody knows: Strict refuses them (as
+// does the default inside of a spec), Warn and Ignore drop them.
 #pragma once
 
 #include <string>
@@ -7,6 +10,7 @@
 
 #include "apiserver/request.h"
 #include "apiserver/status.h"
+#include "base/clock.h"
 #include "net/task.h"
 #include "resources/resource_client.h"
 
@@ -22,8 +26,9 @@ struct Call {
 
 class ObjectEndpoint final {
  public:
-  // `client` must outlive it.
-  explicit ObjectEndpoint(resources::ResourceClient& client) : client_(client) {}
+  // Both must outlive it.
+  ObjectEndpoint(resources::ResourceClient& client, const Clock& clock)
+      : client_(client), clock_(clock) {}
 
   // For kObjects, kObject and kStatus. Lists are Kubernetes lists ("ServiceList").
   [[nodiscard]] net::Task<Response> handle(Call call);
@@ -34,12 +39,19 @@ class ObjectEndpoint final {
   [[nodiscard]] net::Task<Response> create(Call call);
   [[nodiscard]] net::Task<Response> update(Call call);
   [[nodiscard]] net::Task<Response> patch(Call call);
+  [[nodiscard]] net::Task<Response> apply(Call call);
+  [[nodiscard]] net::Task<Response> apply_new(Call call, api::Json config, std::string manager,
+                                              Errc* error);
+  [[nodiscard]] net::Task<Response> apply_over(Call call, const api::Json& before,
+                                               const api::Json& config, std::string manager,
+                                               Errc* error);
   [[nodiscard]] net::Task<Response> remove(Call call);
   // Admits and stores what `before` is to become. `error` is set if that failed.
   [[nodiscard]] net::Task<Response> store(Call call, const api::Json& before, api::Json after,
                                           Errc* error);
 
   resources::ResourceClient& client_;
+  const Clock& clock_;
 };
 
 }  // namespace ebb::apiserver

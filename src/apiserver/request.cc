@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "api/kinds.h"
+#include "api/types.h"
 #include "http/uri.h"
 
 namespace ebb::apiserver {
@@ -48,6 +49,11 @@ bool version_exists(std::string_view group, std::string_view version) {
 // it for kinds that have namespaces.
 bool parse_object(const Segments& rest, ApiRequest& request) {
   size_t at = 0;
+  if (request.group.empty() && rest[0] == "namespaces" && rest.size() <= 2) {
+    request.endpoint = rest.size() == 1 ? Endpoint::kNamespaces : Endpoint::kNamespace;
+    if (rest.size() == 2) request.name = rest[1];
+    return true;
+  }
   if (rest.size() >= 3 && rest[0] == "namespaces") {
     request.ns = rest[1];
     at = 2;
@@ -63,8 +69,10 @@ bool parse_object(const Segments& rest, ApiRequest& request) {
   request.name = rest[at + 1];
   request.endpoint = Endpoint::kObject;
   if (rest.size() == at + 2) return true;
-  request.endpoint = Endpoint::kStatus;
-  return rest.size() == at + 3 && rest[at + 2] == "status";
+  if (rest.size() != at + 3) return false;
+  const bool log = rest[at + 2] == "log" && request.kind == &api::Pod::kind();
+  request.endpoint = log ? Endpoint::kPodLog : Endpoint::kStatus;
+  return log || rest[at + 2] == "status";
 }
 
 bool parse_ebb(const Segments& rest, ApiRequest& request) {
@@ -79,6 +87,12 @@ bool parse_ebb(const Segments& rest, ApiRequest& request) {
   if (rest.size() == 2 && rest[0] == "blobs") {
     request.endpoint = Endpoint::kBlob;
     request.name = rest[1];
+    return true;
+  }
+  if (rest.size() == 5 && rest[0] == "namespaces" && rest[2] == "services" && rest[4] == "log") {
+    request.endpoint = Endpoint::kServiceLog;
+    request.ns = rest[1];
+    request.name = rest[3];
     return true;
   }
   return false;
@@ -130,8 +144,13 @@ bool parse_path(const Segments& path, ApiRequest& request) {
     return path[0] == "healthz" || path[0] == "livez" || path[0] == "readyz" ||
            path[0] == "version";
   }
-  request.endpoint = Endpoint::kOpenApi;
-  return path.size() == 2 && path[0] == "openapi" && path[1] == "v2";
+  if (path[0] != "openapi") return false;
+  request.endpoint = path[1] == "v2" ? Endpoint::kOpenApiV2 : Endpoint::kOpenApiV3;
+  if (path[1] == "v2") return path.size() == 2;
+  for (size_t i = 2; i < path.size(); ++i) {
+    request.name += (request.name.empty() ? "" : "/") + path[i];
+  }
+  return path[1] == "v3";
 }
 
 }  // namespace

@@ -21,20 +21,26 @@ struct ApiRequest {
     kGroups,        // /apis
     kGroup,         // /apis/GROUP
     kResources,     // /api/v1, /apis/GROUP/VERSION
-    kOpenApi,       // /openapi/v2
+    kOpenApiV2,     // /openapi/v2
+    kOpenApiV3,     // /openapi/v3, and the documents below it
     kInfo,          // /apis/ebb.dev/v1/info
     kBlob,          // /apis/ebb.dev/v1/blobs/DIGEST
+    kNamespaces,    // /api/v1/namespaces: those that anything is in
+    kNamespace,     // one of them
     kBackup,        // /apis/ebb.dev/v1/backup
     kObjects,       // all of a kind, or of a namespace
     kObject,
-    kStatus,  // an object's status
+    kStatus,      // an object's status
+    kPodLog,      // /api/v1/namespaces/NS/pods/POD/log
+    kServiceLog,  // /apis/ebb.dev/v1/namespaces/NS/services/NAME/log
   };
   Endpoint endpoint = Endpoint::kHealthz;
-  std::string group;                         // kGroup, kResources
-  std::string version;                       // kResources
-  const api::Kind* kind = nullptr;           // kObjects, kObject, kStatus
-  std::string ns;                            // empty: all namespaces, or a cluster-scoped kind
-  std::string name;                          // kObject, kStatus; the digest of a kBlob
+  std::string group;                // kGroup, kResources
+  std::string version;              // kResources
+  const api::Kind* kind = nullptr;  // kObjects, kObject, kStatus
+  std::string ns;                   // empty: all namespaces, or a cluster-scoped kind
+  // kObject, kStatus, kNamespace, logs; the digest of a kBlob; what follows /openapi/v3.
+  std::string name;
   std::map<std::string, std::string> query;  // the last value of each parameter
 
   [[nodiscard]] std::string_view parameter(const std::string& name) const;  // empty if not given

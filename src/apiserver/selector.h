@@ -1,7 +1,6 @@
 // Which objects a list or watch wants: labelSelector and fieldSelector.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +12,12 @@ namespace ebb::apiserver {
 
 class Selector final {
  public:
-  // Labels: "a=b", "a==b", "a!=b", "a" (is set), "!a" (is not set), joined by ",".
-  // Fields, with =, == and !=: metadata.name and metadata.namespace; of events
-  // involvedObject.{name,namespace,kind,uid,apiVersion}, reason and type. kInvalid else.
+  static constexpr size_t kMaxTerms = 64;
+
+  // Labels: "a=b", "a==b", "a!=b", "a" (is set), "!a" (is not set), "a in (b, c)",
+  // "a notin (b, c)", joined by ",". Fields: "path=value", also with == and !=; the paths
+  // are metadata.name, metadata.namespace, and for what runs a few more (selector.cc).
+  // kInvalid else.
   [[nodiscard]] static Result<Selector> parse(std::string_view labels, std::string_view fields);
 
   [[nodiscard]] bool matches(const api::Json& object) const;
@@ -25,16 +27,15 @@ class Selector final {
   [[nodiscard]] bool by_label() const;
 
  private:
-  enum class Source { kLabel, kMeta, kInvolved, kTop };
-  enum class Test { kEquals, kDiffers, kExists, kMissing };
+  enum class Test { kIn, kNotIn, kExists, kMissing };
   struct Term {
-    Source source = Source::kLabel;
-    std::string key;
-    Test test = Test::kEquals;
-    std::string value;
+    std::vector<std::string> path;  // where the text is: {"metadata", "labels", "a"}
+    Test test = Test::kIn;
+    std::vector<std::string> values;
+    bool label = false;
   };
-  [[nodiscard]] static std::optional<std::string_view> value_of(const api::Json& object,
-                                                                const Term& term);
+  static bool parse_label(std::string_view text, Term& term);
+  static bool parse_field(std::string_view text, Term& term);
   std::vector<Term> terms_;
 };
 

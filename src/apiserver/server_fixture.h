@@ -37,6 +37,7 @@ struct Answer {
   std::string body;
   std::string content_type;
   std::string retry_after;
+  std::string warnings;  // the first
   [[nodiscard]] Json json() const {
     auto parsed = api::parse_json(body);
     EXPECT_TRUE(parsed) << body;
@@ -98,6 +99,7 @@ class ServerFixture : public ::testing::Test {
     if (!head) co_return answer;
     answer.code = (*head)->status;
     answer.content_type = (*head)->fields.get("Content-Type").value_or("");
+    answer.warnings = (*head)->fields.get("Warning").value_or("");
     answer.retry_after = (*head)->fields.get("Retry-After").value_or("");
     for (;;) {
       auto piece = co_await connection.read_body(deadline);
@@ -148,7 +150,9 @@ class ServerFixture : public ::testing::Test {
                   {"ebb.example"},
                   "1.2.3",
                   "127.0.0.1:8080",
-                  [this] { return ready_; }}};
+                  [this] { return ready_; },
+                  folder_ + "/state.db",
+                  folder_ + "/logs"}};
   std::unique_ptr<http::Server> server_ = std::make_unique<http::Server>(
       executor_, std::move(net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1)->front()), api_,
       http::ServerOptions());

@@ -17,7 +17,8 @@ namespace ebb::apiserver {
 struct Response {
   int code = 200;
   api::Json body;
-  int retry_after = 0;  // seconds; 0: not said
+  int retry_after = 0;                     // seconds; 0: not said
+  std::vector<std::string> warnings = {};  // for the user, beside the answer
 };
 
 // "NotFound" for 404 and so on, as Kubernetes names them.

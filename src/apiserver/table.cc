@@ -158,6 +158,9 @@ std::vector<Column> columns_of(const api::Kind& kind) {
          {"Pods", "string", 0, at("/status/capacity/pods")},
          {"Version", "string", 1, at("/status/nodeInfo/kubeletVersion")}});
   }
+  if (kind.plural == "namespaces") {
+    columns.push_back({"Status", "string", 0, at("/status/phase")});
+  }
   if (&kind == &api::PodAutoscaler::kind()) {
     add({{"Desired", "integer", 0, at("/status/desiredScale")},
          {"Actual", "integer", 0, at("/status/actualScale")},
@@ -177,8 +180,15 @@ bool wants_table(std::string_view accept) {
   return accept.find("as=Table") != std::string_view::npos;
 }
 
+RowObject row_object_of(const ApiRequest& request) {
+  const auto asked = request.parameter("includeObject");
+  return asked == "None"     ? RowObject::kNone
+         : asked == "Object" ? RowObject::kWhole
+                             : RowObject::kMetadata;
+}
+
 Json to_table(const api::Kind& kind, const std::vector<Json>& objects, const std::string& version,
-              WallTime now) {
+              WallTime now, RowObject with) {
   Json table;
   table["kind"] = "Table";
   table["apiVersion"] = "meta.k8s.io/v1";
@@ -200,9 +210,15 @@ Json to_table(const api::Kind& kind, const std::vector<Json>& objects, const std
     Json row;
     row["cells"] = Json::array();
     for (const auto& column : columns) row["cells"].push_back(column.cell(object, now));
-    row["object"]["kind"] = "PartialObjectMetadata";
-    row["object"]["apiVersion"] = "meta.k8s.io/v1";
-    row["object"]["metadata"] = object["metadata"];
+    if (with == RowObject::kWhole) {
+      row["object"] = object;
+    } else if (with == RowObject::kMetadata) {
+      row["object"]["kind"] = "PartialObjectMetadata";
+      row["object"]["apiVersion"] = "meta.k8s.io/v1";
+      row["object"]["metadata"] = object["metadata"];
+    } else {
+      row["object"] = nullptr;
+    }
     table["rows"].push_back(std::move(row));
   }
   return table;

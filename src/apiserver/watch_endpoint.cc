@@ -105,7 +105,9 @@ class WatchEndpoint::Stream final {
   void line(const char* type, const Json& object) {
     Json event;
     event["type"] = type;
-    event["object"] = table_ ? to_table(*request_.kind, {object}, version_, clock_.wall()) : object;
+    event["object"] = table_ ? to_table(*request_.kind, {object}, version_, clock_.wall(),
+                                        row_object_of(request_))
+                             : object;
     text_ += api::to_text(event) + "\n";
   }
 

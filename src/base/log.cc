@@ -98,6 +98,8 @@ void init(std::string_view process, Level level) {
 
 bool enabled(Level level) { return level >= output().level.load(std::memory_order_relaxed); }
 
+void set_level(Level level) { output().level.store(level, std::memory_order_relaxed); }
+
 void write(Level level, std::string_view component, std::string_view message) {
   if (!enabled(level)) return;
   Output& out = output();

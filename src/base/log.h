@@ -18,6 +18,7 @@ enum class Level { kDebug, kInfo, kWarn, kError };
 // "node"). Call before the first thread starts, again after a fork.
 void init(std::string_view process, Level level);
 
+void set_level(Level level);
 void write(Level level, std::string_view component, std::string_view message);
 [[nodiscard]] bool enabled(Level level);
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "api/json.h"
+#include "cli/console.h"
 #include "cli/resource_kinds.h"
 #include "cli/table.h"
 
@@ -20,6 +21,7 @@ class Waiter {
   Waiter(Awaited& awaited, ApiClient& client) : awaited_(awaited), client_(client) {}
 
   Result<Json> wait(TimePoint deadline) {
+    const Duration patience = deadline - client_.now();  // as the user chose it, nearly
     for (;;) {
       const Verdict verdict = awaited_.judge(awaited_.object);
       if (verdict.kind == Verdict::Kind::kDone) return awaited_.object;
@@ -28,8 +30,9 @@ class Waiter {
                     verdict.message);
       }
       if (client_.now() >= deadline) {
-        return fail(Errc::kTimeout, "{} \"{}\" was not ready in time{}{}", awaited_.kind.singular,
-                    awaited_.name, verdict.message.empty() ? "" : ": ", verdict.message);
+        return fail(Errc::kTimeout, "{} \"{}\" was not {} within {}{}{}", awaited_.kind.singular,
+                    awaited_.name, awaited_.gone_is_done ? "gone" : "ready", format_took(patience),
+                    verdict.message.empty() ? "" : ": ", verdict.message);
       }
       const TimePoint began = client_.now();
       const auto followed = follow(deadline);

@@ -29,6 +29,7 @@ class CommandLine {
 using CommandLines = std::vector<std::unique_ptr<CommandLine>>;
 
 // Each adds its commands in the order in which help shows them.
+void add_up_line(CommandLines& lines);
 void add_deploy_line(CommandLines& lines);
 void add_resource_lines(CommandLines& lines);  // apply, get, describe, delete
 void add_call_lines(CommandLines& lines);      // invoke, logs, top

@@ -38,6 +38,8 @@ struct FakeApi final : http::Handler {
   int conflicts = 0;           // patches to refuse before one is taken
   bool watch_is_cut = false;   // the watch ends without an event
 
+  std::map<std::string, std::string> texts;  // answers to GET, by target
+  std::string gateway;
   std::map<std::string, std::string> blobs;
   Json service;
   std::vector<std::string> log;  // "METHOD path"
@@ -46,6 +48,10 @@ struct FakeApi final : http::Handler {
   net::Task<void> serve(http::Exchange& exchange) override {
     const std::string method(exchange.request().method);
     const std::string target(exchange.request().target);
+    if (exchange.request().authority == "hello.default.localhost") {
+      co_await answer_as_function(exchange);
+      co_return;
+    }
     const bool known = exchange.request().fields.get("Authorization") == "Bearer secret";
     auto body = co_await exchange.read_all(1 << 20);
     if (!body) co_return;
@@ -53,9 +59,30 @@ struct FakeApi final : http::Handler {
       co_await watch(exchange);
       co_return;
     }
+    if (known && texts.contains(target)) {
+      const std::string text = texts[target];
+      log.push_back(method + " " + target);
+      co_await exchange.respond(200, "text/plain", text);
+      co_return;
+    }
     const Reply reply = known ? reply_to(method, target, *body) : kUnauthorized;
     const std::string text = reply.json.dump();
     co_await exchange.respond(reply.status, "application/json", text);
+  }
+
+  // What the gateway would answer: it is here too.
+  net::Task<void> answer_as_function(http::Exchange& exchange) {
+    auto body = co_await exchange.read_all(1 << 20);
+    if (!body) co_return;
+    std::string text(exchange.request().method);
+    text.append(" ").append(exchange.request().target).append(" ").append(*body);
+    for (const http::Field& field : exchange.request().fields) {
+      if (http::iequals(field.name, "X-In")) text.append(" ").append(field.value);
+    }
+    const int status = exchange.request().target == "/broken" ? 503 : 200;
+    http::Fields extra;
+    extra.add("X-Out", "yes");
+    co_await exchange.respond(status, "text/plain", text, &extra);
   }
 
   struct Reply {
@@ -64,15 +91,16 @@ struct FakeApi final : http::Handler {
   };
   const Reply kUnauthorized{401, status_error(401, "Unauthorized", "Unauthorized")};
 
-  Reply reply_to(const std::string& method, const std::string& path, const std::string& body) {
-    log.push_back(method + " " + path);
+  Reply reply_to(const std::string& method, const std::string& target, const std::string& body) {
+    log.push_back(method + " " + target);
+    const std::string path = target.substr(0, target.find('?'));
     if (path.starts_with(kBlobs)) {
       const std::string name = path.substr(std::string_view(kBlobs).size());
       if (method == "PUT") blobs[name] = body;
       return {blobs.contains(name) ? 200 : 404, Json::object()};
     }
     if (path == "/apis/ebb.dev/v1/info") {
-      return {200, {{"gateway", "127.0.0.1:80"}, {"version", "9.9"}}};
+      return {200, {{"gateway", gateway}, {"version", "9.9"}}};
     }
     if (path == kServices && method == "GET") return {200, {{"items", Json::array({service})}}};
     if (path == kServices) {
@@ -111,8 +139,9 @@ struct FakeApi final : http::Handler {
     service["status"] = {
         {"observedGeneration", service["metadata"]["generation"]},
         {"url", "http://hello.default.localhost"},
-        {"conditions",
-         Json::array({{{"type", "Ready"}, {"status", ready}, {"message", "it broke"}}})}};
+        {"traffic", service["spec"].value("traffic", Json::array())},
+        {"conditions", Json::array({{{"type", "Ready"}, {"status", ready}, {"message", "it broke"}},
+                                    {{"type", "RoutesReady"}, {"status", ready}}})}};
   }
 
   net::Task<void> watch(http::Exchange& exchange) {
@@ -164,6 +193,7 @@ class CommandsTest : public testing::Test {
     auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
     ASSERT_TRUE(fds) << fds.error().message;
     address_ = net::local_address(fds->front().get())->to_string();
+    api_.gateway = address_;
     executor_ = std::make_unique<net::Executor>("fake-api");
     server_ = std::make_unique<http::Server>(*executor_, std::move(fds->front()), api_,
                                              http::ServerOptions{});
@@ -217,7 +247,9 @@ TEST_F(CommandsTest, DeployUploadsCreatesAndWaits) {
   EXPECT_THAT(out_.str(), HasSubstr("service \"hello\" is ready after"));
   EXPECT_THAT(out_.str(), HasSubstr("http://hello.default.localhost\n"));
   EXPECT_THAT(out_.str(),
-              HasSubstr("curl -H 'Host: hello.default.localhost' http://127.0.0.1:80/"));
+              HasSubstr("curl -H 'Host: hello.default.localhost' http://" + address_ + "/"));
+  EXPECT_THAT(out_.str(), HasSubstr("first call (cold)  200 in "));
+  EXPECT_THAT(out_.str(), HasSubstr("second call        200 in "));
   EXPECT_THAT(err_.str(), HasSubstr("Uploading 1 files"));
   stop();
   ASSERT_EQ(api_.blobs.size(), 1U);
@@ -296,10 +328,170 @@ TEST_F(CommandsTest, GetShowsAndDeleteDeletes) {
   EXPECT_EQ(Json::parse(out_.str())["metadata"]["name"], "hello");
   EXPECT_EQ(ebb({"get", "service", "-o", "json"}), kExitOk);
   EXPECT_EQ(Json::parse(out_.str())["kind"], "List");
+  EXPECT_EQ(ebb({"get", "service", "hello", "-o", "yaml"}), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("\nkind: Service\nmetadata:\n  generation: 1\n"));
   EXPECT_EQ(ebb({"delete", "service", "hello"}), kExitOk);
   EXPECT_EQ(out_.str(), "service.serving.knative.dev \"hello\" deleted\n");
   EXPECT_EQ(ebb({"get", "service", "hello"}), kExitFailure);
   EXPECT_EQ(err_.str(), "Error: services \"hello\" not found\n");
+}
+
+TEST_F(CommandsTest, DeploySetsLimitsAndNetwork) {
+  start();
+  ASSERT_EQ(deploy({"--memory", "128Mi", "--cpu", "500m", "--network", "none", "--no-call"}),
+            kExitOk)
+      << err_.str();
+  EXPECT_EQ(out_.str().find("call"), std::string::npos);
+  ASSERT_EQ(deploy({"--cpu", "1"}), kExitOk) << err_.str();
+  stop();
+  const Json& revision = api_.service["spec"]["template"];
+  EXPECT_EQ(revision["spec"]["containers"][0]["resources"]["limits"],
+            Json::parse(R"({"memory": "128Mi", "cpu": "1"})"));
+  EXPECT_EQ(revision["metadata"]["annotations"]["ebb.dev/network"], "none");
+}
+
+TEST_F(CommandsTest, DeploySaysThatPinnedTrafficStaysWhereItIs) {
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello"}, "spec": {"traffic":
+      [{"revisionName": "hello-00001", "percent": 100}]}})"));
+  start();
+  EXPECT_EQ(deploy(), kExitOk);
+  EXPECT_THAT(err_.str(), HasSubstr("gets no traffic"));
+}
+
+TEST_F(CommandsTest, ApplyCreatesConfiguresAndLeavesAlone) {
+  start();
+  const std::string file = (code_ / "hello.yaml").string();
+  const auto write = [&file](const std::string& spec) {
+    std::ofstream(file) << "apiVersion: serving.knative.dev/v1\nkind: Service\n"
+                           "metadata: {name: hello}\nspec: " +
+                               spec + "\n---\nkind: [\n";
+  };
+  const auto apply = [this, &file] { return ebb({"apply", "-f", file}); };
+  write("{a: 1, gone: 1}");
+  EXPECT_EQ(apply(), kExitFailure);  // for the second document
+  EXPECT_EQ(out_.str(), "service.serving.knative.dev/hello created\n");
+  EXPECT_THAT(err_.str(), HasSubstr(file + ":"));
+  EXPECT_THAT(err_.str(), HasSubstr("1 of 2 objects were not applied"));
+  apply();
+  EXPECT_EQ(out_.str(), "service.serving.knative.dev/hello unchanged\n");
+  write("{a: 2}");
+  apply();
+  EXPECT_EQ(out_.str(), "service.serving.knative.dev/hello configured\n");
+  stop();
+  EXPECT_EQ(api_.service["spec"], Json::parse(R"({"a": 2})"));
+  EXPECT_EQ(api_.service["metadata"]["namespace"], "default");
+}
+
+TEST_F(CommandsTest, ApplyEndsWhereNobodyListens) {
+  start();
+  stop();
+  const std::string file = (code_ / "hello.yaml").string();
+  std::ofstream(file) << "apiVersion: serving.knative.dev/v1\nkind: Service\n"
+                         "metadata: {name: hello}\n";
+  EXPECT_EQ(ebb({"apply", "-f", file}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("Is `ebb up` running?"));
+  EXPECT_EQ(ebb({"apply", "-f", code_ / "none.yaml"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("none.yaml"));
+}
+
+TEST_F(CommandsTest, InvokeCallsThroughTheGateway) {
+  start();
+  ASSERT_EQ(deploy(), kExitOk) << err_.str();
+  EXPECT_EQ(ebb({"invoke", "hello", "--path", "/x?y=1", "-H", "X-In: in"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), "GET /x?y=1  in");
+  EXPECT_EQ(ebb({"invoke", "hello", "-d", "@" + (code_ / "main.py").string(), "-i"}), kExitOk);
+  EXPECT_THAT(out_.str(), testing::StartsWith("HTTP/1.1 200 OK\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("X-Out: yes\n"));
+  EXPECT_THAT(out_.str(), testing::EndsWith("\n\nPOST / def handle(request): return 'x'\n"));
+  EXPECT_EQ(ebb({"invoke", "hello", "--path", "/broken"}), kExitFailure);
+  EXPECT_EQ(out_.str(), "GET /broken ");
+  EXPECT_EQ(err_.str(), "Error: hello answered 503 Service Unavailable\n");
+  EXPECT_EQ(ebb({"invoke", "hello", "--path", "/broken", "--no-fail"}), kExitOk);
+  EXPECT_EQ(ebb({"invoke", "hello", "--tag", "none"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("has no tag \"none\""));
+  EXPECT_EQ(ebb({"invoke", "hello", "-H", "Bad Name: x"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("not valid in HTTP"));
+}
+
+TEST_F(CommandsTest, LogsAskForWhatTheOptionsSay) {
+  api_.texts["/apis/ebb.dev/v1/namespaces/default/services/hello/log"] = "p1 one\np2 two\n";
+  api_.texts
+      ["/apis/ebb.dev/v1/namespaces/default/services/hello/log"
+       "?follow=true&sinceSeconds=300&tailLines=5&timestamps=true"] = "followed\n";
+  api_.texts["/api/v1/namespaces/default/pods/p1/log"] = "of one\n";
+  start();
+  EXPECT_EQ(ebb({"logs", "hello"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), "p1 one\np2 two\n");
+  EXPECT_EQ(ebb({"logs", "hello", "-f", "--since", "5m", "--tail", "5", "--timestamps"}), kExitOk);
+  EXPECT_EQ(out_.str(), "followed\n");
+  EXPECT_EQ(ebb({"logs", "hello", "--pod", "p1"}), kExitOk);
+  EXPECT_EQ(out_.str(), "of one\n");
+}
+
+TEST_F(CommandsTest, DescribeCollectsWhatThereIs) {
+  const std::string all = "?labelSelector=serving.knative.dev%2Fservice%3Dhello";
+  api_.texts["/apis/serving.knative.dev/v1/namespaces/default/revisions" + all] =
+      R"({"items": [{"metadata": {"name": "hello-1"}}, {"metadata": {"name": "hello-2", "labels":
+          {"serving.knative.dev/configurationGeneration": "2"}}}]})";
+  api_.texts["/api/v1/namespaces/default/pods" + all] = R"({"items": []})";
+  api_.texts["/api/v1/namespaces/default/events"] =
+      R"({"items": [{"message": "mine", "involvedObject": {"name": "hello-2"}},
+                    {"message": "other", "involvedObject": {"name": "x"}}]})";
+  start();
+  ASSERT_EQ(deploy(), kExitOk) << err_.str();
+  EXPECT_EQ(ebb({"describe", "service", "hello"}), kExitOk) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("Service hello\n"));
+  EXPECT_LT(out_.str().find("hello-2"), out_.str().find("hello-1"));
+  EXPECT_THAT(out_.str(), HasSubstr("mine"));
+  EXPECT_EQ(out_.str().find("other"), std::string::npos);
+  EXPECT_EQ(ebb({"describe", "service", "none"}), kExitFailure);
+}
+
+TEST_F(CommandsTest, TopShowsOneTableWithoutATerminal) {
+  api_.texts["/apis/autoscaling.internal.knative.dev/v1alpha1/namespaces/default/podautoscalers"] =
+      R"({"items": [{"metadata": {"name": "hello-1"}, "status": {"desiredScale": 2}}]})";
+  api_.texts["/api/v1/namespaces/default/pods"] = R"({"items": []})";
+  api_.texts["/api/v1/nodes"] = R"({"items": []})";
+  start();
+  EXPECT_EQ(ebb({"top"}), kExitOk) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("\nhello-1    0       0          2 "));
+}
+
+TEST_F(CommandsTest, BackupLeavesAWholeFileOrNone) {
+  api_.texts["/apis/ebb.dev/v1/backup"] = std::string(300'000, 'x');
+  start();
+  const std::string file = (code_ / "b.tar").string();
+  EXPECT_EQ(ebb({"backup", file}), kExitOk) << err_.str();
+  EXPECT_EQ(fs::file_size(file), 300'000U);
+  EXPECT_THAT(out_.str(), HasSubstr("saved 0.3 MiB to " + file));
+  token_ = "wrong";
+  EXPECT_EQ(ebb({"backup", (code_ / "c.tar").string()}), kExitFailure);
+  EXPECT_FALSE(fs::exists(code_ / "c.tar"));
+}
+
+TEST_F(CommandsTest, RestoreRefusesWhatIsNoBackup) {
+  const std::string file = (code_ / "b.tar").string();
+  std::ofstream(file) << "no archive";
+  const std::string data = (code_ / "data").string();
+  EXPECT_EQ(ebb({"restore", file, "--data", data}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr(file));
+  EXPECT_TRUE(fs::is_empty(data));
+  EXPECT_EQ(ebb({"restore", code_ / "none.tar", "--data", data}), kExitFailure);
+}
+
+TEST_F(CommandsTest, TrafficIsChangedAndAwaited) {
+  const std::string path =
+      "/apis/serving.knative.dev/v1/namespaces/default/revisions"
+      "?labelSelector=serving.knative.dev%2Fservice%3Dhello";
+  api_.texts[path] = R"({"items": [{"metadata": {"name": "hello-00001"}}]})";
+  start();
+  ASSERT_EQ(deploy(), kExitOk) << err_.str();
+  EXPECT_EQ(ebb({"traffic", "hello", "--revision", "hello-00001=100"}), kExitOk) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("hello-00001   100%"));
+  EXPECT_EQ(ebb({"traffic", "hello", "--revision", "hello-7=100"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("no revision \"hello-7\"; it has: hello-00001"));
+  EXPECT_EQ(ebb({"rollback", "hello"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("no ready revision is older"));
 }
 
 TEST_F(CommandsTest, VersionNamesBothSides) {

@@ -1,4 +1,5 @@
 // `ebb deploy`.
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
@@ -63,6 +64,11 @@ void set_env(Json& container, const std::vector<KeyValue>& env) {
   }
 }
 
+int64_t seconds_of(const Json& service, const char* field) {
+  const std::string text = text_at(service, {"spec", "template", "spec", field});
+  return std::strtoll(text.c_str(), nullptr, 10);
+}
+
 // What the options say, as a new service or as a merge patch of `current`.
 Json wanted(const DeployOptions& options, const std::string& ns, const Package& package,
             const Json* current) {
@@ -81,8 +87,12 @@ Json wanted(const DeployOptions& options, const std::string& ns, const Package& 
   Json spec = {{"containers", Json::array({std::move(container)})}};
   if (options.concurrency) spec["containerConcurrency"] = *options.concurrency;
   if (options.timeout) {
-    spec["timeoutSeconds"] =
-        std::chrono::duration_cast<std::chrono::seconds>(*options.timeout).count();
+    const int64_t seconds = *options.timeout / std::chrono::seconds(1);
+    spec["timeoutSeconds"] = seconds;
+    // Each of these must not be longer; what is taken away gets its default again.
+    for (const char* other : {"responseStartTimeoutSeconds", "idleTimeoutSeconds"}) {
+      if (current != nullptr && seconds_of(*current, other) > seconds) spec[other] = nullptr;
+    }
   }
   Json revision = {{"metadata", {{"annotations", std::move(annotations)}}},
                    {"spec", std::move(spec)}};

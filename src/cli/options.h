@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,9 +16,11 @@
 #include <variant>
 #include <vector>
 
+#include "api/object.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "control/revision_gc.h"
 #include "net/address.h"
 
 namespace ebb::cli {
@@ -30,14 +34,31 @@ inline constexpr std::string_view kLatest = "@latest";
 
 using KeyValue = std::pair<std::string, std::string>;
 
+// What can change while Ebb runs (SIGHUP).
+struct Settings {
+  log::Level log_level = log::Level::kInfo;
+  std::optional<int> pool;           // cold pods of each runtime in use; unset: its manifest's
+  std::map<std::string, int> pools;  // the same for single runtimes
+};
+
+// See up_settings.h.
 struct UpOptions {
   std::string data;  // folder of everything that is kept
-  net::Address gateway;
-  net::Address api;
-  std::string domain;
-  int pool = 0;          // cold pods per runtime
-  std::string runtimes;  // folder of the runtimes; empty: the installed ones
-  log::Level log_level = log::Level::kInfo;
+  net::Address gateway{.host = "127.0.0.1", .port = 8080};
+  net::Address api{.host = "127.0.0.1", .port = 8081};
+  std::optional<net::Address> metrics;  // where /metrics needs no token
+  std::string domain = "localhost";
+  std::string runtimes;    // folder of the runtimes; empty: the installed ones
+  std::string access_log;  // file; empty: none
+  bool isolation = true;
+  bool pod_network = true;                         // false: all pods have only their loopback
+  bool scale_to_zero = true;                       // false: one pod of each revision in use stays
+  std::map<std::string, std::string> autoscaling;  // default annotations
+  control::RevisionGcSettings gc;
+  Settings settings;
+  // Where they came from, to be read again: the file, and what flags said.
+  std::string config;
+  api::Json flags;
 };
 
 struct DeployOptions {

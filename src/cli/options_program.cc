@@ -123,6 +123,7 @@ void add_program_lines(CommandLines& lines) {
 
 CommandLines all_command_lines() {
   CommandLines lines;
+  add_up_line(lines);
   add_deploy_line(lines);
   add_resource_lines(lines);
   add_call_lines(lines);

@@ -51,8 +51,8 @@ TEST(OptionsTest, UpHasDefaults) {
   EXPECT_EQ(up.gateway.to_string(), "127.0.0.1:8080");
   EXPECT_EQ(up.api.to_string(), "127.0.0.1:8081");
   EXPECT_EQ(up.domain, "localhost");
-  EXPECT_EQ(up.pool, 8);
-  EXPECT_EQ(up.log_level, log::Level::kInfo);
+  EXPECT_FALSE(up.settings.pool);
+  EXPECT_EQ(up.settings.log_level, log::Level::kInfo);
 }
 
 TEST(OptionsTest, UpTakesFlagsAndDataOnEitherSide) {
@@ -62,9 +62,9 @@ TEST(OptionsTest, UpTakesFlagsAndDataOnEitherSide) {
   EXPECT_EQ(up.data, "d");
   EXPECT_EQ(up.gateway.host, "0.0.0.0");
   EXPECT_EQ(up.api.host, "::1");
-  EXPECT_EQ(up.pool, 3);
+  EXPECT_EQ(up.settings.pool, 3);
   EXPECT_EQ(up.runtimes, "r");
-  EXPECT_EQ(up.log_level, log::Level::kDebug);
+  EXPECT_EQ(up.settings.log_level, log::Level::kDebug);
   EXPECT_EQ(command<UpOptions>({"--data", "d", "up"}).data, "d");
 }
 
@@ -72,10 +72,10 @@ TEST(OptionsTest, VariablesStandInForFlags) {
   const Variable pool("EBB_POOL", "5");
   const Variable data("EBB_DATA", "from-env");
   const Variable level("EBB_LOG_LEVEL", "warn");
-  EXPECT_EQ(command<UpOptions>({"up"}).pool, 5);
+  EXPECT_EQ(command<UpOptions>({"up"}).settings.pool, 5);
   EXPECT_EQ(command<UpOptions>({"up"}).data, "from-env");
-  EXPECT_EQ(command<UpOptions>({"up"}).log_level, log::Level::kWarn);
-  EXPECT_EQ(command<UpOptions>({"up", "--pool", "6", "--data", "x"}).pool, 6);
+  EXPECT_EQ(command<UpOptions>({"up"}).settings.log_level, log::Level::kWarn);
+  EXPECT_EQ(command<UpOptions>({"up", "--pool", "6", "--data", "x"}).settings.pool, 6);
   EXPECT_EQ(command<UpOptions>({"up", "--pool", "6", "--data", "x"}).data, "x");
 }
 
@@ -129,8 +129,8 @@ TEST(OptionsTest, WrongUsageIsSaid) {
   expect_usage_error({"delete", "service", "-f", "x.yaml"}, "say what to delete");
   expect_usage_error({"apply"}, "--filename");
   expect_usage_error({"restore", "x.tar"}, "--data");
-  expect_usage_error({"up", "--gateway", "nonsense"}, "--gateway");
-  expect_usage_error({"up", "--pool", "-1"}, "--pool");
+  expect_usage_error({"up", "--gateway", "nonsense"}, "gateway");
+  expect_usage_error({"up", "--pool", "-1"}, "pool");
   const Args deploy{"deploy", "hello", "--runtime", "python", "--code", "dir"};
   const auto with = [&deploy](Args more) {
     more.insert(more.begin(), deploy.begin(), deploy.end());
@@ -218,7 +218,9 @@ TEST(OptionsTest, EveryCommandHasHelpWithAnExample) {
     for (size_t at = 0; (at = help.error().out.find("\n  -", at)) != std::string::npos; ++at) {
       const std::string line =
           help.error().out.substr(at + 1, help.error().out.find('\n', at + 1) - at - 1);
-      if (line.find("--help") == std::string::npos) EXPECT_THAT(line, HasSubstr("EBB_")) << name;
+      if (line.find("--help") == std::string::npos) {
+        EXPECT_THAT(line, HasSubstr("EBB_")) << name;
+      }
     }
   }
   EXPECT_THAT(parse({"help"}).error().out, HasSubstr("rollback"));

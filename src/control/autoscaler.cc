@@ -1,7 +1,6 @@
 #include "control/autoscaler.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/log.h"
 #include "scaling/scale_to_zero.h"
@@ -87,7 +86,7 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   entry->reachable = reachable;
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, clock_.now());
-  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set", Silence::kNo);
+  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
 }
 
 void AutoScaler::activate(Entry& entry, TimePoint now) {
@@ -195,7 +194,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = counts.ready + counts.starting;
     why = "after a failed start the next try waits: " + counts.last_failure;
   }
-  apply(entry, want, why, Silence::kNo);
+  apply(entry, want, why);
   note(entry, counts.ready);
 }
 

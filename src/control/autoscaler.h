@@ -153,7 +153,7 @@ class AutoScaler final : public serving::Waker {
   void decide(Entry& entry, TimePoint now);
   void relieve_crowds();
   // `why` must not change the amount again. Silence: no event, no log.
-  void apply(Entry& entry, int want, std::string_view why, Silence silence);
+  void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;

@@ -596,7 +596,10 @@ TEST(RevisionHostTest, TenThousandRevisionsLeaveNothingBehind) {
   serving::Traffic traffic;
   Scheduler scheduler({.pods_folder = "/run", .pool = 2, .events = &events}, clock);
   scheduler.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
-  scheduler.on_message("local", node::Welcome{.node = "local", .slots = 4, .pods = {}});
+  scheduler.on_message(
+      "local",
+      node::Welcome{
+          .node = "local", .slots = 4, .pods = {}, .node_address = {}, .network_problem = {}});
   AutoScaler autoscaler(executor, traffic, scheduler, clock, {.events = &events});
   RevisionHost host(traffic, scheduler, autoscaler, clock);
   std::vector<std::weak_ptr<serving::Throttler>> throttlers;

@@ -28,6 +28,7 @@ struct RevisionGcSettings {
   std::optional<Duration> retain_since_last_active_time = std::chrono::hours(15);
   int min_non_active_revisions = 20;
   std::optional<int> max_non_active_revisions = 1000;
+  friend bool operator==(const RevisionGcSettings&, const RevisionGcSettings&) = default;
 };
 
 struct RevisionGcPlan {

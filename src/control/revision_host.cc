@@ -1,5 +1,7 @@
 #include "control/revision_host.h"
 
+#include <nlohmann/json.hpp>
+
 #include "api/autoscaling.h"
 #include "api/quantity.h"
 #include "base/log.h"
@@ -27,6 +29,18 @@ Result<void> set_resources(const api::Container& container, scheduling::PodTempl
   return {};
 }
 
+// The path of readinessProbe.httpGet, if the container has one.
+std::string probe_path(const api::Container& container) {
+  const auto rest = nlohmann::json::parse(container.extra, nullptr, /*allow_exceptions=*/false);
+  if (!rest.is_object() || !rest.contains("readinessProbe")) return {};
+  const auto& probe = rest["readinessProbe"];
+  if (!probe.is_object() || !probe.contains("httpGet") || !probe["httpGet"].is_object()) return {};
+  const auto path = probe["httpGet"].find("path");
+  if (path == probe["httpGet"].end() || !path->is_string()) return "/";
+  const std::string text = *path;
+  return text.starts_with('/') ? text : "/" + text;
+}
+
 void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& plan) {
   auto& policy = plan.policy;
   policy.metric =
@@ -50,7 +64,8 @@ void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& pl
 
 }  // namespace
 
-Result<ScalePlan> plan_for(const api::Revision& revision) {
+Result<ScalePlan> plan_for(const api::Revision& revision,
+                           const RevisionHost::Annotations& defaults) {
   if (revision.spec.containers.size() != 1) {
     return fail(Errc::kInvalid, "a revision has exactly one container");
   }
@@ -79,6 +94,12 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
   pod.configuration = label(api::kConfigurationLabel);
   pod.runtime = container.image.substr(api::kRuntimeImagePrefix.size());
   pod.code = code.substr(kAlgorithm.size());
+  pod.command = container.command;
+  pod.args = container.args;
+  if (!container.ports.empty()) {
+    pod.port = static_cast<uint32_t>(container.ports.front().container_port);
+  }
+  pod.probe_path = probe_path(container);
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
   pod.env["K_SERVICE"] = pod.service;
@@ -95,8 +116,9 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
   if (auto set = set_resources(container, pod); !set) return fail(set.error());
 
   ScalePlan plan;
-  set_policy(api::parse_autoscaling(revision.meta.annotations, "metadata", errors), concurrency,
-             plan);
+  RevisionHost::Annotations annotations = revision.meta.annotations;
+  annotations.insert(defaults.begin(), defaults.end());  // its own win
+  set_policy(api::parse_autoscaling(annotations, "metadata", errors), concurrency, plan);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -105,13 +127,17 @@ Result<ScalePlan> plan_for(const api::Revision& revision) {
 }
 
 RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
-                           AutoScaler& autoscaler, const Clock& clock)
-    : traffic_(traffic), pods_(pods), autoscaler_(autoscaler), clock_(clock) {}
+                           AutoScaler& autoscaler, const Clock& clock, Annotations defaults)
+    : traffic_(traffic),
+      pods_(pods),
+      autoscaler_(autoscaler),
+      clock_(clock),
+      defaults_(std::move(defaults)) {}
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
   if (backends_.contains(uid)) return {};
-  auto plan = plan_for(revision);
+  auto plan = plan_for(revision, defaults_);
   if (!plan) return fail(plan.error());
 
   const auto seconds = [](const std::optional<int64_t>& value, int64_t otherwise) {

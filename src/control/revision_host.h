@@ -20,8 +20,10 @@ namespace ebb::control {
 
 class RevisionHost final {
  public:
+  using Annotations = std::map<std::string, std::string>;
+
   RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
-               const Clock& clock);
+               const Clock& clock, Annotations defaults = {});
 
   // From now on the revision can be called and scaled. Its code must be on the nodes
   // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
@@ -43,10 +45,13 @@ class RevisionHost final {
   scheduling::PodSource& pods_;
   AutoScaler& autoscaler_;
   const Clock& clock_;
+  const Annotations defaults_;
   std::map<std::string, serving::Backend> backends_;  // by uid
 };
 
-// Pure: how a revision's spec becomes what runs it.
-[[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision);
+// Pure: how a revision's spec becomes what runs it. `defaults`: autoscaling annotations
+// for a revision that does not have them itself.
+[[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision,
+                                         const RevisionHost::Annotations& defaults = {});
 
 }  // namespace ebb::control

@@ -22,7 +22,11 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .start_deadline_ms = static_cast<uint32_t>(
               std::chrono::duration_cast<milliseconds>(what.start_deadline).count()),
           .network = static_cast<uint8_t>(what.egress ? node::PodNetwork::kEgress
-                                                      : node::PodNetwork::kNone)};
+                                                      : node::PodNetwork::kNone),
+          .command = what.command,
+          .args = what.args,
+          .port = what.port,
+          .probe_path = what.probe_path};
 }
 
 }  // namespace
@@ -355,6 +359,13 @@ void Scheduler::unsubscribe(const std::string& uid) {
   set_pool(runtime);
 }
 
+void Scheduler::resize_pools() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;  // set_pool() may forget one
+  for (const auto& [name, runtime] : runtimes_) names.push_back(name);
+  for (const auto& name : names) set_pool(name);
+}
+
 void Scheduler::end_unclaimed() {
   const std::lock_guard lock(mutex_);
   claimed_ = true;
@@ -383,19 +394,21 @@ void Scheduler::set_pool(const std::string& name) {
   const auto found = runtimes_.find(name);
   if (found == runtimes_.end()) return;
   Runtime& runtime = found->second;
-  uint32_t size = 0;
+  node::SetPool size{.runtime = name, .cold = 0, .on_top = 0};
   if (runtime.revisions > 0) {
-    size = options_.pool_of ? options_.pool_of(name) : options_.pool;
-    size += static_cast<uint32_t>(runtime.missing);
+    const auto wish = options_.pool_of ? options_.pool_of(name) : options_.pool;
+    size.cold = wish.value_or(0) + static_cast<uint32_t>(runtime.missing);
+    size.on_top = wish ? 0 : 1;
   }
   if (runtime.told != size) {
     bool told = !nodes_.empty();
     for (const auto& [node, send] : nodes_) {
-      if (!send(node::SetPool{.runtime = name, .cold = size})) told = false;
+      if (!send(size)) told = false;
     }
     runtime.told = told ? std::optional(size) : std::nullopt;
   }
-  if (runtime.revisions == 0 && (runtime.told == 0U || nodes_.empty())) runtimes_.erase(found);
+  if (runtime.revisions == 0 && (runtime.told == node::SetPool{.runtime = name} || nodes_.empty()))
+    runtimes_.erase(found);
 }
 
 // --- To be seen ---

@@ -26,9 +26,10 @@ namespace ebb::control {
 
 struct SchedulerOptions {
   std::string pods_folder;  // where the pods' sockets are
-  uint32_t pool = 8;        // cold pods to hold of each runtime in use
+  // Cold pods to hold of each runtime in use; unset: what the runtime's manifest says.
+  std::optional<uint32_t> pool = std::nullopt;
   // The same for one runtime; empty: `pool`. Called with the lock held.
-  std::function<uint32_t(const std::string& runtime)> pool_of = {};
+  std::function<std::optional<uint32_t>(const std::string& runtime)> pool_of = {};
   EventRecorder* events = nullptr;  // nullptr: nobody asks
 };
 
@@ -71,6 +72,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void pod_drained(const std::string& pod) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
+  // What pool_of says has changed.
+  void resize_pools();
 
   // --- To be seen ---
   [[nodiscard]] std::vector<PodStatus> pods() const;
@@ -100,7 +103,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     size_t revisions = 0;                     // that have subscribed or been announced
     int64_t missing = 0;                      // pods, of all of them
     std::map<uint64_t, std::string> waiting;  // revisions that want more, oldest first
-    std::optional<uint32_t> told;             // the pool's size that nodes know
+    std::optional<node::SetPool> told;        // the pool's size that nodes know
   };
 
   void on_welcome(const std::string& node, const node::Welcome& welcome);

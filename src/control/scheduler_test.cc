@@ -37,7 +37,8 @@ class SchedulerTest : public testing::Test {
  protected:
   SchedulerTest() {
     add_node();
-    tell(node::Welcome{.node = "local", .slots = 100, .pods = {}});
+    tell(node::Welcome{
+        .node = "local", .slots = 100, .pods = {}, .node_address = {}, .network_problem = {}});
     auto what = std::make_shared<scheduling::PodTemplate>();
     what->revision = "uid";
     what->runtime = "python";
@@ -159,7 +160,8 @@ TEST_F(SchedulerTest, WhoWantsPodsWhenItsNodeGoesGetsThemWhenItComesBack) {
   sent_.clear();
   reachable_ = true;
   add_node();
-  tell(node::Welcome{.node = "local", .slots = 100, .pods = {}});
+  tell(node::Welcome{
+      .node = "local", .slots = 100, .pods = {}, .node_address = {}, .network_problem = {}});
   ASSERT_EQ(sent<node::SetPool>().size(), 1u);
   EXPECT_EQ(sent<node::SetPool>()[0].cold, 6u);
   cold("b");
@@ -202,7 +204,9 @@ TEST_F(SchedulerTest, PodsOfDeletedRevisionsAndPoolsOfNobodyEndWhenAllIsClaimed)
   second.on_message(
       "local", node::Welcome{.node = "local",
                              .slots = 10,
-                             .pods = {{"a", "python", "deleted", 3, 0}, {"b", "node", "", 1, 0}}});
+                             .pods = {{"a", "python", "deleted", 3, 0}, {"b", "node", "", 1, 0}},
+                             .node_address = {},
+                             .network_problem = {}});
   EXPECT_FALSE(second.code_in_use().complete);
   sent_.clear();
   second.end_unclaimed();
@@ -259,7 +263,9 @@ TEST_F(SchedulerTest, PodsOfAnEarlierFrontAreTakenOver) {
   second.on_message("local", node::Welcome{.node = "local",
                                            .slots = 10,
                                            .pods = {{"a", "python", "uid", 3 /* ready */, 0},
-                                                    {"b", "python", "", 1, 0}}});
+                                                    {"b", "python", "", 1, 0}},
+                                           .node_address = {},
+                                           .network_problem = {}});
   auto what = std::make_shared<scheduling::PodTemplate>();
   what->revision = "uid";
   what->runtime = "python";

@@ -180,8 +180,8 @@ bool Stream::quiet() const {
 
 bool Stream::peer_left() const {
   if (!impl_ || impl_->closed) return true;
-  pollfd entry{.fd = impl_->socket.native_handle(), .events = POLLRDHUP, .revents = 0};
-  return ::poll(&entry, 1, 0) > 0;
+  pollfd watched{impl_->socket.native_handle(), POLLRDHUP, 0};
+  return ::poll(&watched, 1, 0) > 0;
 }
 
 Executor& Stream::executor() const {

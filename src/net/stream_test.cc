@@ -246,6 +246,16 @@ TEST_P(StreamTest, QuietUntilThePeerSendsOrCloses) {
   EXPECT_FALSE(ends_.a.quiet());
 }
 
+TEST_P(StreamTest, KnowsWhenThePeerLeft) {
+  EXPECT_FALSE(ends_.a.peer_left());
+  run_to_end(executor_, write_then_end(ends_.b, "x"));
+  run_until_true(executor_, [&] { return ends_.a.peer_left(); });
+  EXPECT_FALSE(ends_.b.peer_left());
+  ends_.a.close();
+  EXPECT_TRUE(ends_.a.peer_left());
+  EXPECT_TRUE(Stream().peer_left());
+}
+
 Task<void> own_and_read(Stream stream) {
   char buffer[64];
   auto n = co_await stream.read_some(buffer, soon(std::chrono::hours(1)));

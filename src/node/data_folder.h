@@ -30,7 +30,7 @@ struct DataFolder {
   [[nodiscard]] std::string controller_lock() const { return root + "/run/lock"; }
   [[nodiscard]] std::string kubeconfig() const { return root + "/kubeconfig"; }
 
-  // Makes the folders; store, blobs and code belong to `front`. As root.
+  // Makes the folders; store, blobs, code and logs belong to `front`. As root.
   [[nodiscard]] Result<void> prepare(uid_t front) const;
   // A short name for this folder: the same path gives the same one. Names cgroups.
   [[nodiscard]] std::string id() const;

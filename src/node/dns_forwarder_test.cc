@@ -37,8 +37,14 @@ sockaddr_in loopback(uint16_t port) {
 class Peer {
  public:
   explicit Peer(net::Executor& executor) : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
-    const sockaddr_in any = loopback(0);
-    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+    // On a port that is free for TCP as well.
+    for (int i = 0; i < 16; ++i) {
+      auto listening = net::bind_shared({.host = "127.0.0.1"}, 1);
+      if (!listening) continue;
+      tcp = std::move(listening->front());
+      const sockaddr_in where = loopback(net::local_address(tcp.get())->port);
+      if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0) break;
+    }
     watch_ = std::make_unique<net::FdWatch>(executor, fd_.get(), [this] {
       char buffer[8192];
       socklen_t length = sizeof from;
@@ -55,6 +61,7 @@ class Peer {
 
   std::deque<std::string> got;
   sockaddr_in from = {};  // who sent last
+  UniqueFd tcp;           // listens
 
  private:
   UniqueFd fd_;
@@ -206,9 +213,7 @@ net::Task<void> resolve(net::Executor& executor, net::Listener& listener, std::s
 }
 
 TEST_F(DnsForwarderTest, ServesLargeAnswersByTcp) {
-  auto fds = net::bind_shared({.host = "127.0.0.1", .port = resolver_.port()}, 1);
-  ASSERT_TRUE(fds) << fds.error().message;
-  net::Listener listener(executor_, std::move(fds->front()));
+  net::Listener listener(executor_, std::move(resolver_.tcp));
   std::string reply;
   executor_.spawn(resolve(executor_, listener, reply));
   const net::Address dns{.host = "127.0.0.1", .port = dns_->port()};

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,11 +19,15 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <set>
+#include <sstream>
 #include <thread>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "node/packet.h"
+#include "sandbox/enter.h"
 #include "sandbox/inject.h"
 #include "sandbox/rights.h"
 #include "sandbox/seccomp.h"
@@ -48,12 +53,22 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
   if (std::filesystem::exists(folder + "/" + name, ignored)) {
     return Runtime::load(folder + "/" + name);
   }
-  std::string known;
+  std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    known += (known.empty() ? "" : ", ") + entry.path().filename().string();
+    if (!std::filesystem::exists(entry.path() / "manifest.json", ignored)) continue;
+    names.insert(entry.path().filename().string());
   }
+  std::string known;
+  for (const auto& one : names) known += (known.empty() ? "" : ", ") + one;
   return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
               known.empty() ? "none" : known);
+}
+
+void kill_children() {
+  const auto self = ::getpid();
+  const auto list = read_file(fmt::format("/proc/self/task/{}/children", self), 1 << 20);
+  std::istringstream children(list ? *list : "");
+  for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
 }
 
 Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
@@ -71,6 +86,14 @@ Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
   return fd;
+}
+
+// Every pod needs a few; the usual soft limit, 1024, is made for select().
+void allow_many_descriptors() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 }  // namespace
@@ -102,28 +125,24 @@ Result<void> LocalController::set_up() {
   if (::ftruncate(lock_.get(), 0) != 0 || ::write(lock_.get(), pid.data(), pid.size()) < 0) {
     return fail_errno(errno, "cannot write " + options_.data.controller_lock());
   }
-  auto seccomp = sandbox::compile_seccomp();
-  if (!seccomp) return fail(seccomp.error());
-  seccomp_ = std::move(*seccomp);
-  auto mounts = options_.cgroups ? Result<sandbox::CgroupMounts>(*options_.cgroups)
-                                 : sandbox::CgroupMounts::find();
-  if (!mounts) return fail(mounts.error());
-  auto cgroups = sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts));
-  if (!cgroups) return fail(cgroups.error());
-  cgroups_ = std::move(*cgroups);
-  if (const size_t swept = cgroups_->sweep(); swept > 0) {
-    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+  if ((options_.without & kEbbWithoutSeccomp) == 0) {
+    auto seccomp = sandbox::compile_seccomp();
+    if (!seccomp) return fail(seccomp.error());
+    seccomp_ = std::move(*seccomp);
   }
+  set_up_cgroups();
   set_up_network();
   auto own = sandbox::own_mount_namespace();
   auto pods_dir = open_folder(options_.data.pods());
   auto code_dir = open_folder(options_.data.code());
-  for (const auto* opened : {&own, &pods_dir, &code_dir}) {
+  auto logs_dir = open_folder(options_.data.logs());
+  for (const auto* opened : {&own, &pods_dir, &code_dir, &logs_dir}) {
     if (!*opened) return fail(opened->error());
   }
   own_namespace_ = std::move(*own);
   pods_dir_ = std::move(*pods_dir);
   code_dir_ = std::move(*code_dir);
+  logs_ = std::make_unique<LogFolder>(std::move(*logs_dir), options_.front_uid);
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(options_.data.pods(), ignored)) {
     std::filesystem::remove(entry.path(), ignored);
@@ -151,15 +170,39 @@ Result<void> LocalController::set_up() {
   return {};
 }
 
+// Functions run without limits where there are no groups to be had.
+void LocalController::set_up_cgroups() {
+  if ((options_.without & kEbbWithoutCgroups) != 0) return;
+  auto mounts = options_.cgroups ? Result<sandbox::CgroupMounts>(*options_.cgroups)
+                                 : sandbox::CgroupMounts::find();
+  auto tree = mounts ? sandbox::CgroupTree::open("ebb-" + options_.data.id(), std::move(*mounts))
+                     : fail(mounts.error());
+  if (!tree) {
+    options_.without |= kEbbWithoutCgroups;
+    log::warn(kLog, "functions' memory and CPU are not limited: {}", tree.error().message);
+    return;
+  }
+  cgroups_ = std::move(*tree);
+  if (const size_t swept = cgroups_->sweep(); swept > 0) {
+    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+  }
+}
+
 // Functions run without it: what lacks is said, and again by each function that wants it.
 void LocalController::set_up_network() {
-  if (!options_.network) return;
+  if (!options_.network) {
+    sandbox::Network::clear({.data_id = options_.data.id()});
+    return;
+  }
   options_.network->data_id = options_.data.id();
   options_.network->slots = options_.slots;
   auto network = sandbox::Network::open(*options_.network);
   if (network) {
     network_ = std::move(*network);
     log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    network_watch_ = std::make_unique<net::FdWatch>(executor_, network_->watch_fd(), [this] {
+      if (network_->put_back()) log::warn(kLog, "somebody removed the pods' packet filter");
+    });
     return;
   }
   network_problem_ = network.error().message;
@@ -255,7 +298,9 @@ void LocalController::handle(const SetPool& order) {
     Pool* self = pool.get();
     pool->retry.fire = [this, self] { refill(*self); };
   }
-  pool->want = std::min(order.cold, options_.slots);
+  const uint32_t base = order.on_top != 0 ? pool->runtime.pool : 0;
+  pool->want = std::min(order.cold, options_.slots) + base;
+  pool->want = std::min(pool->want, options_.slots);
   refill(*pool);
 }
 
@@ -281,7 +326,7 @@ void LocalController::handle(const Assign& order) {
 
 void LocalController::handle(const Stop& order) {
   if (const auto found = pods_.find(order.pod); found != pods_.end()) {
-    found->second->end("Stopped", "");
+    found->second->stop();
   }
 }
 
@@ -332,13 +377,12 @@ void LocalController::reap() {
 }
 
 void LocalController::bury(PodProcess& pod, int wait_status) {
-  const bool was_starting = pod.state() == PodState::kStarting;
   const std::string id = pod.id();
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  // Also one that was ended for it, which is ending by now.
-  if (pool != pools_.end() && (was_starting || gone.reason == "StartFailed")) {
+  // One that never got as far as waiting for code: the next waits a while.
+  if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, gone.message);
   }
   const uint32_t slot = pod.slot();
@@ -412,8 +456,8 @@ bool LocalController::start_pod(Pool& pool) {
   if (free_slots_.empty()) return false;
   const uint32_t slot = free_slots_.front();
   auto pod = PodProcess::prepare(
-      executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, *cgroups_,
-      network_.get(), pods_dir_.get(), options_.front_uid,
+      executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, cgroups_.get(),
+      network_.get(), pods_dir_.get(), options_.front_uid, options_.without, *logs_,
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
@@ -468,16 +512,29 @@ void LocalController::shut_down() {
   front_watch_.reset();
   listener_watch_.reset();
   signal_watch_.reset();
-  for (const auto& [id, pod] : pods_) pod->end("Stopped", "");
+  std::set<pid_t> warm;
+  for (const auto& [id, pod] : pods_) {
+    if (!pod->revision().empty() && pod->pid() > 0) warm.insert(pod->pid());
+    pod->stop();
+  }
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
-  // Pods whose pid the zygote had not told yet are found by their cgroups. SIGKILL
-  // cannot be refused, so this ends.
-  while (::waitpid(-1, nullptr, WNOHANG) >= 0) {
-    cgroups_->kill_all();
+  const TimePoint patience = executor_.now() + kStopGrace;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, nullptr, WNOHANG)) >= 0) {
+    warm.erase(pid);
+    if (pid > 0) continue;
+    // Then those that ignore SIGTERM, and pods whose pid the zygote had not told yet,
+    // found by their cgroups, else among our children. SIGKILL cannot be refused, so
+    // this ends.
+    if (warm.empty() || executor_.now() >= patience) {
+      cgroups_ ? cgroups_->kill_all() : kill_children();
+    }
+    for (const auto& [id, pod] : pods_) pod->drain_output();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   pods_.clear();
   pools_.clear();
+  network_watch_.reset();
   network_.reset();
   cgroups_.reset();
   ::unlink(options_.data.controller_socket().c_str());
@@ -502,6 +559,7 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   // Entering a pod's mount namespace wants a file system context of our own; a
   // sanitizer's runtime has a thread that would share it.
   static_cast<void>(::unshare(CLONE_FS));
+  allow_many_descriptors();
   log::init("node", log::Level::kInfo);
 
   net::Executor executor("node");

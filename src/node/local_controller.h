@@ -41,6 +41,8 @@ struct ControllerOptions {
   Duration front_grace = std::chrono::seconds(10);
   // The pods' network besides loopback; unset: none. Its id and slots are ours.
   std::optional<sandbox::NetworkOptions> network = std::nullopt;
+  // What pods do without, from sandbox::Rights; kEbbWithoutCgroups is found out here.
+  uint32_t without = 0;
   // Where pods' groups are made; unset: as found on this machine.
   std::optional<sandbox::CgroupMounts> cgroups = std::nullopt;
 };
@@ -64,6 +66,7 @@ class LocalController final {
 
   LocalController(net::Executor& executor, ControllerOptions options);
   Result<void> set_up();
+  void set_up_cgroups();
   void set_up_network();
 
   void on_front_connects();
@@ -95,10 +98,12 @@ class LocalController final {
   UniqueFd own_namespace_;
   UniqueFd pods_dir_;
   UniqueFd code_dir_;
+  std::unique_ptr<LogFolder> logs_;
   UniqueFd lock_;
-  std::unique_ptr<sandbox::CgroupTree> cgroups_;
-  std::unique_ptr<sandbox::Network> network_;  // null: pods have only loopback, since ...
+  std::unique_ptr<sandbox::CgroupTree> cgroups_;  // null: pods have no limits
+  std::unique_ptr<sandbox::Network> network_;     // null: pods have only loopback, since ...
   std::string network_problem_;
+  std::unique_ptr<net::FdWatch> network_watch_;
   UniqueFd listener_;
   UniqueFd signals_;
   UniqueFd front_;

@@ -17,6 +17,7 @@
 
 #include "base/random.h"
 #include "node/controller_client.h"
+#include "sandbox/enter.h"
 
 namespace ebb::node {
 namespace {
@@ -40,9 +41,10 @@ class LocalControllerTest : public testing::Test {
       ready.reset();
       ControllerOptions options;
       options.data = data_;
-      options.runtimes = EBB_RUNTIMES;
+      options.runtimes = runtimes_;
       options.front_grace = 300ms;
       options.cgroups = cgroups_;
+      options.without = without_;
       ::_exit(run_local_controller(std::move(options), std::move(ready_end)));
     }
     ready_end.reset();
@@ -97,10 +99,12 @@ class LocalControllerTest : public testing::Test {
     return {};
   }
 
-  std::string add_code(const std::string& main_py) {
+  std::string add_code(const std::string& text, const std::string& name = "main.py") {
     const std::string hash = random_hex(32);
+    const std::string file = data_.code() + "/" + hash + "/" + name;
     std::filesystem::create_directory(data_.code() + "/" + hash);
-    std::ofstream(data_.code() + "/" + hash + "/main.py") << main_py;
+    std::ofstream(file) << text;
+    std::filesystem::permissions(file, std::filesystem::perms(0755));
     return hash;
   }
 
@@ -121,6 +125,17 @@ class LocalControllerTest : public testing::Test {
     return cold.pod;
   }
 
+  // A pod of the exec runtime that is told to run what `order` says.
+  std::string program(const std::string& name, const std::string& text, Assign assign) {
+    EXPECT_TRUE(client_->send(SetPool{.runtime = "exec", .cold = 1}));
+    assign.pod = expect<PodCold>().pod;
+    assign.revision = "uid-1";
+    assign.code = add_code(text, name);
+    assign.start_deadline_ms = 5000;
+    EXPECT_TRUE(client_->send(assign));
+    return assign.pod;
+  }
+
   // One request to a pod over its socket; the raw response.
   std::string get(const std::string& pod, const std::string& path = "/") {
     const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -131,12 +146,22 @@ class LocalControllerTest : public testing::Test {
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "";
     const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n";
     EXPECT_EQ(::write(fd.get(), request.data(), request.size()), ssize_t(request.size()));
+    std::string answer;
     char buffer[65536];
-    const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    return {buffer, n > 0 ? size_t(n) : 0};
+    for (ssize_t n = 0; (n = ::read(fd.get(), buffer, sizeof buffer)) > 0;) {
+      answer.append(buffer, size_t(n));
+      // The answers of these tests have a length, or end with their connection.
+      const auto end = answer.find("\r\n\r\n");
+      const auto length = answer.find("ontent-length: ");
+      if (end == std::string::npos || length > end) continue;
+      if (answer.size() >= end + 4 + std::stoul(answer.substr(length + 15))) break;
+    }
+    return answer;
   }
 
   std::optional<sandbox::CgroupMounts> cgroups_;
+  uint32_t without_ = 0;
+  std::string runtimes_ = EBB_RUNTIMES;
   DataFolder data_;
   net::Executor executor_{"test"};
   pid_t controller_ = -1;
@@ -244,10 +269,9 @@ def handle(request):
     }
 )";
 
-TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
-  const auto pod = pod_with(kProbe);
-  expect<PodReady>();
-  const std::string response = get(pod);
+// `pids` of the pod: its own, and those that it sees.
+void expect_closed(const std::string& response, const std::string& pod, int pid,
+                   const std::vector<std::string>& pids) {
   const auto body = nlohmann::json::parse(response.substr(response.find("\r\n\r\n") + 4));
   SCOPED_TRACE(body.dump(1));
   EXPECT_EQ(body["uid_map"][0], "1000");
@@ -257,9 +281,9 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   EXPECT_EQ(body["no_new_privs"], "1");
   EXPECT_EQ(body["seccomp"], "2");
   EXPECT_EQ(body["groups"], "");
-  EXPECT_EQ(body["pid"], 1);
+  EXPECT_EQ(body["pid"], pid);
   EXPECT_EQ(body["host"], pod);
-  EXPECT_EQ(body["processes"], nlohmann::json({"1"}));
+  EXPECT_EQ(body["processes"], nlohmann::json(pids));
   EXPECT_EQ(body["root"], nlohmann::json({"bin", "code", "dev", "ebb", "etc", "lib", "lib64",
                                           "proc", "tmp", "usr"}));
   for (const char* read_only : {"write_root", "write_code", "write_usr"}) {
@@ -282,8 +306,226 @@ TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
   EXPECT_EQ(body["shell"], "works");
 }
 
-TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
+// Where the machine refuses parts of the isolation, the others hold.
+class LesserIsolationTest : public LocalControllerTest {
+ protected:
+  LesserIsolationTest() {
+    without_ = kEbbWithoutUserNamespace | kEbbWithoutIpcNamespace | kEbbWithoutUtsNamespace |
+               kEbbWithoutCgroupNamespace | kEbbWithoutSeccomp | kEbbWithoutCgroups;
+  }
+};
+
+constexpr const char* kLesserProbe = R"(
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+
+def attempt(action):
+    try:
+        action()
+        return 'ok'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+def call(function, *args):
+    return 'ok' if function(*args) == 0 else errno.errorcode[ctypes.get_errno()]
+
+def handle(request):
+    status = dict(line.split(':', 1) for line in open('/proc/self/status').read().splitlines())
+    return {
+        'uid': os.getuid(), 'pid': os.getpid(), 'host': socket.gethostname(),
+        'uid_map': open('/proc/self/uid_map').read().split(),
+        'caps': [status[k].strip() for k in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'CapAmb')],
+        'no_new_privs': status['NoNewPrivs'].strip(), 'seccomp': status['Seccomp'].strip(),
+        'groups': status['Groups'].strip(),
+        'processes': [p for p in os.listdir('/proc') if p.isdigit()],
+        'write_root': attempt(lambda: open('/x', 'w')),
+        'write_tmp': attempt(lambda: open('/tmp/x', 'w').write('y')),
+        'outside': attempt(lambda: socket.create_connection(('192.0.2.1', 80), 1)),
+        'packet': attempt(lambda: socket.socket(17, 3)),
+        'chroot': attempt(lambda: os.chroot('/tmp')),
+        'setuid': attempt(lambda: os.setuid(0)),
+        'mknod': attempt(lambda: os.mknod('/tmp/d', 0o60666, 0x800)),
+        'rename': call(libc.sethostname, b'owned', 5),
+        'mount': call(libc.mount, b'x', b'/tmp', b'tmpfs', 0, None),
+    }
+)";
+
+TEST_F(LesserIsolationTest, PodsStillHaveNoRightsAndSeeNoHost) {
+  char name[256];
+  ASSERT_EQ(::gethostname(name, sizeof name), 0);
+  const auto pod = pod_with(kLesserProbe);
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const auto body = nlohmann::json::parse(response.substr(response.find("\r\n\r\n") + 4));
+  SCOPED_TRACE(body.dump(1));
+  EXPECT_GE(body["uid"], kFirstPodUid);
+  EXPECT_EQ(body["uid_map"], nlohmann::json({"0", "0", "4294967295"}));
+  for (const auto& set : body["caps"]) EXPECT_EQ(set, "0000000000000000");
+  EXPECT_EQ(body["no_new_privs"], "1");
+  EXPECT_EQ(body["seccomp"], "0");
+  EXPECT_EQ(body["groups"], "");
+  EXPECT_EQ(body["pid"], 1);
+  EXPECT_EQ(body["host"], name);
+  EXPECT_EQ(body["processes"], nlohmann::json({"1"}));
+  EXPECT_EQ(body["write_root"], "EROFS");
+  EXPECT_EQ(body["write_tmp"], "ok");
+  EXPECT_EQ(body["outside"], "ENETUNREACH");
+  for (const char* blocked : {"packet", "mount", "mknod", "chroot", "setuid", "rename"}) {
+    EXPECT_EQ(body[blocked], "EPERM") << blocked;
+  }
+  char now[256];
+  ASSERT_EQ(::gethostname(now, sizeof now), 0);
+  EXPECT_STREQ(now, name) << "the machine was renamed";
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+TEST_F(LesserIsolationTest, AForkBombStopsWithoutCgroups) {
   const auto pod = pod_with(R"(
+import os, signal
+def handle(request):
+    n = 0
+    try:
+        while n < 2000:
+            if os.fork() == 0:
+                signal.pause()
+            n += 1
+    except OSError:
+        pass
+    return str(n)
+)");
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+  EXPECT_GT(children, 100);
+  EXPECT_LT(children, 512);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
+
+// A runtime whose zygote refuses every spawn, and counts them in its output.
+class RefusingZygoteTest : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    runtimes_ = std::filesystem::temp_directory_path() / ("ebb-runtimes-" + random_hex(6));
+    std::filesystem::create_directories(runtimes_ + "/python");
+    std::ofstream(runtimes_ + "/python/manifest.json") << R"({
+      "name": "python", "kind": "zygote", "entry": "main.py",
+      "command": ["/usr/bin/python3", "-S", "-E", "-s", "-B", "/ebb/runtime/zygote.py"],
+      "mounts": ["/usr/bin", "/usr/lib", "?/usr/lib64", "/bin", "/lib", "?/lib64"]})";
+    std::ofstream(runtimes_ + "/python/zygote.py") << R"(
+import socket, struct
+s = socket.socket(fileno=3)
+s.send(struct.pack('Iii64s', 2, 0, 0, b''))
+while s.recv(4096):
+    s.send(struct.pack('Iii64s', 2, 0, 1, b'clone a pod'))
+)";
+    LocalControllerTest::SetUp();
+  }
+  void TearDown() override {
+    LocalControllerTest::TearDown();
+    std::filesystem::remove_all(runtimes_);
+  }
+};
+
+TEST_F(RefusingZygoteTest, IsAskedAgainLessAndLessOften) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 4}));
+  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cannot clone a pod"));
+  executor_.run_until(executor_.now());
+  const auto until = executor_.now() + 1s;
+  while (executor_.now() < until) executor_.run_until(until);
+  // After 0.1, 0.2 and 0.4 s, two at a time.
+  const auto tries = std::count_if(inbox_.begin(), inbox_.end(), [](const auto& message) {
+    return std::holds_alternative<PodGone>(message);
+  });
+  EXPECT_GE(tries, 2);
+  EXPECT_LE(tries, 10);
+  TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
+    const auto pod = pod_with(kProbe);
+    expect<PodReady>();
+    expect_closed(get(pod), pod, 1, {"1"});
+  }
+
+  // Serves `handle` of the text before it on $PORT, once for each connection.
+  constexpr const char* kServe = R"(
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps(handle(self)).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+)";
+
+  TEST_F(LocalControllerTest, FromInsideAProgramNothingOutsideCanBeReached) {
+    const auto pod = program("main", std::string("#!/usr/bin/python3") + kProbe + kServe, {});
+    expect<PodReady>();
+    // Not as pid 1, which is the shim: hidden, for it gives nothing of itself away.
+    expect_closed(get(pod), pod, 2, {"2"});
+  }
+
+  TEST_F(LocalControllerTest, AProgramIsRunAsItsContainerSays) {
+    constexpr const char* kScript = R"(#!/usr/bin/python3
+import http.server, os, sys, time
+born = time.time()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        ready = time.time() - born > 0.3
+        self.send_response(200 if self.path != '/healthz' or ready else 503)
+        self.end_headers()
+        self.wfile.write(' '.join(sys.argv[1:] + [os.environ['PORT'], str(ready)]).encode())
+http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+)";
+    Assign wish;
+    wish.command = {"/usr/bin/env", "-S", "./bin.py one"};
+    wish.args = {"two"};
+    wish.port = 9000;
+    wish.probe_path = "/healthz";
+    const auto pod = program("bin.py", kScript, wish);
+    EXPECT_GE(expect<PodReady>().load_us, 300'000u);  // when its probe says so
+    EXPECT_THAT(get(pod), testing::EndsWith("one two 9000 True"));
+  }
+
+  TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
+    Assign wish;
+    wish.command = {"missing"};
+    program("main", "#!/bin/sh\n", wish);
+    const auto gone = expect<PodGone>();
+    EXPECT_EQ(gone.reason, "LoadFailed");
+    EXPECT_THAT(gone.message, testing::HasSubstr("the command missing is neither in the code nor"));
+  }
+
+  TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
+    if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
+    ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 0, .on_top = 1}));
+    auto assign = order(expect<PodCold>().pod, "");
+    for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
+    assign.code = add_code(
+        "module.exports = (r) => ({ path: new URL(r.url).pathname, "
+        "service: process.env.K_SERVICE, pid: process.pid })",
+        "main.js");
+    ASSERT_TRUE(client_->send(assign));
+    EXPECT_THAT(get(assign.pod, "/a"),
+                testing::EndsWith(R"({"path":"/a","service":"hello","pid":1})"));
+    expect<PodReady>();
+  }
+
+  TEST_F(LocalControllerTest, WhatAPodPrintsIsInItsRevisionsLog) {
+    const auto pod =
+        pod_with("print('loading')\ndef handle(r):\n    print('asked')\n    return ''\n");
+    expect<PodReady>();
+    get(pod);
+    ASSERT_TRUE(client_->send(Stop{pod}));
+    expect<PodGone>();
+    std::ifstream file(data_.logs() + "/uid-1.log");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_THAT(text, testing::MatchesRegex("[0-9-]+T[0-9:.]+Z " + pod +
+                                            " loading\n[0-9-]+T[0-9:.]+Z " + pod + " asked\n"));
+  }
+
+  TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
+    const auto pod = pod_with(R"(
 import os, signal
 def handle(request):
     n = 0
@@ -296,102 +538,102 @@ def handle(request):
         pass
     return str(n)
 )",
-                            2ull << 30);
-  expect<PodReady>();
-  const std::string response = get(pod);
-  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
-  EXPECT_GT(children, 100);
-  EXPECT_LT(children, 512);
-  ASSERT_TRUE(client_->send(Stop{pod}));
-  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
-}
+                              2ull << 30);
+    expect<PodReady>();
+    const std::string response = get(pod);
+    const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+    EXPECT_GT(children, 100);
+    EXPECT_LT(children, 512);
+    ASSERT_TRUE(client_->send(Stop{pod}));
+    EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  }
 
-TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
-  const auto pod = pod_with("def handle(request):\n    while True: pass\n");
-  expect<PodReady>();
-  const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
-               sizeof address.sun_path - 1);
-  ASSERT_EQ(::connect(busy.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::write(busy.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
-  ::kill(controller_, SIGKILL);
-  ::waitpid(controller_, nullptr, 0);
-  controller_ = -1;
-  char byte = 0;
-  EXPECT_LE(::read(busy.get(), &byte, 1), 0);  // ends when the spinning pod has died
-  // The next run sweeps what is left.
-  auto mounts = sandbox::CgroupMounts::find();
-  ASSERT_TRUE(mounts);
-  auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
-  ASSERT_TRUE(tree);
-  EXPECT_GT((*tree)->sweep(), 0u);
-}
+  TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
+    const auto pod = pod_with("def handle(request):\n    while True: pass\n");
+    expect<PodReady>();
+    const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
+                 sizeof address.sun_path - 1);
+    ASSERT_EQ(::connect(busy.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::write(busy.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    ::kill(controller_, SIGKILL);
+    ::waitpid(controller_, nullptr, 0);
+    controller_ = -1;
+    char byte = 0;
+    EXPECT_LE(::read(busy.get(), &byte, 1), 0);  // ends when the spinning pod has died
+    // The next run sweeps what is left.
+    auto mounts = sandbox::CgroupMounts::find();
+    ASSERT_TRUE(mounts);
+    auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
+    ASSERT_TRUE(tree);
+    EXPECT_GT((*tree)->sweep(), 0u);
+  }
 
-// cgroup v2 as far as this machine has it: pods are cloned into their group. Where the
-// v1 hierarchy has the controllers, v2 sets no limits.
-class CgroupV2Test : public LocalControllerTest {
- protected:
-  void SetUp() override {
-    for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-      if (std::filesystem::exists(std::string(folder) + "/cgroup.controllers")) folder_ = folder;
+  // cgroup v2 as far as this machine has it: pods are cloned into their group. Where the
+  // v1 hierarchy has the controllers, v2 sets no limits.
+  class CgroupV2Test : public LocalControllerTest {
+   protected:
+    void SetUp() override {
+      for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+        if (std::filesystem::exists(std::string(folder) + "/cgroup.controllers")) folder_ = folder;
+      }
+      if (folder_.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+      cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder_}, {}};
+      LocalControllerTest::SetUp();
     }
-    if (folder_.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
-    cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder_}, {}};
-    LocalControllerTest::SetUp();
+    std::string folder_;
+  };
+
+  TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
+    const auto pod = pod_with("def handle(request): return open('/proc/self/cgroup').read()\n");
+    expect<PodReady>();
+    EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
+    const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;
+    std::ifstream procs(group + "/cgroup.procs");
+    std::string pid;
+    EXPECT_TRUE(std::getline(procs, pid)) << group;
+    ASSERT_TRUE(client_->send(Stop{pod}));
+    expect<PodGone>();
+    EXPECT_FALSE(std::filesystem::exists(group));
   }
-  std::string folder_;
-};
 
-TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
-  const auto pod = pod_with("def handle(request): return open('/proc/self/cgroup').read()\n");
-  expect<PodReady>();
-  EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
-  const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;
-  std::ifstream procs(group + "/cgroup.procs");
-  std::string pid;
-  EXPECT_TRUE(std::getline(procs, pid)) << group;
-  ASSERT_TRUE(client_->send(Stop{pod}));
-  expect<PodGone>();
-  EXPECT_FALSE(std::filesystem::exists(group));
-}
-
-TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {
-  const auto pod = pod_with("def handle(request): return 'still here'\n");
-  expect<PodReady>();
-  expect<PodCold>();
-  inbox_.clear();
-  client_.reset();
-  connect();
-  const auto welcome = expect<Welcome>();
-  ASSERT_EQ(welcome.pods.size(), 2u);
-  bool found = false;
-  for (const auto& report : welcome.pods) {
-    if (report.pod != pod) continue;
-    found = true;
-    EXPECT_EQ(report.revision, "uid-1");
-    EXPECT_EQ(report.state, static_cast<uint8_t>(PodState::kReady));
+  TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {
+    const auto pod = pod_with("def handle(request): return 'still here'\n");
+    expect<PodReady>();
+    expect<PodCold>();
+    inbox_.clear();
+    client_.reset();
+    connect();
+    const auto welcome = expect<Welcome>();
+    ASSERT_EQ(welcome.pods.size(), 2u);
+    bool found = false;
+    for (const auto& report : welcome.pods) {
+      if (report.pod != pod) continue;
+      found = true;
+      EXPECT_EQ(report.revision, "uid-1");
+      EXPECT_EQ(report.state, static_cast<uint8_t>(PodState::kReady));
+    }
+    EXPECT_TRUE(found);
+    EXPECT_THAT(get(pod), testing::EndsWith("still here"));
   }
-  EXPECT_TRUE(found);
-  EXPECT_THAT(get(pod), testing::EndsWith("still here"));
-}
 
-TEST_F(LocalControllerTest, WithoutAFrontItEndsItself) {
-  pod_with("def handle(request): return 1\n");
-  expect<PodReady>();
-  client_.reset();
-  int status = 0;
-  ASSERT_EQ(::waitpid(controller_, &status, 0), controller_);
-  controller_ = -1;
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
-}
+  TEST_F(LocalControllerTest, WithoutAFrontItEndsItself) {
+    pod_with("def handle(request): return 1\n");
+    expect<PodReady>();
+    client_.reset();
+    int status = 0;
+    ASSERT_EQ(::waitpid(controller_, &status, 0), controller_);
+    controller_ = -1;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
+  }
 
-TEST_F(LocalControllerTest, AnUnknownRuntimeIsReported) {
-  ASSERT_TRUE(client_->send(SetPool{.runtime = "cobol", .cold = 1}));
-  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cobol"));
-}
+  TEST_F(LocalControllerTest, AnUnknownRuntimeIsReported) {
+    ASSERT_TRUE(client_->send(SetPool{.runtime = "cobol", .cold = 1}));
+    EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cobol"));
+  }
 
 }  // namespace
 }  // namespace ebb::node

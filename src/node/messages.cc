@@ -36,6 +36,10 @@ class Writer {
       put(value);
     }
   }
+  void put(std::vector<std::string>& list) {
+    put(static_cast<uint32_t>(list.size()));
+    for (auto& item : list) put(item);
+  }
   template <class T>
   void put(std::vector<T>& list) {
     put(static_cast<uint32_t>(list.size()));
@@ -76,6 +80,10 @@ class Reader {
       get(value);
       ok_ = ok_ && map.emplace(std::move(key), std::move(value)).second;
     }
+  }
+  void get(std::vector<std::string>& list) {
+    const uint32_t n = count();
+    for (uint32_t i = 0; ok_ && i < n; ++i) get(list.emplace_back());
   }
   template <class T>
   void get(std::vector<T>& list) {

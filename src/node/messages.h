@@ -33,10 +33,12 @@ inline constexpr size_t kMaxList = 4096;
 struct SetPool {
   std::string runtime;
   uint32_t cold = 0;
+  uint8_t on_top = 0;  // 1: on top of what the runtime's manifest names
   template <class A>
   void fields(A& a) {
-    a(runtime, cold);
+    a(runtime, cold, on_top);
   }
+  friend bool operator==(const SetPool&, const SetPool&) = default;
 };
 
 // What a pod may reach besides itself.
@@ -57,13 +59,20 @@ struct Assign {
   uint32_t concurrency = 0;  // requests at a time; 0: no limit
   uint32_t start_deadline_ms = 0;
   uint8_t network = 0;  // PodNetwork
+  // Of the container, for runtimes that run a program; each may be empty or 0.
+  std::vector<std::string> command = {};
+  std::vector<std::string> args = {};
+  uint32_t port = 0;            // where the program listens
+  std::string probe_path = {};  // of its HTTP readiness probe
   template <class A>
   void fields(A& a) {
-    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, network);
+    a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, network,
+      command, args, port, probe_path);
   }
 };
 
-// End a pod. The front has drained it.
+// End a pod. The front has drained it: a warm one gets SIGTERM and, after a grace,
+// SIGKILL.
 struct Stop {
   std::string pod;
   template <class A>

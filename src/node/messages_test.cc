@@ -14,7 +14,11 @@ Assign some_assign() {
           .cpu_millis = 500,
           .concurrency = 7,
           .start_deadline_ms = 30000,
-          .network = static_cast<uint8_t>(PodNetwork::kNone)};
+          .network = static_cast<uint8_t>(PodNetwork::kNone),
+          .command = {"run", ""},
+          .args = {"--fast"},
+          .port = 8081,
+          .probe_path = "/healthz"};
 }
 
 TEST(Messages, RoundTripToController) {
@@ -25,6 +29,10 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(assign.env, some_assign().env);
   EXPECT_EQ(assign.memory_bytes, 1ull << 40);
   EXPECT_EQ(assign.start_deadline_ms, 30000u);
+  EXPECT_EQ(assign.command, some_assign().command);
+  EXPECT_EQ(assign.args, some_assign().args);
+  EXPECT_EQ(assign.port, 8081u);
+  EXPECT_EQ(assign.probe_path, "/healthz");
   EXPECT_EQ(assign.network, static_cast<uint8_t>(PodNetwork::kNone));
   const auto ports = decode_to_controller(
       encode(ToController(ServePods{.gateway = 1, .public_gateway = 65535, .dns = 53})));

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -26,7 +28,9 @@ constexpr int kBacklog = 4096;             // connections that wait for the pod 
 constexpr size_t kPodMessageLimit = 8192;  // bytes; from the pod, which is not trusted
 constexpr size_t kLogInMessage = 2048;     // bytes of its log shown when a pod dies
 constexpr int kPassRights = 83;            // SO_PASSRIGHTS
+constexpr uint32_t kDefaultPort = 8080;
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
+constexpr size_t kLogPiece = 64 * 1024;  // bytes of its output handled at a time
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
 
@@ -56,28 +60,33 @@ std::string describe_memory(uint64_t bytes) { return fmt::format("{}Mi", bytes >
 }  // namespace
 
 PodProcess::PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-                       Events events)
+                       LogFolder& logs, Events events)
     : executor_(executor),
       id_(std::move(id)),
       runtime_(std::move(runtime)),
       slot_(slot),
+      logs_(logs),
       events_(std::move(events)) {}
 
 Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor, std::string id,
                                                         std::string runtime, uint32_t slot,
-                                                        sandbox::CgroupTree& cgroups,
+                                                        sandbox::CgroupTree* cgroups,
                                                         sandbox::Network* network, int pods_dir,
-                                                        uid_t front, Events events) {
+                                                        uid_t front, uint32_t without,
+                                                        LogFolder& logs, Events events) {
   std::unique_ptr<PodProcess> pod(
-      new PodProcess(executor, std::move(id), std::move(runtime), slot, std::move(events)));
+      new PodProcess(executor, std::move(id), std::move(runtime), slot, logs, std::move(events)));
   pod->pods_dir_ = pods_dir;
   pod->network_ = network;
   if (network != nullptr) pod->link_ = network->link_for(slot);
   const sandbox::Limits limits;
   pod->memory_bytes_ = limits.memory_bytes;
-  auto cgroup = cgroups.create(pod->id_, limits);
-  if (!cgroup) return fail(cgroup.error());
-  pod->cgroup_.emplace(std::move(*cgroup));
+  pod->without_ = without;
+  if (cgroups != nullptr) {
+    auto cgroup = cgroups->create(pod->id_, limits);
+    if (!cgroup) return fail(cgroup.error());
+    pod->cgroup_.emplace(std::move(*cgroup));
+  }
   auto listener = listen_at(pods_dir, socket_name(pod->id_), front);
   if (!listener) return fail(listener.error());
   pod->pod_listener_ = std::move(*listener);
@@ -98,9 +107,8 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
   PodProcess* self = pod.get();
   pod->control_watch_ = std::make_unique<net::FdWatch>(executor, self->control_.get(),
                                                        [self] { self->on_control(); });
-  pod->log_watch_ = std::make_unique<net::FdWatch>(executor, self->log_.get(), [self] {
-    if (!self->output_.drain(self->log_.get())) self->log_watch_.reset();
-  });
+  pod->log_pause_.fire = [self] { self->watch_output(); };
+  pod->watch_output();
   pod->deadline_.fire = [self] { self->end("StartFailed", "the pod did not warm up in time"); };
   executor.arm(pod->deadline_, executor.now() + kWarmUpDeadline);
   return pod;
@@ -117,7 +125,8 @@ SpawnRequest PodProcess::spawn_request() const {
           .listen_fd = pod_listener_.get(),
           .log_fd = pod_log_.get(),
           .link = link_,
-          .cgroup = &*cgroup_};
+          .cgroup = cgroup_ ? &*cgroup_ : nullptr,
+          .without = without_};
 }
 
 Result<void> PodProcess::started(pid_t pid) {
@@ -145,8 +154,11 @@ void PodProcess::on_control() {
     }
     const std::string_view text = **packet;
     const char kind = text.front();
+    if (state_ == PodState::kEnding) continue;
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
+      warmed_up_ = true;
+      if (cgroup_) cgroup_->joined();
       deadline_.disarm();
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {
@@ -183,14 +195,21 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   sandbox::Limits limits;
   if (order.memory_bytes != 0) limits.memory_bytes = order.memory_bytes;
   limits.cpu_millis = order.cpu_millis;
-  if (limits != sandbox::Limits()) {
+  if (cgroup_ && limits != sandbox::Limits()) {
     memory_bytes_ = limits.memory_bytes;
     if (auto set = cgroup_->set_limits(limits); !set) return set;
   }
   auto env = order.env;
   if (network_ != nullptr && !closed_)
     env.emplace("EBB_GATEWAY", "http://" + network_->node_address());
-  const nlohmann::json load = {{"entry", entry}, {"env", env}, {"concurrency", order.concurrency}};
+  const nlohmann::json load = {{"entry", entry},
+                               {"env", env},
+                               {"concurrency", order.concurrency},
+                               {"memory", memory_bytes_},
+                               {"command", order.command},
+                               {"args", order.args},
+                               {"port", order.port == 0 ? kDefaultPort : order.port},
+                               {"probe", order.probe_path}};
   const std::string text =
       "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
@@ -221,17 +240,72 @@ void PodProcess::end(std::string reason, std::string message) {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
 
+void PodProcess::stop() {
+  if (state_ == PodState::kEnding) return;
+  if (state_ != PodState::kLoading && state_ != PodState::kReady) {
+    end("Stopped", "");
+    return;
+  }
+  end_reason_ = "Stopped";
+  state_ = PodState::kEnding;
+  ::kill(pid_, SIGTERM);
+  deadline_.fire = [this] {
+    logs_.append(revision_, log_prefix(std::chrono::system_clock::now(), id_) +
+                                fmt::format("ebb: it ignored SIGTERM for {} s and was killed\n",
+                                            kStopGrace.count()));
+    ::kill(pid_, SIGKILL);
+  };
+  executor_.arm(deadline_, executor_.now() + kStopGrace);
+}
+
+void PodProcess::watch_output() {
+  log_watch_ = std::make_unique<net::FdWatch>(executor_, log_.get(), [this] { on_output(); });
+}
+
+void PodProcess::on_output() {
+  if (!drain_output()) {
+    log_watch_.reset();
+    return;
+  }
+  const TimePoint now = executor_.now();
+  const Duration pause = std::max(log_budget_.wait(now), logs_.budget().wait(now));
+  if (pause == Duration::zero()) return;
+  log_watch_.reset();  // its pipe fills up: it waits in its next write
+  executor_.arm(log_pause_, now + pause);
+}
+
+bool PodProcess::drain_output() {
+  static std::array<char, kLogPiece> buffer;  // one thread, one reader
+  const ssize_t n = ::read(log_.get(), buffer.data(), buffer.size());
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  if (n == 0) return false;
+  const std::string_view piece(buffer.data(), static_cast<size_t>(n));
+  output_.add(piece);
+  if (revision_.empty()) return true;  // the runtime's own words
+  std::string lines;
+  lines_.feed(piece, log_prefix(std::chrono::system_clock::now(), id_), lines);
+  logs_.append(revision_, lines);
+  // What lands on the disk counts: short lines are mostly prefix.
+  const auto cost = static_cast<double>(std::max(lines.size(), piece.size()));
+  log_budget_.take(cost, executor_.now());
+  logs_.budget().take(cost, executor_.now());
+  return true;
+}
+
 PodGone PodProcess::obituary(int wait_status) {
   pid_ = -1;
   // What it said just before it ended may still wait there.
   if (control_watch_) on_control();
   const bool loading = state_ == PodState::kLoading;
   PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
-  if (log_) output_.drain(log_.get());
+  drain_output();  // a pipe full at most: nobody writes any more
+  std::string last;
+  lines_.finish(log_prefix(std::chrono::system_clock::now(), id_), last);
+  logs_.append(revision_, last);
   if (gone.reason == "Stopped") return gone;
   if (gone.reason.empty()) {
     const std::string when = loading ? " while it loaded its code" : "";
-    if (cgroup_->oom_kills() > 0) {
+    if (cgroup_ && cgroup_->oom_kills() > 0) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));

@@ -17,11 +17,15 @@
 #include "net/executor.h"
 #include "net/fd_watch.h"
 #include "node/messages.h"
+#include "node/pod_log.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/network.h"
 
 namespace ebb::node {
+
+// From a pod's SIGTERM to its SIGKILL.
+inline constexpr auto kStopGrace = std::chrono::seconds(3);
 
 class PodProcess final {
  public:
@@ -32,11 +36,12 @@ class PodProcess final {
 
   // Prepares cgroup, sockets and log; the process comes with started().
   // `pods_dir` is the open folder of the pods' sockets, `front` their owner; without
-  // `network` it has only loopback.
+  // `cgroups` it has no limits, without `network` only loopback. `without`: kEbbWithout...
+  // `logs` must outlive it.
   [[nodiscard]] static Result<std::unique_ptr<PodProcess>> prepare(
       net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-      sandbox::CgroupTree& cgroups, sandbox::Network* network, int pods_dir, uid_t front,
-      Events events);
+      sandbox::CgroupTree* cgroups, sandbox::Network* network, int pods_dir, uid_t front,
+      uint32_t without, LogFolder& logs, Events events);
   ~PodProcess();  // the process must be gone; removes cgroup and socket
 
   // What a zygote needs to make the process. Valid until started().
@@ -51,6 +56,11 @@ class PodProcess final {
   // Kills it; it is gone when the Local Controller has reaped it. The first reason
   // is kept.
   void end(std::string reason, std::string message);
+  // Ends a drained pod: SIGTERM, SIGKILL after a grace (kStopGrace). A cold one, which
+  // holds no code, is killed at once.
+  void stop();
+  // Passes on what waits in its log pipe, a bounded piece; false at its end.
+  bool drain_output();
 
   // Reason and message of its end, from the wait status and what it said before
   // (which may still cause on_cold or on_ready).
@@ -63,21 +73,27 @@ class PodProcess final {
   [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] PodState state() const { return state_; }
+  // It has been cold: what ends it now is not the runtime's fault.
+  [[nodiscard]] bool warmed_up() const { return warmed_up_; }
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
 
  private:
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
-             Events events);
+             LogFolder& logs, Events events);
   void on_control();
+  void on_output();
+  void watch_output();
   Result<void> set_network(uint8_t wish);
 
   net::Executor& executor_;
   std::string id_;
   std::string runtime_;
   uint32_t slot_;
+  LogFolder& logs_;
   Events events_;
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
+  bool warmed_up_ = false;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd control_;
@@ -87,13 +103,17 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  uint32_t without_ = 0;
   sandbox::Network* network_ = nullptr;
   EbbPodLink link_ = {};
   std::optional<sandbox::Network::Closed> closed_;
   std::unique_ptr<net::FdWatch> control_watch_;
   std::unique_ptr<net::FdWatch> log_watch_;
   OutputTail output_;
-  net::Timer deadline_;
+  LineCutter lines_;
+  TokenBucket log_budget_{kLogBytesPerSecond, kLogBurst};
+  net::Timer log_pause_;  // while it has printed too much
+  net::Timer deadline_;   // of what it is about to do: warm up, load, end
   std::string revision_;
   uint32_t concurrency_ = 0;
   uint64_t memory_bytes_ = 0;

@@ -1,5 +1,7 @@
 #include "node/runtime.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -7,7 +9,74 @@
 
 namespace ebb::node {
 namespace {
+
 constexpr size_t kMaxManifest = 64 * 1024;  // bytes
+constexpr int64_t kMaxPool = 10'000;
+
+enum class Type { kText, kList, kNumber };
+
+struct Field {
+  std::string_view name;
+  Type type;
+};
+
+constexpr Field kFields[] = {{"name", Type::kText},    {"kind", Type::kText},
+                             {"command", Type::kList}, {"programs", Type::kList},
+                             {"entry", Type::kText},   {"mounts", Type::kList},
+                             {"pool", Type::kNumber}};
+
+bool is_list_of_text(const nlohmann::json& value) {
+  return value.is_array() &&
+         std::all_of(value.begin(), value.end(), [](const auto& item) { return item.is_string(); });
+}
+
+Result<void> check_type(std::string_view name, const nlohmann::json& value) {
+  const auto* field = std::find_if(std::begin(kFields), std::end(kFields),
+                                   [&](const Field& f) { return f.name == name; });
+  if (field == std::end(kFields)) return fail(Errc::kInvalid, "unknown field \"{}\"", name);
+  if (field->type == Type::kText && !value.is_string()) {
+    return fail(Errc::kInvalid, "\"{}\" must be a string", name);
+  }
+  if (field->type == Type::kList && !is_list_of_text(value)) {
+    return fail(Errc::kInvalid, "\"{}\" must be a list of strings", name);
+  }
+  const bool count = value.is_number_integer() && value >= 0 && value <= kMaxPool;
+  if (field->type == Type::kNumber && !count) {
+    return fail(Errc::kInvalid, "\"{}\" must be a number from 0 to {}", name, kMaxPool);
+  }
+  return {};
+}
+
+Result<void> check(const Runtime& runtime, const std::string& kind) {
+  if (kind != "zygote" && kind != "process") {
+    return fail(Errc::kInvalid, "\"kind\" must be \"zygote\" or \"process\"");
+  }
+  if (!is_safe_name(runtime.name)) {
+    return fail(Errc::kInvalid, "\"name\" must be lower-case letters, digits and dashes");
+  }
+  if (runtime.programs.empty() &&
+      (runtime.command.empty() || !runtime.command.front().starts_with('/'))) {
+    return fail(Errc::kInvalid,
+                "\"command\" must begin with an absolute path, unless \"programs\" names one");
+  }
+  for (const auto& program : runtime.programs) {
+    if (!program.starts_with('/')) {
+      return fail(Errc::kInvalid, "\"programs\": {:?} is not an absolute path", program);
+    }
+  }
+  if (runtime.entry.find('/') != std::string::npos) {
+    return fail(Errc::kInvalid, "\"entry\" must be a file name");
+  }
+  return {};
+}
+
+bool shows(const std::vector<std::string>& mounts, const std::string& path) {
+  return std::any_of(mounts.begin(), mounts.end(), [&](const std::string& mount) {
+    const std::string shown = mount.starts_with('?') ? mount.substr(1) : mount;
+    return path == shown || path.starts_with(shown + "/");
+  });
+}
+
 }  // namespace
 
 Result<Runtime> Runtime::load(const std::string& folder) {
@@ -20,43 +89,45 @@ Result<Runtime> Runtime::parse(std::string_view text, const std::string& folder)
   const std::string where = folder + "/manifest.json";
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return fail(Errc::kInvalid, "{}: not a JSON object", where);
+  for (const auto& [key, value] : json.items()) {
+    if (auto typed = check_type(key, value); !typed) {
+      return fail(Errc::kInvalid, "{}: {}", where, typed.error().message);
+    }
+  }
+  const std::vector<std::string> none;
   Runtime runtime;
   runtime.folder = folder;
-  for (const auto& [key, value] : json.items()) {
-    const bool list = key == "command" || key == "mounts";
-    bool well_typed = list ? value.is_array() : value.is_string();
-    if (list && well_typed) {
-      for (const auto& item : value) well_typed = well_typed && item.is_string();
-    }
-    if (!well_typed) {
-      return fail(Errc::kInvalid, "{}: \"{}\" must be {}", where, key,
-                  list ? "a list of strings" : "a string");
-    }
-    if (key == "name") {
-      runtime.name = value;
-    } else if (key == "kind") {
-      if (value != "zygote") {
-        return fail(Errc::kInvalid, "{}: \"kind\" must be \"zygote\"", where);
-      }
-    } else if (key == "command") {
-      runtime.command = value;
-    } else if (key == "entry") {
-      runtime.entry = value;
-    } else if (key == "mounts") {
-      runtime.mounts = value;
-    } else {
-      return fail(Errc::kInvalid, "{}: unknown field \"{}\"", where, key);
-    }
-  }
-  if (!is_safe_name(runtime.name)) {
-    return fail(Errc::kInvalid, "{}: \"name\" must be lower-case letters, digits and dashes",
-                where);
-  }
-  if (runtime.command.empty()) return fail(Errc::kInvalid, "{}: \"command\" is missing", where);
-  if (runtime.entry.empty() || runtime.entry.find('/') != std::string::npos) {
-    return fail(Errc::kInvalid, "{}: \"entry\" must be a file name", where);
+  runtime.name = json.value("name", "");
+  const std::string kind = json.value("kind", "zygote");
+  runtime.kind = kind == "process" ? Kind::kProcess : Kind::kZygote;
+  runtime.command = json.value("command", none);
+  runtime.programs = json.value("programs", none);
+  runtime.entry = json.value("entry", "");
+  runtime.mounts = json.value("mounts", none);
+  runtime.pool = json.value("pool", runtime.pool);
+  if (auto good = check(runtime, kind); !good) {
+    return fail(Errc::kInvalid, "{}: {}", where, good.error().message);
   }
   return runtime;
+}
+
+Result<Runtime> Runtime::resolved() const {
+  if (programs.empty()) return *this;
+  Runtime out = *this;
+  std::string tried;
+  for (const auto& program : programs) {
+    std::error_code error;
+    // A link is followed here: its target must be seen in the pod, not only its name.
+    const std::string found = std::filesystem::canonical(program, error);
+    tried += (tried.empty() ? "" : ", ") + program;
+    if (error) continue;
+    out.command.insert(out.command.begin(), found);
+    if (!shows(out.mounts, found)) out.mounts.push_back(found);
+    return out;
+  }
+  return fail(Errc::kNotFound,
+              "the runtime {} needs one of {}: install it, or name where it is in {}/manifest.json",
+              name, tried, folder);
 }
 
 }  // namespace ebb::node

@@ -2,6 +2,7 @@
 // host they see. docs/runtimes.md describes the file.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,19 +12,32 @@
 namespace ebb::node {
 
 struct Runtime {
-  enum class Kind { kZygote };  // one prepared process forks all pods
+  enum class Kind {
+    kZygote,   // one prepared process forks all pods
+    kProcess,  // each pod is a program of its own, started ahead by ebb-spawn
+  };
 
   std::string name;
   Kind kind = Kind::kZygote;
-  std::vector<std::string> command;  // of the zygote; /ebb/runtime is the folder
-  std::string entry;                 // the file that a code package must have
-  std::vector<std::string> mounts;   // see sandbox::RootSpec
-  std::string folder;                // on the host
+  // Of the zygote, or of a pod (kProcess); /ebb/runtime is the folder. With `programs`
+  // it has the arguments only.
+  std::vector<std::string> command;
+  std::vector<std::string> programs;  // the first that exists on the host is run
+  std::string entry;                  // the file that a code package must have; may be empty
+  std::vector<std::string> mounts;    // see sandbox::RootSpec
+  uint32_t pool = 8;                  // cold pods to hold, unless a setting says otherwise
+  std::string folder;                 // on the host
 
   // Reads FOLDER/manifest.json. kInvalid with the field that is wrong.
   [[nodiscard]] static Result<Runtime> load(const std::string& folder);
   // Pure: from the manifest's text.
   [[nodiscard]] static Result<Runtime> parse(std::string_view text, const std::string& folder);
+
+  // The program to run and what must be shown for it, found on this host: `command`
+  // complete, `mounts` with the program. kNotFound if it has none of its programs.
+  [[nodiscard]] Result<Runtime> resolved() const;
+  // ebb-spawn, beside the runtimes' folders.
+  [[nodiscard]] std::string spawner() const { return folder + "/../ebb-spawn"; }
 };
 
 }  // namespace ebb::node

@@ -21,15 +21,17 @@
 namespace ebb::node {
 namespace {
 
-constexpr int kSocketFd = 3;  // in the zygote
-constexpr int kFilterFd = 4;  // in the zygote: the seccomp program
+constexpr int kSocketFd = 3;   // in the zygote
+constexpr int kFilterFd = 4;   // in the zygote: the seccomp program
+constexpr int kProgramFd = 5;  // ebb-spawn, until it runs
 constexpr uint64_t kTmpBytes = 64ull << 20;
 constexpr uint64_t kTmpInodes = 16 * 1024;
 constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
 
 // In the forked child: becomes the zygote or ends with the reason on stderr.
-[[noreturn]] void become_zygote(const Runtime& runtime, int socket_fd, int filter_fd, int output_fd,
-                                const std::string& resolver) {
+// `spawner` is ebb-spawn for runtimes whose pods are processes of their own, else -1.
+[[noreturn]] void become_zygote(const Runtime& runtime, int spawner, int socket_fd, int filter_fd,
+                                int output_fd, const std::string& resolver) {
   const auto give_up = [](const std::string& why) {
     static_cast<void>(!::write(STDERR_FILENO, why.data(), why.size()));
     ::_exit(71);
@@ -37,13 +39,15 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
   // High first, so that moving down overwrites nothing still needed.
   const int high_socket = ::fcntl(socket_fd, F_DUPFD, 100);
   const int high_filter = ::fcntl(filter_fd, F_DUPFD, 100);
+  const int high_spawner = spawner < 0 ? -1 : ::fcntl(spawner, F_DUPFD, 100);
   const int null_fd = ::open("/dev/null", O_RDONLY);
   ::dup2(null_fd, STDIN_FILENO);
   ::dup2(output_fd, STDOUT_FILENO);
   ::dup2(output_fd, STDERR_FILENO);
   ::dup2(high_socket, kSocketFd);
   ::dup2(high_filter, kFilterFd);
-  ::syscall(SYS_close_range, kFilterFd + 1, ~0U, 0);
+  if (spawner >= 0) ::dup3(high_spawner, kProgramFd, O_CLOEXEC);
+  ::syscall(SYS_close_range, spawner >= 0 ? kProgramFd + 1 : kProgramFd, ~0U, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   ::setsid();
   ::umask(022);
@@ -57,15 +61,22 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
       {.mounts = runtime.mounts, .runtime = runtime.folder, .resolver = resolver});
   if (!built) give_up(built.error().message);
 
+  char name[] = "ebb-spawn";
   std::vector<char*> arguments;
-  arguments.reserve(runtime.command.size() + 1);
+  arguments.reserve(runtime.command.size() + 2);
+  if (spawner >= 0) arguments.push_back(name);
   for (const auto& word : runtime.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   // A clean environment: the host's may slow a runtime down or change it.
   char path[] = "PATH=/usr/bin:/bin";
   char lang[] = "LANG=C.UTF-8";
   char* environment[] = {path, lang, nullptr};
-  ::execve(arguments[0], arguments.data(), environment);
+  if (spawner >= 0) {
+    // By its descriptor: it is not in the runtime's root and, static, needs nothing there.
+    ::syscall(SYS_execveat, kProgramFd, "", arguments.data(), environment, AT_EMPTY_PATH);
+  } else {
+    ::execve(arguments[0], arguments.data(), environment);
+  }
   give_up(std::string("cannot run ") + arguments[0] + ": " + std::strerror(errno));
   ::_exit(71);
 }
@@ -79,10 +90,14 @@ bool OutputTail::drain(int fd) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n == 0) return false;
     if (n < 0) return errno == EAGAIN || errno == EINTR;
-    text_.append(buffer, static_cast<size_t>(n));
-    if (text_.size() > 2 * kKeptOutput) text_.erase(0, text_.size() - kKeptOutput);
+    add({buffer, static_cast<size_t>(n)});
   }
   return true;
+}
+
+void OutputTail::add(std::string_view text) {
+  text_ += text;
+  if (text_.size() > 2 * kKeptOutput) text_.erase(0, text_.size() - kKeptOutput);
 }
 
 std::string OutputTail::last(size_t bytes) const {
@@ -111,10 +126,20 @@ Result<std::unique_ptr<Zygote>> Zygote::start(net::Executor& executor, const Run
     return fail_errno(errno, "cannot keep the seccomp program");
   }
 
+  const auto resolved = runtime.resolved();
+  if (!resolved) return fail(resolved.error());
+  UniqueFd spawner;
+  if (runtime.kind == Runtime::Kind::kProcess) {
+    spawner.reset(::open(runtime.spawner().c_str(), O_PATH | O_CLOEXEC));
+    if (!spawner) return fail_errno(errno, "cannot open " + runtime.spawner());
+  }
+
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno(errno, "cannot fork a zygote");
-  if (pid == 0)
-    become_zygote(runtime, pair->theirs.get(), filter.get(), output_end.get(), resolver);
+  if (pid == 0) {
+    become_zygote(*resolved, spawner.get(), pair->theirs.get(), filter.get(), output_end.get(),
+                  resolver);
+  }
 
   std::unique_ptr<Zygote> zygote(new Zygote(runtime, std::move(events)));
   zygote->pid_ = pid;
@@ -176,7 +201,10 @@ Result<void> Zygote::spawn(const SpawnRequest& request) {
   spawn.link = request.link;
   std::strncpy(spawn.hostname, request.pod.c_str(), sizeof spawn.hostname - 1);
   std::vector<int> fds = {request.control_fd, request.listen_fd, request.log_fd};
-  if (request.cgroup->folder_fd() >= 0) {
+  spawn.without = request.without;
+  if (request.cgroup == nullptr) {
+    spawn.max_processes = sandbox::Limits().pids;
+  } else if (request.cgroup->folder_fd() >= 0) {
     spawn.into_cgroup = 1;
     fds.push_back(request.cgroup->folder_fd());
   } else {

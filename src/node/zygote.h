@@ -31,6 +31,7 @@ class OutputTail final {
  public:
   // Reads what waits in `fd`; false at its end.
   bool drain(int fd);
+  void add(std::string_view text);
   // The last `bytes`, from the beginning of a line.
   [[nodiscard]] std::string last(size_t bytes) const;
 
@@ -44,8 +45,9 @@ struct SpawnRequest {
   int control_fd = -1;
   int listen_fd = -1;
   int log_fd = -1;
-  EbbPodLink link = {};  // address 0: only loopback
-  const sandbox::Cgroup* cgroup = nullptr;
+  EbbPodLink link = {};                     // address 0: only loopback
+  const sandbox::Cgroup* cgroup = nullptr;  // null: without
+  uint32_t without = 0;                     // kEbbWithout... bits
 };
 
 class Zygote final {

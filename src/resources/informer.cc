@@ -52,6 +52,7 @@ net::Task<Result<void>> InformerBase::list_and_watch(std::shared_ptr<Link> link,
   if (!link->informer) co_return Result<void>();
   if (!listed) co_return fail(listed.error());
   link->informer->replace_all(*listed);
+  listed->items = {};  // this frame lives as long as the watch
   if (!link->informer) co_return Result<void>();
   std::string all_namespaces;
   auto watch = link->informer->client_.watch(link->informer->kind_, std::move(all_namespaces),

@@ -322,9 +322,13 @@ std::optional<uint64_t> Cgroup::memory_bytes() const {
   return std::strtoull(text.c_str(), nullptr, 10);
 }
 
-bool Cgroup::remove() {
+void Cgroup::joined() {
   join_fds_.clear();
   folder_fd_.reset();
+}
+
+bool Cgroup::remove() {
+  joined();
   std::erase_if(folders_, [](const std::string& folder) {
     return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
   });

@@ -69,6 +69,8 @@ class Cgroup final {
   // v1: open cgroup.procs files that the pod joins itself; empty with v2.
   [[nodiscard]] const std::vector<UniqueFd>& join_fds() const { return join_fds_; }
 
+  // The pod is in: the descriptors for joining are closed.
+  void joined();
   [[nodiscard]] Result<void> set_limits(const Limits& limits);
   // How many processes of it the kernel ended for lack of memory.
   [[nodiscard]] uint64_t oom_kills() const;

@@ -30,13 +30,20 @@ int join_cgroups(const EbbEnter& o) {
     if (write(fd, "0", 1) != 1) return -errno;
   }
   // After joining, so that the pod's own group is the root that it sees.
+  if ((o.without & kEbbWithoutCgroupNamespace) != 0) return 0;
   return unshare(CLONE_NEWCGROUP) == 0 ? 0 : -errno;
 }
 
-int take_ids() {
-  // Supplementary groups were dropped by the Local Controller; here setgroups is denied.
-  if (setresgid(kEbbPodUid, kEbbPodUid, kEbbPodUid) != 0) return -errno;
-  if (setresuid(kEbbPodUid, kEbbPodUid, kEbbPodUid) != 0) return -errno;
+uint32_t id_inside(const EbbEnter& o) {
+  return (o.without & kEbbWithoutUserNamespace) != 0 ? o.host_uid : uint32_t{kEbbPodUid};
+}
+
+int take_ids(const EbbEnter& o) {
+  // Supplementary groups were dropped by the Local Controller; in a user namespace
+  // setgroups is denied.
+  const uint32_t id = id_inside(o);
+  if (setresgid(id, id, id) != 0) return -errno;
+  if (setresuid(id, id, id) != 0) return -errno;
   return 0;
 }
 
@@ -57,8 +64,8 @@ int mount_private_parts(const EbbEnter& o) {
     return -errno;
   }
   char options[128];
-  snprintf(options, sizeof options, "mode=0700,uid=%d,gid=%d,size=%llu,nr_inodes=%llu", kEbbPodUid,
-           kEbbPodUid, static_cast<unsigned long long>(o.tmp_bytes),
+  snprintf(options, sizeof options, "mode=0700,uid=%u,gid=%u,size=%llu,nr_inodes=%llu",
+           id_inside(o), id_inside(o), static_cast<unsigned long long>(o.tmp_bytes),
            static_cast<unsigned long long>(o.tmp_inodes));
   if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0) return -errno;
   return 0;
@@ -80,6 +87,7 @@ int limit_resources(const EbbEnter& o) {
   for (const auto& limit : limits) {
     if (const int error = set_limit(limit.resource, limit.value); error != 0) return error;
   }
+  if (o.max_processes != 0) return set_limit(RLIMIT_NPROC, o.max_processes);
   return 0;
 }
 
@@ -101,11 +109,15 @@ int place_descriptors(const EbbEnter& o) {
   return 0;
 }
 
-int drop_capabilities() {
+int drop_capabilities(const EbbEnter& o) {
   for (int cap = 0; cap <= CAP_LAST_CAP; ++cap) {
     if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno != EINVAL) return -errno;
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return -errno;
+  // Outside a user namespace the change of ids takes the rights that were needed here.
+  if ((o.without & kEbbWithoutUserNamespace) != 0) {
+    if (const int error = take_ids(o); error != 0) return error;
+  }
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2] = {};
   return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
@@ -120,6 +132,7 @@ int die_with_parent() {
 
 int load_seccomp(const EbbEnter& o) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
+  if ((o.without & kEbbWithoutSeccomp) != 0) return 0;
   const struct sock_fprog program = {o.filter_length, const_cast<sock_filter*>(o.filter)};
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 0 : -errno;
 }
@@ -137,15 +150,17 @@ int ebb_enter(const EbbEnter* options, const char** step) {
   } while (0)
 
   EBB_STEP("join its cgroups", join_cgroups(o));
-  EBB_STEP("take its user id", take_ids());
-  EBB_STEP("set its host name", sethostname(o.hostname, strlen(o.hostname)) == 0 ? 0 : -errno);
+  if ((o.without & kEbbWithoutUserNamespace) == 0) EBB_STEP("take its user id", take_ids(o));
+  if ((o.without & kEbbWithoutUtsNamespace) == 0) {
+    EBB_STEP("set its host name", sethostname(o.hostname, strlen(o.hostname)) == 0 ? 0 : -errno);
+  }
   EBB_STEP("bring its loopback up", loopback_up());
   if (o.link.address != 0) EBB_STEP("take its network", ebb_take_link(&o.link));
   EBB_STEP("mount /proc and /tmp", mount_private_parts(o));
   EBB_STEP("start a session", setsid() >= 0 ? 0 : -errno);
   EBB_STEP("place its descriptors", place_descriptors(o));
   EBB_STEP("limit its resources", limit_resources(o));
-  EBB_STEP("drop capabilities", drop_capabilities());
+  EBB_STEP("drop capabilities", drop_capabilities(o));
   EBB_STEP("tie it to the Local Controller", die_with_parent());
   EBB_STEP("load seccomp", load_seccomp(o));
 #undef EBB_STEP

@@ -23,10 +23,24 @@ enum { kEbbControlFd = 3, kEbbListenFd = 4 };
 // The ids inside the pod's user namespace, the only mapped ones.
 enum { kEbbPodUid = 1000 };
 
+// Parts of the isolation that a pod does without, where the machine does not allow
+// them (rights.h finds out). Bits. Mount, pid and network namespaces are not among
+// them: without those there is no isolation to speak of.
+enum {
+  kEbbWithoutUserNamespace = 1,    // runs as its host id, with no rights either
+  kEbbWithoutIpcNamespace = 2,     // shares System V IPC with the machine, as its own user
+  kEbbWithoutUtsNamespace = 4,     // sees the machine's name
+  kEbbWithoutCgroupNamespace = 8,  // sees its group's full path
+  kEbbWithoutSeccomp = 16,         // may try every system call
+  kEbbWithoutCgroups = 32,         // memory and CPU without limit; processes by rlimit
+};
+
 struct EbbEnter {
-  int control_fd;  // SOCK_SEQPACKET to the Local Controller
-  int listen_fd;   // the pod's listening Unix socket
-  int log_fd;      // becomes stdout and stderr
+  uint32_t without;   // bits above
+  uint32_t host_uid;  // what its only id is outside
+  int control_fd;     // SOCK_SEQPACKET to the Local Controller
+  int listen_fd;      // the pod's listening Unix socket
+  int log_fd;         // becomes stdout and stderr
   // cgroup v1: open cgroup.procs files to join, -1 ends the list. With v2 the
   // process was cloned into its group.
   int cgroup_procs[kEbbMaxCgroupFds];
@@ -35,13 +49,15 @@ struct EbbEnter {
   uint64_t tmp_bytes;      // size of /tmp, charged to the pod's memory
   uint64_t tmp_inodes;
   uint64_t max_files;                // RLIMIT_NOFILE
+  uint64_t max_processes;            // RLIMIT_NPROC; 0: its cgroup limits them
   const struct sock_filter* filter;  // the compiled seccomp program
   unsigned short filter_length;      // instructions
 };
 
 // Isolates the calling process: joins cgroups, takes the mapped ids, sets up
 // its network, /proc and /tmp, limits, descriptors; drops all capabilities, asks to
-// die with its parent, loads seccomp. Needs the id maps written before. Returns 0,
+// die with its parent, loads seccomp. Leaves out what `without` says. Needs the id maps
+// written before. Returns 0,
 // or -errno with `*step` naming what failed.
 int ebb_enter(const struct EbbEnter* options, const char** step);
 

@@ -37,6 +37,8 @@ constexpr uint8_t kProtocol = 235;
 constexpr uint32_t kNameMask = 0xfffff;  // 5 digits behind "ebbXXXXXX-", within IFNAMSIZ
 constexpr int kLockTries = 100;          // 20 ms apart
 constexpr unsigned kRulesSeconds = 10;   // for a ruleset to be in place
+constexpr size_t kChangeBytes = 256;     // of a change's message, which are not read
+constexpr int kChangesAtOnce = 64;
 constexpr uint32_t kSmallestMtu = 1280;
 
 struct Route {
@@ -206,6 +208,12 @@ Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {
   return network;
 }
 
+void Network::clear(NetworkOptions options) {
+  Network network(std::move(options));
+  const int route = netlink_open(NETLINK_ROUTE);
+  if (route >= 0) network.route_.reset(route);
+}
+
 Network::~Network() {
   if (route_) sweep();
 }
@@ -240,15 +248,54 @@ Result<void> Network::set_up() {
     return denied(-error, "cannot set an address of the pods' network");
   }
   if (auto forwarding = forward(); !forwarding) return forwarding;
-  if (auto filtered = run_rules(ruleset(names_, range_, only_pods_)); !filtered) {
+  if (auto filtered = filter_packets(); !filtered) {
     return fail(Errc::kUnavailable,
                 "{}. Ebb needs a kernel with nf_tables, NAT, fib, reject and connection limits "
                 "(Debian's has them: modprobe nf_tables nft_chain_nat nft_fib_inet nft_reject_inet "
                 "nft_connlimit)",
                 filtered.error().message);
   }
-  if (auto served = serve({}); !served) return served;
+  const int changes = netlink_open(NETLINK_NETFILTER);
+  if (changes < 0) return fail_errno(-changes, "cannot watch the packet filter");
+  changes_.reset(changes);
+  const int group = NFNLGRP_NFTABLES;
+  if (::fcntl(changes, F_SETFL, O_NONBLOCK) != 0 ||
+      ::setsockopt(changes, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+    return fail_errno(errno, "cannot watch the packet filter");
+  }
   return try_link();
+}
+
+Result<void> Network::filter_packets() {
+  return run_rules(ruleset(names_, range_, only_pods_, closed_) +
+                   services_ruleset(names_, range_, services_));
+}
+
+bool Network::table_is_there() {
+  NetlinkBatch batch;
+  batch.begin(static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE), 0);
+  batch.put(nfgenmsg{.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0, .res_id = 0});
+  batch.attribute(NFTA_TABLE_NAME, names_.table.c_str());
+  return netlink_transact(filter_.get(), batch) != -ENOENT;
+}
+
+bool Network::put_back() {
+  // Whatever the changes were: only whether the table has gone matters.
+  char buffer[kChangeBytes];
+  for (int i = 0; i < kChangesAtOnce; ++i) {
+    const ssize_t n = ::recv(changes_.get(), buffer, sizeof buffer, MSG_TRUNC);
+    if (n < 0 && errno != ENOBUFS) break;
+  }
+  if (table_is_there()) return false;
+  if (auto filtered = filter_packets(); !filtered) {
+    // Better no network than one that reaches this machine.
+    static_cast<void>(delete_group(route_.get(), names_.group));
+    log::error(kLog,
+               "the packet filter has gone and cannot be put back: functions that run are cut off "
+               "their network; start ebb again. {}",
+               filtered.error().message);
+  }
+  return true;
 }
 
 Result<void> Network::claim_range() {
@@ -347,13 +394,14 @@ Result<void> Network::try_link() {
 
 // Also after a kill -9: everything is found by the data folder's id.
 void Network::sweep() {
-  static_cast<void>(run_rules(removal_ruleset(names_)));
-  static_cast<void>(delete_group(route_.get(), names_.group));
   const auto listing = list(route_.get());
   if (listing) {
     for (const auto& route : listing->routes) {
+      // The first that is made and the last that goes: the rest needs it to be found.
       if (route.protocol != kProtocol || route.type != RTN_BLACKHOLE) continue;
       if (route.metric != names_.number) continue;
+      static_cast<void>(run_rules(removal_ruleset(names_)));
+      static_cast<void>(delete_group(route_.get(), names_.group));
       static_cast<void>(change_node_address(route_.get(), route.to.first + 1, false));
       static_cast<void>(change_claim(route_.get(), route.to, names_.number, false));
     }
@@ -410,11 +458,13 @@ Result<Network::Closed> Network::close(uint32_t slot) {
   if (const int error = change_closed(address, true); error != 0) {
     return fail_errno(-error, "cannot close the pod's network");
   }
+  closed_.insert(ntohl(address));
   return Closed(*this, address);
 }
 
 Network::Closed::~Closed() {
   if (network_ == nullptr) return;
+  network_->closed_.erase(ntohl(address_));
   if (const int error = network_->change_closed(address_, false); error != 0) {
     // Its slot's next pod is closed too: nothing is open that should not be.
     log::error(kLog, "cannot open {} again: {}", ipv4_to_string(ntohl(address_)),

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ class Network final {
   // made at once. kPermission or kUnavailable with what is missing and how to get it;
   // nothing is left then.
   [[nodiscard]] static Result<std::unique_ptr<Network>> open(NetworkOptions options);
+  // Sweeps what an earlier run left, for one that wants no network.
+  static void clear(NetworkOptions options);
   ~Network();  // takes it all away
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -69,6 +72,12 @@ class Network final {
   // Lets pods reach these from now on, instead of those before.
   [[nodiscard]] Result<void> serve(const PodServices& services);
 
+  // Readable when a packet filter of this machine has changed: then call put_back().
+  [[nodiscard]] int watch_fd() const { return changes_.get(); }
+  // Puts our table back if somebody has flushed all of them (a restart of the machine's
+  // firewall does). True if it had gone.
+  bool put_back();
+
   [[nodiscard]] std::string node_address() const;
   [[nodiscard]] const Ipv4Range& range() const { return range_; }
 
@@ -81,17 +90,21 @@ class Network final {
   void sweep();
   void restore_forwarding();
   int change_closed(uint32_t address, bool closed);
+  Result<void> filter_packets();
+  [[nodiscard]] bool table_is_there();
   [[nodiscard]] std::string forwarding_note() const;
 
   NetworkOptions options_;
   NetworkNames names_;
   UniqueFd route_;  // netlink sockets
   UniqueFd filter_;
+  UniqueFd changes_;
   Ipv4Range range_;
   uint32_t mtu_ = 1500;
   uint32_t next_name_ = 0;
   bool only_pods_ = false;  // the machine did not forward before
   PodServices services_;
+  std::set<uint32_t> closed_;  // addresses in host byte order
 };
 
 }  // namespace ebb::sandbox

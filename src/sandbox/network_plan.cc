@@ -91,14 +91,20 @@ NetworkNames::NetworkNames(std::string_view data_id)
   group = 0x6b000000U | number;
 }
 
-std::string ruleset(const NetworkNames& names, const Ipv4Range& range, bool only_pods) {
+std::string ruleset(const NetworkNames& names, const Ipv4Range& range, bool only_pods,
+                    const std::set<uint32_t>& closed) {
+  std::string elements;
+  for (const uint32_t address : closed) {
+    elements += fmt::format("{}{}", elements.empty() ? "" : ", ", ipv4_to_string(address));
+  }
+  if (!elements.empty()) elements = fmt::format("elements = {{ {} }};", elements);
   // Addresses are judged before any other table rewrites them (raw), again where the
   // packet is delivered or forwarded.
   return fmt::format(R"(
 add table inet {table}
 delete table inet {table}
 table inet {table} {{
-  set {closed} {{ type ipv4_addr; }}
+  set {closed} {{ type ipv4_addr; {elements} }}
   set flows {{ type ipv4_addr; flags dynamic; size 65535; }}
   set refused {{
     type ipv4_addr; flags interval
@@ -167,8 +173,8 @@ table inet {table} {{
 }}
 )",
                      fmt::arg("table", names.table), fmt::arg("closed", kClosedSet),
-                     fmt::arg("links", names.links), fmt::arg("all", kAllLinks),
-                     fmt::arg("range", range.to_string()),
+                     fmt::arg("elements", elements), fmt::arg("links", names.links),
+                     fmt::arg("all", kAllLinks), fmt::arg("range", range.to_string()),
                      fmt::arg("node", ipv4_to_string(range.first + 1)),
                      fmt::arg("flows", kMaxFlows),
                      fmt::arg("others", only_pods ? fmt::format("iifname != \"{0}*\" oifname != "

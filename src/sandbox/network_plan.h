@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,8 +56,9 @@ inline constexpr std::string_view kAllLinks = "ebb";
 
 // The whole packet filter as nft's language: replaces the table. `only_pods` drops
 // what is forwarded for anybody else, for a machine that did not forward before.
-[[nodiscard]] std::string ruleset(const NetworkNames& names, const Ipv4Range& range,
-                                  bool only_pods);
+// `closed` are the addresses of pods without network.
+[[nodiscard]] std::string ruleset(const NetworkNames& names, const Ipv4Range& range, bool only_pods,
+                                  const std::set<uint32_t>& closed);
 // Fills the part that depends on the services, in one transaction.
 [[nodiscard]] std::string services_ruleset(const NetworkNames& names, const Ipv4Range& range,
                                            const PodServices& services);

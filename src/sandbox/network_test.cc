@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <nftables/libnftables.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -11,6 +13,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/file.h"
 #include "sandbox/netlink.h"
@@ -104,6 +107,8 @@ class NetworkTest : public testing::Test {
       std::string wrong = "cannot make a network namespace";
       if (::unshare(CLONE_NEWNET) == 0) {
         loopback_up();
+        // A new namespace begins with the machine's setting.
+        std::ofstream("/proc/sys/net/ipv4/ip_forward") << "0";
         wrong = body();
       }
       static_cast<void>(!::write(out[1], wrong.data(), wrong.size()));
@@ -200,6 +205,30 @@ TEST_F(NetworkTest, SweepsWhatADeadOneLeft) {
               }
               again->reset();
               return forwarding() == "0" && notes() == 0 ? "" : "something is left";
+            }),
+            "");
+}
+
+TEST_F(NetworkTest, ComesBackAfterAFlush) {
+  EXPECT_EQ(inside([&]() -> std::string {
+              auto network = open("a1b2c3d4e5f6");
+              if (!network) return network.error().message;
+              auto closed = (*network)->close(7);
+              if (!closed || !(*network)->serve({.gateway = 40000, .dns = 40001})) return "no";
+              if ((*network)->put_back()) return "put back what was there";
+              nft_ctx* nft = nft_ctx_new(NFT_CTX_DEFAULT);
+              if (nft_run_cmd_from_buffer(nft, "flush ruleset") != 0) return "cannot flush";
+              pollfd changed = {.fd = (*network)->watch_fd(), .events = POLLIN, .revents = 0};
+              if (::poll(&changed, 1, 10'000) != 1) return "the change is not noticed";
+              if (!(*network)->put_back()) return "not put back";
+              nft_ctx_buffer_output(nft);
+              nft_run_cmd_from_buffer(nft, "list ruleset");
+              const std::string text = nft_ctx_get_output_buffer(nft);
+              nft_ctx_free(nft);
+              if (text.find("tcp dport 40000 accept") == std::string::npos) return "no services";
+              const std::string pod = ipv4_to_string((*network)->range().first + 2 + 7);
+              if (text.find("elements = { " + pod + " }") == std::string::npos) return text;
+              return (*network)->put_back() ? "put back twice" : "";
             }),
             "");
 }

@@ -107,6 +107,9 @@ void become_pod(const EbbZygoteSpawn& spawn, const int* fds, int go_fd) {
   if (spawn.into_cgroup == 0) {
     for (uint32_t i = 0; i < spawn.cgroups; ++i) options.cgroup_procs[i] = fds[3 + i];
   }
+  options.without = spawn.without;
+  options.host_uid = spawn.host_uid;
+  options.max_processes = spawn.max_processes;
   options.hostname = spawn.hostname;
   options.link = spawn.link;
   options.tmp_bytes = spawn.tmp_bytes;
@@ -138,8 +141,11 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
     return 1;
   }
   struct clone_args args = {};
-  args.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-               CLONE_NEWUTS | CLONE_PARENT;
+  args.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT;
+  const bool own_ids = (spawn.without & kEbbWithoutUserNamespace) == 0;
+  if (own_ids) args.flags |= CLONE_NEWUSER;
+  if ((spawn.without & kEbbWithoutIpcNamespace) == 0) args.flags |= CLONE_NEWIPC;
+  if ((spawn.without & kEbbWithoutUtsNamespace) == 0) args.flags |= CLONE_NEWUTS;
   // The C library keeps the thread id in memory that the kernel must fill, as its
   // own fork does.
   int* tid = nullptr;
@@ -161,7 +167,8 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
   close(go[0]);
   if (pid < 0) {
     reply(socket_fd, 0, clone_error, "clone a pod");
-  } else if (const int error = write_maps(static_cast<int>(pid), spawn.host_uid); error != 0) {
+  } else if (const int error = own_ids ? write_maps(static_cast<int>(pid), spawn.host_uid) : 0;
+             error != 0) {
     // Closing `go` unwritten ends the pod.
     reply(socket_fd, static_cast<int>(pid), -error, "map its user id");
   } else if (const int unlinked =
@@ -180,7 +187,8 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
 }  // namespace
 
 int ebb_zygote_serve(int socket_fd, const char* filter_path) {
-  if (const int error = read_filter(filter_path); error != 0) return error;
+  // Empty where the kernel has no seccomp: then no spawn message asks for it.
+  if (const int error = read_filter(filter_path); error != 0 && error != -EINVAL) return error;
   reply(socket_fd, 0, 0, "");
   for (;;) {
     EbbZygoteSpawn spawn = {};
@@ -190,7 +198,8 @@ int ebb_zygote_serve(int socket_fd, const char* filter_path) {
     if (n == 0) return 1;
     if (n < 0) return static_cast<int>(n);
     const uint32_t cgroups = spawn.into_cgroup != 0 ? 1 : spawn.cgroups;
-    const bool valid = n == sizeof spawn && spawn.version == kEbbZygoteVersion &&
+    const bool filtered = g_filter_length > 0 || (spawn.without & kEbbWithoutSeccomp) != 0;
+    const bool valid = filtered && n == sizeof spawn && spawn.version == kEbbZygoteVersion &&
                        cgroups <= kEbbMaxCgroupFds && count == static_cast<int>(3 + cgroups);
     spawn.hostname[sizeof spawn.hostname - 1] = '\0';
     spawn.link.name[sizeof spawn.link.name - 1] = '\0';

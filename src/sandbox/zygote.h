@@ -25,9 +25,12 @@ struct EbbZygoteSpawn {
   uint32_t host_uid;  // what the pod's only uid and gid are outside
   uint32_t cgroups;
   uint32_t into_cgroup;
+  uint32_t without;  // see enter.h
+  uint32_t padding;
   uint64_t tmp_bytes;
   uint64_t tmp_inodes;
   uint64_t max_files;
+  uint64_t max_processes;  // 0: its cgroup limits them
   struct EbbPodLink link;  // its network besides loopback
   char hostname[64];       // ends with NUL
 };

@@ -32,6 +32,11 @@ struct PodTemplate {
   uint32_t cpu_millis = 0;    // 0: no limit
   uint32_t concurrency = 0;   // requests at a time; 0: no limit
   Duration start_deadline = std::chrono::seconds(30);
+  // Of the container, for runtimes that run a program.
+  std::vector<std::string> command;
+  std::vector<std::string> args;
+  uint32_t port = 0;       // where it listens; 0: 8080
+  std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;  // may reach outside and other functions
 };
 

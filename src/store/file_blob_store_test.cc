@@ -140,6 +140,24 @@ TEST_F(FileBlobStoreTest, WritersAndSizeAreBounded) {
   EXPECT_TRUE(run(executor_, blobs_->create(digest_of("x"))));
 }
 
+TEST_F(FileBlobStoreTest, OnlyWhatNobodyAskedForLatelyIsRemovedAsUnused) {
+  const std::string old = digest_of("old");
+  const std::string asked = digest_of("asked for");
+  ASSERT_TRUE(store("old", old) && store("asked for", asked));
+  const auto an_hour_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  for (const auto& digest : {old, asked}) {
+    std::filesystem::last_write_time(blobs_->path_of(digest), an_hour_ago);
+  }
+  ASSERT_TRUE(run(executor_, blobs_->find(asked)));
+  const WallTime since = std::chrono::system_clock::now() - std::chrono::minutes(1);
+  std::vector<std::string> both{old, asked};
+  EXPECT_EQ(run(executor_, blobs_->remove_unused(both, since)), 1U);
+  EXPECT_FALSE(std::filesystem::exists(blobs_->path_of(old)));
+  EXPECT_TRUE(std::filesystem::exists(blobs_->path_of(asked)));
+  std::vector<std::string> wrong{"../../etc"};
+  EXPECT_FALSE(run(executor_, blobs_->remove_unused(wrong, since)));
+}
+
 TEST_F(FileBlobStoreTest, RemoveIsIdempotent) {
   ASSERT_TRUE(store("x", digest_of("x")));
   EXPECT_TRUE(run(executor_, blobs_->remove(digest_of("x"))));

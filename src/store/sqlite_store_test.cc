@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -256,6 +258,67 @@ TEST_F(SqliteStoreTest, WhatWasAcknowledgedOutlivesKill) {
       EXPECT_LE(found[key], range->revision);
     }
   }
+}
+
+// --- A disk that is really full ---
+
+// In a child with mounts of its own: a tmpfs at `folder`.
+bool mount_small(const std::string& folder) {
+  return ::unshare(CLONE_NEWNS) == 0 &&
+         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m") == 0;
+}
+
+// Fills the disk by writing, makes room, goes on, and opens the store again.
+void write_until_full(net::Executor& executor, const std::string& folder) {
+  const std::string path = folder + "/state.db";
+  auto opened = SqliteStore::open(executor, path);
+  ASSERT_TRUE(opened) << opened.error().message;
+  auto store = std::move(*opened);
+  ASSERT_TRUE(write_file_atomic(folder + "/other", std::string(256 << 10, 'x'), 0600));
+  std::map<std::string, RevisionNumber> acknowledged;
+  const auto put = [&](int i) {
+    const std::string key = "k" + std::to_string(i);
+    auto written = run(executor, store->put(key, std::string(10'000, 'x'), kMustNotExist));
+    if (written) acknowledged[key] = *written;
+    return written;
+  };
+  int next = 0;
+  Result<RevisionNumber> last = 0;
+  while (last && next < 1000) last = put(next++);
+  ASSERT_FALSE(last) << "a disk of 1 MiB took " << next << " values of 10 kB";
+  EXPECT_EQ(last.error().code, Errc::kExhausted) << last.error().message;
+  EXPECT_THAT(last.error().message, HasSubstr("full"));
+  EXPECT_GT(acknowledged.size(), 5U);
+  // Reading goes on, and so does writing once there is room.
+  EXPECT_EQ(run(executor, store->list(""))->items.size(), acknowledged.size());
+  ASSERT_EQ(::unlink((folder + "/other").c_str()), 0);
+  EXPECT_TRUE(put(next));
+  store.reset();
+  opened = SqliteStore::open(executor, path);
+  ASSERT_TRUE(opened) << opened.error().message;
+  const auto range = run(executor, (*opened)->list(""));
+  ASSERT_TRUE(range);
+  std::map<std::string, RevisionNumber> found;
+  for (const auto& item : range->items) found[item.key] = item.modified;
+  EXPECT_EQ(found, acknowledged);
+}
+
+TEST_F(SqliteStoreTest, AFullDiskLosesNothingAndIsGotOver) {
+  constexpr int kNoRights = 77;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (!mount_small(folder_)) ::_exit(kNoRights);
+    net::Executor executor("full");
+    write_until_full(executor, folder_);
+    ::_exit(HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == kNoRights) GTEST_SKIP() << "no right to mount a small disk";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

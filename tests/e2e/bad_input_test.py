@@ -59,7 +59,7 @@ class BadInput(unittest.TestCase):
             result = self.ebb.run("deploy", "cobol", "--runtime", "cobol", "--code", folder,
                                   check=False)
             self.assertNotEqual(result.returncode, 0)
-            self.assertIn("there is no runtime cobol; there are: python", result.stderr)
+            self.assertIn("there is no runtime cobol; there are: exec, node, python", result.stderr)
 
     def test_a_name_that_is_no_label(self):
         result = self.ebb.deploy("Not_A_Label", GOOD, check=False)

@@ -152,6 +152,8 @@ def serve_outside():
 def make_world():
     """The machine's interfaces and the outside. Returns the outside's process."""
     run("ip", "link", "set", "lo", "up")
+    # A new namespace begins with the real machine's setting.
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     outside = subprocess.Popen(["unshare", "--net", sys.executable, __file__, "--outside"],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert outside.stdout.readline() == "made\n"
@@ -169,17 +171,22 @@ def make_world():
     return outside
 
 
-def nft_tables():
+def nft(command):
+    """What nft prints; there is no nft on a machine that only runs Ebb."""
     library = ctypes.CDLL("libnftables.so.1")
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     library.nft_ctx_get_output_buffer.argtypes = [ctypes.c_void_p]
     context = ctypes.c_void_p(library.nft_ctx_new(0))
     library.nft_ctx_buffer_output(context)
-    assert library.nft_run_cmd_from_buffer(context, b"list tables") == 0
+    assert library.nft_run_cmd_from_buffer(context, command.encode()) == 0
     text = library.nft_ctx_get_output_buffer(context).decode()
     library.nft_ctx_free(context)
-    return [line for line in text.splitlines() if "ebb" in line]
+    return text
+
+
+def nft_tables():
+    return [line for line in nft("list tables").splitlines() if "ebb" in line]
 
 
 def leftovers():
@@ -336,6 +343,17 @@ class Network(unittest.TestCase):
         listening, itself = self.ask(["listen", 9999], ["tcp", "127.0.0.1", 9999],
                                      function="closed")
         self.assertEqual([listening, itself], [["ok", "listening"], ["ok", "a pod"]])
+
+    def test_a_flushed_packet_filter_comes_back(self):
+        self.ask(["address"])  # a pod that lives on through it
+        nft("flush ruleset")
+        wait_until(nft_tables, "the table is back")
+        outside, gateway, metadata, machine = self.ask(
+            ["get", f"http://{OUTSIDE}/"], ["gateway", "hello.default.localhost"],
+            ["tcp", METADATA, 80], ["tcp", MACHINE, self.other.server_address[1]])
+        self.assertEqual(outside, ["ok", MACHINE])
+        self.assertEqual(gateway[0], "ok", gateway)
+        self.assertEqual([metadata[0], machine[0]], ["failed", "failed"])
 
     def test_an_unknown_network_is_refused(self):
         refused = self.ebb.deploy("wrong", HELLO, "--annotation", "ebb.dev/network=host",

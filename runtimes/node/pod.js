@@ -1,0 +1,178 @@
+'use strict';
+// A node pod: warms itself up, waits for its code, loads it, serves.
+//
+// Talks to the Local Controller over the SOCK_SEQPACKET socket at descriptor 3:
+//   pod -> controller   "W"          warm: may be given out
+//                       "R"          the code is loaded
+//                       "E" + text   it could not be loaded, and why
+//   controller -> pod   "L" + JSON   load: {"env", "memory", ...}
+// The end of that socket ends a pod that still waits. Requests come in at descriptor 4.
+
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const v8 = require('node:v8');
+const vm = require('node:vm');
+const { pathToFileURL } = require('node:url');
+const { listenerFor } = require('./server.js');
+
+const CONTROL = 3;
+const LISTEN = 4;
+const CODE = '/code';
+const MESSAGE_LIMIT = 128 * 1024;
+const ERROR_LIMIT = 4096; // bytes of an error's text
+const BACKLOG = 4096;
+const WARM_REQUESTS = 50;
+// In this order; before them package.json's "main".
+const ENTRIES = ['main.mjs', 'main.js', 'main.cjs', 'index.mjs', 'index.js', 'index.cjs'];
+
+const collect = (() => {
+  v8.setFlagsFromString('--expose-gc');
+  const gc = vm.runInNewContext('gc');
+  v8.setFlagsFromString('--no-expose-gc');
+  return gc;
+})();
+
+function send(kind, text = '') {
+  fs.writeSync(CONTROL, Buffer.from(kind + text).subarray(0, ERROR_LIMIT));
+}
+
+function makeServer(listener) {
+  // Every bound on time is the gateway's: an idle connection is the Queue Proxy's own.
+  const server = http.createServer(
+    { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, maxHeaderSize: 64 * 1024 },
+    listener);
+  server.timeout = 0;
+  return server;
+}
+
+function entryOf(folder) {
+  let file;
+  try {
+    const description = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    file = description.main;
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw new Error(`package.json: ${error.message}`);
+  }
+  if (file !== undefined) {
+    const main = path.join(folder, String(file));
+    for (const name of [main, main + '.js', path.join(main, 'index.js')]) {
+      if (fs.statSync(name, { throwIfNoEntry: false })?.isFile()) return name;
+    }
+    throw new Error(`package.json names "main": ${JSON.stringify(file)}, which the code does not have`);
+  }
+  for (const name of ENTRIES) {
+    const candidate = path.join(folder, name);
+    if (fs.existsSync(candidate)) return candidate;
+  }
+  throw new Error(`the code has none of ${ENTRIES.join(', ')}, and no package.json with "main"`);
+}
+
+// A module's function: export default f, export default { fetch }, module.exports = f,
+// exports.default, exports.handle (or fetch).
+function handlerOf(module, name) {
+  const candidates = [module.default, module.default?.default, module];
+  for (const candidate of candidates) {
+    if (typeof candidate === 'function') return candidate;
+    for (const method of ['fetch', 'handle']) {
+      if (typeof candidate?.[method] === 'function') return candidate[method].bind(candidate);
+    }
+  }
+  throw new Error(`${name} exports no function: write "export default (request) => ...", ` +
+    '"export default { fetch(request) { ... } }" or "module.exports = (request) => ..."');
+}
+
+async function load(folder) {
+  const entry = entryOf(folder);
+  return handlerOf(await import(pathToFileURL(entry).href), path.basename(entry));
+}
+
+// Serves dummy requests over the very path that real ones take, so that the first real
+// one meets compiled code and touched pages.
+async function warmUp(requests) {
+  const handlers = await Promise.all(['warm.mjs', 'warm.js'].map(async (name) =>
+    handlerOf(await import(pathToFileURL(path.join(__dirname, name)).href), name)));
+  let count = 0;
+  const server = makeServer(listenerFor((request) => handlers[count++ % 2](request)));
+  const name = '\0ebb-warm';
+  await new Promise((resolve) => server.listen(name, resolve));
+  for (let i = 0; i < requests; ++i) {
+    await new Promise((resolve, reject) => {
+      const client = net.connect(name);
+      client.on('error', reject);
+      client.on('data', () => client.destroy());
+      client.on('close', resolve);
+      const body = i % 2 ? 'hello' : '';
+      client.write(`${body ? 'POST' : 'GET'} /warm?x=${i} HTTP/1.1\r\nhost: warm.localhost\r\n` +
+        `x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\nx-request-id: ${i}\r\n` +
+        (body ? `content-length: ${body.length}\r\n` : '') + `\r\n${body}`);
+    });
+  }
+  await new Promise((resolve) => {
+    server.close(resolve);
+    server.closeAllConnections?.();
+  });
+}
+
+// V8 sizes its heap at its start, when the pod's memory is not known yet. What it can
+// still take is how far the heap may grow before garbage is collected: the smaller the
+// pod's memory, the sooner.
+function fitInto(bytes) {
+  const mebibytes = bytes / (1 << 20);
+  if (mebibytes >= 2048) return;
+  v8.setFlagsFromString(`--heap-growing-percent=${mebibytes <= 512 ? 30 : 60}`);
+}
+
+function describe(error) {
+  if (!(error instanceof Error)) return String(error);
+  const lines = (error.stack ?? String(error)).split('\n');
+  return lines.filter((line) => !/^\s+at .*(node:|\/ebb\/runtime\/)/.test(line)).join('\n').trim();
+}
+
+function receive() {
+  const buffer = Buffer.alloc(MESSAGE_LIMIT);
+  const size = fs.readSync(CONTROL, buffer); // blocks: a cold pod has nothing else to do
+  if (size === 0) process.exit(0);
+  return JSON.parse(buffer.toString('utf8', 1, size));
+}
+
+async function main() {
+  process.on('SIGTERM', () => {
+    // As pid 1 there is no default. A function that has a handler of its own decides.
+    if (process.listenerCount('SIGTERM') === 1) process.exit(143);
+  });
+  await warmUp(WARM_REQUESTS);
+
+  // Listens before there is code: no request is read while the pod waits below, and
+  // one that comes while the code loads waits for it.
+  let ready;
+  let handle;
+  const loaded = new Promise((resolve) => { ready = resolve; });
+  const server = makeServer(listenerFor((request) =>
+    handle ? handle(request) : loaded.then(() => handle(request))));
+  await new Promise((resolve) => server.listen({ fd: LISTEN, backlog: BACKLOG }, resolve));
+  collect();
+  send('W');
+
+  const message = receive();
+  Object.assign(process.env, message.env);
+  process.env.PORT = String(message.port);
+  try {
+    fitInto(message.memory);
+    process.chdir(CODE);
+    const found = await load(CODE);
+    handle = (request) => found(request);
+  } catch (error) {
+    send('E', describe(error));
+    process.exit(1);
+  }
+  send('R');
+  ready();
+}
+
+main().catch((error) => {
+  send('E', `the node runtime (${process.version}, ${os.arch()}) failed: ${describe(error)}`);
+  process.exit(1);
+});

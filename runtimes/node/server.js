@@ -1,0 +1,217 @@
+'use strict';
+// From node's HTTP server to web-standard functions: Request in, Response (or what
+// stands for one) out.
+
+const PIECE_WAIT = () => new Promise((resolve) => setImmediate(resolve));
+
+class BadAnswer extends Error {}
+
+// --- Request ---
+
+// The body as a web stream; nothing is read before somebody pulls.
+function bodyOf(incoming) {
+  let ended = false;
+  return new ReadableStream({
+    start(controller) {
+      incoming.pause();
+      incoming.on('data', (piece) => {
+        controller.enqueue(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
+        if (controller.desiredSize <= 0) incoming.pause();
+      });
+      incoming.on('end', () => {
+        ended = true;
+        controller.close();
+      });
+      incoming.on('close', () => {
+        if (!ended) controller.error(new Error('the client went away while it sent the body'));
+        ended = true;
+      });
+      incoming.on('error', () => {}); // 'close' follows
+    },
+    pull() {
+      incoming.resume();
+    },
+    cancel() {
+      ended = true;
+      incoming.removeAllListeners('data');
+      incoming.resume();
+    },
+  }, { highWaterMark: 0 });
+}
+
+function requestOf(incoming, signal) {
+  const raw = incoming.rawHeaders;
+  const headers = new Headers();
+  for (let i = 0; i < raw.length; i += 2) headers.append(raw[i], raw[i + 1]);
+  const scheme = incoming.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http';
+  // A target may be a whole URL, or "*".
+  const target = incoming.url.startsWith('/') ? incoming.url : '/' + incoming.url.replace(/^\w+:\/\/[^/]*\/?/, '');
+  const options = { method: incoming.method, headers, signal };
+  const hasBody = incoming.headers['transfer-encoding'] !== undefined ||
+    Number(incoming.headers['content-length'] ?? 0) > 0;
+  if (hasBody && incoming.method !== 'GET' && incoming.method !== 'HEAD') {
+    options.body = bodyOf(incoming);
+    options.duplex = 'half';
+  } else {
+    incoming.resume();
+  }
+  return new Request(`${scheme}://${incoming.headers.host ?? 'localhost'}${target}`, options);
+}
+
+// --- Response ---
+
+function writeHead(outgoing, status, headers) {
+  outgoing.statusCode = status;
+  for (const [name, value] of headers) {
+    if (name === 'connection' || name === 'transfer-encoding') continue;
+    if (name === 'set-cookie') outgoing.appendHeader?.(name, value) ?? outgoing.setHeader(name, value);
+    else outgoing.setHeader(name, value);
+  }
+}
+
+function answer(outgoing, status, type, body) {
+  if (!outgoing.hasHeader('content-type')) outgoing.setHeader('content-type', type);
+  outgoing.setHeader('content-length', Buffer.byteLength(body));
+  outgoing.statusCode = status;
+  outgoing.end(body);
+}
+
+function drained(outgoing) {
+  return new Promise((resolve) => {
+    const done = () => {
+      outgoing.off('drain', done);
+      outgoing.off('close', done);
+      resolve();
+    };
+    outgoing.on('drain', done);
+    outgoing.on('close', done);
+  });
+}
+
+function bytesOf(piece) {
+  if (typeof piece === 'string') return piece;
+  if (piece instanceof Uint8Array) return piece;
+  if (piece instanceof ArrayBuffer) return new Uint8Array(piece);
+  if (ArrayBuffer.isView(piece)) return new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
+  throw new BadAnswer(`the function streamed ${typeof piece}: expected strings or Uint8Arrays`);
+}
+
+// Sends what a reader ({ read, cancel }) gives. A body that is whole at once gets its
+// length; else it is sent piece by piece.
+async function stream(outgoing, reader) {
+  const first = await reader.read();
+  if (first.done) {
+    if (!outgoing.hasHeader('content-length')) outgoing.setHeader('content-length', 0);
+    outgoing.end();
+    return;
+  }
+  const readNext = () => {
+    const reading = reader.read();
+    reading.catch(() => {}); // awaited below, but perhaps later than it fails
+    return reading;
+  };
+  let next = readNext();
+  let piece = bytesOf(first.value);
+  if (!outgoing.hasHeader('content-length')) {
+    let second;
+    next.then((result) => { second = result; }, () => {});
+    await PIECE_WAIT();
+    if (second?.done) {
+      outgoing.setHeader('content-length', Buffer.byteLength(piece));
+      outgoing.end(piece);
+      return;
+    }
+  }
+  for (;;) {
+    if (!outgoing.write(piece) && !outgoing.destroyed) await drained(outgoing);
+    if (outgoing.destroyed) {
+      await reader.cancel();
+      return;
+    }
+    const result = await next;
+    if (result.done) break;
+    piece = bytesOf(result.value);
+    next = readNext();
+  }
+  outgoing.end();
+}
+
+function readerOf(value) {
+  if (typeof value.getReader === 'function') {
+    const reader = value.getReader();
+    return { read: () => reader.read(), cancel: () => reader.cancel().catch(() => {}) };
+  }
+  const iterator = value[Symbol.asyncIterator]();
+  return { read: () => iterator.next(), cancel: async () => iterator.return?.() };
+}
+
+async function respond(outgoing, isHead, result) {
+  if (result instanceof Response) {
+    writeHead(outgoing, result.status || 502, result.headers);
+    if (result.status === 0) throw new BadAnswer('the function answered Response.error()');
+    if (isHead || result.body === null) {
+      if (isHead) await result.body?.cancel();
+      else if (result.status !== 204 && result.status !== 304) outgoing.setHeader('content-length', 0);
+      outgoing.end();
+      return;
+    }
+    await stream(outgoing, readerOf(result.body));
+  } else if (result === undefined || result === null) {
+    outgoing.statusCode = 204;
+    outgoing.end();
+  } else if (typeof result === 'string') {
+    answer(outgoing, 200, 'text/plain; charset=utf-8', result);
+  } else if (result instanceof ArrayBuffer || ArrayBuffer.isView(result)) {
+    answer(outgoing, 200, 'application/octet-stream', bytesOf(result));
+  } else if (typeof result === 'function' || typeof result === 'symbol') {
+    throw new BadAnswer(`the function answered a ${typeof result}: expected a Response, a string, ` +
+      'bytes, a stream or an object for JSON');
+  } else if (typeof result.getReader === 'function' || typeof result[Symbol.asyncIterator] === 'function') {
+    outgoing.setHeader('content-type', 'application/octet-stream');
+    await stream(outgoing, readerOf(result));
+  } else {
+    const body = JSON.stringify(result);
+    if (body === undefined) throw new BadAnswer('the function answered what is no JSON');
+    answer(outgoing, 200, 'application/json', body);
+  }
+}
+
+// Answers for a function that threw; the stack goes to its log.
+function report(outgoing, error) {
+  console.error(error);
+  if (outgoing.headersSent) {
+    outgoing.destroy(); // only a cut tells the client
+    return;
+  }
+  for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
+  const text = error instanceof BadAnswer ? error.message
+    : `the function threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
+  answer(outgoing, 502, 'text/plain; charset=utf-8', text.split('\n')[0] + '\n');
+}
+
+// A listener for node's http.Server that calls `handle(request)`.
+function listenerFor(handle) {
+  return async (incoming, outgoing) => {
+    const gone = new AbortController();
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) gone.abort(new Error('the client went away'));
+    });
+    outgoing.on('error', () => {}); // 'close' follows
+    let request;
+    try {
+      request = requestOf(incoming, gone.signal);
+    } catch (error) {
+      // TRACE and the like, or what is no URL.
+      answer(outgoing, 400, 'text/plain; charset=utf-8', `not a web Request: ${error.message}\n`);
+      return;
+    }
+    try {
+      await respond(outgoing, incoming.method === 'HEAD', await handle(request));
+    } catch (error) {
+      if (!outgoing.destroyed) report(outgoing, error);
+      else if (!gone.signal.aborted || error !== gone.signal.reason) console.error(error);
+    }
+  };
+}
+
+module.exports = { listenerFor };

@@ -1,0 +1,120 @@
+// Events and pod autoscalers as resources: list, get, watch.
+#include "apiserver/live_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/event.h"
+#include "api/pod_autoscaler.h"
+#include "apiserver/selector.h"
+#include "store/testing.h"
+
+namespace ebb::apiserver {
+namespace {
+
+using store::testing::run;
+using ::testing::ElementsAre;
+using Type = control::EventRecorder::Type;
+
+class LiveViewTest : public testing::Test {
+ protected:
+  LiveViewTest() {
+    auto pod = std::make_shared<scheduling::PodTemplate>();
+    pod->revision = "uid-1";
+    pod->ns = "default";
+    pod->name = "hello-00001";
+    pod->service = "hello";
+    pod->service_uid = "uid-s";
+    pod->configuration = "hello";
+    pod_ = pod;
+  }
+  void add_revision() {
+    traffic_.add(std::make_shared<serving::Throttler>(
+        serving::ThrottlerOptions{.revision = "uid-1"}, scheduler_, clock_,
+        [](const std::string& /*pod*/, const std::string& /*error*/) {}));
+    control::ScalePlan plan;
+    plan.pod = pod_;
+    autoscaler_.add(plan);
+  }
+  // "ADDED name" and so on of what a watch has next; the reason of the error else.
+  static std::vector<std::string> lines(const Result<std::vector<resources::ResourceEvent>>& got) {
+    if (!got) return {got.error().message};
+    std::vector<std::string> out;
+    for (const auto& event : *got) {
+      const char* type = event.type == resources::ResourceEvent::Type::kAdded      ? "ADDED "
+                         : event.type == resources::ResourceEvent::Type::kModified ? "MODIFIED "
+                                                                                   : "DELETED ";
+      const auto about = event.object.find("involvedObject");
+      out.push_back(type + (about != event.object.end()
+                                ? about->value("kind", "")
+                                : event.object["metadata"].value("name", "")));
+    }
+    return out;
+  }
+  std::vector<std::string> next(resources::ResourceWatch& watch) {
+    return lines(run(executor_, watch.next(executor_.now())));
+  }
+
+  FakeClock clock_;
+  net::Executor executor_{"live-test"};
+  control::EventRecorder events_{clock_};
+  control::Scheduler scheduler_{{.pods_folder = "/run"}, clock_};
+  serving::Traffic traffic_;
+  control::AutoScaler autoscaler_{executor_, traffic_, scheduler_, clock_};
+  LiveView view_{{scheduler_, autoscaler_, events_, clock_}, "1.0"};
+  LiveClient client_{executor_, view_, 1};
+  std::shared_ptr<const scheduling::PodTemplate> pod_;
+};
+
+TEST_F(LiveViewTest, EventsAreListedSelectedAndWatched) {
+  const std::string ns = "default";
+  auto empty = run(executor_, client_.list(api::Event::kind(), ns));
+  ASSERT_TRUE(empty);
+  auto watch = client_.watch(api::Event::kind(), ns, empty->resource_version);
+  events_.record(*pod_, Type::kNormal, "Ready", "well");
+  EXPECT_THAT(next(*watch), ElementsAre("ADDED Revision", "ADDED Service"));
+  events_.record(*pod_, Type::kNormal, "Ready", "well");
+  EXPECT_THAT(next(*watch), ElementsAre("MODIFIED Revision", "MODIFIED Service"));
+
+  const auto list = run(executor_, client_.list(api::Event::kind(), ns));
+  const auto mine = Selector::parse("", "involvedObject.uid=uid-s,involvedObject.kind=Service");
+  ASSERT_TRUE(mine);
+  int found = 0;
+  for (const auto& event : list->items) {
+    if (!mine->matches(event)) continue;
+    ++found;
+    EXPECT_EQ(event["count"], 2);
+    const resources::ObjectKey key{ns, event["metadata"]["name"]};
+    EXPECT_EQ(*run(executor_, client_.get(api::Event::kind(), key)), event);
+  }
+  EXPECT_EQ(found, 1);
+  EXPECT_FALSE(Selector::parse("", "involvedObject.color=red"));
+  auto elsewhere = client_.watch(api::Event::kind(), "other", empty->resource_version);
+  EXPECT_THAT(next(*elsewhere), ElementsAre("no change so far"));
+  auto old = client_.watch(api::Event::kind(), ns, "1");
+  EXPECT_THAT(next(*old), ElementsAre("too old resource version: list again"));
+}
+
+TEST_F(LiveViewTest, AutoscalersComeChangeAndGo) {
+  const std::string ns;
+  auto empty = run(executor_, client_.list(api::PodAutoscaler::kind(), ns));
+  auto watch = client_.watch(api::PodAutoscaler::kind(), ns, empty->resource_version);
+  add_revision();
+  EXPECT_THAT(next(*watch), ElementsAre("ADDED hello-00001"));
+  autoscaler_.wake("uid-1");
+  EXPECT_THAT(next(*watch), ElementsAre("MODIFIED hello-00001"));
+  const resources::ObjectKey key{"default", "hello-00001"};
+  const auto scaler = run(executor_, client_.get(api::PodAutoscaler::kind(), key));
+  ASSERT_TRUE(scaler);
+  EXPECT_EQ((*scaler)["status"]["desiredScale"], 1);
+  EXPECT_EQ((*scaler)["status"]["reason"], "a request waits");
+  EXPECT_EQ((*scaler)["metadata"]["labels"]["serving.knative.dev/service"], "hello");
+  autoscaler_.remove("uid-1");
+  EXPECT_THAT(next(*watch), ElementsAre("DELETED hello-00001"));
+  EXPECT_FALSE(run(executor_, client_.get(api::PodAutoscaler::kind(), key)));
+}
+
+}  // namespace
+}  // namespace ebb::apiserver

@@ -1,0 +1,116 @@
+#include "cli/description.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/types.h"
+
+namespace ebb::cli {
+namespace {
+
+using api::Json;
+using testing::HasSubstr;
+using testing::Not;
+
+const DescriptionStyle kStyle{.now = std::chrono::sys_days{std::chrono::year{2026} / 1 / 1} +
+                                     std::chrono::minutes(10)};
+
+Facts facts() {
+  Facts out;
+  out.object = Json::parse(R"({"metadata": {"name": "hello", "namespace": "team", "generation": 3,
+      "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {"template": {"metadata": {"annotations": {"ebb.dev/code": "sha256:ab"}},
+      "spec": {"containerConcurrency": 5, "timeoutSeconds": 30,
+               "containers": [{"image": "ebb.dev/runtimes/python"}]}}},
+    "status": {"url": "http://hello.team.localhost", "observedGeneration": 2,
+      "conditions": [{"type": "Ready", "status": "False", "reason": "RevisionFailed",
+        "message": "it broke", "lastTransitionTime": "2026-01-01T00:08:00Z"}],
+      "traffic": [{"revisionName": "hello-1", "percent": 90},
+                  {"revisionName": "hello-2", "percent": 10},
+                  {"revisionName": "hello-2", "percent": 0, "tag": "next", "url": "http://n"}]}})");
+  out.revisions = {Json::parse(R"({"metadata": {"name": "hello-2"}, "status": {"conditions":
+        [{"type": "Ready", "status": "False", "reason": "ExitCode1", "message": "bad\u001b[31m"}]}})"),
+                   Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"conditions":
+        [{"type": "Ready", "status": "True"}]}})")};
+  out.pods = {Json::parse(R"({"metadata": {"name": "p1", "labels": {"ebb.dev/state": "Warm",
+      "serving.knative.dev/revision": "hello-1"}}, "spec": {"nodeName": "local"}})")};
+  out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"desiredScale": 3,
+      "actualScale": 1, "starting": 2, "inFlight": 40, "waiting": 7, "concurrency": 12.34,
+      "requestsPerSecond": 99.96, "panic": true, "reason": "load outran the pods",
+      "decidedAt": "2026-01-01T00:09:58Z"}})")};
+  out.events = {Json::parse(R"({"type": "Warning", "reason": "FailedToStart", "message": "it broke",
+      "count": 4, "lastTimestamp": "2026-01-01T00:09:00Z",
+      "involvedObject": {"name": "hello-2"}})")};
+  return out;
+}
+
+TEST(DescriptionTest, AServiceWithAllThatHappens) {
+  const std::string text = description_of(api::Service::kind(), facts(), kStyle);
+  EXPECT_THAT(text, testing::StartsWith("Service hello\n  Namespace     team\n"));
+  for (const char* line : {
+           "  URL           http://hello.team.localhost\n",
+           "  Runtime       python\n",
+           "  Timeout       30 s\n",
+           "  Generation    3 (not worked on yet)\n",
+           "  Ready   False    2m      RevisionFailed   it broke\n",
+           "  NAME      TRAFFIC   TAGS   READY   PODS   AGE   REASON\n",
+           "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m\n",
+           "  hello-1   90%       -      True    1      -\n",
+           "  next   hello-2    http://n\n",
+           "  hello-1    3         1       2          40          7         12.3          100.0   "
+           "yes "
+           "    2s ago    load outran the pods\n",
+           "Last failure\n  hello-2: bad [31m\n",
+           "  60s         Warning   FailedToStart   hello-2   4       it broke\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  const DescriptionStyle colored{.now = kStyle.now, .colors = true};
+  EXPECT_THAT(description_of(api::Service::kind(), facts(), colored), HasSubstr("\x1b[1mEvents"));
+}
+
+TEST(DescriptionTest, AServiceAtRest) {
+  Facts rest;
+  rest.object = Json::parse(R"({"metadata": {"name": "hello"}})");
+  const std::string text = description_of(api::Service::kind(), rest, kStyle);
+  EXPECT_THAT(text, HasSubstr("Pods\n  none: the next request starts one\n"));
+  EXPECT_THAT(text, HasSubstr("Events\n  none\n"));
+  EXPECT_THAT(text, Not(HasSubstr("Last failure")));
+  EXPECT_THAT(text, Not(HasSubstr("Autoscaler")));
+}
+
+TEST(DescriptionTest, OnlyTheLatestEventsAreShown) {
+  Facts many = facts();
+  for (size_t i = 0; i < 2 * kMaxShownEvents; ++i) {
+    many.events.push_back(Json{{"message", "event " + std::to_string(i) + ";"}});
+  }
+  const std::string text = description_of(api::Service::kind(), many, kStyle);
+  EXPECT_THAT(text, HasSubstr("event 39;"));
+  EXPECT_THAT(text, Not(HasSubstr("event 19;")));
+}
+
+TEST(DescriptionTest, APod) {
+  Facts pod = facts();
+  pod.object = pod.pods[0];
+  const std::string text = description_of(api::Pod::kind(), pod, kStyle);
+  EXPECT_THAT(text, testing::StartsWith("Pod p1\n"));
+  EXPECT_THAT(text, HasSubstr("  State      Warm\n"));
+  EXPECT_THAT(text, HasSubstr("  Node       local\n"));
+}
+
+TEST(DescriptionTest, SurvivesObjectsOfAnyShape) {
+  for (const char* text : {"{}", "[]", "1", R"({"metadata": 1, "spec": [], "status": {"traffic": 3,
+                            "conditions": [1, null]}})"}) {
+    Facts odd;
+    odd.object = Json::parse(text);
+    odd.revisions = odd.pods = odd.autoscalers = odd.events = {odd.object};
+    for (const api::Kind* kind :
+         {&api::Service::kind(), &api::Revision::kind(), &api::Pod::kind()}) {
+      EXPECT_THAT(description_of(*kind, odd, kStyle), HasSubstr("Events"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ebb::cli

@@ -1,0 +1,211 @@
+#include "cli/up_settings.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/autoscaling.h"
+#include "api/duration.h"
+#include "api/json_fields.h"
+#include "api/yaml.h"
+#include "base/file.h"
+#include "cli/kubeconfig.h"
+
+namespace ebb::cli {
+namespace {
+
+using Errors = std::vector<api::FieldError>;
+
+void wrong(Errors& errors, std::string field, std::string message) {
+  errors.push_back({.path = std::move(field), .message = std::move(message)});
+}
+
+void read_address(api::FieldReader& fields, const char* key, net::Address& out, Errors& errors) {
+  std::string text;
+  fields.read(key, text);
+  if (text.empty()) return;
+  if (auto parsed = net::Address::parse(text)) {
+    out = *parsed;
+  } else {
+    wrong(errors, key, parsed.error().message);
+  }
+}
+
+void read_duration(api::FieldReader& fields, const char* key, const std::string& path,
+                   std::optional<Duration>& out, Errors& errors) {
+  std::string text;
+  fields.read(key, text);
+  if (text.empty()) return;
+  if (text == "disabled") {
+    out.reset();
+  } else if (auto parsed = api::parse_duration(text)) {
+    out = *parsed;
+  } else {
+    wrong(errors, path, parsed.error().message);
+  }
+}
+
+void read_log_level(api::FieldReader& fields, log::Level& out, Errors& errors) {
+  static const std::map<std::string, log::Level> kLevels = {{"debug", log::Level::kDebug},
+                                                            {"info", log::Level::kInfo},
+                                                            {"warn", log::Level::kWarn},
+                                                            {"error", log::Level::kError}};
+  std::string text;
+  fields.read("logLevel", text);
+  if (text.empty()) return;
+  const auto found = kLevels.find(text);
+  if (found == kLevels.end()) {
+    wrong(errors, "logLevel", "\"" + text + "\" is none of debug, info, warn, error");
+  } else {
+    out = found->second;
+  }
+}
+
+void check_pool(int64_t size, const std::string& path, Errors& errors) {
+  if (size < 0 || size > kMaxPool) {
+    wrong(errors, path, fmt::format("{} is not within 0 and {}", size, kMaxPool));
+  }
+}
+
+void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
+  std::optional<int64_t> pool;
+  fields.read("pool", pool);
+  if (pool) {
+    check_pool(*pool, "pool", errors);
+    settings.pool = static_cast<int>(*pool);
+  }
+  std::map<std::string, std::string> pools;
+  fields.read_quantities("pools", pools);
+  for (const auto& [runtime, text] : pools) {
+    const std::string path = "pools." + runtime;
+    char* end = nullptr;
+    const int64_t size = std::strtoll(text.c_str(), &end, 10);
+    if (text.empty() || *end != '\0') {
+      wrong(errors, path, "\"" + text + "\" is not a whole number");
+      continue;
+    }
+    check_pool(size, path, errors);
+    settings.pools[runtime] = static_cast<int>(size);
+  }
+}
+
+// The keys of the annotations without their prefix, for revisions that do not set them.
+void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
+  std::map<std::string, std::string> keys;
+  fields.read_quantities("autoscaling", keys);
+  for (const auto& [key, value] : keys) {
+    up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
+  }
+  static_cast<void>(api::parse_autoscaling(up.autoscaling, "autoscaling", errors));
+}
+
+void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& errors) {
+  const auto read_count = [&](const char* key, std::optional<int>& out) {
+    std::optional<int64_t> value;
+    fields.read(key, value);
+    if (!value) return;
+    if (*value < 0 || *value > 1'000'000) {
+      wrong(errors, std::string("gc.") + key, "is not within 0 and 1000000");
+      return;
+    }
+    out = static_cast<int>(*value);
+  };
+  read_duration(fields, "retain-since-create-time", "gc.retain-since-create-time",
+                gc.retain_since_create_time, errors);
+  read_duration(fields, "retain-since-last-active-time", "gc.retain-since-last-active-time",
+                gc.retain_since_last_active_time, errors);
+  std::optional<int> least = gc.min_non_active_revisions;
+  read_count("min-non-active-revisions", least);
+  gc.min_non_active_revisions = *least;
+  read_count("max-non-active-revisions", gc.max_non_active_revisions);
+  if (gc.max_non_active_revisions && *gc.max_non_active_revisions < gc.min_non_active_revisions) {
+    wrong(errors, "gc.max-non-active-revisions", "is below gc.min-non-active-revisions");
+  }
+}
+
+}  // namespace
+
+Result<api::Json> read_settings(const std::string& path, const api::Json& flags) {
+  api::Json document = api::Json::object();
+  if (!path.empty()) {
+    const auto text = read_file(path, kMaxSettings);
+    if (!text) return fail(text.error());
+    auto documents = api::parse_yaml(*text);
+    if (!documents) return fail(Errc::kInvalid, "{}: {}", path, documents.error().message);
+    if (documents->size() > 1 || (documents->size() == 1 && !documents->front().is_object())) {
+      return fail(Errc::kInvalid, "{}: must be one YAML document with keys and values", path);
+    }
+    if (!documents->empty()) document = std::move(documents->front());
+    // Told with the file's name, before flags hide where a value came from.
+    if (auto checked = up_options(document); !checked) {
+      return fail(Errc::kInvalid, "{}: {}", path, checked.error().message);
+    }
+  }
+  document.update(flags);
+  return document;
+}
+
+Result<UpOptions> up_options(const api::Json& document) {
+  Errors errors;
+  UpOptions up;
+  up.data = kDefaultDataDir;
+  {
+    api::FieldReader fields(document, "", errors);
+    fields.read("data", up.data);
+    read_address(fields, "gateway", up.gateway, errors);
+    read_address(fields, "api", up.api, errors);
+    std::optional<std::string> metrics;
+    fields.read("metrics", metrics);
+    if (metrics && !metrics->empty()) {
+      auto parsed = net::Address::parse(*metrics);
+      if (parsed) {
+        up.metrics = *parsed;
+      } else {
+        wrong(errors, "metrics", parsed.error().message);
+      }
+    }
+    fields.read("domain", up.domain);
+    fields.read("runtimes", up.runtimes);
+    fields.read("accessLog", up.access_log);
+    std::string isolation;
+    fields.read("isolation", isolation);
+    if (!isolation.empty() && isolation != "full" && isolation != "none") {
+      wrong(errors, "isolation", "\"" + isolation + "\" is neither full nor none");
+    }
+    up.isolation = isolation != "none";
+    fields.read("podNetwork", up.pod_network);
+    fields.read("scaleToZero", up.scale_to_zero);
+    read_log_level(fields, up.settings.log_level, errors);
+    read_pools(fields, up.settings, errors);
+    read_autoscaling(fields, up, errors);
+    fields.read_object("gc", up.gc,
+                       [&](api::FieldReader& gc, auto& out) { read_gc(gc, out, errors); });
+    if (const std::string rest = fields.rest(); !rest.empty()) {
+      const auto unknown = api::Json::parse(rest, nullptr, false);
+      for (const auto& [key, value] : unknown.items()) wrong(errors, key, "unknown key");
+    }
+  }
+  if (!errors.empty()) return fail(api::to_error(errors));
+  return up;
+}
+
+std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
+  std::string keys;
+  const auto compare = [&](bool same, const char* key) {
+    if (!same) keys += std::string(keys.empty() ? "" : ", ") + key;
+  };
+  compare(running.data == wanted.data, "data");
+  compare(running.gateway == wanted.gateway, "gateway");
+  compare(running.api == wanted.api, "api");
+  compare(running.metrics == wanted.metrics, "metrics");
+  compare(running.domain == wanted.domain, "domain");
+  compare(running.runtimes == wanted.runtimes, "runtimes");
+  compare(running.access_log == wanted.access_log, "accessLog");
+  compare(running.isolation == wanted.isolation, "isolation");
+  compare(running.pod_network == wanted.pod_network, "podNetwork");
+  compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
+  compare(running.autoscaling == wanted.autoscaling, "autoscaling");
+  compare(running.gc == wanted.gc, "gc");
+  return keys;
+}
+
+}  // namespace ebb::cli

@@ -1,0 +1,135 @@
+#include "cli/up_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace ebb::cli {
+namespace {
+
+using api::Json;
+using testing::HasSubstr;
+
+class UpSettingsTest : public testing::Test {
+ protected:
+  UpSettingsTest() {
+    std::string pattern = testing::TempDir() + "ebb-settings-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~UpSettingsTest() override { std::filesystem::remove_all(folder_); }
+  std::string file(const std::string& text) {
+    const std::string path = folder_ + "/ebb.yaml";
+    std::ofstream(path) << text;
+    return path;
+  }
+  Result<UpOptions> read(const std::string& text, const Json& flags = Json::object()) {
+    auto document = read_settings(file(text), flags);
+    if (!document) return fail(document.error());
+    return up_options(*document);
+  }
+  std::string error(const std::string& text) {
+    auto options = read(text);
+    return options ? "" : options.error().message;
+  }
+
+  std::string folder_;
+};
+
+TEST_F(UpSettingsTest, NothingMeansTheDefaults) {
+  for (const char* text : {"", "# only a comment\n", "---\n"}) {
+    const auto up = read(text);
+    ASSERT_TRUE(up) << up.error().message;
+    EXPECT_EQ(up->gateway.to_string(), "127.0.0.1:8080");
+    EXPECT_EQ(up->api.to_string(), "127.0.0.1:8081");
+    EXPECT_EQ(up->domain, "localhost");
+    EXPECT_FALSE(up->settings.pool);
+    EXPECT_FALSE(up->metrics);
+    EXPECT_TRUE(up->isolation);
+    EXPECT_TRUE(up->pod_network);
+    EXPECT_EQ(up->gc, control::RevisionGcSettings());
+  }
+}
+
+TEST_F(UpSettingsTest, EveryKey) {
+  const auto up = read(R"(
+data: /srv/ebb
+gateway: 0.0.0.0:80
+api: "[::1]:9000"
+metrics: 127.0.0.1:9100
+domain: example.com
+runtimes: /opt/runtimes
+accessLog: /var/log/ebb.log
+isolation: none
+podNetwork: false
+scaleToZero: false
+logLevel: debug
+pool: 3
+pools: {node: 2, python: 40}
+autoscaling: {window: 10s, target-utilization-percentage: 50}
+gc:
+  retain-since-create-time: 1h
+  retain-since-last-active-time: disabled
+  min-non-active-revisions: 2
+  max-non-active-revisions: 5
+)");
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_EQ(up->data, "/srv/ebb");
+  EXPECT_EQ(up->gateway.port, 80);
+  EXPECT_EQ(up->api.to_string(), "[::1]:9000");
+  EXPECT_EQ(up->metrics->port, 9100);
+  EXPECT_EQ(up->domain, "example.com");
+  EXPECT_EQ(up->runtimes, "/opt/runtimes");
+  EXPECT_EQ(up->access_log, "/var/log/ebb.log");
+  EXPECT_FALSE(up->isolation);
+  EXPECT_FALSE(up->pod_network);
+  EXPECT_FALSE(up->scale_to_zero);
+  EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
+  EXPECT_EQ(up->settings.pool, 3);
+  EXPECT_EQ(up->settings.pools, (std::map<std::string, int>{{"node", 2}, {"python", 40}}));
+  EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
+  EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/target-utilization-percentage"), "50");
+  EXPECT_EQ(up->gc.retain_since_create_time, std::chrono::hours(1));
+  EXPECT_FALSE(up->gc.retain_since_last_active_time);
+  EXPECT_EQ(up->gc.min_non_active_revisions, 2);
+  EXPECT_EQ(up->gc.max_non_active_revisions, 5);
+}
+
+TEST_F(UpSettingsTest, FlagsWin) {
+  const auto up = read("pool: 3\ndomain: example.com\n", {{"pool", 5}, {"gateway", ":0"}});
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_EQ(up->settings.pool, 5);
+  EXPECT_EQ(up->domain, "example.com");
+  EXPECT_EQ(up->gateway.port, 0);
+}
+
+TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
+  EXPECT_THAT(error("gatway: 1\n"), HasSubstr("ebb.yaml: gatway: unknown key"));
+  EXPECT_THAT(error("gateway: nowhere\n"), HasSubstr("gateway: "));
+  EXPECT_THAT(error("logLevel: loud\n"), HasSubstr("logLevel: \"loud\" is none of debug"));
+  EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
+  EXPECT_THAT(error("pool: -1\n"), HasSubstr("pool: -1 is not within 0 and 10000"));
+  EXPECT_THAT(error("pool: many\n"), HasSubstr("pool: "));
+  EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));
+  EXPECT_THAT(error("autoscaling: {window: 1s}\n"), HasSubstr("window"));
+  EXPECT_THAT(error("gc: {retain-since-create-time: long}\n"),
+              HasSubstr("gc.retain-since-create-time: "));
+  EXPECT_THAT(error("gc: {min-non-active-revisions: 9, max-non-active-revisions: 3}\n"),
+              HasSubstr("gc.max-non-active-revisions: is below"));
+  EXPECT_THAT(error("a: 1\na: 2\n"), HasSubstr("line 2"));
+  EXPECT_THAT(error("- gateway\n"), HasSubstr("one YAML document with keys and values"));
+  EXPECT_THAT(error("pool: 1\n---\npool: 2\n"), HasSubstr("one YAML document"));
+  EXPECT_THAT(read_settings(folder_ + "/none", Json::object()).error().message, HasSubstr("none"));
+}
+
+TEST_F(UpSettingsTest, WhatARunningEbbCannotTakeOver) {
+  const auto running = read("pool: 3\n");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 4\nlogLevel: warn\npools: {node: 1}\n")), "");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n")),
+            "gateway, domain");
+}
+
+}  // namespace
+}  // namespace ebb::cli

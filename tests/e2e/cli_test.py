@@ -1,0 +1,320 @@
+"""The command line on the real program: what a user types, end to end."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+import zipfile
+
+from harness import PROGRAM, PATIENCE, Ebb, wait_until
+
+HELLO = "def handle(request):\n    return 'hello from ' + request.path\n"
+
+
+def manifest(name, code, **spec):
+    """A Service of already uploaded code, as YAML (which JSON is)."""
+    return json.dumps({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"template": {"metadata": {"annotations": {"ebb.dev/code": code}},
+                              "spec": {"containers": [{"image": "ebb.dev/runtimes/python"}],
+                                       **spec}}}})
+
+
+def folder(test):
+    return pathlib.Path(test.enterContext(tempfile.TemporaryDirectory(prefix="ebb-cli-")))
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ebb = Ebb().__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+
+    def code_of(self, name):
+        return self.ebb.service(name)["spec"]["template"]["metadata"]["annotations"]["ebb.dev/code"]
+
+    def test_deploy_shows_how_to_call_and_what_it_took(self):
+        ebb = self.ebb
+        ebb.deploy("shown", "def handle(request): return 'old'\n")
+        out = ebb.deploy("shown", HELLO, "--no-call=false", "--timeout", "7s", "--memory", "128Mi", "--cpu", "500m", "--network",
+                         "none").stdout
+        self.assertRegex(out, r'service "shown" is ready after [\d.]+ m?s\n')
+        self.assertRegex(out, r"first call \((cold|warm)\) +200 in [\d.]+ m?s\n")
+        self.assertRegex(out, r"second call +200 in [\d.]+ m?s\n")
+        curl = next(line for line in out.splitlines() if line.startswith("curl "))
+        self.assertEqual(subprocess.run(curl + " -s", shell=True, text=True,
+                                        capture_output=True).stdout, "hello from /")
+        revision = json.loads(ebb.run("get", "revision", "shown-00002", "-o", "json").stdout)
+        self.assertEqual(revision["metadata"]["annotations"]["ebb.dev/network"], "none")
+        self.assertEqual(revision["spec"]["containers"][0]["resources"]["limits"],
+                         {"memory": "128Mi", "cpu": "500m"})
+        self.assertEqual(revision["spec"]["timeoutSeconds"], 7)
+
+    def test_apply_mixes_with_kubectl(self):
+        ebb, files = self.ebb, folder(self)
+        ebb.deploy("source", HELLO)
+        code = self.code_of("source")
+        file = files / "service.yaml"
+        file.write_text(manifest("mixed", code, containerConcurrency=5) +
+                        "\n---\n" + manifest("second", code) + "\n")
+        out = ebb.run("apply", "-f", str(files)).stdout
+        self.assertEqual(out, "service.serving.knative.dev/mixed created\n"
+                              "service.serving.knative.dev/second created\n")
+        self.assertIn("mixed unchanged", ebb.run("apply", "-f", str(file)).stdout)
+        wait_until(lambda: ebb.condition("mixed")["status"] == "True", "mixed is ready")
+        self.assertEqual(ebb.get("mixed").status, 200)
+
+        kubectl = ["kubectl", "--kubeconfig", ebb.data + "/kubeconfig", "--cache-dir",
+                   str(files / "cache")]
+        if subprocess.run(["sh", "-c", "command -v kubectl"], capture_output=True).returncode == 0:
+            # Nothing changes by the other tool (which says "configured" all the same, as
+            # the API has named the container); then each takes away what the other set.
+            def apply(text):
+                done = subprocess.run([*kubectl, "apply", "-f", "-"], input=text, text=True,
+                                      capture_output=True, timeout=PATIENCE * 3)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertNotIn("missing the", done.stderr)
+                return done.stdout
+            before = ebb.service("mixed")["metadata"]
+            apply(manifest("mixed", code, containerConcurrency=5))
+            after = ebb.service("mixed")["metadata"]
+            self.assertEqual((after["annotations"], after["generation"]),
+                             (before["annotations"], before["generation"]))
+            self.assertIn("configured", apply(manifest("mixed", code, timeoutSeconds=400)))
+            file.write_text(manifest("mixed", code))
+            self.assertIn("configured", ebb.run("apply", "-f", str(file)).stdout)
+            spec = ebb.service("mixed")["spec"]["template"]["spec"]
+            self.assertEqual((spec["timeoutSeconds"], spec["containerConcurrency"]), (300, 0))
+            apply(manifest("mixed", code))
+            self.assertIn("mixed unchanged", ebb.run("apply", "-f", str(file)).stdout)
+
+        file.write_text(manifest("mixed", code) + "\n---\n" + manifest("second", code))
+        gone = ebb.run("delete", "-f", str(file)).stdout
+        self.assertIn('service.serving.knative.dev "mixed" deleted', gone)
+        self.assertNotIn("mixed", [o["metadata"]["name"] for o in ebb.list("services")])
+
+    def test_a_wrong_document_is_placed_and_the_others_are_applied(self):
+        ebb = self.ebb
+        ebb.deploy("placed", HELLO)
+        text = (manifest("good", self.code_of("placed")) + "\n---\nkind: Service\n  wrong: 1\n---\n" +
+                manifest("bad", "sha256:" + "0" * 64, containerConcurrency="many") + "\n")
+        done = subprocess.run([PROGRAM, "--data", ebb.data, "apply", "-f", "-"], input=text,
+                              text=True, capture_output=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/good created", done.stdout)
+        self.assertRegex(done.stderr, r"Error: stdin:4:\d+: ")
+        self.assertRegex(done.stderr, r"Error: stdin:6: .*containerConcurrency")
+        self.assertIn("2 of 3 objects were not applied", done.stderr)
+
+    def test_get_in_every_form(self):
+        ebb = self.ebb
+        ebb.deploy("forms", HELLO)
+        self.assertIn("kind: Service", ebb.run("get", "service", "forms", "-o", "yaml").stdout)
+        self.assertIn("GENERATION", ebb.run("get", "services", "-o", "wide").stdout)
+        selector = "serving.knative.dev/service=forms"
+        self.assertEqual(ebb.run("get", "revisions", "-l", selector, "-o", "name").stdout,
+                         "revision.serving.knative.dev/forms-00001\n")
+        self.assertIn("NAMESPACE", ebb.run("get", "services", "-A").stdout)
+        for kind in ("routes", "configurations", "pods", "nodes", "events", "podautoscalers"):
+            self.assertEqual(ebb.run("get", kind).returncode, 0)
+        missing = ebb.run("get", "service", "none", check=False)
+        self.assertEqual((missing.returncode, missing.stdout), (1, ""))
+        self.assertEqual(ebb.run("get", "cats", check=False).returncode, 2)
+
+    def test_a_watch_shows_what_changes(self):
+        ebb = self.ebb
+        ebb.deploy("watched", HELLO)
+        watch = subprocess.Popen([PROGRAM, "--data", ebb.data, "get", "services", "watched", "-w",
+                                  "-o", "name"], text=True, stdout=subprocess.PIPE)
+        try:
+            self.assertEqual(watch.stdout.readline(), "service.serving.knative.dev/watched\n")
+            ebb.run("delete", "service", "watched")
+            self.assertEqual(watch.stdout.readline(), "service.serving.knative.dev/watched\n")
+        finally:
+            watch.kill()
+            watch.communicate()
+
+    def test_describe_tells_what_happens_and_why(self):
+        ebb = self.ebb
+        ebb.deploy("told", HELLO)
+        ebb.deploy("told", "raise ValueError('out of cheese')\n", check=False)
+        text = ebb.run("describe", "service", "told").stdout
+        for words in ("Service told", "Conditions", "RoutesReady", "told-00001", "100%",
+                      "told-00002", "Autoscaler", "Events", "Last failure", "out of cheese"):
+            self.assertIn(words, text)
+        self.assertNotIn("\033", text)
+        self.assertIn("Pods", ebb.run("describe", "revision", "told-00001").stdout)
+        pod = ebb.get("told").status == 200 and ebb.pods("told")[0][0]
+        self.assertIn("Warm", ebb.run("describe", "pod", pod).stdout)
+
+    def test_invoke(self):
+        ebb = self.ebb
+        ebb.deploy("echo", "def handle(request):\n"
+                           "    if request.path == '/fail': return ('no', 418)\n"
+                           "    return request.method + ' ' + request.headers.get('X-In', '-')"
+                           " + ' ' + request.text\n")
+        self.assertEqual(ebb.run("invoke", "echo").stdout, "GET - ")
+        self.assertEqual(ebb.run("invoke", "echo", "-d", "data", "-H", "X-In: in", "-X", "PUT").stdout,
+                         "PUT in data")
+        self.assertIn("HTTP/1.1 200 OK", ebb.run("invoke", "echo", "-i").stdout)
+        failed = ebb.run("invoke", "echo", "--path", "/fail", check=False)
+        self.assertEqual((failed.returncode, failed.stdout), (1, "no"))
+        self.assertIn("echo answered 418", failed.stderr)
+        self.assertEqual(ebb.run("invoke", "echo", "--path", "/fail", "--no-fail").stdout, "no")
+
+    def test_traffic_tags_and_rollback(self):
+        ebb = self.ebb
+        for text in ("one", "two"):
+            ebb.deploy("split", f"def handle(request): return '{text}'\n")
+        out = ebb.run("traffic", "split", "--revision", "split-00001=100", "--revision",
+                      "@latest=0", "--tag", "next=@latest").stdout
+        self.assertIn("next-split.default.localhost", out)
+        self.assertEqual(ebb.run("invoke", "split").stdout, "one")
+        self.assertEqual(ebb.run("invoke", "split", "--tag", "next").stdout, "two")
+        ebb.run("traffic", "split", "--revision", "@latest=100")
+        self.assertEqual(ebb.run("invoke", "split").stdout, "two")
+        self.assertRegex(ebb.run("rollback", "split").stdout, r"split-00001 +100%")
+        self.assertEqual(ebb.run("invoke", "split").stdout, "one")
+        self.assertEqual(ebb.run("invoke", "split", "--tag", "next").stdout, "two")
+        nothing = ebb.run("rollback", "split", check=False)
+        self.assertIn("no ready revision is older", nothing.stderr)
+        self.assertIn("gets no traffic", ebb.deploy("split", HELLO).stderr)
+        # A deploy that fails does not keep one from going back.
+        ebb.run("traffic", "split", "--revision", "@latest=100")
+        ebb.deploy("split", "raise ValueError()\n", check=False)
+        ebb.run("rollback", "split", "--to", "split-00001")
+        self.assertEqual(ebb.run("invoke", "split").stdout, "one")
+
+    def test_top_without_a_terminal_is_one_table(self):
+        ebb = self.ebb
+        ebb.deploy("busy", HELLO, "--min", "1")
+        wait_until(lambda: "busy-00001" in ebb.run("top").stdout, "the function is shown")
+        self.assertIn("NODE", ebb.run("top", "--once").stdout)
+
+    def test_top_on_a_terminal_ends_with_q(self):
+        import pty
+        master, slave = pty.openpty()
+        top = subprocess.Popen([PROGRAM, "--data", self.ebb.data, "top"], stdin=slave,
+                               stdout=slave, stderr=subprocess.PIPE)
+        os.close(slave)
+        shown = b""
+        try:
+            while b"FUNCTION" not in shown:
+                shown += os.read(master, 65536)
+            os.write(master, b"q")
+            self.assertEqual(top.wait(PATIENCE), 0, top.stderr.read())
+        finally:
+            top.kill()
+            top.communicate()
+            os.close(master)
+        self.assertIn(b"\033[?1049h", shown)
+
+    def test_dependencies_are_installed(self):
+        ebb, files = self.ebb, folder(self)
+        if subprocess.run([sys.executable, "-m", "pip", "--version"],
+                          capture_output=True).returncode != 0:
+            self.skipTest("no pip here")
+        with zipfile.ZipFile(files / "greeting-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("greeting.py", "text = 'from a wheel'\n")
+            note = "greeting-1.0.dist-info/"
+            wheel.writestr(note + "METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+            wheel.writestr(note + "WHEEL", "Wheel-Version: 1.0\nGenerator: t\n"
+                                           "Root-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(note + "RECORD", "")
+        # Wherever the runtime puts the folder on its path.
+        ebb.deploy("wheel", {"main.py": "import sys\nsys.path.append('/code/.ebb/python')\n"
+                                        "import greeting\n"
+                                        "def handle(request): return greeting.text\n",
+                             "requirements.txt": "greeting\n"},
+                   "--pip-option=--no-index", f"--pip-option=--find-links={files}")
+        self.assertEqual(ebb.get("wheel").text, "from a wheel")
+        failed = ebb.deploy("wheel", {"main.py": HELLO, "requirements.txt": "no-such-thing\n"},
+                            "--pip-option=--no-index", check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("No matching distribution found for no-such-thing", failed.stderr)
+        self.assertIn("Error: pip failed", failed.stderr)
+
+    def test_usage_errors_and_help(self):
+        ebb = self.ebb
+        for wrong in (["fly"], ["deploy"], ["get", "services", "-o", "xml"], ["traffic", "x"],
+                      ["help", "fly"], ["completion", "fish"]):
+            done = ebb.run(*wrong, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), wrong)
+            self.assertNotEqual(done.stderr, "")
+        self.assertIn("rollback", ebb.run("help").stdout)
+        self.assertIn("ebb 0", ebb.run("version").stdout)
+        self.assertIn("server 0", ebb.run("version").stdout)
+        script = ebb.run("completion", "bash").stdout
+        self.assertEqual(subprocess.run(["bash", "-n"], input=script, text=True).returncode, 0)
+
+
+class Backup(unittest.TestCase):
+    def test_a_backup_under_writes_restores_to_a_whole(self):
+        files = folder(self)
+        with Ebb() as ebb:
+            ebb.deploy("kept", "def handle(request): return 'kept'\n")
+            stop = threading.Event()
+            count = [0]
+
+            def write():
+                while not stop.is_set():
+                    count[0] += 1
+                    ebb.deploy("moving", f"def handle(request): return '{count[0]}'\n",
+                               "--no-wait", check=False)
+
+            writer = threading.Thread(target=write)
+            writer.start()
+            try:
+                wait_until(lambda: count[0] >= 2, "writes are under way")
+                for i in range(3):
+                    ebb.run("backup", str(files / f"{i}.tar"))
+            finally:
+                stop.set()
+                writer.join()
+            self.assertEqual(sorted(f.name for f in files.iterdir()), ["0.tar", "1.tar", "2.tar"])
+            self.assertEqual((files / "2.tar").stat().st_mode & 0o777, 0o600)
+            unknown = subprocess.run([PROGRAM, "--server", "https://" + ebb.api, "--token", "wrong",
+                                      "--data", ebb.data, "backup", str(files / "no.tar")],
+                                     text=True, capture_output=True)
+            self.assertEqual(unknown.returncode, 1)
+            self.assertFalse((files / "no.tar").exists())
+
+        data = files / "data"
+        data.mkdir(mode=0o755)
+        os.chmod(files, 0o755)
+        done = subprocess.run([PROGRAM, "restore", str(files / "2.tar"), "--data", str(data)],
+                              text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("does not have the code", done.stderr)
+        again = subprocess.run([PROGRAM, "restore", str(files / "2.tar"), "--data", str(data)],
+                               text=True, capture_output=True)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("in use already", again.stderr)
+        with Ebb(data=str(data)) as ebb:
+            wait_until(lambda: ebb.get("kept").text == "kept", "the function answers")
+            wait_until(lambda: ebb.condition("moving")["status"] == "True", "moving is ready")
+            self.assertTrue(ebb.get("moving").text.isdigit())
+
+    def test_a_cut_or_changed_backup_is_refused(self):
+        files = folder(self)
+        with Ebb() as ebb:
+            ebb.deploy("small", HELLO)
+            ebb.run("backup", str(files / "b.tar"))
+        whole = (files / "b.tar").read_bytes()
+        changed = whole.replace(b"hello from ", b"HELLO FROM ", 1)
+        self.assertNotEqual(changed, whole)
+        for bad in (whole[:len(whole) // 2], changed, b"", whole[:600]):
+            (files / "bad.tar").write_bytes(bad)
+            done = subprocess.run([PROGRAM, "restore", str(files / "bad.tar"), "--data",
+                                   str(files / "data")], text=True, capture_output=True)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("bad.tar", done.stderr)
+            self.assertEqual(list((files / "data").iterdir()), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
