@@ -143,7 +143,7 @@ net::Task<HttpResult<void>> ClientConnection::finish_body(TimePoint deadline) {
   co_return HttpResult<void>();
 }
 
-net::Task<HttpResult<const ResponseHead*>> ClientConnection::read_head(TimePoint deadline) {
+net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadline) {
   Impl& c = *impl_;
   if (c.response != Impl::Response::kNone) co_return fail(HttpError::kMalformed);
   for (int interim = 0; interim <= kMaxInterim;) {
@@ -191,19 +191,21 @@ TunnelEnd ClientConnection::tunnel_end() {
 }
 net::Stream& ClientConnection::stream() { return impl_->stream; }
 
-std::unique_ptr<ClientConnection> ConnectionPool::take() {
+std::unique_ptr<ClientConnection> ConnectionPool::take(TimePoint trusted_since) {
   while (!idle_.empty()) {
-    auto connection = std::move(idle_.back());
+    Idle last = std::move(idle_.back());
     idle_.pop_back();
-    if (connection->stream().quiet()) return connection;
+    if (last.since > trusted_since || last.connection->stream().quiet()) {
+      return std::move(last.connection);
+    }
   }
   return nullptr;
 }
 
-void ConnectionPool::put(std::unique_ptr<ClientConnection> connection) {
+void ConnectionPool::put(std::unique_ptr<ClientConnection> connection, TimePoint now) {
   if (!connection || !connection->reusable() || max_idle_ == 0) return;
   if (idle_.size() == max_idle_) idle_.pop_front();
-  idle_.push_back(std::move(connection));
+  idle_.push_back({std::move(connection), now});
 }
 
 }  // namespace ebb::http

@@ -47,8 +47,8 @@ class ClientConnection final {
 
   // The response head; up to kMaxInterim 1xx answers other than 101 are skipped (101
   // ends the connection's use for HTTP). kClosed if the server closed before the
-  // first byte. Valid until the next send_head.
-  [[nodiscard]] net::Task<HttpResult<const ResponseHead*>> read_head(TimePoint deadline);
+  // first byte. Valid until the next send_head; the caller may change it.
+  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline);
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline);
 
@@ -71,20 +71,26 @@ class ClientConnection final {
 
 // Idle connections to one upstream: last in, first out; the oldest beyond
 // `max_idle` is closed; a connection that the peer closed or wrote to is dropped
-// when taken.
+// when taken. To look costs a system call: a caller that can send again what meets a
+// closed connection trusts those that were in use a moment ago.
 class ConnectionPool final {
  public:
   explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
-  // The idle connection used last that is still usable, or nullptr.
-  [[nodiscard]] std::unique_ptr<ClientConnection> take();
+  // The idle connection used last that is still usable, or nullptr. Those that were
+  // put back after `trusted_since` are not looked at.
+  [[nodiscard]] std::unique_ptr<ClientConnection> take(TimePoint trusted_since = kNever);
   // Closes it instead if it is not reusable.
-  void put(std::unique_ptr<ClientConnection> connection);
+  void put(std::unique_ptr<ClientConnection> connection, TimePoint now = {});
   void clear() { idle_.clear(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }
 
  private:
   size_t max_idle_;
-  std::deque<std::unique_ptr<ClientConnection>> idle_;
+  struct Idle {
+    std::unique_ptr<ClientConnection> connection;
+    TimePoint since;
+  };
+  std::deque<Idle> idle_;
 };
 
 }  // namespace ebb::http

@@ -23,6 +23,7 @@ class Fields final {
  public:
   void add(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
   void clear() { fields_.clear(); }
+  void reserve(size_t fields) { fields_.reserve(fields); }
   [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const;  // the first
   [[nodiscard]] size_t count(std::string_view name) const;
   // True if any field `name` has `token` in its comma-separated list, without case.
@@ -73,7 +74,10 @@ struct ResponseHead {
 // True for fields that concern one connection only and are never forwarded
 // (RFC 9110 7.6.1), apart from those that a Connection field names.
 [[nodiscard]] bool is_hop_by_hop(std::string_view name);
-[[nodiscard]] bool iequals(std::string_view a, std::string_view b);
+[[nodiscard]] bool iequals_of_one_size(std::string_view a, std::string_view b);
+[[nodiscard]] inline bool iequals(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && iequals_of_one_size(a, b);
+}
 // True if the comma-separated `list` has `token`, without case.
 [[nodiscard]] bool list_has_token(std::string_view list, std::string_view token);
 // "Not Found" for 404; "Unknown" for a number without a standard phrase.

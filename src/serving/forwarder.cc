@@ -23,13 +23,6 @@ TimePoint earlier(TimePoint deadline, Duration from_now) {
   return std::min(deadline, std::chrono::steady_clock::now() + from_now);
 }
 
-// An upper bound for the request's bytes on the wire without the body.
-size_t head_size(const OutgoingRequest& request) {
-  size_t size = request.head().method.size() + request.head().target.size() + 64;
-  for (const auto& field : request.fields()) size += field.name.size() + field.value.size() + 4;
-  return size;
-}
-
 // One request on its way to one pod.
 class Forwarding final {
  public:
@@ -54,6 +47,10 @@ class Forwarding final {
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<bool> may_replay();
+  // Of so small a request a pod has read all or nothing.
+  [[nodiscard]] bool can_be_unread() const {
+    return request_.whole() && request_.wire_size() <= kOneRead;
+  }
   net::Task<void> explain(http::HttpError error);
   net::Task<void> answer_error(int status, const char* why, std::string text,
                                int retry_after_s = 0);
@@ -103,7 +100,8 @@ net::Task<Forwarded> Forwarding::run() {
 
 net::Task<bool> Forwarding::connect() {
   // A second sending takes no chances with connections of the same kind.
-  if (options_.may_replay) connection_ = connections_.take(slot_.pod());
+  const bool may_break = can_be_unread() || (request_.whole() && request_.idempotent());
+  if (options_.may_replay) connection_ = connections_.take(slot_.pod(), may_break);
   reused_ = connection_ != nullptr;
   if (reused_) co_return true;
   const TimePoint deadline = earlier(options_.deadline, kConnectTimeout);
@@ -178,7 +176,7 @@ net::Task<Forwarded> Forwarding::answer() {
     co_await tunnel(*head);
     co_return Forwarded::kAnswered;
   }
-  http::ResponseHead answer = **head;
+  http::ResponseHead& answer = **head;
   std::string timing;
   const bool timed = options_.timing == ServerTiming::kAll ||
                      (options_.timing == ServerTiming::kCold && record_.cold);
@@ -259,8 +257,7 @@ net::Task<bool> Forwarding::may_replay() {
   if (connection_->response_begun() || !request_.replayable() || !options_.may_replay) {
     co_return false;
   }
-  bool unread =
-      connection_->was_reset() && head_size(request_) + request_.first().size() <= kOneRead;
+  bool unread = connection_->was_reset() && can_be_unread();
   if (!reused_) {
     // It was no idle connection that the pod closed just then. A pod that lives would
     // only do it again.
@@ -271,8 +268,8 @@ net::Task<bool> Forwarding::may_replay() {
     if (!exit_) co_return false;
     unread = unread || !exit_->was_ready;
   }
-  if (!unread && !request_.idempotent()) co_return false;
-  co_return throttler_->may_retry();
+  if (unread) co_return true;
+  co_return request_.idempotent() && throttler_->may_retry();
 }
 
 net::Task<void> Forwarding::answer_error(int status, const char* why, std::string text,

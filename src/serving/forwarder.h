@@ -41,6 +41,10 @@ class OutgoingRequest final {
   [[nodiscard]] std::string_view first() const { return first_; }
   // The first piece is all of it.
   [[nodiscard]] bool whole() const { return whole_; }
+  // An upper bound for the bytes of head and first piece on the wire.
+  [[nodiscard]] size_t wire_size() const {
+    return head().method.size() + head().target.size() + 64 + fields_size_ + first_.size();
+  }
   // A later piece was taken: it cannot be sent again.
   void body_passed_on() { passed_on_ = true; }
   [[nodiscard]] bool replayable() const { return !passed_on_; }
@@ -49,10 +53,15 @@ class OutgoingRequest final {
 
  private:
   void fill_fields();
+  void add(std::string_view name, std::string_view value) {
+    fields_.add(name, value);
+    fields_size_ += name.size() + value.size() + 4;
+  }
 
   http::Exchange& exchange_;
   RequestRecord& record_;
   http::Fields fields_;
+  size_t fields_size_ = 0;
   std::string forwarded_for_;
   bool upgrade_ = false;
   bool first_read_ = false;

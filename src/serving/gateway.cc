@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "http/head_writer.h"
 #include "http/uri.h"
 #include "serving/refusal.h"
 
@@ -13,6 +14,7 @@ namespace {
 // How many pods are tried that cannot even be connected to.
 constexpr int kUnreachedPods = 3;
 constexpr size_t kMaxRequestId = 128;
+constexpr uint64_t kFirstId = 0x10000000;  // so that ids are of one length for long
 
 const char* name_of(Refused::Why why) {
   switch (why) {
@@ -70,7 +72,9 @@ const RoutingTable& Gateway::table() {
 std::string Gateway::request_id(const http::RequestHead& head) {
   const auto given = head.fields.get("x-request-id");
   if (given && is_sane_id(*given)) return std::string(*given);
-  return fmt::format("{}{:08x}", id_prefix_, ids_++);
+  std::string id = id_prefix_;
+  http::append_hex(id, kFirstId + ids_++);
+  return id;
 }
 
 // Nullptr if the route is not ready.

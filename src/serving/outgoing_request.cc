@@ -27,29 +27,30 @@ OutgoingRequest::OutgoingRequest(http::Exchange& exchange, RequestRecord& record
 
 void OutgoingRequest::fill_fields() {
   const http::RequestHead& head = exchange_.request();
+  fields_.reserve(head.fields.size() + 6);
   const bool has_connection = head.fields.get("connection").has_value();
   for (const auto& field : head.fields) {
     if (http::iequals(field.name, "x-forwarded-for")) {
       forwarded_for_.append(field.value).append(", ");
     }
-    if (!is_dropped(head, has_connection, field.name)) fields_.add(field.name, field.value);
+    if (!is_dropped(head, has_connection, field.name)) add(field.name, field.value);
   }
-  if (!head.fields.get("host")) fields_.add("host", head.authority);
+  if (!head.fields.get("host")) add("host", head.authority);
   // Only one that led somewhere is passed on, as in Knative.
   const auto tag = head.fields.get("knative-serving-tag");
   if (tag && record_.route && record_.route->tagged(*tag) != nullptr) {
-    fields_.add("knative-serving-tag", *tag);
+    add("knative-serving-tag", *tag);
   }
   forwarded_for_ += exchange_.client().host;
-  fields_.add("x-forwarded-for", forwarded_for_);
-  fields_.add("x-forwarded-proto", "http");
-  fields_.add("x-request-id", record_.id);
+  add("x-forwarded-for", forwarded_for_);
+  add("x-forwarded-proto", "http");
+  add("x-request-id", record_.id);
   const auto protocols = head.fields.get("upgrade");
   upgrade_ = head.upgrade && head.minor_version > 0 && protocols && !is_http2(*protocols) &&
              head.body.kind == http::BodyLength::Kind::kNone;
   if (upgrade_) {
-    fields_.add("connection", "Upgrade");
-    fields_.add("upgrade", *protocols);
+    add("connection", "Upgrade");
+    add("upgrade", *protocols);
   }
 }
 

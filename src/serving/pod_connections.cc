@@ -6,11 +6,12 @@ PodConnections::PodConnections(net::Executor& executor) : executor_(executor) {
   sweep_.fire = [this] { sweep(); };
 }
 
-std::unique_ptr<http::ClientConnection> PodConnections::take(const QueueProxy& pod) {
+std::unique_ptr<http::ClientConnection> PodConnections::take(const QueueProxy& pod,
+                                                             bool may_break) {
   const auto found = pools_.find(&pod);
   // The address may be that of an earlier pod, whose object is gone.
   if (found == pools_.end() || found->second.pod.expired()) return nullptr;
-  return found->second.idle.take();
+  return found->second.idle.take(may_break ? executor_.now() - kTrusted : kNever);
 }
 
 void PodConnections::put(const std::shared_ptr<QueueProxy>& pod,
@@ -20,8 +21,9 @@ void PodConnections::put(const std::shared_ptr<QueueProxy>& pod,
     pool.idle.clear();
     pool.pod = pod;
   }
-  pool.idle.put(std::move(connection));
-  if (!sweep_.armed()) executor_.arm(sweep_, executor_.now() + kSweep);
+  const TimePoint now = executor_.now();
+  pool.idle.put(std::move(connection), now);
+  if (!sweep_.armed()) executor_.arm(sweep_, now + kSweep);
 }
 
 void PodConnections::sweep() {

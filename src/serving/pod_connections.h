@@ -3,7 +3,7 @@
 // Belongs to that executor's thread, as the connections do: pods come and go on
 // others. Connections to pods that have gone are dropped within kSweep.
 //
-//   auto connection = connections.take(pod);      // nullptr: connect
+//   auto connection = connections.take(pod, may_break);   // nullptr: connect
 //   ...
 //   connections.put(pod, std::move(connection));
 #pragma once
@@ -21,10 +21,13 @@ class PodConnections final {
  public:
   static constexpr size_t kIdlePerPod = 128;
   static constexpr Duration kSweep = std::chrono::seconds(2);
+  // A connection in use this short a time ago is taken without a look at it.
+  static constexpr Duration kTrusted = std::chrono::seconds(1);
 
   explicit PodConnections(net::Executor& executor);
 
-  [[nodiscard]] std::unique_ptr<http::ClientConnection> take(const QueueProxy& pod);
+  // `may_break`: the request can be sent again if the pod has just closed it.
+  [[nodiscard]] std::unique_ptr<http::ClientConnection> take(const QueueProxy& pod, bool may_break);
   void put(const std::shared_ptr<QueueProxy>& pod,
            std::unique_ptr<http::ClientConnection> connection);
   void clear() { pools_.clear(); }

@@ -130,7 +130,7 @@ class Throttler final : public scheduling::PodListener,
   [[nodiscard]] Ticket enqueue(GrantShot::Sender sender, size_t bytes = 0);
   // The waiter gave up before this set anything (its wait timed out, its client left).
   void leave(uint64_t ticket);
-  // Whether one more request may be sent a second time.
+  // Whether one more request that a pod may have read may be sent a second time.
   [[nodiscard]] bool may_retry();
 
   // The pod broke the connection: waits until it is known why, nullopt at the
