@@ -236,8 +236,8 @@ class RequestPath(unittest.TestCase):
                    "nobody waits any more")
         self.assertEqual(ebb.metric("ebb_requests_in_flight", service="busy"), 1)
         slow.join()
-        self.assertEqual(ebb.metric("ebb_requests_refused_total", service="busy",
-                                    reason="client_left"), 20)
+        wait_until(lambda: ebb.metric("ebb_requests_refused_total", service="busy",
+                                      reason="client_left") == 20, "they are counted")
         self.assertEqual(int(ebb.get("busy").text), before + 2)  # nobody computed for who had left
 
     # --- To be seen ---
@@ -268,14 +268,17 @@ class RequestPath(unittest.TestCase):
         before = ebb.metric("ebb_requests_total", code="2xx", **who)  # deploy calls it too
         for _ in range(5):
             self.assertEqual(ebb.get("counted").status, 200)
-        self.assertEqual(ebb.metric("ebb_requests_total", code="2xx", **who), before + 5)
+        # A request is counted when its answer has left, a pod when it is known to be ready.
+        wait_until(lambda: ebb.metric("ebb_requests_total", code="2xx", **who) == before + 5,
+                   "all are counted")
+        wait_until(lambda: ebb.metric("ebb_pods_ready", **who) == 1, "the pod is counted")
         self.assertEqual(ebb.metric("ebb_request_duration_seconds_count", **who), before + 5)
-        self.assertEqual(ebb.metric("ebb_pods_ready", **who), 1)
         self.assertGreaterEqual(ebb.metric("ebb_pods", state="Warm"), 1)
         self.assertGreaterEqual(ebb.metric("ebb_cold_start_seconds_count"), 1)
         before = ebb.metric("ebb_requests_unrouted_total", reason="no_route")
         ebb.get("nobody-counts")
-        self.assertEqual(ebb.metric("ebb_requests_unrouted_total", reason="no_route"), before + 1)
+        wait_until(lambda: ebb.metric("ebb_requests_unrouted_total", reason="no_route") ==
+                   before + 1, "what has no route is counted")
         ebb.run("delete", "service", "counted")
         wait_until(lambda: not any(pairs.get("service") == "counted"
                                    for samples in ebb.metrics().values() for pairs, _ in samples),
