@@ -440,14 +440,16 @@ TEST_F(RefusingZygoteTest, IsAskedAgainLessAndLessOften) {
   });
   EXPECT_GE(tries, 2);
   EXPECT_LE(tries, 10);
-  TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
-    const auto pod = pod_with(kProbe);
-    expect<PodReady>();
-    expect_closed(get(pod), pod, 1, {"1"});
-  }
+}
 
-  // Serves `handle` of the text before it on $PORT, once for each connection.
-  constexpr const char* kServe = R"(
+TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
+  const auto pod = pod_with(kProbe);
+  expect<PodReady>();
+  expect_closed(get(pod), pod, 1, {"1"});
+}
+
+// Serves `handle` of the text before it on $PORT, once for each connection.
+constexpr const char* kServe = R"(
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -458,15 +460,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
 )";
 
-  TEST_F(LocalControllerTest, FromInsideAProgramNothingOutsideCanBeReached) {
-    const auto pod = program("main", std::string("#!/usr/bin/python3") + kProbe + kServe, {});
-    expect<PodReady>();
-    // Not as pid 1, which is the shim: hidden, for it gives nothing of itself away.
-    expect_closed(get(pod), pod, 2, {"2"});
-  }
+TEST_F(LocalControllerTest, FromInsideAProgramNothingOutsideCanBeReached) {
+  const auto pod = program("main", std::string("#!/usr/bin/python3") + kProbe + kServe, {});
+  expect<PodReady>();
+  // Not as pid 1, which is the shim: hidden, for it gives nothing of itself away.
+  expect_closed(get(pod), pod, 2, {"2"});
+}
 
-  TEST_F(LocalControllerTest, AProgramIsRunAsItsContainerSays) {
-    constexpr const char* kScript = R"(#!/usr/bin/python3
+TEST_F(LocalControllerTest, AProgramIsRunAsItsContainerSays) {
+  constexpr const char* kScript = R"(#!/usr/bin/python3
 import http.server, os, sys, time
 born = time.time()
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -477,55 +479,55 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(' '.join(sys.argv[1:] + [os.environ['PORT'], str(ready)]).encode())
 http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
 )";
-    Assign wish;
-    wish.command = {"/usr/bin/env", "-S", "./bin.py one"};
-    wish.args = {"two"};
-    wish.port = 9000;
-    wish.probe_path = "/healthz";
-    const auto pod = program("bin.py", kScript, wish);
-    EXPECT_GE(expect<PodReady>().load_us, 300'000u);  // when its probe says so
-    EXPECT_THAT(get(pod), testing::EndsWith("one two 9000 True"));
-  }
+  Assign wish;
+  wish.command = {"/usr/bin/env", "-S", "./bin.py one"};
+  wish.args = {"two"};
+  wish.port = 9000;
+  wish.probe_path = "/healthz";
+  const auto pod = program("bin.py", kScript, wish);
+  EXPECT_GE(expect<PodReady>().load_us, 300'000u);  // when its probe says so
+  EXPECT_THAT(get(pod), testing::EndsWith("one two 9000 True"));
+}
 
-  TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
-    Assign wish;
-    wish.command = {"missing"};
-    program("main", "#!/bin/sh\n", wish);
-    const auto gone = expect<PodGone>();
-    EXPECT_EQ(gone.reason, "LoadFailed");
-    EXPECT_THAT(gone.message, testing::HasSubstr("the command missing is neither in the code nor"));
-  }
+TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
+  Assign wish;
+  wish.command = {"missing"};
+  program("main", "#!/bin/sh\n", wish);
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.reason, "LoadFailed");
+  EXPECT_THAT(gone.message, testing::HasSubstr("the command missing is neither in the code nor"));
+}
 
-  TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
-    if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
-    ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 0, .on_top = 1}));
-    auto assign = order(expect<PodCold>().pod, "");
-    for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
-    assign.code = add_code(
-        "module.exports = (r) => ({ path: new URL(r.url).pathname, "
-        "service: process.env.K_SERVICE, pid: process.pid })",
-        "main.js");
-    ASSERT_TRUE(client_->send(assign));
-    EXPECT_THAT(get(assign.pod, "/a"),
-                testing::EndsWith(R"({"path":"/a","service":"hello","pid":1})"));
-    expect<PodReady>();
-  }
+TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
+  if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 0, .on_top = 1}));
+  auto assign = order(expect<PodCold>().pod, "");
+  for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
+  assign.code = add_code(
+      "module.exports = (r) => ({ path: new URL(r.url).pathname, "
+      "service: process.env.K_SERVICE, pid: process.pid })",
+      "main.js");
+  ASSERT_TRUE(client_->send(assign));
+  EXPECT_THAT(get(assign.pod, "/a"),
+              testing::EndsWith(R"({"path":"/a","service":"hello","pid":1})"));
+  expect<PodReady>();
+}
 
-  TEST_F(LocalControllerTest, WhatAPodPrintsIsInItsRevisionsLog) {
-    const auto pod =
-        pod_with("print('loading')\ndef handle(r):\n    print('asked')\n    return ''\n");
-    expect<PodReady>();
-    get(pod);
-    ASSERT_TRUE(client_->send(Stop{pod}));
-    expect<PodGone>();
-    std::ifstream file(data_.logs() + "/uid-1.log");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    EXPECT_THAT(text, testing::MatchesRegex("[0-9-]+T[0-9:.]+Z " + pod +
-                                            " loading\n[0-9-]+T[0-9:.]+Z " + pod + " asked\n"));
-  }
+TEST_F(LocalControllerTest, WhatAPodPrintsIsInItsRevisionsLog) {
+  const auto pod =
+      pod_with("print('loading')\ndef handle(r):\n    print('asked')\n    return ''\n");
+  expect<PodReady>();
+  get(pod);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  expect<PodGone>();
+  std::ifstream file(data_.logs() + "/uid-1.log");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(text, testing::MatchesRegex("[0-9-]+T[0-9:.]+Z " + pod +
+                                          " loading\n[0-9-]+T[0-9:.]+Z " + pod + " asked\n"));
+}
 
-  TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
-    const auto pod = pod_with(R"(
+TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
+  const auto pod = pod_with(R"(
 import os, signal
 def handle(request):
     n = 0
@@ -538,102 +540,102 @@ def handle(request):
         pass
     return str(n)
 )",
-                              2ull << 30);
-    expect<PodReady>();
-    const std::string response = get(pod);
-    const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
-    EXPECT_GT(children, 100);
-    EXPECT_LT(children, 512);
-    ASSERT_TRUE(client_->send(Stop{pod}));
-    EXPECT_EQ(expect<PodGone>().reason, "Stopped");
-  }
+                            2ull << 30);
+  expect<PodReady>();
+  const std::string response = get(pod);
+  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+  EXPECT_GT(children, 100);
+  EXPECT_LT(children, 512);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+}
 
-  TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
-    const auto pod = pod_with("def handle(request):\n    while True: pass\n");
-    expect<PodReady>();
-    const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
-                 sizeof address.sun_path - 1);
-    ASSERT_EQ(::connect(busy.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::write(busy.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
-    ::kill(controller_, SIGKILL);
-    ::waitpid(controller_, nullptr, 0);
-    controller_ = -1;
-    char byte = 0;
-    EXPECT_LE(::read(busy.get(), &byte, 1), 0);  // ends when the spinning pod has died
-    // The next run sweeps what is left.
-    auto mounts = sandbox::CgroupMounts::find();
-    ASSERT_TRUE(mounts);
-    auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
-    ASSERT_TRUE(tree);
-    EXPECT_GT((*tree)->sweep(), 0u);
-  }
+TEST_F(LocalControllerTest, PodsDieWithAKilledLocalController) {
+  const auto pod = pod_with("def handle(request):\n    while True: pass\n");
+  expect<PodReady>();
+  const UniqueFd busy(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, (data_.pods() + "/" + pod + ".sock").c_str(),
+               sizeof address.sun_path - 1);
+  ASSERT_EQ(::connect(busy.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::write(busy.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
+  ::kill(controller_, SIGKILL);
+  ::waitpid(controller_, nullptr, 0);
+  controller_ = -1;
+  char byte = 0;
+  EXPECT_LE(::read(busy.get(), &byte, 1), 0);  // ends when the spinning pod has died
+  // The next run sweeps what is left.
+  auto mounts = sandbox::CgroupMounts::find();
+  ASSERT_TRUE(mounts);
+  auto tree = sandbox::CgroupTree::open("ebb-" + data_.id(), *mounts);
+  ASSERT_TRUE(tree);
+  EXPECT_GT((*tree)->sweep(), 0u);
+}
 
-  // cgroup v2 as far as this machine has it: pods are cloned into their group. Where the
-  // v1 hierarchy has the controllers, v2 sets no limits.
-  class CgroupV2Test : public LocalControllerTest {
-   protected:
-    void SetUp() override {
-      for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-        if (std::filesystem::exists(std::string(folder) + "/cgroup.controllers")) folder_ = folder;
-      }
-      if (folder_.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
-      cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder_}, {}};
-      LocalControllerTest::SetUp();
+// cgroup v2 as far as this machine has it: pods are cloned into their group. Where the
+// v1 hierarchy has the controllers, v2 sets no limits.
+class CgroupV2Test : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    for (const char* folder : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+      if (std::filesystem::exists(std::string(folder) + "/cgroup.controllers")) folder_ = folder;
     }
-    std::string folder_;
-  };
-
-  TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
-    const auto pod = pod_with("def handle(request): return open('/proc/self/cgroup').read()\n");
-    expect<PodReady>();
-    EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
-    const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;
-    std::ifstream procs(group + "/cgroup.procs");
-    std::string pid;
-    EXPECT_TRUE(std::getline(procs, pid)) << group;
-    ASSERT_TRUE(client_->send(Stop{pod}));
-    expect<PodGone>();
-    EXPECT_FALSE(std::filesystem::exists(group));
+    if (folder_.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+    cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder_}, {}};
+    LocalControllerTest::SetUp();
   }
+  std::string folder_;
+};
 
-  TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {
-    const auto pod = pod_with("def handle(request): return 'still here'\n");
-    expect<PodReady>();
-    expect<PodCold>();
-    inbox_.clear();
-    client_.reset();
-    connect();
-    const auto welcome = expect<Welcome>();
-    ASSERT_EQ(welcome.pods.size(), 2u);
-    bool found = false;
-    for (const auto& report : welcome.pods) {
-      if (report.pod != pod) continue;
-      found = true;
-      EXPECT_EQ(report.revision, "uid-1");
-      EXPECT_EQ(report.state, static_cast<uint8_t>(PodState::kReady));
-    }
-    EXPECT_TRUE(found);
-    EXPECT_THAT(get(pod), testing::EndsWith("still here"));
-  }
+TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
+  const auto pod = pod_with("def handle(request): return open('/proc/self/cgroup').read()\n");
+  expect<PodReady>();
+  EXPECT_THAT(get(pod), testing::HasSubstr("0::/\n"));  // the root of its own namespace
+  const std::string group = folder_ + "/ebb-" + data_.id() + "/" + pod;
+  std::ifstream procs(group + "/cgroup.procs");
+  std::string pid;
+  EXPECT_TRUE(std::getline(procs, pid)) << group;
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  expect<PodGone>();
+  EXPECT_FALSE(std::filesystem::exists(group));
+}
 
-  TEST_F(LocalControllerTest, WithoutAFrontItEndsItself) {
-    pod_with("def handle(request): return 1\n");
-    expect<PodReady>();
-    client_.reset();
-    int status = 0;
-    ASSERT_EQ(::waitpid(controller_, &status, 0), controller_);
-    controller_ = -1;
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
+TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {
+  const auto pod = pod_with("def handle(request): return 'still here'\n");
+  expect<PodReady>();
+  expect<PodCold>();
+  inbox_.clear();
+  client_.reset();
+  connect();
+  const auto welcome = expect<Welcome>();
+  ASSERT_EQ(welcome.pods.size(), 2u);
+  bool found = false;
+  for (const auto& report : welcome.pods) {
+    if (report.pod != pod) continue;
+    found = true;
+    EXPECT_EQ(report.revision, "uid-1");
+    EXPECT_EQ(report.state, static_cast<uint8_t>(PodState::kReady));
   }
+  EXPECT_TRUE(found);
+  EXPECT_THAT(get(pod), testing::EndsWith("still here"));
+}
 
-  TEST_F(LocalControllerTest, AnUnknownRuntimeIsReported) {
-    ASSERT_TRUE(client_->send(SetPool{.runtime = "cobol", .cold = 1}));
-    EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cobol"));
-  }
+TEST_F(LocalControllerTest, WithoutAFrontItEndsItself) {
+  pod_with("def handle(request): return 1\n");
+  expect<PodReady>();
+  client_.reset();
+  int status = 0;
+  ASSERT_EQ(::waitpid(controller_, &status, 0), controller_);
+  controller_ = -1;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_TRUE(std::filesystem::is_empty(data_.pods()));
+}
+
+TEST_F(LocalControllerTest, AnUnknownRuntimeIsReported) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "cobol", .cold = 1}));
+  EXPECT_THAT(expect<PoolFailed>().message, testing::HasSubstr("cobol"));
+}
 
 }  // namespace
 }  // namespace ebb::node
