@@ -145,14 +145,15 @@ class ServerFixture : public ::testing::Test {
   bool ready_ = true;
   ApiServer api_{executor_,
                  {client_, *blobs_, live_, clock_},
-                 {kToken,
-                  *net::Address::parse("127.0.0.1:0"),
-                  {"ebb.example"},
-                  "1.2.3",
-                  "127.0.0.1:8080",
-                  [this] { return ready_; },
-                  {},
-                  folder_ + "/logs"}};
+                 {.token = kToken,
+                  .listen = *net::Address::parse("127.0.0.1:0"),
+                  .hosts = {"ebb.example"},
+                  .version = "1.2.3",
+                  .gateway = "127.0.0.1:8080",
+                  .ready = [this] { return ready_; },
+                  .metrics = {},
+                  .state = {},
+                  .logs = folder_ + "/logs"}};
   std::unique_ptr<http::Server> server_ = std::make_unique<http::Server>(
       executor_, std::move(net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1)->front()), api_,
       http::ServerOptions());
