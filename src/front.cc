@@ -164,6 +164,15 @@ int Front::run() {
   http::ServerOptions secure;
   secure.tls = &*tls_;
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
+  access_log_ = std::move(opened_.access_log);
+  if (access_log_) {
+    access_log_->start();
+    metrics_.add_collector([this](serving::Exposition& out) {
+      out.family("ebb_access_log_dropped_total", "counter",
+                 "Lines of the access log that could not be written.");
+      out.sample("ebb_access_log_dropped_total", {}, static_cast<double>(access_log_->dropped()));
+    });
+  }
   for (auto& listening : opened_.gateway) {
     workers_.push_back(std::make_unique<Worker>(
         std::move(listening),
@@ -172,7 +181,12 @@ int Front::run() {
                               .clock = clock_,
                               .counters = metrics_.gateway(workers_.size()),
                               .access_log = access_log_.get()},
-        serving::GatewaySettings{}));
+        options_.requests));
+  }
+  if (opened_.metrics) {
+    metrics_page_ = std::make_unique<serving::MetricsPage>(metrics_);
+    metrics_server_ = std::make_unique<http::Server>(control_, std::move(opened_.metrics),
+                                                     *metrics_page_, http::ServerOptions{});
   }
 
   const sigset_t signals = ending_signals();
@@ -269,6 +283,7 @@ void Front::reload(std::string_view document) {
     log::error(kLog, "the settings stay as they are: {}", wanted.error().message);
     return;
   }
+  if (access_log_) access_log_->reopen();
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
@@ -309,6 +324,7 @@ void Front::open() {
   if (phase_ != Phase::kReading) return;
   phase_ = Phase::kOpen;
   api_server_->start();
+  if (metrics_server_) metrics_server_->start();
   for (auto& worker : workers_) worker->start();
   static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontOpen));
   announce();
@@ -320,6 +336,10 @@ void Front::announce() {
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
                workers_.front()->server.address().to_string().c_str(), options_.domain.c_str());
   std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
+  if (metrics_server_) {
+    std::fprintf(stderr, "  metrics     http://%s/metrics\n",
+                 metrics_server_->address().to_string().c_str());
+  }
   std::fprintf(stderr, "  kubeconfig  %s\n", data.kubeconfig().c_str());
   std::fprintf(stderr, "  Ctrl-C finishes the requests in flight and ends everything\n");
 }

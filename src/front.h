@@ -32,6 +32,7 @@
 #include "node/dns_forwarder.h"
 #include "resources/store_client.h"
 #include "serving/gateway.h"
+#include "serving/metrics_page.h"
 #include "store/disk_thread.h"
 #include "store/file_blob_store.h"
 #include "store/sqlite_store.h"
@@ -43,7 +44,9 @@ struct Opened {
   node::DataFolder data;
   std::vector<UniqueFd> gateway;  // one listening socket per executor
   UniqueFd api;
-  net::TlsIdentity identity;  // of the API
+  net::TlsIdentity identity;                       // of the API
+  UniqueFd metrics;                                // unset: not wanted
+  std::unique_ptr<serving::AccessLog> access_log;  // null: not wanted
   std::string token;
 };
 
@@ -119,6 +122,8 @@ class Front final {
   std::unique_ptr<apiserver::ApiServer> api_;
   std::optional<net::TlsContext> tls_;  // of the API
   std::unique_ptr<http::Server> api_server_;
+  std::unique_ptr<serving::MetricsPage> metrics_page_;
+  std::unique_ptr<http::Server> metrics_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
   net::Timer reconnect_;

@@ -121,6 +121,20 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!api) return fail(api.error());
   opened.gateway = std::move(*gateway);
   opened.api = std::move(api->front());
+  if (options.metrics) {
+    auto metrics = net::bind_shared(*options.metrics, 1);
+    if (!metrics) return fail(metrics.error());
+    opened.metrics = std::move(metrics->front());
+  }
+  if (!options.access_log.empty()) {
+    auto log = serving::AccessLog::open(options.access_log);
+    if (!log) return fail(log.error());
+    // The front opens it anew after a rotation.
+    if (::chown(options.access_log.c_str(), node::kFrontUid, node::kFrontUid) != 0) {
+      return fail_errno(errno, "cannot give " + options.access_log + " to the front");
+    }
+    opened.access_log = std::move(*log);
+  }
   auto identity = net::load_tls_identity(opened.data.root + "/tls", net::tls_names_of(options.api),
                                          std::chrono::system_clock::now());
   if (!identity) return fail(identity.error());
@@ -185,6 +199,7 @@ int up(const cli::UpOptions& options) {
                                    [&] {
                                      prepared->opened.gateway.clear();
                                      prepared->opened.api.reset();
+                                     prepared->opened.metrics.reset();
                                    },
                                .reload = [&] { return reload(options); }});
   return supervisor.run();

@@ -10,6 +10,7 @@
 #include "apiserver/send.h"
 #include "apiserver/table.h"
 #include "base/log.h"
+#include "serving/exposition.h"
 
 namespace ebb::apiserver {
 namespace {
@@ -123,7 +124,7 @@ net::Task<void> ApiServer::serve(http::Exchange& exchange) {
     co_return;
   } else if (request->endpoint == Endpoint::kMetrics && options_.metrics) {
     const std::string text = options_.metrics();
-    (void)co_await exchange.respond(200, "text/plain; version=0.0.4; charset=utf-8", text);
+    (void)co_await exchange.respond(200, serving::Exposition::kContentType, text);
     co_return;
   } else if (request->endpoint == Endpoint::kOpenApiV2) {
     const std::string document = openapi_v2();

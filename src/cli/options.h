@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "control/revision_gc.h"
 #include "net/address.h"
+#include "serving/gateway.h"
 
 namespace ebb::cli {
 
@@ -55,6 +56,7 @@ struct UpOptions {
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
   std::map<std::string, std::string> autoscaling;  // default annotations
   control::RevisionGcSettings gc;
+  serving::GatewaySettings requests;
   Settings settings;
   // Where they came from, to be read again: the file, and what flags said.
   std::string config;

@@ -6,6 +6,7 @@
 #include "api/autoscaling.h"
 #include "api/duration.h"
 #include "api/json_fields.h"
+#include "api/quantity.h"
 #include "api/yaml.h"
 #include "base/file.h"
 #include "cli/kubeconfig.h"
@@ -57,6 +58,30 @@ void read_log_level(api::FieldReader& fields, log::Level& out, Errors& errors) {
     wrong(errors, "logLevel", "\"" + text + "\" is none of debug, info, warn, error");
   } else {
     out = found->second;
+  }
+}
+
+void read_requests(api::FieldReader& fields, serving::GatewaySettings& out, Errors& errors) {
+  using serving::ServerTiming;
+  static const std::map<std::string, ServerTiming> kTimings = {
+      {"off", ServerTiming::kOff}, {"cold", ServerTiming::kCold}, {"all", ServerTiming::kAll}};
+  std::string size;
+  fields.read("maxBody", size);
+  if (!size.empty()) {
+    if (const auto bytes = api::parse_bytes(size)) {
+      out.max_body = static_cast<uint64_t>(*bytes);
+    } else {
+      wrong(errors, "maxBody", bytes.error().message);
+    }
+  }
+  std::string timing;
+  fields.read("serverTiming", timing);
+  if (timing.empty()) return;
+  const auto found = kTimings.find(timing);
+  if (found == kTimings.end()) {
+    wrong(errors, "serverTiming", "\"" + timing + "\" is none of off, cold, all");
+  } else {
+    out.server_timing = found->second;
   }
 }
 
@@ -176,6 +201,7 @@ Result<UpOptions> up_options(const api::Json& document) {
     fields.read("scaleToZero", up.scale_to_zero);
     read_log_level(fields, up.settings.log_level, errors);
     read_pools(fields, up.settings, errors);
+    read_requests(fields, up.requests, errors);
     read_autoscaling(fields, up, errors);
     fields.read_object("gc", up.gc,
                        [&](api::FieldReader& gc, auto& out) { read_gc(gc, out, errors); });
@@ -205,6 +231,8 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
   compare(running.autoscaling == wanted.autoscaling, "autoscaling");
   compare(running.gc == wanted.gc, "gc");
+  compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
+  compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");
   return keys;
 }
 

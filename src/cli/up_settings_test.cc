@@ -66,6 +66,8 @@ isolation: none
 podNetwork: false
 scaleToZero: false
 logLevel: debug
+maxBody: 5Mi
+serverTiming: all
 pool: 3
 pools: {node: 2, python: 40}
 autoscaling: {window: 10s, target-utilization-percentage: 50}
@@ -87,6 +89,8 @@ gc:
   EXPECT_FALSE(up->pod_network);
   EXPECT_FALSE(up->scale_to_zero);
   EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
+  EXPECT_EQ(up->requests.max_body, 5u << 20);
+  EXPECT_EQ(up->requests.server_timing, serving::ServerTiming::kAll);
   EXPECT_EQ(up->settings.pool, 3);
   EXPECT_EQ(up->settings.pools, (std::map<std::string, int>{{"node", 2}, {"python", 40}}));
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
@@ -110,6 +114,8 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("gateway: nowhere\n"), HasSubstr("gateway: "));
   EXPECT_THAT(error("logLevel: loud\n"), HasSubstr("logLevel: \"loud\" is none of debug"));
   EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
+  EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
+  EXPECT_THAT(error("serverTiming: some\n"), HasSubstr("serverTiming: \"some\" is none of"));
   EXPECT_THAT(error("pool: -1\n"), HasSubstr("pool: -1 is not within 0 and 10000"));
   EXPECT_THAT(error("pool: many\n"), HasSubstr("pool: "));
   EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));

@@ -1,6 +1,6 @@
 """A function flaps between zero and many pods under load: no request may fail.
 
-EBB_FLAP_REQUESTS says how many requests are sent (default 20,000)."""
+EBB_FLAP_REQUESTS says how many requests are sent (default 40,000)."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import unittest
 
 from harness import PATIENCE, Ebb, wait_until
 
-REQUESTS = int(os.environ.get("EBB_FLAP_REQUESTS", "20000"))
+REQUESTS = int(os.environ.get("EBB_FLAP_REQUESTS", "40000"))
 BURST_SECONDS = 3
 CONNECTIONS = 48
 
