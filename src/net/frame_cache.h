@@ -12,9 +12,9 @@ namespace ebb::net {
 
 class FrameCache final {
  public:
-  static constexpr size_t kClass = 64;         // bytes between two sizes
+  static constexpr size_t kClass = 64;          // bytes between two sizes
   static constexpr size_t kLargest = 4 * 1024;  // larger frames are not kept
-  static constexpr int kKept = 128;            // of each size
+  static constexpr int kKept = 128;             // of each size
 
   [[nodiscard]] static void* allocate(size_t bytes);
   static void release(void* frame, size_t bytes) noexcept;
