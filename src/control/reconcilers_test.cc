@@ -529,6 +529,7 @@ TEST_F(ReconcilersTest, RevisionsAreLabelledAsRoutesUseThem) {
 }
 
 TEST_F(ReconcilersTest, OldRevisionsAreCollectedWhenTheirTimeHasCome) {
+  until([&] { return plane_->reconcilers.synced(); }, "nothing of the first plane is under way");
   plane_.reset();
   plane_ = std::make_unique<Plane>(
       executor_, client_, *code_, clock_,
