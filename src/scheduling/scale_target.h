@@ -37,7 +37,7 @@ struct PodTemplate {
   std::vector<std::string> args;
   uint32_t port = 0;       // where it listens; 0: 8080
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
-  bool egress = true;  // may reach outside and other functions
+  bool egress = true;      // may reach outside and other functions
 };
 
 struct PodEndpoint {
