@@ -48,6 +48,11 @@ Errc code_of(int status, const std::string& reason) {
 }
 
 Error error_of(int status, const std::string& body) {
+  if (status == 401) {
+    return {code_of(status, ""),
+            "Unauthorized: the API does not know this token. `ebb up` writes the right one into "
+            "DATA/kubeconfig (--kubeconfig, --data, KUBECONFIG), or give it as EBB_TOKEN"};
+  }
   const auto json = api::parse_json(body);
   if (json && json->is_object() && json->contains("message") && (*json)["message"].is_string()) {
     const auto reason = json->find("reason");

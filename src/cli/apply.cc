@@ -30,8 +30,10 @@ Result<std::string> apply_one(const Json& object, const api::Kind& kind, const s
     if (!current && current.error().code != Errc::kNotFound) return fail(current.error());
     Result<Json> done;
     if (!current) {
+      Json fresh = manifest;  // it may have been exported: then it has another's version
+      fresh["metadata"].erase("resourceVersion");
       done = client.send("POST", path_of(kind, ns, "") + "?" + kManager, "application/json",
-                         manifest, deadline);
+                         fresh, deadline);
       if (done) return "created";
     } else {
       auto patch = three_way_merge_patch(manifest, *current);

@@ -504,7 +504,7 @@ TEST_F(CommandsTest, ARefusedTokenIsSaid) {
   token_ = "wrong";
   start();
   EXPECT_EQ(ebb({"get", "ksvc"}), kExitFailure);
-  EXPECT_EQ(err_.str(), "Error: Unauthorized\n");
+  EXPECT_THAT(err_.str(), HasSubstr("Error: Unauthorized: the API does not know this token"));
 }
 
 TEST_F(CommandsTest, AMissingServerIsSaid) {

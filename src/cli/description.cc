@@ -130,7 +130,8 @@ class Description {
     const Json& containers = array_at(of, "/spec/containers");
     if (!containers.empty()) add("Runtime", runtime_of(containers[0]));
     add("Code", annotation(of, std::string(api::kCodeAnnotation)));
-    add("Concurrency", text(of, {"spec", "containerConcurrency"}));
+    const std::string concurrency = text(of, {"spec", "containerConcurrency"});
+    add("Concurrency", concurrency == "0" ? "no limit" : concurrency);
     std::string timeout = text(of, {"spec", "timeoutSeconds"});
     if (!timeout.empty()) timeout += " s";
     add("Timeout", timeout);

@@ -21,7 +21,8 @@ int64_t buckets_of(Duration length) {
   return std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(length).count());
 }
 
-double rounded(double value) { return std::round(value * kDecimals) / kDecimals; }
+// Plus zero: a tiny negative rest of the running total is not to be shown as "-0".
+double rounded(double value) { return std::round(value * kDecimals) / kDecimals + 0.0; }
 
 double smoothing_of(size_t buckets) {
   const double share = 1 - std::pow(1 - kWeightPrecision, 1.0 / static_cast<double>(buckets));
