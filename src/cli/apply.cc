@@ -32,8 +32,8 @@ Result<std::string> apply_one(const Json& object, const api::Kind& kind, const s
     if (!current) {
       Json fresh = manifest;  // it may have been exported: then it has another's version
       fresh["metadata"].erase("resourceVersion");
-      done = client.send("POST", path_of(kind, ns, "") + "?" + kManager, "application/json",
-                         fresh, deadline);
+      done = client.send("POST", path_of(kind, ns, "") + "?" + kManager, "application/json", fresh,
+                         deadline);
       if (done) return "created";
     } else {
       auto patch = three_way_merge_patch(manifest, *current);
@@ -67,10 +67,10 @@ Result<void> apply(const ApplyOptions& options, const std::string& ns, ApiClient
     auto object = api::parse_json(manifest.text);
     Result<std::string> done = fail(Errc::kInternal, "unreadable");
     const std::string target = manifest.ns.empty() ? ns : manifest.ns;
-    if (auto ok = check_name(manifest.name); !ok) {
-      done = fail(ok.error());
-    } else if (ok = check_name(target); !ok) {
-      done = fail(ok.error());
+    auto named = check_name(manifest.name);
+    if (named) named = check_name(target);
+    if (!named) {
+      done = fail(named.error());
     } else if (object) {
       (*object)["metadata"]["namespace"] = target;
       done = apply_one(*object, *manifest.kind, target, manifest.name, client);

@@ -29,7 +29,7 @@ Result<void> backup(const BackupOptions& options, ApiClient& client, Console& co
       },
       began + kLongest);
   if (!written) return written;
-  if (!done) return done;
+  if (!done) return fail(done.error());
   if (auto ok = file->publish(); !ok) return ok;
   progress.clear();
   console.out << fmt::format("saved {:.1f} MiB to {} in {}\n",

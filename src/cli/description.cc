@@ -23,7 +23,7 @@ std::string text(const Json& object, const std::vector<std::string>& path) {
   return one_line(text_at(object, path));
 }
 
-std::string or_none(std::string text) { return text.empty() ? kNone : text; }
+std::string or_none(const std::string& text) { return text.empty() ? kNone : text; }
 
 std::string name_of(const Json& object) { return text(object, {"metadata", "name"}); }
 
@@ -145,7 +145,7 @@ class Description {
   }
 
   [[nodiscard]] std::string generation() const {
-    const std::string declared = text(facts_.object, {"metadata", "generation"});
+    std::string declared = text(facts_.object, {"metadata", "generation"});
     const std::string seen = text(facts_.object, {"status", "observedGeneration"});
     if (declared.empty() || kind_.plural == "pods" || declared == seen) return declared;
     return declared + " (not worked on yet)";

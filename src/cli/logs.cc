@@ -39,7 +39,7 @@ Result<void> logs(const LogsOptions& options, const std::string& ns, ApiClient& 
   // A pod's own log needs no service; both together: the pod's.
   LogsOptions wanted = options;
   if (!wanted.pod.empty()) wanted.name.clear();
-  const auto done = client.watch(
+  auto done = client.watch(
       path_of_log(wanted, ns),
       [&console](std::string_view line) {
         console.out << line << "\n" << std::flush;

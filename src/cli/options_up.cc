@@ -20,18 +20,19 @@ class UpLine final : public CommandLine {
             "--data DIR says where everything is kept. A flag wins over its environment variable,\n"
             "and that over the file of --config, which is read again on SIGHUP.");
     flag(up, "--config", config_, "file with settings: see docs/configuration.md");
-    text(up, "--gateway", "gateway", "where functions are reached (default 127.0.0.1:8080)")
+    setting(up, "--gateway", "gateway", "where functions are reached (default 127.0.0.1:8080)")
         ->type_name("ADDR:PORT");
-    text(up, "--api", "api", "where the API is reached (default 127.0.0.1:8081)")
+    setting(up, "--api", "api", "where the API is reached (default 127.0.0.1:8081)")
         ->type_name("ADDR:PORT");
-    text(up, "--metrics", "metrics", "where /metrics is served without a token (default: nowhere)")
+    setting(up, "--metrics", "metrics",
+            "where /metrics is served without a token (default: nowhere)")
         ->type_name("ADDR:PORT");
-    text(up, "--domain", "domain", "functions are at NAME.NAMESPACE.DOMAIN (default localhost)");
-    text(up, "--access-log", "accessLog", "file that gets a line for each request");
-    text(up, "--runtimes", "runtimes", "folder of the runtimes (default: the installed ones)");
-    text(up, "--isolation", "isolation",
-         "full (default); none runs functions unprotected, for trying Ebb out");
-    text(up, "--log-level", "logLevel", "debug, info (default), warn or error");
+    setting(up, "--domain", "domain", "functions are at NAME.NAMESPACE.DOMAIN (default localhost)");
+    setting(up, "--access-log", "accessLog", "file that gets a line for each request");
+    setting(up, "--runtimes", "runtimes", "folder of the runtimes (default: the installed ones)");
+    setting(up, "--isolation", "isolation",
+            "full (default); none runs functions unprotected, for trying Ebb out");
+    setting(up, "--log-level", "logLevel", "debug, info (default), warn or error");
     flag(up, "--pool", pool_, "cold pods of each runtime in use (default: its manifest's)");
     return up;
   }
@@ -54,7 +55,7 @@ class UpLine final : public CommandLine {
 
  private:
   // A flag whose text is the value of `key` in the document of settings.
-  CLI::Option* text(CLI::App* app, const char* names, const char* key, const char* help) {
+  CLI::Option* setting(CLI::App* app, const char* names, const char* key, const char* help) {
     return flag(app, names, texts_[key], help);
   }
 

@@ -72,6 +72,7 @@ std::vector<Row> rows_of(const TopFacts& facts) {
                             .reason = text_at(one, {"status", "reason"})};
   }
   std::vector<Row> out;
+  out.reserve(rows.size());
   for (auto& [key, row] : rows) out.push_back(std::move(row));
   return out;
 }
