@@ -100,6 +100,7 @@ net::Task<Result<void>> RevisionGc::reconcile(resources::ObjectKey key) {
   // Copies: what the informers hold may change from here on.
   const api::ObjectMeta owner = configuration->meta;
   std::vector<api::ObjectMeta> remove;
+  remove.reserve(plan.remove.size());
   for (const auto* revision : plan.remove) remove.push_back(revision->meta);
   for (const auto& meta : remove) {
     resources::ObjectKey victim{meta.ns, meta.name};

@@ -121,7 +121,9 @@ std::map<std::string, RoutePublisher::RoutePtr> RoutePublisher::hosts_for(
 void RoutePublisher::use_revisions(const ObjectKey& key, const Assignment& assignment, int change) {
   for (const auto& part : assignment.parts) {
     auto& users = used_by_[part.revision];
-    if ((users[key] += change) == 0) users.erase(key);
+    int& uses = users[key];
+    uses += change;
+    if (uses == 0) users.erase(key);
     if (users.empty()) used_by_.erase(part.revision);
     update_reachable(part.revision);
   }

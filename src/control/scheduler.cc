@@ -362,6 +362,7 @@ void Scheduler::unsubscribe(const std::string& uid) {
 void Scheduler::resize_pools() {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;  // set_pool() may forget one
+  names.reserve(runtimes_.size());
   for (const auto& [name, runtime] : runtimes_) names.push_back(name);
   for (const auto& name : names) set_pool(name);
 }

@@ -150,12 +150,10 @@ net::Task<void> Connection::call_handler() {
 
 net::Task<bool> Connection::settle() {
   if (response_ == Response::kNone) {
-    if (close_after_) {
+    if (close_after_ || body_error_ == HttpError::kIo) {
       stream_.close();
     } else if (!body_error_) {
       co_await refuse(500, "the request was not answered");
-    } else if (*body_error_ == HttpError::kIo) {
-      stream_.close();
     } else {
       co_await refuse(status_of(*body_error_), to_string(*body_error_));
     }
