@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <memory>
 
 #include <algorithm>
 #include <cerrno>
