@@ -10,10 +10,10 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <memory>
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <set>
 
 #include "base/file.h"

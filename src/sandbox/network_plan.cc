@@ -87,7 +87,8 @@ Result<Ipv4Range> choose_range(const std::vector<Ipv4Range>& pools, uint32_t slo
 NetworkNames::NetworkNames(std::string_view data_id)
     : table("ebb-" + std::string(data_id)),
       links(std::string(kAllLinks) + std::string(data_id.substr(0, 6)) + "-") {
-  std::from_chars(data_id.data(), data_id.data() + std::min<size_t>(6, data_id.size()), number, 16);
+  const std::string_view digits = data_id.substr(0, 6);
+  std::from_chars(digits.begin(), digits.end(), number, 16);
   group = 0x6b000000U | number;
 }
 

@@ -70,6 +70,7 @@ RevisionCounters& RevisionMetrics::on(size_t executor) {
 
 std::vector<const RevisionCounters*> RevisionMetrics::all() const {
   std::vector<const RevisionCounters*> out;
+  out.reserve(counters_.size());
   for (const auto& each : counters_) out.push_back(each.load(std::memory_order_acquire));
   return out;
 }
