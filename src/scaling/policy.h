@@ -26,14 +26,21 @@ struct Metric {
   double proxied_concurrency = 0;  // the part already counted elsewhere
   double requests = 0;             // arrivals in the period
   double proxied_requests = 0;
+  double queued = 0;           // the part of `concurrency` that was held for want of a slot
+  double ended = 0;            // requests that a pod answered in the period
+  double service_seconds = 0;  // the time that those spent inside pods, summed
 };
 
 // What a policy may look at besides its metrics.
 struct Situation {
   TimePoint now;
-  int ready = 0;          // pods that serve
-  int starting = 0;       // pods on the way
-  bool reachable = true;  // some route sends traffic here
+  int ready = 0;            // pods that serve
+  int starting = 0;         // pods on the way
+  bool reachable = true;    // some route sends traffic here
+  int in_flight = 0;        // requests inside pods at this moment
+  int waiting = 0;          // requests held for want of a slot at this moment
+  int pod_concurrency = 0;  // requests that one pod takes at a time; 0: no limit
+  Duration start_time{};    // from the wish for a pod until it is ready, as measured; 0: unknown
 };
 
 // What the policy wishes, and why.
