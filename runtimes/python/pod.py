@@ -167,8 +167,7 @@ def serve_sync(control, listener, server, answer, threads):
     server.answer = answer
     server.max_threads = threads
     send(control, b"R")  # first: what a request does to the pod is not a failed load
-    server.listen(listener)
-    server.run()
+    server.listen_and_run(listener)
 
 
 def serve_async(control, listener, kind, handle):

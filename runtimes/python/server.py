@@ -164,11 +164,22 @@ class Server:
         self.busy = 0
 
     def listen(self, listener):
-        """Begins to accept; what already waits in the backlog is served next."""
+        """Begins to accept."""
         listener.setblocking(False)
         self.listener = listener
         self.listen_fd = listener.fileno()
         self.epoll.register(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def listen_and_run(self, listener):
+        """The same, and serves until the process ends. What waits in the backlog already
+        is served by this thread: to wake another would cost the first request time."""
+        listener.setblocking(False)
+        self.listener = listener
+        first = self.accept()
+        self.listen(listener)
+        if first is not None:
+            self.serve(first)
+        self.run()
 
     def start_thread(self):
         self.threads += 1
@@ -181,7 +192,11 @@ class Server:
 
     def step(self, timeout):
         for fd, _ in self.epoll.poll(timeout, 1):
-            connection = self.accept() if fd == self.listen_fd else self.connections.get(fd)
+            if fd == self.listen_fd:
+                connection = self.accept()
+                self.epoll.modify(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
+            else:
+                connection = self.connections.get(fd)
             if connection is not None:
                 self.serve(connection)
 
@@ -190,8 +205,6 @@ class Server:
             sock, _ = self.listener.accept()
         except OSError:
             return None
-        finally:
-            self.epoll.modify(self.listen_fd, select.EPOLLIN | select.EPOLLONESHOT)
         sock.settimeout(IO_TIMEOUT)
         return Connection(sock)
 

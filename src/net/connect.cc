@@ -46,7 +46,7 @@ Task<IoResult<Stream>> connect(Executor& executor, Address to, TimePoint deadlin
     const bool done = ::connect(fd->get(), address->get(), address->size) == 0;
     const int err = done ? 0 : errno;
     if (done || err == EINPROGRESS) {
-      Stream stream = Stream::Impl::make(executor, std::move(*fd), address->family());
+      Stream stream = Stream::Impl::make(executor, std::move(*fd));
       if (done) co_return stream;
       auto connected = co_await Stream::Impl::connected(stream, deadline);
       if (!connected) co_return fail(connected.error());
@@ -69,7 +69,7 @@ IoResult<Stream> connect_unix_at(Executor& executor, int dir_fd, std::string_vie
   if (::connect(fd->get(), address->get(), address->size) != 0) {
     return fail(socket_failure(errno, "connect"));
   }
-  return Stream::Impl::make(executor, std::move(*fd), AF_UNIX);
+  return Stream::Impl::make(executor, std::move(*fd));
 }
 
 }  // namespace ebb::net

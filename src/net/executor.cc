@@ -1,10 +1,9 @@
 #include "net/executor.h"
 
-#include <boost/asio/post.hpp>
 #include <exception>
 
 #include "base/log.h"
-#include "net/asio_impl.h"
+#include "net/engine.h"
 
 namespace ebb::net {
 namespace {
@@ -69,32 +68,6 @@ Root run_detached(Executor::Impl& /*executor*/, Task<void> task) { co_await task
 
 }  // namespace
 
-Executor::Impl::Impl() : wheel(std::chrono::steady_clock::now()) {}
-
-void Executor::Impl::arm(Timer& timer, TimePoint when) {
-  wheel.arm(timer, when);
-  // While the wheel turns, turn() asks for the next wake-up at its end.
-  if (timer.armed() && !turning) wake_at(wheel.fires_at(timer));
-}
-
-void Executor::Impl::wake_at(TimePoint when) {
-  if (when >= alarm_at) return;
-  alarm_at = when;
-  alarm.expires_at(when);
-  alarm.async_wait([this](const error_code& ec) {
-    if (!ec) turn();
-  });
-}
-
-void Executor::Impl::turn() {
-  alarm_at = kNever;
-  turning = true;
-  const size_t fired = wheel.advance(std::chrono::steady_clock::now());
-  turning = false;
-  if (fired == 0) ++idle_turns;
-  if (const TimePoint next = wheel.next_wake(); next != kNever) wake_at(next);
-}
-
 Executor::Executor(std::string name) : name_(std::move(name)), impl_(std::make_unique<Impl>()) {}
 
 Executor::~Executor() {
@@ -105,29 +78,26 @@ Executor::~Executor() {
 
 void Executor::run() {
   const Enter enter(this);
-  impl_->io.run();
-  impl_->io.restart();  // the stop is used up
+  while (!impl_->stopping.exchange(false)) impl_->turn(kNever);  // the stop is used up
 }
 
 void Executor::run_until(TimePoint deadline) {
   const Enter enter(this);
-  asio::io_context& io = impl_->io;
-  // A turn of the wheel that fires nothing is not an event.
-  for (;;) {
-    const size_t idle = impl_->idle_turns;
-    if (deadline == kNever ? io.run_one() == 0 : io.run_one_until(deadline) == 0) break;
-    if (impl_->idle_turns == idle) break;
+  // A turn that found nothing is not an event: a timer of the wheel's own, say.
+  bool happened = impl_->turn(deadline);
+  while (!happened && now() < deadline && !impl_->stopping.load()) {
+    happened = impl_->turn(deadline);
   }
-  io.poll();
-  if (io.stopped()) io.restart();
+  while (happened && !impl_->stopping.load()) happened = impl_->turn(TimePoint::min());
+  impl_->stopping.store(false);
 }
 
-void Executor::stop() { impl_->io.stop(); }
+void Executor::stop() { impl_->stop(); }
 
-void Executor::post(std::function<void()> fn) { asio::post(impl_->io, std::move(fn)); }
+void Executor::post(std::function<void()> fn) { impl_->post(std::move(fn)); }
 
 void Executor::resume(std::coroutine_handle<> handle) {
-  asio::post(impl_->io, [handle] { handle.resume(); });
+  impl_->post([handle] { handle.resume(); });
 }
 
 void Executor::spawn(Task<void> task) {

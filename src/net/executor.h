@@ -54,7 +54,7 @@ class Executor final {
 
   // Arms `timer`; `timer.fire` runs on the loop. Re-arming moves it. The timer
   // must be disarmed or fired before it is destroyed (its destructor disarms).
-  // Coarse: fires up to 4 ms late, never early.
+  // Coarse: fires up to 5 ms late, never early.
   void arm(Timer& timer, TimePoint when);
 
   // The steady clock, read afresh.
@@ -64,7 +64,7 @@ class Executor final {
   // The executor that runs on this thread, or nullptr.
   [[nodiscard]] static Executor* current();
 
-  struct Impl;  // hides Asio; for net/*.cc only
+  struct Impl;  // the engine; for net/*.cc only
   [[nodiscard]] Impl& impl() { return *impl_; }
 
  private:

@@ -3,7 +3,7 @@
 // read; it may destroy the watch.
 //
 // Belongs to one Executor's thread. Does not own the descriptor, which must outlive
-// the watch.
+// the watch. Throws if the kernel cannot watch it.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ class FdWatch final {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // shared with the wait under way
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace ebb::net

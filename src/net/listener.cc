@@ -1,5 +1,6 @@
 #include "net/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -51,28 +52,16 @@ AcceptFailure classify(int err) {
 
 // Shared with a pending accept(), which may end after the Listener.
 struct Listener::State {
-  State(Executor& e, UniqueFd fd, int socket_family)
-      : executor(e), family(socket_family), socket(e.impl().io) {
-    error_code ec;
-    socket.assign(asio::generic::stream_protocol(family, 0), fd.get(), ec);
-    if (!ec) {
-      (void)fd.release();
-      socket.non_blocking(true, ec);
-    }
-    if (ec) {
-      (void)socket_failure(ec.value(), "cannot watch a listening socket");
-      close();
-    }
+  State(Executor& e, UniqueFd fd) : executor(e), socket(e, std::move(fd)) {
     pause.fire = [this] { std::exchange(paused, nullptr).resume(); };
+    if (socket.open()) return;
+    (void)socket_failure(socket.problem(), "cannot watch a listening socket");
+    closed = true;
   }
-  ~State() { direction->abandon(); }
 
   void close() {
     if (std::exchange(closed, true)) return;
-    error_code ignored;
-    // Not socket.close(): a Unix listener's description is shared between executors,
-    // so closing one descriptor would leave it in this executor's epoll set.
-    if (socket.is_open()) UniqueFd(socket.release(ignored)).reset();
+    socket.close();
     if (paused) {
       pause.disarm();
       executor.resume(std::exchange(paused, nullptr));
@@ -89,9 +78,7 @@ struct Listener::State {
   }
 
   Executor& executor;
-  const int family;
   Socket socket;
-  DirectionPtr direction{new Direction};
   Timer pause;
   std::coroutine_handle<> paused;
   TimePoint next_report;
@@ -110,6 +97,17 @@ struct Listener::Pause {
   void await_resume() const noexcept {}
 };
 
+// Lets the loop turn.
+struct Turn {
+  Socket& socket;
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) const {
+    socket.read.attempt = nullptr;
+    socket.yield(socket.read, waiter, kNever);
+  }
+  void await_resume() const noexcept {}
+};
+
 struct Listener::Impl {
   std::shared_ptr<State> state;
 };
@@ -122,7 +120,8 @@ Listener::Listener(Executor& executor, UniqueFd listening) : impl_(std::make_uni
     const int on = 1;  // Linux hands it on to what is accepted: no call per connection
     ::setsockopt(listening.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  impl_->state = std::make_shared<State>(executor, std::move(listening), family);
+  ::fcntl(listening.get(), F_SETFL, ::fcntl(listening.get(), F_GETFL) | O_NONBLOCK);
+  impl_->state = std::make_shared<State>(executor, std::move(listening));
 }
 
 Listener::Listener(Listener&&) noexcept = default;
@@ -136,10 +135,9 @@ std::vector<Stream> Listener::close() {
   if (!impl_ || impl_->state->closed) return waiting;
   State& state = *impl_->state;
   for (;;) {
-    UniqueFd fd(
-        ::accept4(state.socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd fd(::accept4(state.socket.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd) {
-      waiting.push_back(Stream::Impl::make(state.executor, std::move(fd), state.family));
+      waiting.push_back(Stream::Impl::make(state.executor, std::move(fd)));
     } else if (classify(errno) != AcceptFailure::kTryAgain) {
       break;
     }
@@ -153,26 +151,27 @@ Task<IoResult<Stream>> Listener::accept() { return accept_on(impl_->state); }
 Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {
   for (;;) {
     if (state->closed) co_return fail(IoError::kCanceled);
-    int err = EAGAIN;
-    if (state->streak < kMaxStreak) {
-      UniqueFd fd(
-          ::accept4(state->socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      err = errno;
-      if (fd) {
-        ++state->streak;
-        Stream accepted = Stream::Impl::make(state->executor, std::move(fd), state->family);
-        co_return accepted;
-      }
+    if (state->streak >= kMaxStreak) {
+      state->streak = 0;
+      Turn turn{state->socket};
+      co_await turn;
+      continue;
+    }
+    UniqueFd fd(::accept4(state->socket.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    const int err = errno;
+    if (fd) {
+      ++state->streak;
+      Stream accepted = Stream::Impl::make(state->executor, std::move(fd));
+      co_return accepted;
     }
     switch (classify(err)) {
       case AcceptFailure::kTryAgain:
         break;
       case AcceptFailure::kNotYet: {
         state->streak = 0;
-        SocketReady ready{state->executor, state->socket, *state->direction, Socket::wait_read,
-                          kNever};
-        const error_code ec = co_await ready;
-        if (ec && !state->closed) co_return fail(state->direction->failure("accept"));
+        SocketReady ready{state->socket, state->socket.read, EPOLLIN, kNever};
+        const int failed = co_await ready;
+        if (failed != 0 && !state->closed) co_return fail(state->socket.read.failure("accept"));
         break;
       }
       case AcceptFailure::kShortage: {
@@ -189,7 +188,7 @@ Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {
 
 Address Listener::local() const {
   if (!impl_ || impl_->state->closed) return {};
-  auto address = local_address(impl_->state->socket.native_handle());
+  auto address = local_address(impl_->state->socket.fd());
   return address ? *address : Address{};
 }
 

@@ -328,7 +328,7 @@ TEST(Stream, WhatIsNoSocketFails) {
   Stream stream(executor, UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   std::vector<IoError> errors;
   run_to_end(executor, read_error(stream, soon(), errors));
-  EXPECT_EQ(errors, std::vector{IoError::kOther});
+  EXPECT_EQ(errors, std::vector{IoError::kCanceled});
   EXPECT_FALSE(Stream());
 }
 

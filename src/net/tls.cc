@@ -225,26 +225,26 @@ Error TlsSession::failure() const {
   return {Errc::kUnavailable, "the TLS handshake failed: " + reason_};
 }
 
-bool TlsSession::receive(std::span<char> buffer, size_t& bytes, error_code& error) {
+bool TlsSession::receive(std::span<char> buffer, size_t& bytes, int& error) {
   ERR_clear_error();
   errno = 0;
   bytes = 0;
   const int result = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &bytes);
   const int err = errno;
   receive_step_ = step_of(result);
-  error.clear();
+  error = 0;
   if (receive_step_ == Step::kWaitToRead || receive_step_ == Step::kWaitToWrite) return false;
   if (receive_step_ == Step::kFailed) {
     bytes = 0;
     // An end without goodbye, or nonsense: either way the connection is broken.
     const bool system = err != 0 && ERR_peek_last_error() == 0 && !socket_->ended;
-    error.assign(system ? err : ECONNRESET, boost::system::system_category());
+    error = system ? err : ECONNRESET;
   }
   return true;
 }
 
-bool TlsSession::send(std::array<std::string_view, 3>& parts, error_code& error) {
-  error.clear();
+bool TlsSession::send(std::array<std::string_view, 3>& parts, int& error) {
+  error = 0;
   for (;;) {
     for (std::string_view& part : parts) {
       const size_t taken = std::min(part.size(), kRecord - unsent_.size());
@@ -261,7 +261,7 @@ bool TlsSession::send(std::array<std::string_view, 3>& parts, error_code& error)
     if (send_step_ == Step::kWaitToRead || send_step_ == Step::kWaitToWrite) return false;
     if (send_step_ == Step::kFailed || result != 1) {
       const bool system = err != 0 && ERR_peek_last_error() == 0;
-      error.assign(system ? err : EPIPE, boost::system::system_category());
+      error = system ? err : EPIPE;
       return true;
     }
     unsent_.erase(0, sent);
@@ -289,11 +289,10 @@ Task<Result<void>> secure(Stream& stream, std::unique_ptr<TlsSession> session, T
     if (step == TlsSession::Step::kFailed) co_return fail(session->failure());
     if (step == TlsSession::Step::kDone) break;
     const bool to_read = step == TlsSession::Step::kWaitToRead;
-    Direction& direction = to_read ? *impl.read : *impl.write;
-    SocketReady ready{impl.executor, impl.socket, direction,
-                      to_read ? Socket::wait_read : Socket::wait_write, deadline};
-    const error_code ec = co_await ready;
-    if (ec && direction.timed_out) {
+    Direction& direction = to_read ? impl.socket.read : impl.socket.write;
+    SocketReady ready{impl.socket, direction, to_read ? EPOLLIN : EPOLLOUT, deadline};
+    const int failed = co_await ready;
+    if (failed != 0 && direction.timed_out) {
       co_return fail(Errc::kTimeout, "the TLS handshake did not end in time");
     }
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <boost/system/error_code.hpp>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,13 +34,12 @@ class TlsSession final {
   // Why the handshake failed.
   [[nodiscard]] Error failure() const;
 
-  // True when it ended: `bytes` is 0 at the end of the stream; or `error` is set. False:
+  // True when it ended: `bytes` is 0 at the end of the stream; or `error` is an errno. False:
   // wait for the socket and call again.
-  [[nodiscard]] bool receive(std::span<char> buffer, size_t& bytes,
-                             boost::system::error_code& error);
+  [[nodiscard]] bool receive(std::span<char> buffer, size_t& bytes, int& error);
   [[nodiscard]] bool receive_waits_to_write() const { return receive_step_ == Step::kWaitToWrite; }
   // Takes bytes out of `parts`; true when none is left anywhere, or `error` is set.
-  [[nodiscard]] bool send(std::array<std::string_view, 3>& parts, boost::system::error_code& error);
+  [[nodiscard]] bool send(std::array<std::string_view, 3>& parts, int& error);
   [[nodiscard]] bool send_waits_to_read() const { return send_step_ == Step::kWaitToRead; }
   // Something was received that nobody has taken yet.
   [[nodiscard]] bool has_received() const;

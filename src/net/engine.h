@@ -1,0 +1,197 @@
+// What net/*.cc share of the engine: one epoll set for each executor, edge-triggered.
+// Nothing above net/ includes this.
+//
+// A Socket remembers what the kernel said of it (`readable`), so that a read which would
+// only fail is not tried, and a wait for what is known to be there ends at once. One
+// epoll_wait serves all sockets, posts and timers of a turn of the loop.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
+#include <coroutine>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "net/executor.h"
+#include "net/io_error.h"
+#include "net/timer_wheel.h"
+
+namespace ebb::net {
+
+// The frame of a spawned task, linked so that the executor can destroy it.
+struct RootFrame {
+  std::coroutine_handle<> handle;
+  RootFrame* prev = nullptr;
+  RootFrame* next = nullptr;
+};
+
+// One direction of a socket: its one pending operation, who waits for it, and its
+// deadline. Neither copied nor moved; its owner's end ends what is under way unheard.
+class Direction final {
+ public:
+  Direction();
+  ~Direction() { abandon(); }
+  Direction(const Direction&) = delete;
+  Direction& operator=(const Direction&) = delete;
+
+  [[nodiscard]] bool waiting() const { return waiter_ != nullptr; }
+  [[nodiscard]] uint32_t awaits() const { return awaits_; }
+  // `who` waits for `events` (EPOLLIN or EPOLLOUT) until the deadline.
+  void begin(Executor& executor, uint32_t events, std::coroutine_handle<> who, TimePoint until);
+  // Waits on for other events: the deadline stays.
+  void await(uint32_t events) { awaits_ = events; }
+  // Tries to end the operation, as the socket may be ready; resumes who waits if it ended.
+  void poke();
+  // Ends it with an error, kCanceled's for one.
+  void complete(int err);
+  // Pokes it in the next turn of the loop.
+  void poke_soon(Executor& executor);
+  // Nobody waits any more.
+  void abandon();
+  // kTimeout, kCanceled, or what the error means; `what` goes to the log.
+  [[nodiscard]] IoError failure(const char* what) const;
+
+  int error = 0;           // errno of the operation that ended; 0: it went well
+  bool timed_out = false;  // then `error` is ECANCELED
+  size_t transferred = 0;
+  // If set, tried once the socket is ready; false means that it waits on.
+  bool (*attempt)(void* context) = nullptr;
+  void* context = nullptr;
+
+ private:
+  friend struct Executor::Impl;
+  void unlink();
+
+  std::coroutine_handle<> waiter_;  // null: nobody waits
+  uint32_t awaits_ = 0;
+  Timer deadline_;
+  Direction* prev_ = nullptr;  // in the executor's ring of those to be poked
+  Direction* next_ = nullptr;
+};
+
+// A non-blocking descriptor in an executor's epoll set, edge-triggered; owned.
+class Socket final {
+ public:
+  // Takes it over. If the kernel cannot watch it, it is closed and problem() says why.
+  Socket(Executor& executor, UniqueFd fd);
+  ~Socket();
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool open() const { return static_cast<bool>(fd_); }
+  [[nodiscard]] int problem() const { return problem_; }
+  // Pending operations end with ECANCELED, in the next turn.
+  void close();
+
+  // True unless a read is known to fail with EAGAIN.
+  [[nodiscard]] bool readable() const { return readable_; }
+  // A read got less than it had room for, or EAGAIN: the next edge tells of more. After
+  // the peer's end there is none.
+  void drained() { readable_ = ended_; }
+
+  // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
+  void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
+  // The same for one that waits already, from its attempt.
+  void wait_on(Direction& direction, uint32_t events);
+  // Suspends `who` for a turn of the loop.
+  void yield(Direction& direction, std::coroutine_handle<> who, TimePoint until);
+
+  Executor& executor;
+  Direction read;
+  Direction write;
+
+ private:
+  friend struct Executor::Impl;
+  void expect(Direction& direction, uint32_t events);
+  void set_watched(uint32_t events);
+
+  UniqueFd fd_;
+  int problem_ = 0;
+  uint32_t watched_ = 0;
+  bool readable_ = false;
+  bool ended_ = false;  // the peer has closed, at least its side
+};
+
+// Suspends until `socket` is ready after a call that said EAGAIN; awaits to an errno.
+struct SocketReady {
+  Socket& socket;
+  Direction& direction;
+  uint32_t events;
+  TimePoint deadline;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) const {
+    direction.attempt = nullptr;
+    socket.wait(direction, events, waiter, deadline);
+  }
+  [[nodiscard]] int await_resume() const noexcept { return direction.error; }
+};
+
+struct Executor::Impl {
+  Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() = default;
+
+  void arm(Timer& timer, TimePoint when);
+  void post(std::function<void()> fn);
+  void stop();
+  // Runs what is ready; waits for the first of it until `wait_until`. False if nothing
+  // happened.
+  bool turn(TimePoint wait_until);
+
+  // Level-triggered, for FdWatch: `on_ready` runs while `fd` is readable.
+  struct Level {
+    std::function<void()> on_ready;
+  };
+  [[nodiscard]] int watch(int fd, Level& level);
+  void unwatch(int fd, const Level& level);
+  // No event of this turn reaches it any more.
+  void forget(const void* target);
+
+  static constexpr int kEvents = 128;        // taken from the kernel at once
+  static constexpr uintptr_t kLevelBit = 1;  // marks a Level among the pointers
+
+  UniqueFd epoll;
+  UniqueFd wake;  // an eventfd: ends a wait from another thread
+  TimerWheel wheel;
+  TimePoint alarm_at = kNever;  // when the wheel is to turn
+  bool turning = false;
+  Direction due;  // the head of a ring: to be poked in this turn
+  std::array<epoll_event, kEvents> events;
+  int event = 0;  // the one under way
+  int event_count = 0;
+
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // guarded by it
+  std::atomic<bool> has_posted = false;
+  std::atomic<bool> asleep = false;  // in or before epoll_wait: a post must wake it
+  std::atomic<bool> stopping = false;
+  std::vector<std::function<void()>> running;  // what turn() took from `posted`
+
+  RootFrame* youngest = nullptr;
+  size_t tasks = 0;
+  bool ending = false;
+
+ private:
+  void wake_up();
+  [[nodiscard]] bool run_due();
+  [[nodiscard]] bool run_posted();
+  [[nodiscard]] bool run_event(const epoll_event& ready);
+  [[nodiscard]] bool run_timers(TimePoint now);
+};
+
+// How many operations in a row may succeed without a turn of the loop, so that one
+// busy peer cannot starve the others.
+inline constexpr int kMaxStreak = 64;
+
+// Maps an errno of a socket call; logs what IoError::kOther hides.
+[[nodiscard]] IoError socket_failure(int err, const char* what);
+
+}  // namespace ebb::net
