@@ -21,6 +21,7 @@ struct ClientConnection::Impl {
   [[nodiscard]] bool append_head(std::string_view method, std::string_view target,
                                  const Fields& fields);
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, TimePoint deadline);
+  [[nodiscard]] net::Task<HttpResult<std::string_view>> read_more(TimePoint deadline);
   [[nodiscard]] bool reusable() const;
   // Ends the connection's usefulness.
   [[nodiscard]] tl::unexpected<HttpError> give_up(HttpError error) {
@@ -99,6 +100,13 @@ net::Task<HttpResult<void>> ClientConnection::Impl::send(std::string_view piece,
   co_return HttpResult<void>();
 }
 
+net::Task<HttpResult<std::string_view>> ClientConnection::Impl::read_more(TimePoint deadline) {
+  const auto piece = co_await read_piece(stream, input, decoder, deadline);
+  if (!piece) co_return give_up(piece.error());
+  if (decoder.done()) response = Response::kDone;
+  co_return piece;
+}
+
 bool ClientConnection::Impl::reusable() const {
   return !failed && request == Request::kSent && response == Response::kDone && head.keep_alive &&
          input.empty();
@@ -115,11 +123,14 @@ net::Task<HttpResult<void>> ClientConnection::send_head(std::string_view method,
                                                         const Fields& fields, BodyLength body,
                                                         std::string_view first_body,
                                                         TimePoint deadline) {
+  using Done = net::Task<HttpResult<void>>;
   Impl& c = *impl_;
-  if (!c.reusable()) co_return fail(HttpError::kMalformed);
+  if (!c.reusable()) return Done::ready(fail(HttpError::kMalformed));
   c.begin_exchange(method, body);
-  if (!c.append_head(method, target, fields)) co_return c.give_up(HttpError::kMalformed);
-  co_return co_await c.send(first_body, deadline);
+  if (!c.append_head(method, target, fields)) {
+    return Done::ready(c.give_up(HttpError::kMalformed));
+  }
+  return c.send(first_body, deadline);
 }
 
 net::Task<HttpResult<void>> ClientConnection::send_body(std::string_view piece,
@@ -174,13 +185,18 @@ net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadl
 }
 
 net::Task<HttpResult<std::string_view>> ClientConnection::read_body(TimePoint deadline) {
+  using Piece = net::Task<HttpResult<std::string_view>>;
   Impl& c = *impl_;
-  if (c.response == Impl::Response::kDone) co_return std::string_view();
-  if (c.response != Impl::Response::kHead) co_return fail(HttpError::kMalformed);
-  const auto piece = co_await read_piece(c.stream, c.input, c.decoder, deadline);
-  if (!piece) co_return c.give_up(piece.error());
+  if (c.response == Impl::Response::kDone) return Piece::ready(std::string_view());
+  if (c.response != Impl::Response::kHead) return Piece::ready(fail(HttpError::kMalformed));
+  if (c.input.empty()) return c.read_more(deadline);
+  // A small body has come with its head.
+  const auto step = c.decoder.decode(c.input.unread());
+  if (!step) return Piece::ready(c.give_up(step.error().code));
+  c.input.consume(step->consumed);
   if (c.decoder.done()) c.response = Impl::Response::kDone;
-  co_return piece;
+  if (step->data.empty()) return read_body(deadline);
+  return Piece::ready(step->data);
 }
 
 bool ClientConnection::reusable() const { return impl_->reusable(); }

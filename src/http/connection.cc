@@ -70,10 +70,23 @@ net::Task<void> Connection::run() {
       co_await refuse(413, "request body is too large");
       co_return;
     }
-    co_await call_handler();
+    try {
+      auto served = server_.handler.serve(*this);
+      co_await served;
+    } catch (const std::exception& e) {
+      log::error("http", "handler failed on {} {}: {}", request_.method, request_.target, e.what());
+    } catch (...) {
+      log::error("http", "handler failed on {} {}", request_.method, request_.target);
+    }
+    if (settled()) continue;
     const bool goes_on = co_await settle();
     if (!goes_on) co_return;
   }
+}
+
+bool Connection::settled() const {
+  return response_ == Response::kFinished && !tunnel_ && !body_error_ && !close_after_ &&
+         decoder_.done();
 }
 
 net::Task<bool> Connection::secure() {
@@ -90,7 +103,7 @@ net::Task<bool> Connection::read_head() {
   input_.begin_message();
   parser_.reset();
   idle_ = input_.empty();
-  received_at_ = server_.executor.now();
+  received_at_ = server_.executor.turn_time();
   TimePoint deadline =
       received_at_ + (idle_ ? server_.options.idle_timeout : server_.options.head_timeout);
   for (;;) {
@@ -120,7 +133,7 @@ net::Task<bool> Connection::read_head() {
     if (*received == 0) co_return false;
     if (idle_) {
       idle_ = false;
-      received_at_ = server_.executor.now();
+      received_at_ = server_.executor.turn_time();
       deadline = received_at_ + server_.options.head_timeout;
     }
     input_.added(*received);
@@ -135,17 +148,6 @@ void Connection::begin_exchange() {
   framing_ = Framing::kNoBody;
   unsent_ = 0;
   out_.clear();
-}
-
-net::Task<void> Connection::call_handler() {
-  try {
-    auto served = server_.handler.serve(*this);
-    co_await served;
-  } catch (const std::exception& e) {
-    log::error("http", "handler failed on {} {}: {}", request_.method, request_.target, e.what());
-  } catch (...) {
-    log::error("http", "handler failed on {} {}", request_.method, request_.target);
-  }
 }
 
 net::Task<bool> Connection::settle() {
@@ -211,14 +213,19 @@ net::Task<void> Connection::refuse(int status, std::string_view what) {
       "Connection: close\r\nDate: {}\r\n\r\n",
       status, reason_phrase(status), body.size(), server_.date.at(std::time(nullptr)));
   if (request_.method == "HEAD") body.clear();
-  const auto sent = co_await send(out_, body, {});
+  const auto sent = co_await send(body, {});
   if (sent) co_await linger_and_close();
 }
 
-net::Task<HttpResult<void>> Connection::send(std::string_view first, std::string_view second,
-                                             std::string_view third) {
-  const TimePoint deadline = server_.executor.now() + server_.options.write_timeout;
-  const auto sent = co_await stream_.write_all(first, second, third, deadline);
+net::Task<HttpResult<void>> Connection::send(std::string_view piece, std::string_view tail) {
+  // A small one joins the head: one block costs the kernel less than several.
+  if (piece.size() + tail.size() <= kJoined) {
+    out_.append(piece).append(tail);
+    piece = tail = {};
+  }
+  const TimePoint deadline = server_.executor.turn_time() + server_.options.write_timeout;
+  const auto sent = co_await stream_.write_all(out_, piece, tail, deadline);
+  out_.clear();
   if (!sent) {
     response_ = Response::kBroken;
     co_return fail(to_http_error(sent.error(), false));
@@ -231,14 +238,19 @@ bool Connection::continue_due() const {
 }
 
 net::Task<HttpResult<std::string_view>> Connection::read_body() {
-  if (body_error_) co_return fail(*body_error_);
-  if (decoder_.done()) co_return std::string_view();
+  using Piece = net::Task<HttpResult<std::string_view>>;
+  if (body_error_) return Piece::ready(fail(*body_error_));
+  if (decoder_.done()) return Piece::ready(std::string_view());
+  return read_more();
+}
+
+net::Task<HttpResult<std::string_view>> Connection::read_more() {
   if (continue_due() && input_.empty()) {
     if (begun()) co_return fail(HttpError::kClosed);
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     continued_ = true;
     body_touched_ = true;
-    const auto sent = co_await send(kContinue, {}, {});
+    const auto sent = co_await send(kContinue, {});
     if (!sent) {
       body_error_ = HttpError::kIo;
       co_return fail(sent.error());
@@ -323,8 +335,7 @@ net::Task<HttpResult<TunnelEnd>> Connection::switch_protocols(const ResponseHead
   }
   response_ = Response::kFinished;
   tunnel_ = true;
-  const auto sent = co_await send(out_, {}, {});
-  out_.clear();
+  const auto sent = co_await send({}, {});
   if (!sent) co_return fail(sent.error());
   watch_for_death(stream_.native_handle());
   const TunnelEnd end{.stream = &stream_, .received = input_.unread_view()};
@@ -332,17 +343,21 @@ net::Task<HttpResult<TunnelEnd>> Connection::switch_protocols(const ResponseHead
 }
 
 net::Task<HttpResult<void>> Connection::begin(const ResponseHead& head) {
-  if (begun() || head.status < 200 || head.status > 999) co_return fail(HttpError::kMalformed);
+  using Done = net::Task<HttpResult<void>>;
+  if (begun() || head.status < 200 || head.status > 999) {
+    return Done::ready(fail(HttpError::kMalformed));
+  }
   if (!append_head(head)) {
     out_.clear();
-    co_return fail(HttpError::kMalformed);
+    return Done::ready(fail(HttpError::kMalformed));
   }
   response_ = Response::kBegun;
-  co_return HttpResult<void>();
+  return Done::ready(HttpResult<void>());
 }
 
 net::Task<HttpResult<void>> Connection::write(std::string_view piece) {
-  if (response_ != Response::kBegun) co_return fail(HttpError::kMalformed);
+  using Done = net::Task<HttpResult<void>>;
+  if (response_ != Response::kBegun) return Done::ready(fail(HttpError::kMalformed));
   std::string_view tail;
   switch (framing_) {
     case Framing::kNoBody:
@@ -353,7 +368,7 @@ net::Task<HttpResult<void>> Connection::write(std::string_view piece) {
     case Framing::kSized:
       if (piece.size() > unsent_) {
         response_ = Response::kBroken;
-        co_return fail(HttpError::kMalformed);
+        return Done::ready(fail(HttpError::kMalformed));
       }
       unsent_ -= piece.size();
       break;
@@ -364,26 +379,27 @@ net::Task<HttpResult<void>> Connection::write(std::string_view piece) {
       tail = "\r\n";
       break;
   }
-  if (out_.empty() && piece.empty()) co_return HttpResult<void>();
-  const auto sent = co_await send(out_, piece, tail);
-  out_.clear();
-  co_return sent;
+  if (out_.empty() && piece.empty()) return Done::ready(HttpResult<void>());
+  return send(piece, tail);
 }
 
 net::Task<HttpResult<void>> Connection::finish() {
-  if (response_ != Response::kBegun) co_return fail(HttpError::kMalformed);
+  using Done = net::Task<HttpResult<void>>;
+  if (response_ != Response::kBegun) return Done::ready(fail(HttpError::kMalformed));
   if (framing_ == Framing::kSized && unsent_ > 0) {
     response_ = Response::kBroken;
-    co_return fail(HttpError::kTruncated);
+    return Done::ready(fail(HttpError::kTruncated));
   }
   if (framing_ == Framing::kChunked) out_.append("0\r\n\r\n");
-  if (!out_.empty()) {
-    const auto sent = co_await send(out_, {}, {});
-    out_.clear();
-    if (!sent) co_return sent;
-  }
+  if (!out_.empty()) return finish_sending();
   response_ = Response::kFinished;
-  co_return HttpResult<void>();
+  return Done::ready(HttpResult<void>());
+}
+
+net::Task<HttpResult<void>> Connection::finish_sending() {
+  const auto sent = co_await send({}, {});
+  if (sent) response_ = Response::kFinished;
+  co_return sent;
 }
 
 }  // namespace ebb::http

@@ -42,6 +42,8 @@ class Connection final : public Exchange {
   static constexpr Duration kLingerTime = std::chrono::seconds(1);
   // What of a request's body the handler left unread is skipped up to here.
   static constexpr size_t kSkipBytes = 64 * 1024;
+  // A piece of a body up to this is copied behind its head.
+  static constexpr size_t kJoined = 2 * 1024;
   static constexpr Duration kSkipTime = std::chrono::seconds(1);
 
   // `server` must outlive the connection.
@@ -86,16 +88,19 @@ class Connection final : public Exchange {
   // Reads and parses a head. False if the connection ended; it has been answered
   // and closed where that was due.
   [[nodiscard]] net::Task<bool> read_head();
-  [[nodiscard]] net::Task<void> call_handler();
-  // Brings the exchange to its end after the handler returned. True if the
-  // connection can carry another request.
+  // The exchange has ended as most do: the connection waits for the next request.
+  [[nodiscard]] bool settled() const;
+  // Brings any other to its end after the handler returned. True if the connection can
+  // carry another request.
   [[nodiscard]] net::Task<bool> settle();
   [[nodiscard]] net::Task<bool> skip_body();
   // Sends a whole plain text answer and ends the connection.
   [[nodiscard]] net::Task<void> refuse(int status, std::string_view what);
   [[nodiscard]] net::Task<void> linger_and_close();
-  [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view first, std::string_view second,
-                                                 std::string_view third);
+  // Sends what is held back in out_, and then the others.
+  [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);
+  [[nodiscard]] net::Task<HttpResult<std::string_view>> read_more();
+  [[nodiscard]] net::Task<HttpResult<void>> finish_sending();
   void begin_exchange();
   [[nodiscard]] bool append_head(const ResponseHead& head);
   [[nodiscard]] bool append_switch(const ResponseHead& head);

@@ -176,10 +176,11 @@ void Socket::yield(Direction& direction, std::coroutine_handle<> who, TimePoint 
 
 // --- The loop ---
 
-Executor::Impl::Impl()
-    : epoll(::epoll_create1(EPOLL_CLOEXEC)),
+Executor::Impl::Impl(TimePoint& time)
+    : turn_time(time),
+      epoll(::epoll_create1(EPOLL_CLOEXEC)),
       wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      wheel(std::chrono::steady_clock::now()) {
+      wheel(time) {
   due.prev_ = due.next_ = &due;
   epoll_event wakes{};
   wakes.events = EPOLLIN | EPOLLET;  // never read: each write to it is an edge
@@ -321,12 +322,13 @@ bool Executor::Impl::turn(TimePoint wait_until) {
   }
   const int count = ::epoll_wait(epoll.get(), events.data(), kEvents, timeout);
   asleep.store(false);
+  turn_time = std::chrono::steady_clock::now();
   event_count = std::max(count, 0);
   for (event = 0; event < event_count; ++event) {
     happened = run_event(events[static_cast<size_t>(event)]) || happened;
   }
   event = event_count = 0;
-  if (alarm_at != kNever) happened = run_timers(std::chrono::steady_clock::now()) || happened;
+  if (alarm_at != kNever) happened = run_timers(turn_time) || happened;
   return happened;
 }
 

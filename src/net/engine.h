@@ -134,7 +134,8 @@ struct SocketReady {
 };
 
 struct Executor::Impl {
-  Impl();
+  // `turn_time` is set as the loop turns.
+  explicit Impl(TimePoint& turn_time);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() = default;
@@ -158,6 +159,7 @@ struct Executor::Impl {
   static constexpr int kEvents = 128;        // taken from the kernel at once
   static constexpr uintptr_t kLevelBit = 1;  // marks a Level among the pointers
 
+  TimePoint& turn_time;
   UniqueFd epoll;
   UniqueFd wake;  // an eventfd: ends a wait from another thread
   TimerWheel wheel;

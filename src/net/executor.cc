@@ -68,7 +68,8 @@ Root run_detached(Executor::Impl& /*executor*/, Task<void> task) { co_await task
 
 }  // namespace
 
-Executor::Executor(std::string name) : name_(std::move(name)), impl_(std::make_unique<Impl>()) {}
+Executor::Executor(std::string name)
+    : name_(std::move(name)), turn_time_(now()), impl_(std::make_unique<Impl>(turn_time_)) {}
 
 Executor::~Executor() {
   impl_->ending = true;

@@ -58,7 +58,7 @@ Task<IoResult<void>> Stream::Impl::connected(Stream& stream, TimePoint deadline)
 }
 
 bool Stream::Impl::refuse(Direction& direction, TimePoint deadline) const {
-  if (!closed && (deadline == kNever || executor.now() < deadline)) return false;
+  if (!closed && (deadline == kNever || executor.turn_time() < deadline)) return false;
   direction.timed_out = !closed;
   direction.error = ECANCELED;
   direction.transferred = 0;
@@ -80,21 +80,25 @@ bool Stream::Impl::send(std::array<std::string_view, 3>& parts) {
     }
     write.error = 0;
     if (wanted == 0) return true;
-    const ssize_t sent = ::sendmsg(socket.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    // For one block the kernel has less to copy.
+    const ssize_t sent = message.msg_iovlen == 1
+                             ? ::send(socket.fd(), pieces[0].iov_base, pieces[0].iov_len, kFlags)
+                             : ::sendmsg(socket.fd(), &message, kFlags);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return false;
       write.error = errno;
       return true;
     }
+    if (static_cast<size_t>(sent) == wanted) return true;
     auto left = static_cast<size_t>(sent);
     for (std::string_view& part : parts) {
       const size_t taken = std::min(left, part.size());
       part.remove_prefix(taken);
       left -= taken;
     }
-    // After a partial write the next one would only say EAGAIN.
-    return static_cast<size_t>(sent) == wanted;
+    return false;  // the next one would only say EAGAIN
   }
 }
 

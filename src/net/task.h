@@ -18,6 +18,9 @@
 //     if (!value) co_return fail(value.error());
 //     co_return *value + 1;
 //   }
+//
+// A function that often has its result at once need not be a coroutine: it returns
+// Task<T>::ready(result), which costs no frame, and calls one that is for the rest.
 #pragma once
 
 #include <coroutine>
@@ -84,29 +87,57 @@ struct Promise<void> : PromiseBase {
 
 template <class T = void>
 class [[nodiscard]] Task final {
+  struct Nothing {};
+  static constexpr bool kIsVoid = std::is_void_v<T>;
+  using Value = std::conditional_t<kIsVoid, Nothing, std::optional<T>>;
+
  public:
   using promise_type = detail::Promise<T>;
 
   // Not explicit: the coroutine machinery converts.
   Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task(Task&& other) noexcept
+      : handle_(std::exchange(other.handle_, nullptr)), value_(std::move(other.value_)) {}
   Task& operator=(Task&& other) noexcept {
     std::swap(handle_, other.handle_);
+    std::swap(value_, other.value_);
     return *this;
   }
   ~Task() {
     if (handle_) handle_.destroy();
   }
 
+  // One that has ended already.
+  [[nodiscard]] static Task ready()
+    requires kIsVoid
+  {
+    return Task();
+  }
+  template <class U>
+  [[nodiscard]] static Task ready(U&& value)
+    requires(!kIsVoid)
+  {
+    Task task;
+    task.value_.emplace(std::forward<U>(value));
+    return task;
+  }
+
   [[nodiscard]] bool await_ready() {
+    if (!handle_) return true;
     handle_.resume();
     return handle_.done();
   }
   void await_suspend(std::coroutine_handle<> parent) noexcept { handle_.promise().next = parent; }
-  T await_resume() { return handle_.promise().take(); }
+  T await_resume() {
+    if (handle_) return handle_.promise().take();
+    if constexpr (!kIsVoid) return std::move(*value_);
+  }
 
  private:
-  std::coroutine_handle<promise_type> handle_;
+  Task() = default;
+
+  std::coroutine_handle<promise_type> handle_;  // null: ended already, with value_
+  [[no_unique_address]] Value value_;
 };
 
 }  // namespace ebb::net

@@ -30,13 +30,11 @@ void ClientWatch::look() {
   if (!guards_.empty()) executor_.arm(timer_, executor_.now() + kPeriod);
 }
 
-net::Task<Throttler::Grant> admit(http::Exchange& exchange,
-                                  const std::shared_ptr<Throttler>& throttler, Waker& waker,
-                                  ClientWatch& watch, TimePoint deadline, Admission& how) {
-  auto entry = throttler->try_acquire();
-  if (entry.slot) co_return std::move(*entry.slot);
-  if (entry.refused) co_return fail(std::move(*entry.refused));
+namespace {
 
+net::Task<Throttler::Grant> wait_for_slot(http::Exchange& exchange,
+                                          const std::shared_ptr<Throttler>& throttler, Waker& waker,
+                                          ClientWatch& watch, TimePoint deadline, Admission& how) {
   net::Executor& executor = exchange.executor();
   auto shot = Throttler::GrantShot::make(executor);
   how.asked = executor.now();
@@ -54,6 +52,18 @@ net::Task<Throttler::Grant> admit(http::Exchange& exchange,
   }
   if (!*grant && grant->error().why == Refused::Why::kClientLeft) throttler->leave(ticket.number);
   co_return std::move(*grant);
+}
+
+}  // namespace
+
+net::Task<Throttler::Grant> admit(http::Exchange& exchange,
+                                  const std::shared_ptr<Throttler>& throttler, Waker& waker,
+                                  ClientWatch& watch, TimePoint deadline, Admission& how) {
+  using Granted = net::Task<Throttler::Grant>;
+  auto entry = throttler->try_acquire();
+  if (entry.slot) return Granted::ready(std::move(*entry.slot));
+  if (entry.refused) return Granted::ready(fail(std::move(*entry.refused)));
+  return wait_for_slot(exchange, throttler, waker, watch, deadline, how);
 }
 
 }  // namespace ebb::serving

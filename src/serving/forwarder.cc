@@ -24,24 +24,10 @@ TimePoint earlier(TimePoint deadline, Duration from_now) {
 }
 
 // One request on its way to one pod.
-class Forwarding final {
- public:
-  Forwarding(OutgoingRequest& request, PodConnections& connections,
-             const std::shared_ptr<Throttler>& throttler, Slot slot, const ForwardOptions& options)
-      : request_(request),
-        exchange_(request.exchange()),
-        record_(request.record()),
-        connections_(connections),
-        executor_(exchange_.executor()),
-        throttler_(throttler),
-        slot_(std::move(slot)),
-        options_(options) {}
-
-  net::Task<Forwarded> run();
-
- private:
+struct Forwarding final {
+  void take_connection();
   net::Task<bool> connect();
-  net::Task<void> send_request();
+  net::Task<void> send_rest();
   net::Task<void> upload(net::OneShot<bool>::Sender done);
   net::Task<Forwarded> answer();
   net::Task<void> pass_body();
@@ -49,101 +35,73 @@ class Forwarding final {
   net::Task<bool> may_replay();
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
-    return request_.whole() && request_.wire_size() <= kOneRead;
+    return request.whole() && request.wire_size() <= kOneRead;
   }
   net::Task<void> explain(http::HttpError error);
   net::Task<void> answer_error(int status, const char* why, std::string text,
                                int retry_after_s = 0);
   void client_failed(http::HttpError error);
 
-  OutgoingRequest& request_;
-  http::Exchange& exchange_;
-  RequestRecord& record_;
-  PodConnections& connections_;
-  net::Executor& executor_;
-  const std::shared_ptr<Throttler>& throttler_;
-  Slot slot_;
-  const ForwardOptions& options_;
-  std::unique_ptr<http::ClientConnection> connection_;
-  bool reused_ = false;         // the connection has carried requests before
-  bool client_failed_ = false;  // while its body was read: the server answers for it
-  bool keep_ = false;           // the connection ended well
-  std::optional<scheduling::PodExit> exit_;
-  std::optional<net::OneShot<bool>::Receiver> uploading_;
+  OutgoingRequest& request;
+  PodConnections& connections;
+  const std::shared_ptr<Throttler>& throttler;
+  Slot slot;
+  const ForwardOptions& options;
+  http::Exchange& exchange = request.exchange();
+  RequestRecord& record = request.record();
+  net::Executor& executor = exchange.executor();
+  std::unique_ptr<http::ClientConnection> connection = nullptr;
+  bool reused = false;        // the connection has carried requests before
+  bool client_broke = false;  // while its body was read: the server answers for it
+  bool keep = false;          // the connection ended well
+  std::optional<scheduling::PodExit> exit = std::nullopt;
+  std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
 };
 
-net::Task<Forwarded> Forwarding::run() {
-  const auto begun = co_await request_.read_first();
-  if (!begun) {
-    client_failed(begun.error());
-    co_return Forwarded::kAnswered;
-  }
-  const bool connected = co_await connect();
-  if (!connected) co_return Forwarded::kUnreached;
-  co_await send_request();
-  const auto outcome = co_await answer();
-  if (uploading_) {
-    if (!keep_) {
-      connection_->stream().close();
-      slot_.release();
-    }
-    // The body's sender uses our state: it ends when the client's next piece comes,
-    // at the latest at the server's body timeout.
-    auto uploaded = uploading_->wait(kNever);
-    static_cast<void>(co_await uploaded);
-  }
-  if (keep_ && connection_->reusable()) {
-    connections_.put(slot_.shared_pod(), std::move(connection_));
-  }
-  co_return outcome;
+void Forwarding::take_connection() {
+  // A second sending takes no chances with connections of the same kind.
+  const bool may_break = can_be_unread() || (request.whole() && request.idempotent());
+  if (options.may_replay) connection = connections.take(slot.pod(), may_break);
+  reused = connection != nullptr;
 }
 
 net::Task<bool> Forwarding::connect() {
-  // A second sending takes no chances with connections of the same kind.
-  const bool may_break = can_be_unread() || (request_.whole() && request_.idempotent());
-  if (options_.may_replay) connection_ = connections_.take(slot_.pod(), may_break);
-  reused_ = connection_ != nullptr;
-  if (reused_) co_return true;
-  const TimePoint deadline = earlier(options_.deadline, kConnectTimeout);
-  auto stream = co_await net::connect(executor_, slot_.pod().address(), deadline);
+  const TimePoint deadline = earlier(options.deadline, kConnectTimeout);
+  auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
   if (!stream) {
-    throttler_->pod_unreachable(slot_.pod());
+    throttler->pod_unreachable(slot.pod());
     co_return false;
   }
-  connection_ = std::make_unique<http::ClientConnection>(std::move(*stream));
+  connection = std::make_unique<http::ClientConnection>(std::move(*stream));
   co_return true;
 }
 
-// If it fails, there may be an answer all the same: see read_head.
-net::Task<void> Forwarding::send_request() {
-  const http::RequestHead& head = request_.head();
-  const auto sent = co_await connection_->send_head(head.method, head.target, request_.fields(),
-                                                    head.body, request_.first(), options_.deadline);
-  if (!sent || head.body.kind == http::BodyLength::Kind::kNone) co_return;
-  if (request_.whole()) {
-    static_cast<void>(co_await connection_->finish_body(options_.deadline));
+// Sends what of the body did not go with the head.
+net::Task<void> Forwarding::send_rest() {
+  if (request.whole()) {
+    static_cast<void>(co_await connection->finish_body(options.deadline));
     co_return;
   }
-  auto shot = net::OneShot<bool>::make(executor_);
-  uploading_.emplace(std::move(shot.receiver));
-  executor_.spawn(upload(shot.sender));
+  auto shot = net::OneShot<bool>::make(executor);
+  uploading.emplace(std::move(shot.receiver));
+  executor.spawn(upload(shot.sender));
 }
 
 net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
   for (;;) {
-    request_.body_passed_on();
-    const auto piece = co_await exchange_.read_body();
+    request.body_passed_on();
+    const auto piece = co_await exchange.read_body();
     if (!piece) {
       client_failed(piece.error());
-      connection_->stream().close();  // wakes who waits for the answer
+      connection->stream().close();  // wakes who waits for the answer
       break;
     }
-    record_.bytes_in += piece->size();
+    record.bytes_in += piece->size();
     if (piece->empty()) {
-      static_cast<void>(co_await connection_->finish_body(options_.deadline));
+      static_cast<void>(co_await connection->finish_body(options.deadline));
       break;
     }
-    const auto sent = co_await connection_->send_body(*piece, options_.deadline);
+    const auto sent = co_await connection->send_body(*piece, options.deadline);
     if (!sent) break;  // the answer, or its absence, tells why
   }
   done.set(true);
@@ -151,16 +109,17 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
 
 // The server answers for a client that failed to send its body.
 void Forwarding::client_failed(http::HttpError error) {
-  client_failed_ = true;
-  record_.refused = "client_failed";
-  if (record_.status == 0) record_.status = http::status_of(error);
+  client_broke = true;
+  record.refused = "client_failed";
+  if (record.status == 0) record.status = http::status_of(error);
 }
 
 net::Task<Forwarded> Forwarding::answer() {
-  const TimePoint deadline = earlier(options_.deadline, options_.response_start);
-  const auto head = co_await connection_->read_head(deadline);
+  const TimePoint deadline =
+      std::min(options.deadline, executor.turn_time() + options.response_start);
+  const auto head = co_await connection->read_head(deadline);
   if (!head) {
-    if (client_failed_) co_return Forwarded::kAnswered;
+    if (client_broke) co_return Forwarded::kAnswered;
     const bool broken =
         head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
     if (broken) {
@@ -170,47 +129,47 @@ net::Task<Forwarded> Forwarding::answer() {
     co_await explain(head.error());
     co_return Forwarded::kAnswered;
   }
-  record_.first_byte_at = executor_.now();
-  slot_.pod().answered();
+  record.first_byte_at = executor.now();
+  slot.pod().answered();
   if ((*head)->status == 101) {
     co_await tunnel(*head);
     co_return Forwarded::kAnswered;
   }
   http::ResponseHead& answer = **head;
   std::string timing;
-  const bool timed = options_.timing == ServerTiming::kAll ||
-                     (options_.timing == ServerTiming::kCold && record_.cold);
+  const bool timed = options.timing == ServerTiming::kAll ||
+                     (options.timing == ServerTiming::kCold && record.cold);
   if (timed) {
-    timing = server_timing(record_);
+    timing = server_timing(record);
     answer.fields.add("server-timing", timing);
   }
-  if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record_.id);
-  const auto begun = co_await exchange_.begin(answer);
+  if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record.id);
+  const auto begun = co_await exchange.begin(answer);
   if (!begun) {
-    if (!exchange_.begun()) co_await explain(http::HttpError::kMalformed);
+    if (!exchange.begun()) co_await explain(http::HttpError::kMalformed);
     co_return Forwarded::kAnswered;
   }
-  record_.status = answer.status;
-  record_.cut = true;  // until it has ended well
+  record.status = answer.status;
+  record.cut = true;  // until it has ended well
   co_await pass_body();
   co_return Forwarded::kAnswered;
 }
 
 net::Task<void> Forwarding::pass_body() {
   for (;;) {
-    const TimePoint deadline = options_.idle == Duration::zero()
-                                   ? options_.deadline
-                                   : earlier(options_.deadline, options_.idle);
-    const auto piece = co_await connection_->read_body(deadline);
+    const TimePoint deadline = options.idle == Duration::zero()
+                                   ? options.deadline
+                                   : earlier(options.deadline, options.idle);
+    const auto piece = co_await connection->read_body(deadline);
     if (!piece) co_return;  // cut: the client must not take it for whole
     if (piece->empty()) break;
-    record_.bytes_out += piece->size();
-    const auto written = co_await exchange_.write(*piece);
+    record.bytes_out += piece->size();
+    const auto written = co_await exchange.write(*piece);
     if (!written) co_return;
   }
-  keep_ = true;
-  const auto finished = co_await exchange_.finish();
-  record_.cut = !finished;
+  keep = true;
+  const auto finished = co_await exchange.finish();
+  record.cut = !finished;
 }
 
 // From here on the connection belongs to the function and its client. Neither the
@@ -218,70 +177,70 @@ net::Task<void> Forwarding::pass_body() {
 // the slot is held all the while. When its pod drains, the connection may last for as
 // long as a request might have.
 net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
-  if (!request_.upgrade()) {
+  if (!request.upgrade()) {
     co_await explain(http::HttpError::kMalformed);
     co_return;
   }
   http::ResponseHead answer = *head;
-  if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record_.id);
-  const auto client = co_await exchange_.switch_protocols(answer);
+  if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record.id);
+  const auto client = co_await exchange.switch_protocols(answer);
   if (!client) {
-    if (!exchange_.begun()) co_await explain(http::HttpError::kMalformed);
+    if (!exchange.begun()) co_await explain(http::HttpError::kMalformed);
     co_return;
   }
-  record_.status = 101;
-  record_.upgraded = true;
-  http::Tunnel tunnel(*client, connection_->tunnel_end(), options_.idle);
+  record.status = 101;
+  record.upgraded = true;
+  http::Tunnel tunnel(*client, connection->tunnel_end(), options.idle);
   TimePoint drained_by = kNever;
   net::Timer look;
   look.fire = [&] {
-    const TimePoint now = executor_.now();
-    if (drained_by == kNever && slot_.pod().draining()) drained_by = now + options_.tunnel_grace;
+    const TimePoint now = executor.now();
+    if (drained_by == kNever && slot.pod().draining()) drained_by = now + options.tunnel_grace;
     if (now >= drained_by) {
       tunnel.cut();
     } else {
-      executor_.arm(look, std::min(drained_by, now + kDrainLook));
+      executor.arm(look, std::min(drained_by, now + kDrainLook));
     }
   };
-  executor_.arm(look, executor_.now() + kDrainLook);
-  if (options_.counters != nullptr) options_.counters->upgraded.add();
+  executor.arm(look, executor.now() + kDrainLook);
+  if (options.counters != nullptr) options.counters->upgraded.add();
   co_await tunnel.run();
-  if (options_.counters != nullptr) options_.counters->upgraded.subtract();
-  record_.bytes_in += tunnel.to_server();
-  record_.bytes_out += tunnel.to_client();
+  if (options.counters != nullptr) options.counters->upgraded.subtract();
+  record.bytes_in += tunnel.to_server();
+  record.bytes_out += tunnel.to_client();
 }
 
 // The connection broke before any byte of an answer. The request is sent once more if
 // none of it reached the function's code, or if that does no harm.
 net::Task<bool> Forwarding::may_replay() {
-  if (connection_->response_begun() || !request_.replayable() || !options_.may_replay) {
+  if (connection->response_begun() || !request.replayable() || !options.may_replay) {
     co_return false;
   }
-  bool unread = connection_->was_reset() && can_be_unread();
-  if (!reused_) {
+  bool unread = connection->was_reset() && can_be_unread();
+  if (!reused) {
     // It was no idle connection that the pod closed just then. A pod that lives would
     // only do it again.
-    const TimePoint deadline = earlier(options_.deadline, kExitReportTimeout);
-    auto pod = slot_.shared_pod();
-    auto exiting = throttler_->exit_of(std::move(pod), executor_, deadline);
-    exit_ = co_await exiting;
-    if (!exit_) co_return false;
-    unread = unread || !exit_->was_ready;
+    const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
+    auto pod = slot.shared_pod();
+    auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
+    exit = co_await exiting;
+    if (!exit) co_return false;
+    unread = unread || !exit->was_ready;
   }
   if (unread) co_return true;
-  co_return request_.idempotent() && throttler_->may_retry();
+  co_return request.idempotent() && throttler->may_retry();
 }
 
 net::Task<void> Forwarding::answer_error(int status, const char* why, std::string text,
                                          int retry_after_s) {
-  record_.status = status;
-  record_.refused = why;
-  co_await refuse(exchange_, record_, status, std::move(text), retry_after_s);
+  record.status = status;
+  record.refused = why;
+  co_await refuse(exchange, record, status, std::move(text), retry_after_s);
 }
 
 // Tells the client why there is no answer.
 net::Task<void> Forwarding::explain(http::HttpError error) {
-  const std::string_view name = options_.function;
+  const std::string_view name = options.function;
   if (error == http::HttpError::kTimeout) {
     co_await answer_error(504, "timeout", fmt::format("function {} did not answer in time", name));
     co_return;
@@ -292,20 +251,20 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
                           fmt::format("function {} gave an answer that is not valid HTTP", name));
     co_return;
   }
-  if (!exit_) {
-    const TimePoint deadline = earlier(options_.deadline, kExitReportTimeout);
-    auto pod = slot_.shared_pod();
-    auto exiting = throttler_->exit_of(std::move(pod), executor_, deadline);
-    exit_ = co_await exiting;
+  if (!exit) {
+    const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
+    auto pod = slot.shared_pod();
+    auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
+    exit = co_await exiting;
   }
-  if (!exit_) {
+  if (!exit) {
     co_await answer_error(502, "pod_failed",
                           fmt::format("function {} closed the connection without an answer", name));
-  } else if (!exit_->was_ready) {
+  } else if (!exit->was_ready) {
     co_await answer_error(503, "start_failed",
-                          fmt::format("function {} failed to start: {}", name, exit_->message), 1);
+                          fmt::format("function {} failed to start: {}", name, exit->message), 1);
   } else {
-    const std::string why = exit_->message.empty() ? "its pod was stopped" : exit_->message;
+    const std::string why = exit->message.empty() ? "its pod was stopped" : exit->message;
     co_await answer_error(502, "pod_failed", fmt::format("function {} failed: {}", name, why));
   }
 }
@@ -315,8 +274,43 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
 net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connections,
                              const std::shared_ptr<Throttler>& throttler, Slot slot,
                              const ForwardOptions& options) {
-  Forwarding forwarding(request, connections, throttler, std::move(slot), options);
-  co_return co_await forwarding.run();
+  Forwarding the{.request = request,
+                 .connections = connections,
+                 .throttler = throttler,
+                 .slot = std::move(slot),
+                 .options = options};
+  if (request.has_unread_body()) {
+    const auto begun = co_await request.read_first();
+    if (!begun) {
+      the.client_failed(begun.error());
+      co_return Forwarded::kAnswered;
+    }
+  }
+  the.take_connection();
+  if (!the.connection) {
+    const bool connected = co_await the.connect();
+    if (!connected) co_return Forwarded::kUnreached;
+  }
+  // If it fails, there may be an answer all the same: see read_head.
+  const http::RequestHead& head = request.head();
+  const auto sent = co_await the.connection->send_head(
+      head.method, head.target, request.fields(), head.body, request.first(), options.deadline);
+  if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();
+  const auto outcome = co_await the.answer();
+  if (the.uploading) {
+    if (!the.keep) {
+      the.connection->stream().close();
+      the.slot.release();
+    }
+    // The body's sender uses our state: it ends when the client's next piece comes,
+    // at the latest at the server's body timeout.
+    auto uploaded = the.uploading->wait(kNever);
+    static_cast<void>(co_await uploaded);
+  }
+  if (the.keep && the.connection->reusable()) {
+    connections.put(the.slot.shared_pod(), std::move(the.connection));
+  }
+  co_return outcome;
 }
 
 }  // namespace ebb::serving

@@ -36,6 +36,10 @@ class OutgoingRequest final {
   // The client asks for another protocol, such as WebSocket.
   [[nodiscard]] bool upgrade() const { return upgrade_; }
 
+  // True while read_first() is due: there is a body of which nothing was read.
+  [[nodiscard]] bool has_unread_body() const {
+    return !first_read_ && head().body.kind != http::BodyLength::Kind::kNone;
+  }
   // Reads the first piece of the body, once.
   [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
   [[nodiscard]] std::string_view first() const { return first_; }

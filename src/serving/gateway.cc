@@ -99,23 +99,21 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) 
   if (!record.route) {
     record.status = 404;
     record.refused = "no_route";
-    co_await refuse(exchange, record, 404,
-                    fmt::format("no function answers for the host {:?}: deploy one, or see `ebb "
-                                "get services` for those that there are",
-                                host));
-    co_return;
+    return refuse(exchange, record, 404,
+                  fmt::format("no function answers for the host {:?}: deploy one, or see `ebb "
+                              "get services` for those that there are",
+                              host));
   }
   record.backend = choose(exchange.request(), *record.route);
   if (record.backend == nullptr) {
     record.status = 503;
     record.refused = "not_ready";
-    co_await refuse(
+    return refuse(
         exchange, record, 503,
         fmt::format("function {} is not ready: {}", record.route->name, record.route->not_ready),
         1);
-    co_return;
   }
-  co_await pass_on(exchange, record);
+  return pass_on(exchange, record);
 }
 
 net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record) {

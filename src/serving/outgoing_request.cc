@@ -55,9 +55,6 @@ void OutgoingRequest::fill_fields() {
 }
 
 net::Task<http::HttpResult<void>> OutgoingRequest::read_first() {
-  if (first_read_ || head().body.kind == http::BodyLength::Kind::kNone) {
-    co_return http::HttpResult<void>();
-  }
   const auto piece = co_await exchange_.read_body();
   if (!piece) co_return fail(piece.error());
   first_read_ = true;
