@@ -38,6 +38,9 @@ namespace {
 constexpr const char* kLog = "controller";
 // Few at a time, so that handing pods out is not held up by making new ones.
 constexpr size_t kStartsAtOnce = 2;
+// After a hand-out no pod is made for this long while more than half of the pool is left:
+// making one takes a core for milliseconds, which the code that loads needs.
+constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 constexpr int kControlBuffer = 4 << 20;  // bytes queued towards the front
@@ -297,6 +300,7 @@ void LocalController::handle(const SetPool& order) {
     pool->runtime = std::move(*runtime);
     Pool* self = pool.get();
     pool->retry.fire = [this, self] { refill(*self); };
+    pool->after_hand_outs.fire = [this, self] { refill(*self); };
   }
   const uint32_t base = order.on_top != 0 ? pool->runtime.pool : 0;
   pool->want = std::min(order.cold, options_.slots) + base;
@@ -319,6 +323,7 @@ void LocalController::handle(const Assign& order) {
   auto assigned =
       pod.assign(order, code_dir_.get(), pool->second->runtime.entry, own_namespace_.get());
   if (!assigned) pod.end("AssignFailed", assigned.error().message);
+  pause_refills_until_ = executor_.now() + kHandOutPause;
   executor_.post([this, runtime = pod.runtime()] {  // after the hand-outs that wait
     if (const auto again = pools_.find(runtime); again != pools_.end()) refill(*again->second);
   });
@@ -418,6 +423,10 @@ void LocalController::refill(Pool& pool) {
     --cold;
   }
   if (cold + starting >= pool.want || pool.retry.armed()) return;
+  if (2 * cold > pool.want && executor_.now() < pause_refills_until_) {
+    if (!pool.after_hand_outs.armed()) executor_.arm(pool.after_hand_outs, pause_refills_until_);
+    return;
+  }
   if (!pool.zygote) start_zygote(pool);
   if (!pool.zygote || !pool.zygote->ready()) return;
   for (uint32_t more = pool.want - cold - starting; more > 0; --more) {

@@ -62,6 +62,7 @@ class LocalController final {
     uint32_t want = 0;  // cold pods
     int failures = 0;   // in a row; decides the back-off
     net::Timer retry;
+    net::Timer after_hand_outs;
   };
 
   LocalController(net::Executor& executor, ControllerOptions options);
@@ -112,6 +113,7 @@ class LocalController final {
   std::unique_ptr<net::FdWatch> front_watch_;
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
+  TimePoint pause_refills_until_{};
   std::map<std::string, std::unique_ptr<PodProcess>> pods_;       // by id
   std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
