@@ -1,8 +1,21 @@
 #include "scaling/policy.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace ebb::scaling {
+
+double load_of(const Metric& metric, MetricKind kind) {
+  return kind == MetricKind::kConcurrency ? metric.concurrency - metric.proxied_concurrency
+                                          : metric.requests - metric.proxied_requests;
+}
+
+int to_pods(double pods) {
+  constexpr double kMost = std::numeric_limits<int>::max();
+  if (std::isnan(pods)) return 0;
+  return static_cast<int>(std::clamp(pods, -kMost, kMost));
+}
 
 int amount(const Decision& decision, const Bounds& bounds, bool reachable) {
   int pods = std::max(decision.desired, reachable ? bounds.min : 0);
