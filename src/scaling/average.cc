@@ -13,7 +13,8 @@ int pods_for(double load, double per_pod) {
   if (!(load > 0) || !(per_pod > 0)) return 0;
   const double exact = load / per_pod;
   const double nearest = std::round(exact);
-  const bool whole = nearest >= 1 && std::abs(exact - nearest) <= std::min(kRounding * nearest, kMost);
+  const bool whole =
+      nearest >= 1 && std::abs(exact - nearest) <= std::min(kRounding * nearest, kMost);
   return to_pods(whole ? nearest : std::ceil(exact));
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <utility>
 
+#include "scaling/knative_capacity.h"
+
 namespace ebb::scaling {
 
 namespace {
@@ -112,13 +114,6 @@ void Kpa::update_panic(double wanted, const Situation& situation) {
   }
 }
 
-int Kpa::excess_burst_capacity(int ready, double panic_average) const {
-  const double burst = settings_.target_burst_capacity;
-  if (burst == 0) return 0;
-  if (burst < 0) return -1;
-  return to_pods(std::floor(ready * settings_.total - burst - panic_average));
-}
-
 Decision Kpa::decide(const Situation& situation) {
   Decision decision;
   // Without a burst limit all traffic passes the activator, whose silence is knowledge.
@@ -160,7 +155,8 @@ Decision Kpa::decide(const Situation& situation) {
       decision.reason += fmt::format(", kept at {} by the scale-down delay", decision.desired);
     }
   }
-  decision.excess_burst_capacity = excess_burst_capacity(situation.ready, decision.panic_value);
+  decision.excess_burst_capacity = excess_burst_capacity(
+      {settings_.total, settings_.target_burst_capacity}, situation.ready, decision.panic_value);
   return decision;
 }
 

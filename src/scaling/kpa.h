@@ -81,7 +81,6 @@ class Kpa final : public Policy {
   };
   [[nodiscard]] Wish wish(double average, const Situation& situation) const;
   void update_panic(double wanted, const Situation& situation);
-  [[nodiscard]] int excess_burst_capacity(int ready, double panic_average) const;
 
   KpaSettings settings_;
   Load load_;                  // of settings_.metric
