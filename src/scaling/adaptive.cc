@@ -35,16 +35,17 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
 
 void Adaptive::observe(const Metric& metric) {
   const double concurrency = load_of(metric, MetricKind::kConcurrency);
-  const double requests = load_of(metric, MetricKind::kRequests);
-  const double inside = std::max(0.0, concurrency - metric.queued);
+  const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
+  const double inside = std::max(0.0, concurrency - std::max(0.0, sane(metric.queued)));
+  const double ended = std::max(0.0, sane(metric.ended));
   for (Load* load : {&slow_, &fast_}) {
     load->inside.record(metric.at, inside);
     load->arrivals.record(metric.at, requests);
   }
-  served_.record(metric.at, metric.service_seconds);
-  ended_.record(metric.at, metric.ended);
+  served_.record(metric.at, ended > 0 ? std::max(0.0, sane(metric.service_seconds)) : 0);
+  ended_.record(metric.at, ended);
   last_metric_ = std::max(last_metric_.value_or(metric.at), metric.at);
-  if (concurrency > 0 || requests > 0 || metric.ended > 0) note_activity(metric.at);
+  if (concurrency > 0 || requests > 0 || ended > 0) note_activity(metric.at);
 }
 
 void Adaptive::note_activity(TimePoint at) {

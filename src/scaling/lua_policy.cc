@@ -66,9 +66,9 @@ Decision LuaPolicy::decide(const Situation& situation) {
   LuaSandbox::Call call;
   call.metric = {{{"concurrency", load_of(newest_, MetricKind::kConcurrency)},
                   {"requests", load_of(newest_, MetricKind::kRequests)},
-                  {"queued", newest_.queued},
-                  {"ended", newest_.ended},
-                  {"service_seconds", newest_.service_seconds},
+                  {"queued", sane(newest_.queued)},
+                  {"ended", sane(newest_.ended)},
+                  {"service_seconds", sane(newest_.service_seconds)},
                   {"stable", decision.stable},
                   {"panic", decision.panic_value},
                   {"rps", requests_.average(now)}}};

@@ -6,9 +6,14 @@
 
 namespace ebb::scaling {
 
+double sane(double value) {
+  constexpr double kMost = 1e9;
+  return std::abs(value) <= kMost ? value : 0;  // false for what is not a number
+}
+
 double load_of(const Metric& metric, MetricKind kind) {
-  return kind == MetricKind::kConcurrency ? metric.concurrency - metric.proxied_concurrency
-                                          : metric.requests - metric.proxied_requests;
+  return sane(kind == MetricKind::kConcurrency ? metric.concurrency - metric.proxied_concurrency
+                                               : metric.requests - metric.proxied_requests);
 }
 
 int to_pods(double pods) {

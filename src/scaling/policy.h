@@ -52,7 +52,11 @@ struct Metric {
   std::vector<PodUsage> pods{};  // empty: nobody measured
 };
 
-// The metric's load of a kind, without what another hop already counted.
+// A number from outside: 0 if it is not a number, or beyond a thousand million, where a
+// sum would lose the small ones.
+[[nodiscard]] double sane(double value);
+
+// The metric's load of a kind, without what another hop already counted; sane.
 [[nodiscard]] double load_of(const Metric& metric, MetricKind kind);
 
 // What a policy may look at besides its metrics.
