@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
+
+#include "scaling/knative_capacity.h"
 
 namespace ebb::scaling {
 
@@ -15,10 +17,8 @@ constexpr double kDefaultRequests = 200;
 constexpr double kDefaultUtilization = 0.7;
 constexpr double kMinTarget = 0.01;
 
-// Pod counts are doubles inside the rule; this is the way out.
-int to_count(double pods) {
-  constexpr double kMost = std::numeric_limits<int>::max();
-  return static_cast<int>(std::clamp(pods, -kMost, kMost));
+MetricKind other(MetricKind kind) {
+  return kind == MetricKind::kConcurrency ? MetricKind::kRequests : MetricKind::kConcurrency;
 }
 
 }  // namespace
@@ -36,9 +36,11 @@ void KpaSettings::set_target(const TargetWish& wish) {
 }
 
 Duration KpaSettings::panic_window() const {
-  using Seconds = std::chrono::duration<double>;
-  const double seconds = Seconds(stable_window).count() * panic_window_percentage / 100;
-  return std::chrono::seconds(std::max<int64_t>(1, std::llround(seconds)));
+  // Whole nanoseconds first, then a half second upwards, as in Knative.
+  const double exact = static_cast<double>(stable_window.count()) * panic_window_percentage / 100;
+  const Duration half = std::chrono::milliseconds(500);
+  const Duration rounded = Duration(static_cast<int64_t>(exact)) + half;
+  return std::max(std::chrono::seconds(1), std::chrono::floor<std::chrono::seconds>(rounded));
 }
 
 // What one window asks for, before and after the rates.
@@ -50,30 +52,39 @@ struct Kpa::Wish {
 
 Kpa::Kpa(const KpaSettings& settings, int ready_at_creation, TimePoint now)
     : settings_(settings),
-      stable_(settings.stable_window, settings.weighting),
-      panic_(settings.panic_window(), settings.weighting),
+      load_{Window(settings.stable_window, settings.weighting),
+            Window(settings.panic_window(), settings.weighting)},
       panic_pods_(ready_at_creation) {
   if (settings.scale_down_delay > Duration(0)) {
     delay_.emplace(settings.scale_down_delay, kDecisionPeriod);
   }
+  if (settings.switchable_metric) other_ = load_;
   if (ready_at_creation > 1) panic_since_ = now;
 }
 
 void Kpa::update(const KpaSettings& settings, TimePoint now) {
   const MetricKind metric = settings_.metric;
   settings_ = settings;
-  settings_.metric = metric;
-  stable_.resize(settings.stable_window, now);
-  panic_.resize(settings.panic_window(), now);
+  if (!other_) {
+    settings_.metric = metric;
+  } else if (settings.metric != metric) {
+    std::swap(load_, *other_);
+  }
+  for (Load* load : {&load_, other_ ? &*other_ : nullptr}) {
+    if (load == nullptr) continue;
+    load->stable.resize(settings.stable_window, now);
+    load->panic.resize(settings.panic_window(), now);
+  }
 }
 
 void Kpa::observe(const Metric& metric) {
-  // What another hop already counted would count twice.
-  const double value = settings_.metric == MetricKind::kConcurrency
-                           ? metric.concurrency - metric.proxied_concurrency
-                           : metric.requests - metric.proxied_requests;
-  stable_.record(metric.at, value);
-  panic_.record(metric.at, value);
+  const auto record = [&metric](Load& load, MetricKind kind) {
+    const double value = load_of(metric, kind);
+    load.stable.record(metric.at, value);
+    load.panic.record(metric.at, value);
+  };
+  record(load_, settings_.metric);
+  if (other_) record(*other_, other(settings_.metric));
 }
 
 Kpa::Wish Kpa::wish(double average, const Situation& situation) const {
@@ -103,23 +114,16 @@ void Kpa::update_panic(double wanted, const Situation& situation) {
   }
 }
 
-int Kpa::excess_burst_capacity(int ready, double panic_average) const {
-  const double burst = settings_.target_burst_capacity;
-  if (burst == 0) return 0;
-  if (burst < 0) return -1;
-  return to_count(std::floor(ready * settings_.total - burst - panic_average));
-}
-
 Decision Kpa::decide(const Situation& situation) {
   Decision decision;
   // Without a burst limit all traffic passes the activator, whose silence is knowledge.
-  if (settings_.target_burst_capacity >= 0 && stable_.empty(situation.now)) {
+  if (settings_.target_burst_capacity >= 0 && load_.stable.empty(situation.now)) {
     decision.reason = "no metrics in the stable window: the last amount stays";
     return decision;
   }
   decision.valid = true;
-  decision.stable = stable_.average(situation.now);
-  decision.panic_value = panic_.average(situation.now);
+  decision.stable = load_.stable.average(situation.now);
+  decision.panic_value = load_.panic.average(situation.now);
 
   const Wish stable = wish(decision.stable, situation);
   const Wish panic = wish(decision.panic_value, situation);
@@ -128,18 +132,18 @@ Decision Kpa::decide(const Situation& situation) {
   decision.panic = panic_since_.has_value();
   if (decision.panic) {
     const double wanted = std::max(stable.pods, panic.pods);
-    panic_pods_ = std::max(panic_pods_, to_count(wanted));
+    panic_pods_ = std::max(panic_pods_, to_pods(wanted));
     decision.desired = panic_pods_;
     const bool by_panic = panic.pods >= stable.pods;
     decision.reason =
         fmt::format("panic: {} {:.1f} / target {:.1f} -> {}{}", by_panic ? "burst" : "stable",
                     by_panic ? decision.panic_value : decision.stable, settings_.target,
-                    to_count(wanted), by_panic ? panic.limit : stable.limit);
-    if (panic_pods_ > to_count(wanted)) {
+                    to_pods(wanted), by_panic ? panic.limit : stable.limit);
+    if (panic_pods_ > to_pods(wanted)) {
       decision.reason += fmt::format(", kept at {} until the panic ends", panic_pods_);
     }
   } else {
-    decision.desired = to_count(stable.pods);
+    decision.desired = to_pods(stable.pods);
     decision.reason = fmt::format("stable {:.1f} / target {:.1f} -> {}{}", decision.stable,
                                   settings_.target, decision.desired, stable.limit);
   }
@@ -151,7 +155,8 @@ Decision Kpa::decide(const Situation& situation) {
       decision.reason += fmt::format(", kept at {} by the scale-down delay", decision.desired);
     }
   }
-  decision.excess_burst_capacity = excess_burst_capacity(situation.ready, decision.panic_value);
+  decision.excess_burst_capacity = excess_burst_capacity(
+      {settings_.total, settings_.target_burst_capacity}, situation.ready, decision.panic_value);
   return decision;
 }
 

@@ -23,11 +23,6 @@ namespace ebb::scaling {
 // How often a decision is due. Scale-down delays are counted in this step.
 inline constexpr Duration kDecisionPeriod = std::chrono::seconds(2);
 
-enum class MetricKind {
-  kConcurrency,  // requests in the system
-  kRequests,     // requests that arrive in a second
-};
-
 // What a user says about the load that one pod should carry.
 struct TargetWish {
   int container_concurrency = 0;                // hard limit per pod; 0: none
@@ -50,6 +45,9 @@ struct KpaSettings {
   int activation_scale = 0;  // pods to start with when there is any load; 0: off
   Duration scale_down_delay{0};
   double target_burst_capacity = 211;  // -1: unlimited
+  // Records both metrics, so that update() may change to the other one, history
+  // included. Revisions never change theirs.
+  bool switchable_metric = false;
 
   // Sets target and total for this metric. Set `metric` first.
   void set_target(const TargetWish& wish);
@@ -66,19 +64,27 @@ class Kpa final : public Policy {
   void observe(const Metric& metric) override;
   [[nodiscard]] Decision decide(const Situation& situation) override;
 
-  // Goes on with other settings and keeps what was seen. As in Knative, metric,
-  // weighting and scale-down delay stay what they were at creation.
+  // Goes on with other settings and keeps what was seen. As in Knative, weighting and
+  // scale-down delay stay what they were at creation; so does the metric unless it is
+  // switchable.
   void update(const KpaSettings& settings, TimePoint now);
+
+  [[nodiscard]] bool panicking() const { return panic_since_.has_value(); }
+  // The most pods wanted in this panic; before the first one, those ready at creation.
+  [[nodiscard]] int max_panic_pods() const { return panic_pods_; }
 
  private:
   struct Wish;  // one window's opinion
+  struct Load {
+    Window stable;
+    Window panic;
+  };
   [[nodiscard]] Wish wish(double average, const Situation& situation) const;
   void update_panic(double wanted, const Situation& situation);
-  [[nodiscard]] int excess_burst_capacity(int ready, double panic_average) const;
 
   KpaSettings settings_;
-  Window stable_;
-  Window panic_;
+  Load load_;                  // of settings_.metric
+  std::optional<Load> other_;  // of the other metric; only if it is switchable
   std::optional<MaxWindow> delay_;
   std::optional<TimePoint> panic_since_;  // the last time that load outran the pods
   int panic_pods_;                        // the most pods wanted in this panic

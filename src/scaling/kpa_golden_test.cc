@@ -1,221 +1,157 @@
-// Replays series that Knative's own autoscaler has answered (golden/kpa in the
-// folder that EBB_SHARED names) and compares every tick.
+// Replays series that Knative's own autoscaler has answered (golden/kpa in the folder
+// that EBB_SHARED names), and checks that the replay itself finds what is wrong.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "scaling/kpa.h"
+#include "scaling/kpa_replay.h"
 
 namespace ebb::scaling {
 namespace {
 
-using Json = nlohmann::json;
 namespace fs = std::filesystem;
+using testing::HasSubstr;
 
-constexpr double kTolerance = 1e-6;
-const TimePoint kStart{std::chrono::hours(1000)};  // an even second, as in the series
-
-TimePoint at(double t) { return kStart + Duration(std::llround(t * 1e9)); }
-
-std::vector<Json> read_lines(const fs::path& path) {
-  std::vector<Json> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-  return lines;
-}
-
-Duration duration_of(const std::string& text) {  // "30s", "1m"
-  const auto count = std::stoll(text);
-  return text.back() == 'm' ? Duration(std::chrono::minutes(count))
-                            : Duration(std::chrono::seconds(count));
-}
-
-struct Config {
-  KpaSettings settings;
-  Bounds bounds;
-  bool reachable = true;
-};
-
-Config config_of(const Json& config) {
-  // Annotations win over the cluster's configuration.
-  const auto setting = [&config](const std::string& annotation,
-                                 const std::string& key) -> std::optional<std::string> {
-    const Json& annotations = config.at("annotations");
-    const std::string name = "autoscaling.knative.dev/" + annotation;
-    if (annotations.contains(name)) return annotations.at(name).get<std::string>();
-    const Json& cluster = config.at("config_autoscaler");
-    if (cluster.contains(key)) return cluster.at(key).get<std::string>();
-    return std::nullopt;
-  };
-  const auto number = [&setting](const std::string& annotation, const std::string& key, auto& out) {
-    if (const auto value = setting(annotation, key)) {
-      out = static_cast<std::remove_reference_t<decltype(out)>>(std::stod(*value));
-    }
-  };
-  Config out;
-  KpaSettings& s = out.settings;
-  if (setting("metric", "") == "rps") s.metric = MetricKind::kRequests;
-  if (setting("metric-aggregation-algorithm", "") == "weighted-exponential") {
-    s.weighting = Window::Weighting::kExponential;
+TEST(KpaGoldenTest, EveryAnswerIsKnatives) {
+  const char* shared = std::getenv("EBB_SHARED");
+  if (shared == nullptr) GTEST_SKIP() << "set EBB_SHARED to the folder that holds golden/kpa";
+  const auto pairs = find_vectors(fs::path(shared) / "golden" / "kpa");
+  ASSERT_TRUE(pairs) << pairs.error().message;
+  EXPECT_GE(pairs->size(), 28);
+  int answers = 0;
+  for (const auto& pair : *pairs) {
+    const VectorReport report = check_vector(pair);
+    EXPECT_EQ(report.difference, "");
+    answers += report.answers;
   }
-  TargetWish wish{.container_concurrency = config.value("container_concurrency", 0)};
-  if (const auto value = setting("target", "")) wish.target = std::stod(*value);
-  if (const auto value =
-          setting("target-utilization-percentage", "container-concurrency-target-percentage")) {
-    wish.utilization = std::stod(*value) / 100;
-  }
-  s.set_target(wish);
-  if (const auto value = setting("window", "stable-window")) s.stable_window = duration_of(*value);
-  if (const auto value = setting("scale-down-delay", "scale-down-delay")) {
-    s.scale_down_delay = duration_of(*value);
-  }
-  number("panic-window-percentage", "panic-window-percentage", s.panic_window_percentage);
-  number("panic-threshold-percentage", "panic-threshold-percentage", s.panic_threshold_percentage);
-  number("", "max-scale-up-rate", s.max_scale_up_rate);
-  number("", "max-scale-down-rate", s.max_scale_down_rate);
-  number("activation-scale", "", s.activation_scale);
-  number("target-burst-capacity", "target-burst-capacity", s.target_burst_capacity);
-  number("min-scale", "min-scale", out.bounds.min);
-  number("max-scale", "max-scale", out.bounds.max);
-  out.reachable = config.value("reachability", "") != "Unreachable";
-  return out;
+  EXPECT_GE(answers, 2750);
+  RecordProperty("answers", answers);
 }
 
-void expect_init(const Json& init, const Config& config) {
-  const KpaSettings& s = config.settings;
-  EXPECT_NEAR(init.at("target").get<double>(), s.target, kTolerance);
-  EXPECT_NEAR(init.at("total").get<double>(), s.total, kTolerance);
-  EXPECT_EQ(std::chrono::seconds(init.at("stable_window_s").get<int>()), s.stable_window);
-  EXPECT_EQ(std::chrono::seconds(init.at("panic_window_s").get<int>()), s.panic_window());
-}
-
-void expect_tick(const Json& want, const Decision& got) {
-  ASSERT_EQ(want.at("valid").get<bool>(), got.valid);
-  if (!got.valid) return;
-  EXPECT_NEAR(want.at("stable").get<double>(), got.stable, kTolerance);
-  EXPECT_NEAR(want.at("panic").get<double>(), got.panic_value, kTolerance);
-  EXPECT_EQ(want.at("desired").get<int>(), got.desired) << got.reason;
-  EXPECT_EQ(want.at("panicking").get<bool>(), got.panic) << got.reason;
-  EXPECT_EQ(want.at("ebc").get<int>(), got.excess_burst_capacity);
-}
-
-// Returns the number of ticks compared.
-int replay(const std::vector<Json>& input, const std::vector<Json>& output) {
-  Config config;
-  std::optional<Kpa> kpa;
-  size_t answer = 0;
-  int ready = 0;
-  int ticks = 0;
-  Decision status;  // the last valid one
-  status.desired = -1;
-  for (const Json& line : input) {
-    const TimePoint now = at(line.value("t", 0.0));
-    if (line.contains("config")) {
-      config = config_of(line.at("config"));
-      if (!kpa) {
-        ready = line.at("config").value("start_ready", 0);
-        kpa.emplace(config.settings, ready, now);
-      } else {
-        kpa->update(config.settings, now);
-      }
-      expect_init(output.at(answer++).at("init"), config);
-      continue;
-    }
-    ready = line.value("ready", ready);
-    if (line.contains("stat")) {
-      const Json& stat = line.at("stat");
-      kpa->observe({.at = now,
-                    .concurrency = stat.value("c", 0.0),
-                    .proxied_concurrency = stat.value("p", 0.0),
-                    .requests = stat.value("r", 0.0),
-                    .proxied_requests = stat.value("pr", 0.0)});
-    }
-    if (!line.value("tick", false)) continue;
-    const Json& want = output.at(answer++);
-    SCOPED_TRACE("t=" + want.at("t").dump());
-    const Decision got = kpa->decide({.now = now, .ready = ready, .reachable = config.reachable});
-    expect_tick(want, got);
-    if (got.valid) status = got;
-    EXPECT_EQ(want.at("bounded").get<int>(), amount(status, config.bounds, config.reachable));
-    ++ticks;
-    if (testing::Test::HasFailure()) return ticks;
-  }
-  EXPECT_EQ(answer, output.size());
-  return ticks;
-}
-
-void replay_buckets(const Json& input, const Json& output) {
-  Window window(std::chrono::seconds(input.at("window_s").get<int>()),
-                input.at("weighted").get<bool>() ? Window::Weighting::kExponential
-                                                 : Window::Weighting::kLinear);
-  for (const Json& record : input.at("records")) {
-    window.record(at(record.at(0).get<double>()), record.at(1).get<double>());
-  }
-  for (const Json& want : output.at("averages")) {
-    EXPECT_NEAR(window.average(at(want.at(0).get<double>())), want.at(1).get<double>(), kTolerance)
-        << "t=" << want.at(0);
-  }
-}
-
-class KpaGoldenTest : public testing::Test {
+// Checks one pair written into a folder of its own.
+class KpaReplayTest : public testing::Test {
  protected:
   void SetUp() override {
-    const char* shared = std::getenv("EBB_SHARED");
-    if (shared != nullptr) folder_ = fs::path(shared) / "golden" / "kpa";
-    if (folder_.empty() || !fs::is_directory(folder_)) {
-      GTEST_SKIP() << "set EBB_SHARED to the folder that holds golden/kpa";
-    }
+    std::string name = (fs::temp_directory_path() / "ebb-replay-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
   }
-  // The series named *.in.jsonl whose lines contain `key`, by name.
-  [[nodiscard]] std::vector<std::string> series(const std::string& key) const {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder_)) {
-      const std::string file = entry.path().filename().string();
-      const size_t end = file.find(".in.jsonl");
-      if (end == std::string::npos) continue;
-      for (const Json& line : read_lines(entry.path())) {
-        if (!line.contains(key)) continue;
-        names.push_back(file.substr(0, end));
-        break;
-      }
-    }
-    return names;
-  }
-  [[nodiscard]] std::vector<Json> lines(const std::string& name, const char* end) const {
-    return read_lines(folder_ / (name + end));
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string check(const std::string& in, const std::string& out) {
+    std::ofstream(folder_ / "x.in.jsonl") << in;
+    std::ofstream(folder_ / "x.out.jsonl") << out;
+    const auto pairs = find_vectors(folder_);
+    return pairs && pairs->size() == 1 ? check_vector(pairs->front()).difference : "no pair";
   }
 
   fs::path folder_;
 };
 
-TEST_F(KpaGoldenTest, EveryTickIsKnatives) {
-  const auto names = series("tick");
-  EXPECT_FALSE(names.empty());
-  int ticks = 0;
-  for (const auto& name : names) {
-    SCOPED_TRACE(name);
-    ticks += replay(lines(name, ".in.jsonl"), lines(name, ".out.jsonl"));
-  }
-  RecordProperty("series", static_cast<int>(names.size()));
-  RecordProperty("ticks", ticks);
+constexpr const char* kInit =
+    R"({"init":{"activation_scale":0,"aggregation":"","initial_desired":-1,"initial_ebc":-111,)"
+    R"("initial_scale":1,"max":0,"max_down":2,"max_up":1000,"metric":"concurrency","min":0,)"
+    R"("panic_threshold":2,"panic_window_s":6,"reachable":true,"scale_down_delay_s":0,)"
+    R"("stable_window_s":60,"target":70,"tbc":211,"total":100}})"
+    "\n";
+constexpr const char* kConfig = "{\"config\":{\"start_ready\":1}}\n";
+
+TEST_F(KpaReplayTest, FindsTheFirstDifferenceWithFileAndLine) {
+  EXPECT_EQ(check("{\"sample_size\":10}\n\n{\"sample_size\":20}\n",
+                  "{\"n\":7,\"sample_size_of\":10}\n{\"n\":9,\"sample_size_of\":20}\n"),
+            "");
+  EXPECT_EQ(check("{\"sample_size\":10}\n\n{\"sample_size\":20}\n",
+                  "{\"n\":7,\"sample_size_of\":10}\n{\"n\":8,\"sample_size_of\":20}\n"),
+            "x.in.jsonl:3 (x.out.jsonl:2): n: expected 8, got 9");
+  EXPECT_EQ(check("{\"sample_size\":10}\n", "{\"n\":7}\n"),
+            "x.in.jsonl:1 (x.out.jsonl:1): sample_size_of: expected nothing, got 10");
+  EXPECT_EQ(check("{\"sample_size\":10}\n", "{\"n\":7,\"sample_size_of\":10,\"more\":1}\n"),
+            "x.in.jsonl:1 (x.out.jsonl:1): more: expected 1, got nothing");
 }
 
-TEST_F(KpaGoldenTest, EveryWindowAverageIsKnatives) {
-  const auto names = series("buckets");
-  EXPECT_FALSE(names.empty());
-  for (const auto& name : names) {
-    const auto input = lines(name, ".in.jsonl");
-    const auto output = lines(name, ".out.jsonl");
-    ASSERT_EQ(input.size(), output.size());
-    for (size_t i = 0; i < input.size(); ++i) {
-      SCOPED_TRACE(name + " line " + std::to_string(i + 1));
-      replay_buckets(input[i].at("buckets"), output[i]);
+TEST_F(KpaReplayTest, CountsTheAnswers) {
+  const std::string one = "{\"n\":7,\"sample_size_of\":10}\n";
+  EXPECT_THAT(check("{\"sample_size\":10}\n{\"sample_size\":10}\n", one), HasSubstr("no answer"));
+  EXPECT_THAT(check("{\"sample_size\":10}\n", one + one), HasSubstr("nobody asked"));
+  EXPECT_THAT(check("", ""), HasSubstr("asks for nothing"));
+  fs::remove(folder_ / "x.out.jsonl");
+  const auto pairs = find_vectors(folder_);
+  ASSERT_TRUE(pairs);
+  EXPECT_THAT(check_vector(pairs->front()).difference, HasSubstr("x.out.jsonl: cannot be read"));
+}
+
+TEST_F(KpaReplayTest, SaysWhatIsMalformedAndWhere) {
+  EXPECT_EQ(check("{\"sample", ""), "x.in.jsonl:1: not JSON");
+  EXPECT_EQ(check("[1]\n", ""), "x.in.jsonl:1: not a JSON object");
+  EXPECT_EQ(check("{\"t\":1,\"tick\":true}\n", ""),
+            "x.in.jsonl:1: the first line must be a \"config\"");
+  const auto after_config = [&](const std::string& line) { return check(kConfig + line, kInit); };
+  EXPECT_THAT(after_config("{\"t\":\"x\",\"tick\":true}"), HasSubstr("\"t\" must be a number"));
+  EXPECT_THAT(after_config("{\"t\":1e300,\"tick\":true}"), HasSubstr("out of range"));
+  EXPECT_THAT(after_config("{\"t\":1,\"ready\":1.5}"), HasSubstr("whole number"));
+  EXPECT_THAT(after_config("{\"t\":1,\"stat\":3}"), HasSubstr("must be an object"));
+  EXPECT_THAT(after_config("{\"t\":1}"), HasSubstr("nothing known"));
+  EXPECT_THAT(after_config("{\"s2z\":{\"active\":\"Maybe\"}}"), HasSubstr("True, False or"));
+  EXPECT_THAT(check("{\"config\":{\"annotations\":{\"x\":1}}}", ""), HasSubstr("must be a string"));
+  EXPECT_THAT(check(R"({"buckets":{"window_s":5,"records":[[1]],"queries":[]}})", ""),
+              HasSubstr("[time, value]"));
+  EXPECT_THAT(check(R"({"buckets":{"window_s":1e9,"granularity_s":0,"records":[]}})", ""),
+              HasSubstr("no window"));
+}
+
+TEST_F(KpaReplayTest, AWholeSecondMayStandForATimeThatAClockMeasured) {
+  const std::string in = fmt::format(
+      "{}{}", kConfig, R"({"s2z":{"desired":0,"active":"True","for_s":10.3,"sks_mode":"Serve"}})");
+  const auto out = [](const char* requeue) {
+    return fmt::format(
+        "{}{{\"apply\":true,\"async_probe\":false,\"probed\":false,\"requeue_s\":[{}],"
+        "\"s2z_desired\":1}}",
+        kInit, requeue);
+  };
+  EXPECT_EQ(check(in, out("50")), "");
+  EXPECT_EQ(check(in, out("49.7")), "");
+  EXPECT_THAT(check(in, out("49")), HasSubstr("requeue_s[0]: expected 49"));
+}
+
+TEST_F(KpaReplayTest, WhatKnativeRefusedWeRefuseToo) {
+  const std::string in = R"({"config":{"config_autoscaler":{"stable-window":"2s"}}})";
+  EXPECT_EQ(check(in, R"({"err":"stable-window = 2s, must be in [6s; 1h0m0s] range"})"), "");
+  EXPECT_THAT(check(kConfig, R"({"err":"any"})"), HasSubstr("err: expected"));
+}
+
+TEST_F(KpaReplayTest, AMetricMayChangeMidWayWithItsHistory) {
+  const std::string in =
+      R"({"config":{"annotations":{"autoscaling.knative.dev/target-burst-capacity":"0"}}})"
+      "\n"
+      R"({"t":1,"ready":1,"stat":{"c":35,"r":350}})"
+      "\n"
+      R"({"config":{"annotations":{"autoscaling.knative.dev/metric":"rps",)"
+      R"("autoscaling.knative.dev/target-burst-capacity":"0"}},"t":2})"
+      "\n"
+      R"({"t":2,"tick":true})"
+      "\n";
+  const std::string init =
+      R"({"init":{"activation_scale":0,"aggregation":"","initial_desired":-1,"initial_ebc":0,)"
+      R"("initial_scale":1,"max":0,"max_down":2,"max_up":1000,"metric":"METRIC","min":0,)"
+      R"("panic_threshold":2,"panic_window_s":6,"reachable":true,"scale_down_delay_s":0,)"
+      R"("stable_window_s":60,"target":TARGET,"tbc":0,"total":TOTAL}})"
+      "\n";
+  const auto with = [&init](const char* metric, const char* target, const char* total) {
+    std::string text = init;
+    for (const auto& [key, value] :
+         {std::pair{"METRIC", metric}, std::pair{"TARGET", target}, std::pair{"TOTAL", total}}) {
+      text.replace(text.find(key), std::string(key).size(), value);
     }
-  }
+    return text;
+  };
+  const std::string tick =
+      R"({"bounded":3,"desired":3,"ebc":0,"max_panic_pods":3,"num_activators":2,"panic":350,)"
+      R"("panicking":true,"ready":1,"stable":350,"status_desired":3,"status_ebc":0,"t":2,)"
+      R"("valid":true})";
+  EXPECT_EQ(check(in, with("concurrency", "70", "100") + with("rps", "140", "200") + tick), "");
 }
 
 }  // namespace

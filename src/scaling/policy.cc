@@ -1,8 +1,26 @@
 #include "scaling/policy.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace ebb::scaling {
+
+double sane(double value) {
+  constexpr double kMost = 1e9;
+  return std::abs(value) <= kMost ? value : 0;  // false for what is not a number
+}
+
+double load_of(const Metric& metric, MetricKind kind) {
+  return sane(kind == MetricKind::kConcurrency ? metric.concurrency - metric.proxied_concurrency
+                                               : metric.requests - metric.proxied_requests);
+}
+
+int to_pods(double pods) {
+  constexpr double kMost = std::numeric_limits<int>::max();
+  if (std::isnan(pods)) return 0;
+  return static_cast<int>(std::clamp(pods, -kMost, kMost));
+}
 
 int amount(const Decision& decision, const Bounds& bounds, bool reachable) {
   int pods = std::max(decision.desired, reachable ? bounds.min : 0);

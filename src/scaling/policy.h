@@ -14,26 +14,54 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 
 namespace ebb::scaling {
 
+// What a load is counted in.
+enum class MetricKind {
+  kConcurrency,  // requests in the system
+  kRequests,     // requests that arrive in a second
+};
+
+// What one pod used at the time of a Metric. Only policies that look at resources
+// (scaling/hpa.h) read it.
+struct PodUsage {
+  uint64_t pod = 0;         // any number that stays with the pod
+  double cpu_millis = 0;    // thousandths of a core
+  double memory_bytes = 0;  // in use
+  bool ready = true;
+  TimePoint started{};
+  TimePoint ready_changed{};  // when `ready` last became what it is
+  TimePoint sampled{};        // when the sample ended
+  Duration window{};          // what it spans
+};
+
 // What was seen in one sampling period (1 s). Values of one second add up.
 struct Metric {
-  TimePoint at;
+  TimePoint at{};
   double concurrency = 0;          // time-weighted average of requests in the system
   double proxied_concurrency = 0;  // the part already counted elsewhere
   double requests = 0;             // arrivals in the period
   double proxied_requests = 0;
-  double queued = 0;           // the part of `concurrency` that was held for want of a slot
-  double ended = 0;            // requests that a pod answered in the period
-  double service_seconds = 0;  // the time that those spent inside pods, summed
+  double queued = 0;             // the part of `concurrency` that was held for want of a slot
+  double ended = 0;              // requests that a pod answered in the period
+  double service_seconds = 0;    // the time that those spent inside pods, summed
+  std::vector<PodUsage> pods{};  // empty: nobody measured
 };
+
+// A number from outside: 0 if it is not a number, or beyond a thousand million, where a
+// sum would lose the small ones.
+[[nodiscard]] double sane(double value);
+
+// The metric's load of a kind, without what another hop already counted; sane.
+[[nodiscard]] double load_of(const Metric& metric, MetricKind kind);
 
 // What a policy may look at besides its metrics.
 struct Situation {
-  TimePoint now;
+  TimePoint now{};
   int ready = 0;            // pods that serve
   int starting = 0;         // pods on the way
   bool reachable = true;    // some route sends traffic here
@@ -52,6 +80,7 @@ struct Decision {
   double stable = 0;              // the average over the stable window, in the metric's unit
   double panic_value = 0;         // over the panic window
   std::string reason;             // one line for a person: "stable 14.2 / target 7.0 -> 3"
+  std::string error{};            // what a user must mend in a policy of theirs; "": nothing
 };
 
 class Policy {
@@ -60,6 +89,14 @@ class Policy {
   virtual void observe(const Metric& metric) = 0;
   [[nodiscard]] virtual Decision decide(const Situation& situation) = 0;
 };
+
+// A wish as a count: not a number is 0, and what no machine has is the largest int.
+[[nodiscard]] int to_pods(double pods);
+
+// Whether someone is served or waits at this moment: then there is at least one pod.
+[[nodiscard]] inline bool busy(const Situation& situation) {
+  return situation.in_flight > 0 || situation.waiting > 0;
+}
 
 // What a user allows.
 struct Bounds {

@@ -13,12 +13,8 @@ constexpr double kWeightPrecision = 0.9999;
 // ... unless the newest second would then count less than this.
 constexpr double kMinSmoothing = 0.2;
 
-int64_t second_of(TimePoint at) {
-  return std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count();
-}
-
-int64_t buckets_of(Duration length) {
-  return std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(length).count());
+int64_t buckets_of(Duration length, Duration bucket) {
+  return std::max<int64_t>(1, (length + bucket - Duration(1)) / bucket);
 }
 
 // Plus zero: a tiny negative rest of the running total is not to be shown as "-0".
@@ -31,8 +27,16 @@ double smoothing_of(size_t buckets) {
 
 }  // namespace
 
-Window::Window(Duration length, Weighting weighting)
-    : weighting_(weighting), buckets_(static_cast<size_t>(buckets_of(length))) {}
+Window::Window(Duration length, Weighting weighting, Duration bucket)
+    : weighting_(weighting),
+      bucket_length_(bucket),
+      buckets_(static_cast<size_t>(buckets_of(length, bucket))) {}
+
+int64_t Window::second_of(TimePoint at) const {
+  const Duration since = at.time_since_epoch();
+  const int64_t whole = since / bucket_length_;
+  return since < whole * bucket_length_ ? whole - 1 : whole;  // rounded down, also below zero
+}
 
 double& Window::bucket(int64_t second) {
   return buckets_[static_cast<size_t>(((second % size()) + size()) % size())];
@@ -96,9 +100,9 @@ double Window::exponential_average(int64_t now) const {
 bool Window::empty(TimePoint now) const { return !last_ || second_of(now) - *last_ > size(); }
 
 void Window::resize(Duration length, TimePoint now) {
-  const int64_t buckets = buckets_of(length);
+  const int64_t buckets = buckets_of(length, bucket_length_);
   if (buckets == size()) return;
-  Window resized(length, weighting_);
+  Window resized(length, weighting_, bucket_length_);
   if (!empty(now)) {
     for (int64_t i = 0; i < std::min(buckets, size()); ++i) {
       resized.bucket(*last_ - i) = bucket(*last_ - i);

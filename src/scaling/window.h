@@ -1,8 +1,9 @@
-// Time-bucketed averages of samples: one bucket per second, in a ring.
+// Time-bucketed averages of samples: one bucket per second unless said otherwise, in
+// a ring. Below, "second" stands for the time that one bucket spans.
 //
 // The arithmetic is that of Knative's autoscaler (pkg/autoscaler/aggregation),
 // kept to the last rounded decimal, because decisions depend on it. Times are
-// truncated to whole seconds of the steady clock. Not thread-safe; a value.
+// truncated to whole buckets of the steady clock. Not thread-safe; a value.
 //
 //   Window stable(std::chrono::seconds(60));
 //   stable.record(now, 12);
@@ -26,8 +27,9 @@ class Window final {
     kExponential,  // the newest second counts most; a fresh window reads low
   };
 
-  // `length` is rounded up to whole seconds, at least one.
-  explicit Window(Duration length, Weighting weighting = Weighting::kLinear);
+  // `length` is rounded up to whole buckets, at least one.
+  explicit Window(Duration length, Weighting weighting = Weighting::kLinear,
+                  Duration bucket = std::chrono::seconds(1));
 
   // Adds `value` to the bucket of `at`'s second. Seconds skipped since the last
   // record become zeros; a late sample still counts if it is less than one length
@@ -45,10 +47,11 @@ class Window final {
   // Changes the length and keeps the newest seconds that fit both.
   void resize(Duration length, TimePoint now);
 
-  [[nodiscard]] Duration length() const { return std::chrono::seconds(size()); }
+  [[nodiscard]] Duration length() const { return bucket_length_ * size(); }
 
  private:
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(buckets_.size()); }
+  [[nodiscard]] int64_t second_of(TimePoint at) const;
   [[nodiscard]] double& bucket(int64_t second);
   [[nodiscard]] double bucket(int64_t second) const;
   [[nodiscard]] double linear_average(int64_t now) const;
@@ -56,6 +59,7 @@ class Window final {
   void clear();
 
   Weighting weighting_;
+  Duration bucket_length_;
   std::vector<double> buckets_;
   // Added to on record and subtracted from on expiry. A fresh sum would differ in
   // the last decimals.

@@ -110,6 +110,17 @@ TEST(WindowTest, ResizeForgetsWhatIsTooOld) {
   EXPECT_TRUE(window.empty(at(7)));
 }
 
+TEST(WindowTest, BucketsMayBeShorterOrLongerThanASecond) {
+  Window brief(milliseconds(500), Window::Weighting::kLinear, milliseconds(100));
+  for (int i = 0; i < 10; ++i) brief.record(at(i * 0.1), i);
+  EXPECT_DOUBLE_EQ(brief.average(at(0.9)), 7);
+  EXPECT_TRUE(brief.empty(at(1.5)));
+  EXPECT_EQ(brief.length(), milliseconds(500));
+  Window coarse(seconds(6), Window::Weighting::kLinear, seconds(2));
+  for (int i = 0; i < 4; ++i) coarse.record(at(i), 3);
+  EXPECT_DOUBLE_EQ(coarse.average(at(3)), 6);  // two buckets of two samples each
+}
+
 TEST(MaxWindowTest, HoldsTheLargestForItsLength) {
   MaxWindow window(seconds(6), seconds(2));
   EXPECT_EQ(window.max(), 0);

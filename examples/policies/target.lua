@@ -1,0 +1,8 @@
+-- So many requests to a pod: the average load, or what is there right now if it is more.
+local target = 10
+
+function decide(metric, state)
+  local load = math.max(metric.stable, state.in_flight + state.waiting)
+  local pods = math.ceil(load / target)
+  return {desired = pods, reason = string.format("%.1f requests / %d", load, target)}
+end

@@ -1,0 +1,171 @@
+#include "scaling/adaptive.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "scaling/average.h"
+#include "scaling/erlang.h"
+
+namespace ebb::scaling {
+
+namespace {
+
+double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+constexpr Duration kSecond = std::chrono::seconds(1);
+
+// What a rise is seen in, and what the steady load is: the wish is kept for a whole
+// window anyway.
+Duration brief_of(Duration window) { return std::max(kSecond, window / 10); }
+Duration calm_of(Duration window) { return std::max(kSecond, window / 3); }
+
+}  // namespace
+
+Adaptive::Adaptive(const AdaptiveSettings& settings)
+    : settings_(settings),
+      brief_(brief_of(settings.window)),
+      slow_(calm_of(settings.window)),
+      fast_(brief_),
+      served_(settings.window),
+      ended_(settings.window),
+      peak_(settings.window),
+      idle_time_(settings.window) {}
+
+void Adaptive::observe(const Metric& metric) {
+  const double concurrency = load_of(metric, MetricKind::kConcurrency);
+  const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
+  const double inside = std::max(0.0, concurrency - std::max(0.0, sane(metric.queued)));
+  const double ended = std::max(0.0, sane(metric.ended));
+  for (Load* load : {&slow_, &fast_}) {
+    load->inside.record(metric.at, inside);
+    load->arrivals.record(metric.at, requests);
+  }
+  served_.record(metric.at, ended > 0 ? std::max(0.0, sane(metric.service_seconds)) : 0);
+  ended_.record(metric.at, ended);
+  last_metric_ = std::max(last_metric_.value_or(metric.at), metric.at);
+  if (concurrency > 0 || requests > 0 || ended > 0) note_activity(metric.at);
+}
+
+void Adaptive::note_activity(TimePoint at) {
+  if (last_active_ && at <= *last_active_) return;
+  if (last_active_) {
+    // Back soon after the pods went: the next time they stay until it comes. Back much
+    // later: nobody would have waited for that.
+    const Duration gap = at - *last_active_;
+    const Duration most = settings_.window * kMostIdle;
+    if (gap > idle_time_) {
+      idle_time_ = gap <= most ? std::min(gap + gap / 4, most) : settings_.window;
+    }
+  }
+  last_active_ = at;
+}
+
+double Adaptive::service() const {
+  if (!(ended_.value() > 0)) return seconds_of(settings_.assumed_service);
+  return std::max(served_.value() / ended_.value(), 1e-6);
+}
+
+double Adaptive::offered(const Load& load) const {
+  // Full pods hide load that waits; arrivals see it, once a service time is known.
+  const double arriving = ended_.value() > 0 ? load.arrivals.value() * service() : 0;
+  return std::max(load.inside.value(), arriving);
+}
+
+// The part of a brief average that is not chance: a sum of requests in the system over
+// T seconds of which each stays S varies by 2 S / T of its mean.
+double Adaptive::significant(double load) const {
+  constexpr double kDeviations = 2;
+  const double share = std::min(1.0, 2 * service() / seconds_of(brief_));
+  return std::max(0.0, load - kDeviations * std::sqrt(load * share));
+}
+
+double Adaptive::slots_of(const Situation& situation) const {
+  return situation.pod_concurrency > 0 ? situation.pod_concurrency : settings_.target;
+}
+
+Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
+  const double slots = slots_of(situation);
+  const bool quick = situation.start_time > Duration(0) && situation.start_time <= settings_.wait;
+  // Below one slot a pod would be a fraction of a server: then pods are the servers.
+  const int step = std::max(1, to_pods(slots));
+  const double servers = load * step / slots;
+  if (quick) return {pods_for(load, slots), load};
+  const int needed = servers_for({.load = servers,
+                                  .service = service(),
+                                  .wait = seconds_of(settings_.wait),
+                                  .share = settings_.share,
+                                  .step = step});
+  return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), load};
+}
+
+int Adaptive::now_needed(const Situation& situation) const {
+  const double slots = slots_of(situation);
+  const double seconds = service();
+  const double start = seconds_of(situation.start_time);
+  const double inside = std::max(0, situation.in_flight);
+  const double ready = std::max(0, situation.ready) * slots;
+  const int held = pods_for(inside, slots);
+  // Taken by free slots, or by busy ones before a start is over.
+  const double free = std::max(0.0, ready - inside);
+  const double freed = std::min(ready, inside) * start / seconds;
+  const double left = situation.waiting - free - freed;
+  if (!(left > 0)) return held;
+  // Pods that are not ready yet, those on the way included: once they are, what is left
+  // is to be served within `wait`, or within as much again as it waited for the start.
+  const double budget = std::max(seconds_of(settings_.wait), start);
+  const int fresh = pods_for(left * std::min(1.0, seconds / budget), slots);
+  return std::max(held, to_pods(static_cast<double>(std::max(0, situation.ready)) + fresh));
+}
+
+Decision Adaptive::decide(const Situation& situation) {
+  Decision decision;
+  const TimePoint now = situation.now;
+  if (busy(situation)) note_activity(now);
+  constexpr Duration kLeastSilence = std::chrono::seconds(10);
+  const Duration silence = std::max(settings_.window, kLeastSilence);
+  if (!busy(situation) && (!last_metric_ || now - *last_metric_ > silence)) {
+    decision.reason = "no metrics in the window: the last amount stays";
+    return decision;
+  }
+  decision.valid = true;
+  // What was seen before a rest says nothing about now.
+  const bool fresh = last_metric_ && now - *last_metric_ <= silence;
+  const double slow = fresh ? offered(slow_) : 0;
+  const double fast = fresh ? offered(fast_) : 0;
+  decision.stable = slow;
+  decision.panic_value = fast;
+  const double slots = slots_of(situation);
+  decision.excess_burst_capacity = to_pods(
+      std::floor(std::max(0, situation.ready) * slots - situation.in_flight - situation.waiting));
+  if (!last_active_ || now - *last_active_ >= idle_time_) {
+    peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
+    decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+    return decision;
+  }
+
+  const double rising = significant(fast);
+  const double load = std::max(slow, rising);
+  const int calm = steady(load, situation).pods;
+  const int urgent = now_needed(situation);
+  const int wish = std::max({1, calm, urgent});
+  decision.panic = urgent > calm || rising > slow;
+  if (urgent > calm) {
+    decision.reason = fmt::format("{} in pods and {} waiting now -> {}", situation.in_flight,
+                                  situation.waiting, urgent);
+  } else {
+    decision.reason =
+        fmt::format("{} load {:.2f}, {:.0f} a pod, at most {:g} % wait over {:g} ms -> {}",
+                    rising > slow ? "rising" : "steady", load, slots, settings_.share * 100,
+                    seconds_of(settings_.wait) * 1000, wish);
+  }
+  peak_.record(now, wish);
+  decision.desired = peak_.value();
+  if (decision.desired > wish) {
+    decision.reason += fmt::format(", kept at {} for the window", decision.desired);
+  }
+  return decision;
+}
+
+}  // namespace ebb::scaling

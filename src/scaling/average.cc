@@ -1,0 +1,46 @@
+#include "scaling/average.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ebb::scaling {
+
+int pods_for(double load, double per_pod) {
+  constexpr double kRounding = 1e-9;  // of the quotient ...
+  constexpr double kMost = 1e-6;      // ... and in pods
+  if (!(load > 0) || !(per_pod > 0)) return 0;
+  const double exact = load / per_pod;
+  const double nearest = std::round(exact);
+  const bool whole =
+      nearest >= 1 && std::abs(exact - nearest) <= std::min(kRounding * nearest, kMost);
+  return to_pods(whole ? nearest : std::ceil(exact));
+}
+
+Average::Average(const AverageSettings& settings) : settings_(settings), load_(settings.window) {}
+
+void Average::observe(const Metric& metric) {
+  load_.record(metric.at, load_of(metric, settings_.metric));
+}
+
+Decision Average::decide(const Situation& situation) {
+  Decision decision;
+  if (load_.empty(situation.now) && !busy(situation)) {
+    decision.reason = "no metrics in the window: the last amount stays";
+    return decision;
+  }
+  decision.valid = true;
+  decision.stable = load_.average(situation.now);
+  decision.panic_value = decision.stable;
+  decision.desired = pods_for(decision.stable, settings_.target);
+  decision.reason = fmt::format("average {:.1f} / target {:.1f} -> {}", decision.stable,
+                                settings_.target, decision.desired);
+  if (decision.desired < 1 && busy(situation)) {
+    decision.desired = 1;
+    decision.reason += ", raised to 1: a request is in the system";
+  }
+  return decision;
+}
+
+}  // namespace ebb::scaling

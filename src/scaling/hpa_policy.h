@@ -1,0 +1,52 @@
+// A HorizontalPodAutoscaler (scaling/hpa.h) as a Policy: what pods use comes in through
+// Metric::pods, and with a zero window it may go to zero.
+//
+// By itself the algorithm cannot reach zero: without pods no resource has a sample.
+// Here the last request decides that: after `zero_after` without one the wish is 0,
+// and while one is in the system it is at least 1, whatever the metrics say. External
+// metrics named "concurrency" and "rps" read the revision's own load. Decides every
+// Hpa::kDecidePeriod and repeats itself in between. Not thread-safe.
+//
+//   HpaPolicy policy({.spec = {.max = 10}, .cpu_request = 1000}, now);
+//   policy.observe({.at = now, .pods = {{.pod = 1, .cpu_millis = 950}}});
+//   policy.decide({.now = now, .ready = 1}).desired;   // 2
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "scaling/hpa.h"
+#include "scaling/policy.h"
+#include "scaling/window.h"
+
+namespace ebb::scaling {
+
+struct HpaPolicySettings {
+  HpaSpec spec{};              // taken as valid
+  int64_t cpu_request = 0;     // of one pod, thousandths of a core; 0: none
+  int64_t memory_request = 0;  // of one pod, bytes; 0: none
+  std::optional<Duration> zero_after = std::chrono::seconds(300);  // unset: never to zero
+};
+
+class HpaPolicy final : public Policy {
+ public:
+  HpaPolicy(HpaPolicySettings settings, TimePoint now);
+
+  void observe(const Metric& metric) override;
+  [[nodiscard]] Decision decide(const Situation& situation) override;
+
+ private:
+  [[nodiscard]] HpaInput input_of(const Situation& situation) const;
+  [[nodiscard]] HpaReading reading_of(const HpaMetricSpec& metric, TimePoint now) const;
+
+  HpaPolicySettings settings_;
+  Hpa hpa_;
+  std::vector<PodUsage> pods_;  // as measured last
+  Window concurrency_;
+  Window requests_;
+  TimePoint last_active_;
+  TimePoint next_{};
+  Decision last_;
+};
+
+}  // namespace ebb::scaling

@@ -1,0 +1,153 @@
+#include "scaling/lua_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "scaling/average.h"
+#include "scaling/lua_sandbox.h"
+
+namespace ebb::scaling {
+
+namespace {
+
+constexpr Duration kStableWindow = std::chrono::seconds(60);
+constexpr Duration kPanicWindow = std::chrono::seconds(6);
+
+double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// An answer as pods: part of a pod is a pod.
+int pods_of(double desired) {
+  return std::clamp(pods_for(std::min(desired, 2.0 * LuaPolicy::kMostPods), 1), 0,
+                    LuaPolicy::kMostPods);
+}
+
+}  // namespace
+
+LuaPolicy::LuaPolicy(std::string source, const LuaLimits& limits,
+                     std::unique_ptr<LuaSandbox> sandbox)
+    : source_(std::move(source)),
+      limits_(limits),
+      sandbox_(std::move(sandbox)),
+      stable_(kStableWindow),
+      panic_(kPanicWindow),
+      requests_(kStableWindow) {}
+
+LuaPolicy::LuaPolicy(LuaPolicy&&) noexcept = default;
+LuaPolicy& LuaPolicy::operator=(LuaPolicy&&) noexcept = default;
+LuaPolicy::~LuaPolicy() = default;
+
+Result<LuaPolicy> LuaPolicy::compile(std::string_view source, const LuaLimits& limits) {
+  if (source.size() > limits.source) {
+    return fail(Errc::kInvalid, "the policy is longer than {} KiB", limits.source / 1024);
+  }
+  std::string text(source);
+  auto sandbox = LuaSandbox::open(text, limits);
+  if (!sandbox) return fail(sandbox.error());
+  return LuaPolicy(std::move(text), limits, std::move(*sandbox));
+}
+
+void LuaPolicy::observe(const Metric& metric) {
+  newest_ = metric;
+  newest_.pods.clear();
+  stable_.record(metric.at, load_of(metric, MetricKind::kConcurrency));
+  panic_.record(metric.at, load_of(metric, MetricKind::kConcurrency));
+  requests_.record(metric.at, load_of(metric, MetricKind::kRequests));
+}
+
+Decision LuaPolicy::decide(const Situation& situation) {
+  const TimePoint now = situation.now;
+  if (!begin_) begin_ = now;
+  Decision decision;
+  decision.stable = stable_.average(now);
+  decision.panic_value = panic_.average(now);
+  LuaSandbox::Call call;
+  call.metric = {{{"concurrency", load_of(newest_, MetricKind::kConcurrency)},
+                  {"requests", load_of(newest_, MetricKind::kRequests)},
+                  {"queued", sane(newest_.queued)},
+                  {"ended", sane(newest_.ended)},
+                  {"service_seconds", sane(newest_.service_seconds)},
+                  {"stable", decision.stable},
+                  {"panic", decision.panic_value},
+                  {"rps", requests_.average(now)}}};
+  call.state = {{{"now", seconds_of(now - *begin_)},
+                 {"ready", static_cast<double>(situation.ready)},
+                 {"starting", static_cast<double>(situation.starting)},
+                 {"in_flight", static_cast<double>(situation.in_flight)},
+                 {"waiting", static_cast<double>(situation.waiting)},
+                 {"pod_concurrency", static_cast<double>(situation.pod_concurrency)},
+                 {"start_time", seconds_of(situation.start_time)},
+                 {"desired", static_cast<double>(desired_)}}};
+  call.reachable = situation.reachable;
+
+  std::string message = "it could not be run again";
+  auto failure = LuaSandbox::Failure::kError;
+  if (sandbox_) failure = sandbox_->call(call, message);
+  if (failure == LuaSandbox::Failure::kLimit || !sandbox_) {
+    // Stopped half way: what it kept is of no use any more.
+    auto fresh = LuaSandbox::open(source_, limits_);
+    sandbox_ = fresh ? std::move(*fresh) : nullptr;
+  }
+  if (failure != LuaSandbox::Failure::kNone) {
+    decision.error = std::move(message);
+    decision.reason = "the policy failed, the last amount stays: " + decision.error;
+  } else if (!call.answered) {
+    decision.reason = "the policy says nothing: the last amount stays";
+  } else {
+    decision.valid = true;
+    decision.desired = desired_ = pods_of(call.desired);
+    decision.reason = call.reason[0] != 0 ? std::string(call.reason.data())
+                                          : fmt::format("the policy says {}", decision.desired);
+  }
+  const int running = situation.ready + situation.starting;
+  if (busy(situation) && (decision.valid ? decision.desired < 1 : running < 1)) {
+    decision.valid = true;
+    decision.desired = 1;
+    decision.reason += ", raised to 1: a request is in the system";
+  }
+  return decision;
+}
+
+Result<std::string> check_lua_policy(std::string_view source) {
+  struct Case {
+    const char* name;
+    double load;
+    Situation situation;
+  };
+  const TimePoint begin{std::chrono::hours(1)};
+  const std::array<Case, 5> cases{{
+      {"at rest, no pod", 0, {}},
+      {"one request waits, no pod", 0, {.waiting = 1}},
+      {"one pod, one request", 1, {.ready = 1, .in_flight = 1}},
+      {"one pod, no request", 0, {.ready = 1}},
+      {"10 pods, 500 requests", 500, {.ready = 10, .in_flight = 100, .waiting = 400}},
+  }};
+  std::string report;
+  for (const Case& c : cases) {
+    auto policy = LuaPolicy::compile(source);  // each begins anew
+    if (!policy) return fail(policy.error());
+    constexpr int kSeconds = 60;
+    for (int second = 1; second <= kSeconds; ++second) {
+      policy->observe({.at = begin + std::chrono::seconds(second),
+                       .concurrency = c.load,
+                       .requests = 10 * c.load,
+                       .queued = std::max(0.0, c.load - 100),
+                       .ended = 10 * c.load,
+                       .service_seconds = c.load});
+    }
+    Situation situation = c.situation;
+    situation.now = begin + std::chrono::seconds(kSeconds);
+    const Decision decision = policy->decide(situation);
+    if (!decision.error.empty()) {
+      return fail(Errc::kInvalid, "{}: {}", c.name, decision.error);
+    }
+    report += fmt::format("{}: {} ({})\n", c.name,
+                          decision.valid ? fmt::format("{} pods", decision.desired) : "as it was",
+                          decision.reason);
+  }
+  return report;
+}
+
+}  // namespace ebb::scaling

@@ -1,0 +1,277 @@
+#include "scaling/lua_policy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+
+namespace ebb::scaling {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+const TimePoint kStart{std::chrono::hours(1)};
+
+LuaPolicy compiled(std::string_view source) {
+  auto policy = LuaPolicy::compile(source);
+  EXPECT_TRUE(policy) << (policy ? "" : policy.error().message);
+  return std::move(*policy);
+}
+
+std::string problem(std::string_view source) {
+  const auto policy = LuaPolicy::compile(source);
+  return policy ? std::string() : policy.error().message;
+}
+
+// What `decide` answers if its body is this.
+Decision answer(const std::string& body, const Situation& situation = {.now = kStart}) {
+  auto policy = compiled("function decide(metric, state) " + body + " end");
+  return policy.decide(situation);
+}
+
+TEST(LuaPolicyTest, AnswersWithAReason) {
+  const Decision d = answer("return {desired = 3, reason = 'three'}");
+  EXPECT_TRUE(d.valid);
+  EXPECT_EQ(d.desired, 3);
+  EXPECT_EQ(d.reason, "three");
+  EXPECT_EQ(d.error, "");
+  EXPECT_EQ(answer("return {desired = 2}").reason, "the policy says 2");
+}
+
+TEST(LuaPolicyTest, SeesMetricsAndSituation) {
+  auto policy = compiled(R"(
+    function decide(metric, state)
+      local parts = {metric.concurrency, metric.requests, metric.queued, metric.ended,
+                     metric.service_seconds, metric.stable, metric.panic, metric.rps,
+                     state.ready, state.starting, state.in_flight, state.waiting,
+                     state.pod_concurrency, state.start_time, state.now, state.desired,
+                     tostring(state.reachable)}
+      for i = 1, #parts do parts[i] = tostring(parts[i]) end
+      return {desired = 1, reason = table.concat(parts, " ")}
+    end)");
+  (void)policy.decide({.now = kStart});
+  for (int t = 1; t <= 10; ++t) {
+    policy.observe({.at = kStart + seconds(t),
+                    .concurrency = t <= 4 ? 0.0 : 10.0,
+                    .proxied_concurrency = 0,
+                    .requests = 20,
+                    .queued = 2,
+                    .ended = 19,
+                    .service_seconds = 4});
+  }
+  const Decision d = policy.decide({.now = kStart + seconds(10),
+                                    .ready = 1,
+                                    .starting = 2,
+                                    .reachable = false,
+                                    .in_flight = 3,
+                                    .waiting = 4,
+                                    .pod_concurrency = 5,
+                                    .start_time = std::chrono::milliseconds(250)});
+  EXPECT_EQ(d.reason,
+            "10.0 20.0 2.0 19.0 4.0 6.0 10.0 20.0 1.0 2.0 3.0 4.0 5.0 0.25 10.0 1.0 false");
+}
+
+TEST(LuaPolicyTest, KeepsItsOwnState) {
+  auto policy = compiled("local n = 0 function decide() n = n + 1 return {desired = n} end");
+  EXPECT_EQ(policy.decide({.now = kStart}).desired, 1);
+  EXPECT_EQ(policy.decide({.now = kStart}).desired, 2);
+}
+
+TEST(LuaPolicyTest, NumbersOfEveryKind) {
+  EXPECT_EQ(answer("return {desired = 2.1}").desired, 3);
+  EXPECT_EQ(answer("return {desired = 0.1 + 0.2 + 0.7}").desired, 1);
+  EXPECT_EQ(answer("return {desired = -5}").desired, 0);
+  EXPECT_TRUE(answer("return {desired = -math.huge}").valid);
+  EXPECT_EQ(answer("return {desired = math.huge}").desired, LuaPolicy::kMostPods);
+  EXPECT_EQ(answer("return {desired = math.maxinteger}").desired, LuaPolicy::kMostPods);
+  const Decision nan = answer("return {desired = 0/0}");
+  EXPECT_FALSE(nan.valid);
+  EXPECT_THAT(nan.error, HasSubstr("not a number"));
+}
+
+TEST(LuaPolicyTest, SayingNothingKeepsTheLastAmount) {
+  for (const char* body : {"return nil", "", "return {}", "return {reason = 'hm'}"}) {
+    const Decision d = answer(body);
+    EXPECT_FALSE(d.valid) << body;
+    EXPECT_EQ(d.error, "") << body;
+  }
+}
+
+TEST(LuaPolicyTest, ErrorsNameTheLineAndKeepTheLastAmount) {
+  Decision d = answer("local x = nil; return x.y");
+  EXPECT_FALSE(d.valid);
+  EXPECT_THAT(d.error, HasSubstr("policy:1: attempt to index a nil value (local 'x')"));
+  EXPECT_THAT(answer("error({})").error, HasSubstr("an error that is a table"));
+  EXPECT_THAT(answer("error('line\\none')").error, HasSubstr("line one"));
+  EXPECT_THAT(answer("return 7").error, HasSubstr("must return {desired"));
+  EXPECT_THAT(answer("return {desired = '7'}").error, HasSubstr("not a string"));
+  EXPECT_THAT(answer("decide = 3; error('x')").error, HasSubstr("x"));
+}
+
+TEST(LuaPolicyTest, RequestsInTheSystemMeanAPod) {
+  const Situation waiting{.now = kStart, .waiting = 1};
+  for (const char* body :
+       {"return {desired = 0}", "return nil", "error('x')", "while true do end"}) {
+    const Decision d = answer(body, waiting);
+    EXPECT_TRUE(d.valid) << body;
+    EXPECT_EQ(d.desired, 1) << body;
+  }
+  // With pods there, an error keeps them.
+  EXPECT_FALSE(answer("error('x')", {.now = kStart, .ready = 3, .in_flight = 2}).valid);
+}
+
+TEST(LuaPolicyTest, CompileSaysWhatIsWrong) {
+  EXPECT_THAT(problem("function decide("), HasSubstr("policy:1:"));
+  EXPECT_EQ(problem("x = 1"), "no function decide(metric, state) is defined");
+  EXPECT_EQ(problem("decide = 3"), "no function decide(metric, state) is defined");
+  EXPECT_THAT(problem("error('at once')"), HasSubstr("at once"));
+  EXPECT_THAT(problem("while true do end"), HasSubstr("more than 20000 instructions"));
+  EXPECT_THAT(problem(std::string(65 * 1024, ' ')), HasSubstr("longer than 64 KiB"));
+  EXPECT_THAT(problem("\x1bLua"), HasSubstr("binary"));  // no bytecode
+}
+
+TEST(LuaPolicyTest, TheWorldIsOutOfReach) {
+  for (const char* name : {"io",
+                           "os",
+                           "require",
+                           "package",
+                           "debug",
+                           "load",
+                           "loadstring",
+                           "loadfile",
+                           "dofile",
+                           "coroutine",
+                           "collectgarbage",
+                           "print",
+                           "pcall",
+                           "xpcall",
+                           "setmetatable",
+                           "getmetatable",
+                           "rawset",
+                           "utf8",
+                           "string.rep",
+                           "string.dump",
+                           "string.find",
+                           "string.gsub",
+                           "string.match",
+                           "string.gmatch",
+                           "table.move",
+                           "table.insert",
+                           "table.unpack",
+                           "math.random",
+                           "math.randomseed"}) {
+    EXPECT_EQ(answer(std::string("return {desired = ") + name + " == nil and 1 or 2}").desired, 1)
+        << name;
+  }
+  EXPECT_THAT(answer("return {desired = #(('x'):rep(10))}").error, HasSubstr("method 'rep'"));
+}
+
+// All that tries to run on or to fill the memory ends by a limit, soon.
+TEST(LuaPolicyTest, BombsEndByALimit) {
+  const std::vector<const char*> bombs{
+      "while true do end",
+      "local function f() return f() end return f()",
+      "local function f() return 1 + f() end return f()",
+      "local s = 'x' while true do s = s .. s end",
+      "local t = {} while true do t[#t + 1] = {} end",
+      "local t = {} for i = 1, 1e9 do t[i] = i end",
+      "local s = 'x' for i = 1, 12 do s = s .. s end while true do s = s .. 'x' end",
+      "local s = 'x' for i = 1, 15 do s = s .. s end "
+      "local a, b = s .. 'a', s .. 'b' while true do local c = a < b end",
+      "return {desired = 1, reason = string.format('%099d', 1):lower(), x = (function() while true "
+      "do end end)()}",
+      "local t = {1} for i = 1, 40 do t[2 ^ i | 0] = 1 end while true do local n = #t end",
+      "local t = {3, 2, 1} table.sort(t, function() while true do end end)",
+  };
+  for (const char* bomb : bombs) {
+    const auto begin = std::chrono::steady_clock::now();
+    const Decision d = answer(bomb);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    EXPECT_FALSE(d.valid) << bomb;
+    EXPECT_NE(d.error, "") << bomb;
+    EXPECT_LT(took, seconds(2)) << bomb;  // milliseconds; sanitizers and busy machines take more
+  }
+}
+
+TEST(LuaPolicyTest, BeginsAnewAfterALimit) {
+  auto policy = compiled(R"(
+    local kept = {}
+    function decide(metric, state)
+      for i = 1, 200 do kept[#kept + 1] = "entry " .. #kept end
+      return {desired = #kept / 200}
+    end)");
+  bool limited = false;
+  for (int i = 0; i < 200 && !limited; ++i) limited = !policy.decide({.now = kStart}).error.empty();
+  EXPECT_TRUE(limited);
+  EXPECT_EQ(policy.decide({.now = kStart}).desired, 1);
+}
+
+TEST(LuaPolicyTest, CheckTellsTheAnswersOrWhatFails) {
+  const auto good = check_lua_policy("function decide(m) return {desired = m.stable / 50} end");
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_THAT(*good, HasSubstr("10 pods, 500 requests: 10 pods (the policy says 10)"));
+  EXPECT_THAT(*good, HasSubstr("one request waits, no pod: 1 pods"));
+  const auto bad = check_lua_policy(
+      "function decide(m, s) return {desired = s.ready > 5 and s.nothing.x or 1} end");
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error().message, HasSubstr("10 pods, 500 requests: policy:1: attempt to index"));
+}
+
+// --- The examples of examples/policies ---
+
+std::string example(const char* name) {
+  std::ifstream in(std::string(EBB_EXAMPLES) + "/policies/" + name);
+  EXPECT_TRUE(in) << name;
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+TEST(LuaExamplesTest, AllPassTheCheck) {
+  for (const char* name : {"target.lua", "gentle.lua", "latency.lua"}) {
+    const auto report = check_lua_policy(example(name));
+    EXPECT_TRUE(report) << name << ": " << report.error().message;
+  }
+}
+
+TEST(LuaExamplesTest, TargetDividesTheLoad) {
+  auto policy = compiled(example("target.lua"));
+  policy.observe({.at = kStart, .concurrency = 42});
+  const Decision d = policy.decide({.now = kStart, .ready = 1});
+  EXPECT_EQ(d.desired, 5);
+  EXPECT_EQ(d.reason, "42.0 requests / 10");
+  EXPECT_EQ(policy.decide({.now = kStart, .ready = 1, .in_flight = 10, .waiting = 61}).desired, 8);
+}
+
+TEST(LuaExamplesTest, GentleGoesDownOnePodAMinute) {
+  auto policy = compiled(example("gentle.lua"));
+  policy.observe({.at = kStart, .concurrency = 50});
+  EXPECT_EQ(policy.decide({.now = kStart, .ready = 1}).desired, 10);
+  int desired = 10;
+  for (int t = 1; t <= 200; ++t) {
+    policy.observe({.at = kStart + seconds(t)});
+    desired = policy.decide({.now = kStart + seconds(t), .ready = desired}).desired;
+    if (t == 50) {
+      EXPECT_EQ(desired, 10);
+    }
+  }
+  EXPECT_EQ(desired, 7);
+}
+
+TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
+  auto policy = compiled(example("latency.lua"));
+  const auto ask = [&](double service, int ready) {
+    policy.observe({.at = kStart, .ended = 10, .service_seconds = 10 * service});
+    return policy.decide({.now = kStart, .ready = ready, .in_flight = ready}).desired;
+  };
+  EXPECT_EQ(ask(0.1, 4), 4);
+  EXPECT_EQ(ask(0.3, 4), 8);
+  policy.observe({.at = kStart});
+  EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8}).valid);
+}
+
+}  // namespace
+}  // namespace ebb::scaling

@@ -1,0 +1,67 @@
+// The Lua state behind a LuaPolicy, with its limits. C++ objects never stand on a stack
+// that a Lua error unwinds: all that may raise runs in C functions under lua_pcall and
+// reads and writes a plain Call.
+//
+//   auto sandbox = LuaSandbox::open(source, limits);
+//   LuaSandbox::Call call{...};
+//   auto failed = sandbox->call(call);
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "scaling/lua_policy.h"
+
+struct lua_State;
+struct lua_Debug;
+
+namespace ebb::scaling {
+
+class LuaSandbox final {
+ public:
+  // What goes in and comes out of one call of `decide`. Plain.
+  struct Call {
+    struct Number {
+      const char* name;
+      double value;
+    };
+    std::array<Number, 8> metric{};
+    std::array<Number, 8> state{};
+    bool reachable = true;
+    // Out:
+    bool answered = false;
+    double desired = 0;
+    std::array<char, 256> reason{};  // cut, printable, ends in 0
+  };
+  enum class Failure { kNone, kError, kLimit };
+
+  [[nodiscard]] static Result<std::unique_ptr<LuaSandbox>> open(const std::string& source,
+                                                                const LuaLimits& limits);
+  ~LuaSandbox();
+  LuaSandbox(const LuaSandbox&) = delete;
+  LuaSandbox& operator=(const LuaSandbox&) = delete;
+
+  // kLimit: it was stopped half way and should not be called again.
+  [[nodiscard]] Failure call(Call& call, std::string& message);
+
+ private:
+  explicit LuaSandbox(const LuaLimits& limits) : limits_(limits) {}
+  // Runs `function` with `argument` under protection and the limits.
+  [[nodiscard]] Failure protect(int (*function)(lua_State*), void* argument, std::string& message);
+  static void* allocate(void* self, void* block, size_t old_size, size_t new_size);
+  static void count(lua_State* lua, lua_Debug* debug);
+  static int load(lua_State* lua);
+  static int decide(lua_State* lua);
+
+  const LuaLimits limits_;
+  lua_State* lua_ = nullptr;
+  size_t used_ = 0;       // bytes
+  size_t allocated_ = 0;  // in this call
+  int steps_ = 0;         // left in this call
+  bool limited_ = false;  // this call broke a limit
+};
+
+}  // namespace ebb::scaling
