@@ -11,8 +11,9 @@ namespace {
 constexpr int64_t kMinute = 60'000'000'000;
 constexpr double kMs = 1e6;  // in ns
 
-constexpr std::array<std::pair<Spread, const char*>, 4> kSpreads{{
+constexpr std::array<std::pair<Spread, const char*>, 5> kSpreads{{
     {Spread::kEquidistant, "equidistant"},
+    {Spread::kAligned, "aligned"},
     {Spread::kUniform, "uniform"},
     {Spread::kExponential, "exponential"},
     {Spread::kStart, "start"},
@@ -77,8 +78,11 @@ void ArrivalDraw::draw(FunctionId function, uint32_t minute, uint32_t count,
     case Spread::kStart:
       for (uint32_t i = 0; i < count; ++i) out.push_back({start, 0, function});
       break;
-    case Spread::kEquidistant: {
-      const double phase = Random(Random::mix(options_.seed, function)).uniform();
+    case Spread::kEquidistant:
+    case Spread::kAligned: {
+      const double phase = options_.spread == Spread::kAligned
+                               ? 0
+                               : Random(Random::mix(options_.seed, function)).uniform();
       const double gap = static_cast<double>(kMinute) / count;
       for (uint32_t i = 0; i < count; ++i) {
         out.push_back({start + static_cast<int64_t>((i + phase) * gap), 0, function});

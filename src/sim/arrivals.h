@@ -22,6 +22,7 @@ namespace ebb::sim {
 // Where the n calls of a minute fall.
 enum class Spread {
   kEquidistant,  // 60 s / n apart, each function with a phase of its own
+  kAligned,      // 60 s / n apart, from the minute's start on: functions coincide
   kUniform,      // n independent times
   kExponential,  // as a Poisson process, given n: in law the same as kUniform, but drawn
                  // in order from exponential gaps

@@ -59,7 +59,7 @@ TEST_P(Arrivals, DependOnTheSeedAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Spreads, Arrivals,
-                         testing::Values(Spread::kEquidistant, Spread::kUniform,
+                         testing::Values(Spread::kEquidistant, Spread::kAligned, Spread::kUniform,
                                          Spread::kExponential, Spread::kStart),
                          [](const auto& spread) { return to_string(spread.param); });
 

@@ -11,6 +11,10 @@ constexpr double kSecond = 1e9;  // in ns
 constexpr double kMs = 1e6;
 constexpr uint32_t kNone = UINT32_MAX;
 
+double added_seconds(const Function& function) {
+  return std::max(0.0, (function.max_ms - function.mean_ms) / 1000.0);
+}
+
 struct Instance {
   FunctionId function = 0;
   uint32_t heap_at = kNone;  // in the idle heap; kNone: busy
@@ -46,16 +50,11 @@ class Machine {
     }
     state.frequency += 1;
     const double warm_s = function.mean_ms / 1000.0;
-    const double added_s = std::max(0.0, (function.max_ms - function.mean_ms) / 1000.0);
-    instances_[id].priority =
-        order_.priority({.at_seconds = static_cast<double>(arrival.at_ns) / kSecond,
-                         .frequency = state.frequency,
-                         .start_seconds = added_s,
-                         .memory_mb = function.memory_mb});
     result_.warm_seconds += warm_s;
-    if (cold) result_.added_seconds += added_s;
+    if (cold) result_.added_seconds += added_seconds(function);
     const double ms = cold ? std::max(function.max_ms, function.mean_ms) : function.mean_ms;
     instances_[id].end_ns = arrival.at_ns + static_cast<int64_t>(ms * kMs);
+    rank(id);
     ends_.push(instances_[id].end_ns, id);
   }
 
@@ -104,8 +103,19 @@ class Machine {
   }
 
   void rest(uint32_t id) {
+    if (options_.rank_when_idle) rank(id);
     functions_[instances_[id].function].idle.push_back(id);
     heap_push(id);
+  }
+
+  void rank(uint32_t id) {
+    Instance& instance = instances_[id];
+    const Function& function = trace_.functions[instance.function];
+    instance.priority =
+        order_.priority({.at_seconds = static_cast<double>(instance.end_ns) / kSecond,
+                         .frequency = functions_[instance.function].frequency,
+                         .start_seconds = added_seconds(function),
+                         .memory_mb = function.memory_mb});
   }
 
   // An idle instance goes.

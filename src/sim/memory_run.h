@@ -22,6 +22,9 @@ struct MemoryOptions {
   double memory_mb = 0;
   scaling::EvictionRule rule = scaling::EvictionRule::kGreedyDual;
   Duration keep{};  // an idle instance goes after that time anyway; 0: never
+  // Priorities are set at the end of an execution instead of its start, with the clock of
+  // that moment: not the paper's way, and better with long executions.
+  bool rank_when_idle = false;
   ArrivalOptions arrivals{.service = Service::kMean};  // only the times are used
 };
 
