@@ -126,7 +126,7 @@ ArrivalStream::ArrivalStream(const Trace& trace, const ArrivalOptions& options)
   head_.assign(minutes, kNone);
   link_.assign(trace.size(), kNone);
   cursor_.assign(trace.size(), 0);
-  for (size_t i = trace.size(); i-- > 0;) {  // backwards: each list ends up by function
+  for (size_t i = 0; i < trace.size(); ++i) {
     if (trace.first[i] == trace.first[i + 1]) continue;
     const uint32_t minute = trace.minutes[trace.first[i]].minute;
     if (minute >= minutes) continue;
@@ -140,21 +140,21 @@ size_t ArrivalStream::bytes() const {
 }
 
 void ArrivalStream::collect_minute(uint32_t minute, std::vector<Arrival>& out) {
-  for (uint32_t f = head_[minute]; f != kNone;) {
-    const uint32_t following = link_[f];
+  called_.clear();
+  for (uint32_t f = head_[minute]; f != kNone; f = link_[f]) called_.push_back(f);
+  head_[minute] = kNone;
+  std::sort(called_.begin(), called_.end());
+  for (const uint32_t f : called_) {
     const uint64_t at = trace_.first[f] + cursor_[f]++;
     draw_.draw(f, minute, trace_.minutes[at].count, out);
     if (at + 1 < trace_.first[f + 1]) {
       const uint32_t next = trace_.minutes[at + 1].minute;
       if (next < head_.size()) link_[f] = std::exchange(head_[next], f);
     }
-    f = following;
   }
-  head_[minute] = kNone;
 }
 
-// Sorts keys of 8 bytes (time in the minute, index) instead of whole arrivals. At one
-// time lists are by function only at first, so the function decides there.
+// Sorts keys of 8 bytes (time in the minute, index) instead of whole arrivals.
 void ArrivalStream::sort(std::vector<Arrival>& out, int64_t start_ns) {
   constexpr int kIndexBits = 28;  // a minute is less than 2^36 ns
   if (out.size() < (size_t{1} << kIndexBits)) {

@@ -95,6 +95,7 @@ class ArrivalStream final {
   std::vector<uint32_t> head_;
   std::vector<uint32_t> link_;
   std::vector<uint32_t> cursor_;  // minutes of the function that are done
+  std::vector<uint32_t> called_;  // functions with calls in the minute
   uint32_t minute_ = 0;
   size_t call_ = 0;
   std::vector<uint64_t> keys_;
