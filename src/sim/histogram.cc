@@ -14,14 +14,14 @@ double needed(double p, uint64_t count) {
 }  // namespace
 
 uint16_t LogBuckets::of(double value) const {
-  if (!(value >= least_)) return 0;
+  if (!(value > least_)) return 0;
   static const double kScale = 1 / std::log(kGrowth);
   const double bucket = 1 + std::log(value / least_) * kScale;
   return static_cast<uint16_t>(std::min<double>(bucket, kCount - 1));
 }
 
 double LogBuckets::value(uint16_t bucket) const {
-  if (bucket == 0) return 0;
+  if (bucket == 0) return lowest_;
   return least_ * std::pow(kGrowth, bucket - 0.5);
 }
 

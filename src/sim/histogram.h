@@ -12,13 +12,14 @@
 
 namespace ebb::sim {
 
-// Buckets: 0 for values below the least, then one for each factor of kGrowth.
+// Buckets: 0 for values up to the least, then one for each factor of kGrowth.
 class LogBuckets final {
  public:
   static constexpr double kGrowth = 1.04;   // 2 % to either side of a bucket's middle
   static constexpr uint16_t kCount = 1200;  // the least times 1e20
 
-  explicit LogBuckets(double least) : least_(least) {}
+  // `lowest` stands for the values up to `least`.
+  explicit LogBuckets(double least, double lowest = 0) : least_(least), lowest_(lowest) {}
   // Negative and NaN are 0; what is too large is in the last one.
   [[nodiscard]] uint16_t of(double value) const;
   // Its middle.
@@ -26,12 +27,14 @@ class LogBuckets final {
 
  private:
   double least_;
+  double lowest_;
 };
 
 // One dense array: for what there are few of.
 class Histogram final {
  public:
-  explicit Histogram(double least) : buckets_(least), counts_(LogBuckets::kCount) {}
+  explicit Histogram(double least, double lowest = 0)
+      : buckets_(least, lowest), counts_(LogBuckets::kCount) {}
   void add(double value);
   [[nodiscard]] uint64_t count() const { return count_; }
   [[nodiscard]] double sum() const { return sum_; }
