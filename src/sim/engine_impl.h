@@ -79,8 +79,8 @@ class Engine final {
   void crowd(Live& live);
   void relieve_crowds();
   void decide_now(Live& live);
-  [[nodiscard]] bool may_rest(const Live& live) const;
-  void rest(Live& live);
+  [[nodiscard]] int64_t same_until(const Live& live) const;
+  bool rest(Live& live);                        // false: there is no reason to
   void wake_up(Live& live, int64_t last_tick);  // from resting
   void rest_ended(uint32_t live, uint32_t generation);
 

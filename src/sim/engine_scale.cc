@@ -87,9 +87,7 @@ void Engine::tick() {
       live.policy.reset();
       live.in_line = false;
       release_if_at_rest(live);
-    } else if (decides && may_rest(live)) {
-      rest(live);
-    } else {
+    } else if (!decides || !rest(live)) {
       ticking_[kept++] = index;
     }
   }
@@ -148,6 +146,7 @@ int Engine::needed_pods(const Live& live) const {
 }
 
 void Engine::decide(Live& live) {
+  const int ready = live.ready;
   const auto decision = live.policy->decide(situation(live));
   ++report_.decisions;
   AmountInput in;
@@ -159,6 +158,13 @@ void Engine::decide(Live& live) {
   in.idle.stable_window = options_.policy.stable_window;
   in.idle.retention = options_.policy.retention;
   live.calm = decision.valid && decision.desired <= 1 && !decision.panic;
+  live.panic = decision.panic;
+  if (decision.panic && options_.policy.idle) {
+    const IdlePromise& promise = *options_.policy.idle;
+    const double wanted = std::ceil(decision.panic_value / promise.target);
+    live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
+    if (!live.panic_ends) live.panic_since = now_;
+  }
   scale(live, next_amount(decision, in, time(now_)));
 }
 
@@ -210,21 +216,31 @@ void Engine::decide_now(Live& live) {
 
 // --- Resting: see IdlePromise ---
 
-bool Engine::may_rest(const Live& live) const {
-  return options_.skip_idle && options_.policy.idle && live.calm && live.quiet && live.want == 1 &&
-         options_.policy.bounds.min == 0 && live.in_system == 0 && live.draining == 0 &&
-         live.missing == 0 && live.pods.size() == 1 && live.ready == 1;
+// Until when decisions stay the same if no request comes; 0: not known.
+int64_t Engine::same_until(const Live& live) const {
+  if (!options_.skip_idle || !options_.policy.idle || !live.quiet || live.in_system > 0) return 0;
+  const int have = static_cast<int>(live.pods.size());
+  if (live.want != have || live.ready != have || live.draining > 0 || live.missing > 0) return 0;
+  const IdlePromise& promise = *options_.policy.idle;
+  if (live.panic) {
+    // Over with the first decision after that.
+    return live.panic_ends ? live.panic_since + promise.window.count() + 1 : 0;
+  }
+  if (!live.calm || live.want != 1 || options_.policy.bounds.min > 0) return 0;
+  const int64_t kept_until =
+      live.last_active + options_.policy.stable_window.count() + options_.policy.retention.count();
+  return std::max(kept_until, live.last_load_at + promise.window.count());
 }
 
-void Engine::rest(Live& live) {
+bool Engine::rest(Live& live) {
+  const int64_t until = same_until(live);
+  int64_t at = (until + kSamplePeriod - 1) / kSamplePeriod * kSamplePeriod;
+  if (!decides_at(at)) at += kSamplePeriod;
+  if (at <= now_ + scaling::kDecisionPeriod.count()) return false;  // nothing to be saved
   live.ticking = false;
   live.resting = true;
-  const int64_t free_at = std::max(
-      live.last_active + options_.policy.stable_window.count() + options_.policy.retention.count(),
-      live.last_load_at + options_.policy.idle->window.count());
-  int64_t at = (free_at + kSamplePeriod - 1) / kSamplePeriod * kSamplePeriod;
-  if (!decides_at(at)) at += kSamplePeriod;
   events_.push(at, {EventKind::kRestEnd, index_of(live), live.generation});
+  return true;
 }
 
 // Tells the policy of the silence up to the last tick that there was, and goes on as if nothing had
@@ -249,7 +265,7 @@ void Engine::wake_up(Live& live, int64_t last_tick) {
 void Engine::rest_ended(uint32_t index, uint32_t generation) {
   Live& live = lives_[index];
   if (live.generation != generation || !live.resting) return;
-  if (now_ - live.last_active > options_.policy.stable_window.count()) {
+  if (!live.panic && now_ - live.last_active > options_.policy.stable_window.count()) {
     live.resting = false;
     live.policy.reset();
     scale(live, 0);

@@ -188,10 +188,12 @@ PolicyChoice kpa_choice(const scaling::KpaSettings& settings, const scaling::Bou
   const bool plain = settings.scale_down_delay == Duration(0) && settings.activation_scale <= 1 &&
                      settings.weighting == scaling::Window::Weighting::kLinear;
   if (plain) {
-    choice.idle = IdlePromise{
-        .window = settings.stable_window,
-        .sample_gap = std::max<Duration>(std::chrono::seconds(1),
-                                         settings.panic_window() - std::chrono::seconds(1))};
+    choice.idle =
+        IdlePromise{.window = settings.stable_window,
+                    .sample_gap = std::max<Duration>(
+                        std::chrono::seconds(1), settings.panic_window() - std::chrono::seconds(1)),
+                    .target = settings.target,
+                    .panic_threshold = settings.panic_threshold_percentage / 100};
   }
   return choice;
 }

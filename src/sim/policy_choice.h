@@ -29,14 +29,20 @@ enum class BurstRule {
   kAskPolicy,       // Policy::decide with the situation of this moment
 };
 
-// A promise that lets the simulator leave a policy alone while a function has one pod
-// and no requests: after a decision for at most one pod, not in panic, the wish does not
-// rise before a request comes, and is 0 once `window` has passed since the last sample
-// that was not zero. Meanwhile a zero sample every `sample_gap` tells the policy the same
-// as one each second. Only speed depends on it.
+// A promise that lets the simulator leave a policy alone while no request comes: what it
+// would answer is known. Only speed depends on it.
+//
+// - After a decision for at most one pod, not in panic, the wish does not rise, and is 0
+//   once `window` has passed since the last sample that was not zero.
+// - In panic the wish stays the same for `window` after the last decision at which
+//   ceil(panic_value / target) / ready reached `panic_threshold`, and that does not
+//   happen again.
+// - A zero sample every `sample_gap` tells the policy the same as one each second.
 struct IdlePromise {
   Duration window{};
   Duration sample_gap{};
+  double target = 1;
+  double panic_threshold = 2;
 };
 
 struct PolicyChoice {
