@@ -24,11 +24,11 @@
 namespace ebb::sim {
 
 struct EngineOptions {
-  PolicyChoice policy;
-  ArrivalOptions arrivals;
+  PolicyChoice policy = {};
+  ArrivalOptions arrivals = {};
   int concurrency = 1;  // requests in a pod at a time; 0: no limit
-  StartTime start;
-  std::optional<ClusterOptions> cluster;  // nullopt: room for every pod, at once
+  StartTime start = {};
+  std::optional<ClusterOptions> cluster = {};  // nullopt: room for every pod, at once
   // After the end of the trace, for what is in the system to end.
   Duration drain = std::chrono::hours(1);
   // false: IdlePromise is not made use of. The report is the same but for `decisions`,

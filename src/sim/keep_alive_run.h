@@ -22,8 +22,8 @@ namespace ebb::sim {
 using KeepAliveMaker = std::function<std::unique_ptr<scaling::KeepAlive>(const Function&)>;
 
 struct KeepAliveOptions {
-  KeepAliveMaker policy;
-  ArrivalOptions arrivals;
+  KeepAliveMaker policy = {};
+  ArrivalOptions arrivals = {};
   // An instance takes any number of calls at once, so a function has one at most. Else
   // one call at a time, and as many instances as calls overlap.
   bool one_instance = false;

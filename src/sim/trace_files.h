@@ -25,8 +25,8 @@ struct TraceFiles {
   // 400_mem.csv beside 400_inv.csv, durations.csv and memory.csv beside invocations.csv,
   // function_durations_percentiles.X and app_memory_percentiles.X beside
   // invocations_per_function_md.X), where there are any.
-  std::string durations;
-  std::string memory;
+  std::string durations = {};
+  std::string memory = {};
 };
 
 inline constexpr size_t kMaxTraceBytes = size_t{8} << 30;
