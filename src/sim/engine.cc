@@ -70,7 +70,7 @@ void Engine::handle(const Event& event) {
     case EventKind::kRestEnd:
       return rest_ended(event.a, static_cast<uint32_t>(event.value));
     case EventKind::kUnload:
-      if (pods_[event.a].uses == event.value) unload(event.a);
+      if (pods_[event.a].life == event.value) unload(event.a);
       return;
     case EventKind::kPrewarm:
       return prewarm(event.a, static_cast<uint32_t>(event.value));
@@ -223,7 +223,6 @@ uint32_t Engine::pick(Live& live) {
 void Engine::bind(Live& live, uint32_t pod, const Request& request) {
   PodState& state = pods_[pod];
   ++state.in_flight;
-  ++state.uses;
   state.expires_at = -1;
   if (state.phase == PodState::Phase::kReady) return begin(live, pod, request, false);
   append(state.bound, request);

@@ -35,14 +35,23 @@ void Engine::idle(Live& live, uint32_t pod) {
   }
   const Duration stay = plan.has_gap() ? plan.unload_after : plan.keep_until;
   // A nanosecond later: a request that comes at the very end of the time still finds it.
-  const int64_t at = fresh ? state.expires_at : now_ + stay.count() + 1;
+  state.unload_at = std::max(now_, fresh ? state.expires_at : now_ + stay.count() + 1);
   state.expires_at = -1;
-  events_.push(std::max(at, now_), {EventKind::kUnload, pod, state.uses});
+  if (state.timer_at <= state.unload_at) return;  // it comes, and looks again
+  state.timer_at = state.unload_at;
+  events_.push(state.unload_at, {EventKind::kUnload, pod, state.life});
 }
 
 void Engine::unload(uint32_t pod) {
   PodState& state = pods_[pod];
+  if (state.timer_at <= now_) state.timer_at = INT64_MAX;
   if (state.phase != PodState::Phase::kReady || state.in_flight > 0) return;
+  if (now_ < state.unload_at) {  // it was used since
+    if (state.timer_at <= state.unload_at) return;
+    state.timer_at = state.unload_at;
+    events_.push(state.unload_at, {EventKind::kUnload, pod, state.life});
+    return;
+  }
   Live& live = lives_[state.live];
   take_out(live, pod);
   live.want = static_cast<int>(live.pods.size()) + live.missing;

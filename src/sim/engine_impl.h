@@ -23,7 +23,7 @@ class Engine final {
     kCluster,   // a: node; value: Cluster::Event::Kind
     kRelief,    // of crowds
     kRestEnd,   // a: Live, value: generation
-    kUnload,    // a: pod; value: uses
+    kUnload,    // a: pod; value: life
     kPrewarm,   // a: function; value: calls
   };
   struct Event {

@@ -35,7 +35,6 @@ bool Engine::give(Live& live) {
     free_pods_.pop_back();
   }
   PodState& state = pods_[pod];
-  const uint32_t uses = state.uses + 1;  // timers of the slot's last pod are out of date
   const uint32_t life = state.life + 1;
   state = {};
   state.life = life;
@@ -43,7 +42,6 @@ bool Engine::give(Live& live) {
   state.live = index_of(live);
   state.cluster_pod = cluster_pod;
   state.position = static_cast<uint32_t>(live.pods.size());
-  state.uses = uses;
   state.given_at = now_;
   state.busy_since = -1;
   live.pods.push_back(pod);
@@ -126,7 +124,7 @@ void Engine::remove(uint32_t pod) {
   report_.held_mb_s += held * trace_.functions[f].memory_mb;
   report_.busy_mb_s += busy * trace_.functions[f].memory_mb;
   state.phase = PodState::Phase::kGone;
-  ++state.uses;
+  ++state.life;
   --pods_now_;
   free_pods_.push_back(pod);
   if (cluster_) cluster_->release(state.cluster_pod, now_);

@@ -33,14 +33,15 @@ struct PodState {
   uint32_t live = kNone;         // its function's Live
   uint32_t cluster_pod = kNone;  // where it is
   uint32_t position = 0;         // in Live::pods
-  uint32_t uses = 0;             // requests so far; tells whether a timer is out of date
-  uint32_t life = 0;             // of this slot; likewise
+  uint32_t life = 0;             // of this slot; tells whether a timer is out of date
   int in_flight = 0;
   int64_t given_at = 0;
   int64_t busy_since = 0;
   int64_t busy_ns = 0;
-  int64_t expires_at = -1;  // on demand: of a pod that was loaded ahead and not used
-  RequestList bound;        // came while it starts
+  int64_t unload_at = 0;         // on demand, while it is idle
+  int64_t timer_at = INT64_MAX;  // of the event that looks at that; one for many uses
+  int64_t expires_at = -1;       // on demand: of a pod that was loaded ahead and not used
+  RequestList bound;             // came while it starts
 };
 
 // A function where something happens.
