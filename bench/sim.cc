@@ -170,20 +170,17 @@ void memories(const Trace& day) {
   fmt::print("\n# Memory, with a million functions\n");
   if (day.functions.empty()) return;
   constexpr uint32_t kCopies = 741;  // of 1350
-  const auto engine = [&](const char* name, PolicyChoice policy, uint32_t minutes, bool nodes) {
+  const auto engine = [&](const char* name, PolicyChoice policy, uint32_t minutes) {
     memory(name, [&] {
       const Trace many = cut(day, minutes, kCopies);
-      EngineOptions what = options(std::move(policy), 1, nodes);
-      if (what.cluster) what.cluster->max_nodes = 30000;
-      const Report report = run_engine(many, what);
+      const Report report = run_engine(many, options(std::move(policy), 1, false));
       return fmt::format("{} functions, {} called, {} calls, {:.2f} M calls/s, {} pods at most",
                          many.size(), report.functions_called, report.calls,
                          report.calls_per_s() / 1e6, report.peak_pods);
     });
   };
-  engine("one hour, keep-alive", choice("keep-alive"), 60, false);
-  engine("ten minutes, kpa", choice("kpa", "container-concurrency=1"), 10, false);
-  engine("ten minutes, kpa, nodes and pools", choice("kpa", "container-concurrency=1"), 10, true);
+  engine("ten minutes, keep-alive", choice("keep-alive"), 10);
+  engine("two minutes, kpa", choice("kpa", "container-concurrency=1"), 2);
 }
 
 int main_of(const std::string& part) {
