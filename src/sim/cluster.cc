@@ -1,0 +1,189 @@
+#include "sim/cluster.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace ebb::sim {
+namespace {
+
+constexpr const char* kRuntime = "any";  // pools hold pods of one kind
+constexpr double kSecond = 1e9;          // in ns
+
+template <class Number>
+Number parse(std::string_view text) {
+  Number out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
+}  // namespace
+
+Cluster::Cluster(const ClusterOptions& options, Later later)
+    : options_(options), later_(std::move(later)) {
+  options_.slots = std::max(1, options_.slots);
+  options_.max_nodes = std::max(1, options_.max_nodes);
+  options_.min_nodes = std::clamp(options_.min_nodes, 0, options_.max_nodes);
+  options_.pool = std::clamp(options_.pool, 0, options_.slots);
+}
+
+void Cluster::start(int64_t now) {
+  for (int i = 0; i < options_.min_nodes; ++i) {
+    const uint32_t node = add_node(now);
+    make_ready(node, now);
+    for (int pod = 0; pod < options_.pool; ++pod) create_cold(node);
+  }
+  grow(now);
+}
+
+void Cluster::account(int64_t now) {
+  const double seconds = static_cast<double>(now - accounted_) / kSecond;
+  totals_.node_seconds += seconds * nodes();
+  totals_.cold_pod_seconds += seconds * cold_;
+  accounted_ = now;
+}
+
+Cluster::Totals Cluster::totals(int64_t now) {
+  account(now);
+  return totals_;
+}
+
+// --- Nodes ---
+
+uint32_t Cluster::add_node(int64_t now) {
+  account(now);
+  const auto free = std::find_if(nodes_.begin(), nodes_.end(),
+                                 [](const Node& node) { return node.state == Node::State::kGone; });
+  const auto index = static_cast<uint32_t>(free - nodes_.begin());
+  if (free == nodes_.end()) nodes_.emplace_back();
+  nodes_[index] = {};
+  nodes_[index].name = std::to_string(index);
+  nodes_[index].state = Node::State::kBooting;
+  ++booting_;
+  ++totals_.nodes_started;
+  totals_.peak_nodes = std::max(totals_.peak_nodes, nodes());
+  return index;
+}
+
+void Cluster::make_ready(uint32_t index, int64_t now) {
+  Node& node = nodes_[index];
+  node.state = Node::State::kReady;
+  node.idle_since = now;
+  node.creates_until = now;
+  --booting_;
+  ++ready_;
+  (void)placement_.add_node(node.name, options_.slots);
+}
+
+void Cluster::remove_node(uint32_t index, int64_t now) {
+  account(now);
+  Node& node = nodes_[index];
+  for (const auto& pod : placement_.remove_node(node.name)) (void)pod;  // it is idle: none
+  cold_ -= node.cold;
+  --ready_;
+  node.state = Node::State::kGone;
+}
+
+// As many nodes as what is asked for and the buffer need on top of what is free.
+void Cluster::grow(int64_t now) {
+  int free = nodes() * options_.slots - used_;
+  while (nodes() < options_.max_nodes && free < missing_ + options_.buffer) {
+    const uint32_t node = add_node(now);
+    later_(now + options_.node_boot.count(), {.kind = Event::Kind::kNodeReady, .node = node});
+    free += options_.slots;
+  }
+}
+
+void Cluster::tick(int64_t now) {
+  if (nodes() <= options_.min_nodes) return;
+  for (uint32_t i = 0; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    const int free_without = (nodes() - 1) * options_.slots - used_;
+    if (nodes() <= options_.min_nodes || free_without < missing_ + options_.buffer) return;
+    const bool idle = node.state == Node::State::kReady && node.used == 0 && node.creating == 0;
+    if (idle && now - node.idle_since >= options_.node_idle.count()) remove_node(i, now);
+  }
+}
+
+bool Cluster::settled() const { return nodes() <= options_.min_nodes; }
+
+// --- Pods ---
+
+void Cluster::create_cold(uint32_t index) {
+  Node& node = nodes_[index];
+  Pod pod = 0;
+  if (free_pods_.empty()) {
+    pod = static_cast<Pod>(refs_.size());
+    refs_.emplace_back();
+    node_of_.push_back(0);
+  } else {
+    pod = free_pods_.back();
+    free_pods_.pop_back();
+  }
+  refs_[pod] = {node.name, std::to_string(pod)};
+  node_of_[pod] = index;
+  (void)placement_.pod_cold(node.name, refs_[pod].pod, kRuntime);
+  ++node.cold;
+  ++cold_;
+  ++totals_.pods_created;
+}
+
+void Cluster::refill(uint32_t index, int64_t now) {
+  Node& node = nodes_[index];
+  if (node.state != Node::State::kReady) return;
+  // The pool, and beyond it what is asked for this moment.
+  while (node.used + node.cold + node.creating < options_.slots &&
+         (node.cold + node.creating < options_.pool || cold_ + creating_ < missing_)) {
+    node.creates_until = std::max(node.creates_until, now) + options_.pod_create.count();
+    ++node.creating;
+    ++creating_;
+    later_(node.creates_until, {.kind = Event::Kind::kPodCreated, .node = index});
+  }
+}
+
+std::optional<Cluster::Pod> Cluster::assign(FunctionId function, int64_t now) {
+  const auto ref = placement_.assign(kRuntime, std::to_string(function));
+  if (!ref) return std::nullopt;
+  account(now);
+  const auto pod = parse<Pod>(ref->pod);
+  const uint32_t index = node_of_[pod];
+  --nodes_[index].cold;
+  --cold_;
+  ++nodes_[index].used;
+  ++used_;
+  refill(index, now);
+  if (options_.buffer > 0) grow(now);
+  return pod;
+}
+
+void Cluster::release(Pod pod, int64_t now) {
+  account(now);
+  const uint32_t index = node_of_[pod];
+  placement_.remove_pod(refs_[pod]);
+  free_pods_.push_back(pod);
+  Node& node = nodes_[index];
+  --used_;
+  if (--node.used == 0) node.idle_since = now;
+  refill(index, now);
+}
+
+void Cluster::set_missing(int missing, int64_t now) {
+  const int before = std::exchange(missing_, missing);
+  if (missing <= before) return;
+  grow(now);
+  for (uint32_t i = 0; i < nodes_.size(); ++i) refill(i, now);
+}
+
+void Cluster::happen(Event event, int64_t now) {
+  account(now);
+  if (event.kind == Event::Kind::kNodeReady) {
+    make_ready(event.node, now);
+    refill(event.node, now);
+    return;
+  }
+  --nodes_[event.node].creating;
+  --creating_;
+  create_cold(event.node);
+}
+
+}  // namespace ebb::sim

@@ -1,0 +1,108 @@
+// The machines under the simulated pods: nodes with slots, on each a pool of cold pods,
+// and how nodes come and go. Where a pod goes is decided by scheduling::Placement, as in
+// production.
+//
+// Not thread-safe. Time is what the caller says; what the cluster does later it asks for
+// through `later`, and the caller then calls `happen`.
+//
+//   Cluster cluster(options, [&](int64_t at, Cluster::Event e) { queue.push(at, e); });
+//   cluster.start(0);
+//   if (auto pod = cluster.assign(function, now)) ...   // nullopt: none is cold
+//   cluster.release(*pod, now);
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "scheduling/placement.h"
+#include "sim/trace.h"
+
+namespace ebb::sim {
+
+struct ClusterOptions {
+  int min_nodes = 1;
+  int max_nodes = 1;
+  int slots = 64;  // pods that a node holds, cold ones included
+  int pool = 8;    // cold pods that a node keeps, as far as it has room
+  Duration pod_create = std::chrono::milliseconds(3);  // one after the other on a node
+  Duration node_boot = std::chrono::seconds(60);
+  Duration node_idle = std::chrono::minutes(10);  // until an idle node goes
+  int buffer = 0;                                 // free slots to have beyond what is asked for
+};
+
+class Cluster final {
+ public:
+  struct Event {
+    enum class Kind : uint8_t { kPodCreated, kNodeReady };
+    Kind kind = Kind::kPodCreated;
+    uint32_t node = 0;
+  };
+  using Later = std::function<void(int64_t at_ns, Event event)>;
+  using Pod = uint32_t;
+
+  struct Totals {
+    double node_seconds = 0;      // booting ones included
+    double cold_pod_seconds = 0;  // pods that waited in a pool
+    uint64_t nodes_started = 0;
+    int peak_nodes = 0;
+    uint64_t pods_created = 0;
+  };
+
+  Cluster(const ClusterOptions& options, Later later);
+
+  // The nodes that are there from the start, their pools full.
+  void start(int64_t now);
+  // A cold pod for the function.
+  [[nodiscard]] std::optional<Pod> assign(FunctionId function, int64_t now);
+  // The pod has ended; its slot is free.
+  void release(Pod pod, int64_t now);
+  // How many pods are asked for and could not be given. Nodes come for them at once.
+  void set_missing(int missing, int64_t now);
+  void happen(Event event, int64_t now);
+  // Once a second: gives idle nodes back.
+  void tick(int64_t now);
+  [[nodiscard]] bool settled() const;  // tick() would do nothing until something happens
+  [[nodiscard]] Totals totals(int64_t now);
+
+ private:
+  struct Node {
+    std::string name;
+    enum class State : uint8_t { kGone, kBooting, kReady } state = State::kGone;
+    int used = 0;  // given to functions
+    int cold = 0;
+    int creating = 0;
+    int64_t creates_until = 0;
+    int64_t idle_since = 0;
+  };
+
+  [[nodiscard]] int nodes() const { return ready_ + booting_; }
+  uint32_t add_node(int64_t now);  // booting
+  void remove_node(uint32_t node, int64_t now);
+  void make_ready(uint32_t node, int64_t now);
+  void create_cold(uint32_t node);
+  void refill(uint32_t node, int64_t now);
+  void grow(int64_t now);
+  void account(int64_t now);
+
+  ClusterOptions options_;
+  Later later_;
+  scheduling::Placement placement_;
+  std::vector<Node> nodes_;
+  std::vector<scheduling::PodRef> refs_;  // by pod
+  std::vector<uint32_t> node_of_;
+  std::vector<Pod> free_pods_;
+  int ready_ = 0;
+  int booting_ = 0;
+  int used_ = 0;
+  int cold_ = 0;
+  int creating_ = 0;
+  int missing_ = 0;
+  int64_t accounted_ = 0;
+  Totals totals_;
+};
+
+}  // namespace ebb::sim

@@ -1,0 +1,136 @@
+#include "sim/csv.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace ebb::sim {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool ends_field(char c) { return c == ',' || c == '\n' || c == '\r'; }
+
+// What of a field an error shows.
+std::string shown(std::string_view field) {
+  constexpr size_t kMost = 40;
+  std::string out;
+  for (const char c : field.substr(0, kMost)) {
+    out += (c >= ' ' && c <= '~') ? c : '?';
+  }
+  return field.size() > kMost ? out + "..." : out;
+}
+
+}  // namespace
+
+Error CsvReader::error(std::string_view what) const {
+  return {Errc::kInvalid, fmt::format("{}:{}: {}", name_, line_, what)};
+}
+
+// After the opening quote: up to the closing one.
+bool CsvReader::quoted_field() {
+  size_t close = rest_.find('"');
+  const auto doubled = [this](size_t at) { return at + 1 < rest_.size() && rest_[at + 1] == '"'; };
+  if (close != std::string_view::npos && !doubled(close)) {
+    fields_.push_back(rest_.substr(0, close));
+    next_line_ += static_cast<size_t>(
+        std::count(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(close), '\n'));
+    rest_.remove_prefix(close + 1);
+    return true;
+  }
+  std::string field;
+  while (true) {
+    close = rest_.find('"');
+    if (close == std::string_view::npos) {
+      problem_ = "a quoted field does not end";
+      return false;
+    }
+    field += rest_.substr(0, close);
+    const bool more = doubled(close);
+    rest_.remove_prefix(close + (more ? 2 : 1));
+    if (!more) break;
+    field += '"';
+  }
+  next_line_ += static_cast<size_t>(std::count(field.begin(), field.end(), '\n'));
+  fields_.emplace_back(unescaped_.emplace_back(std::move(field)));
+  return true;
+}
+
+bool CsvReader::next() {
+  fields_.clear();
+  unescaped_.clear();
+  if (problem_ != nullptr) return false;
+  if (next_line_ == 1 && rest_.starts_with(kByteOrderMark)) {
+    rest_.remove_prefix(kByteOrderMark.size());
+  }
+  while (!rest_.empty() && (rest_.front() == '\n' || rest_.front() == '\r')) {
+    if (rest_.front() == '\n') ++next_line_;
+    rest_.remove_prefix(1);
+  }
+  line_ = next_line_;
+  if (rest_.empty()) return false;
+  while (true) {
+    if (fields_.size() == kMaxFields) {
+      problem_ = "too many fields in a row (100000 at most)";
+      return false;
+    }
+    if (!rest_.empty() && rest_.front() == '"') {
+      rest_.remove_prefix(1);
+      if (!quoted_field()) return false;
+      if (!rest_.empty() && rest_.front() != ',' && rest_.front() != '\n' &&
+          rest_.front() != '\r') {
+        problem_ = "text after a quoted field";
+        return false;
+      }
+    } else {
+      size_t end = 0;
+      while (end < rest_.size() && !ends_field(rest_[end])) ++end;
+      fields_.push_back(rest_.substr(0, end));
+      rest_.remove_prefix(end);
+    }
+    if (rest_.empty()) return true;
+    const char separator = rest_.front();
+    rest_.remove_prefix(1);
+    if (separator == ',') continue;
+    if (separator == '\r' && !rest_.empty() && rest_.front() == '\n') rest_.remove_prefix(1);
+    ++next_line_;
+    return true;
+  }
+}
+
+Result<double> CsvReader::number(size_t field, double least, double most,
+                                 std::string_view what) const {
+  if (field >= fields_.size()) {
+    return fail(error(fmt::format("{} is missing: the row has {} fields, this would be field {}",
+                                  what, fields_.size(), field + 1)));
+  }
+  const std::string_view text = trimmed(fields_[field]);
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code == std::errc::result_out_of_range || (code == std::errc() && !std::isfinite(value))) {
+    return fail(error(fmt::format("{} is out of range: \"{}\"", what, shown(text))));
+  }
+  if (code != std::errc() || end != text.data() + text.size()) {
+    return fail(error(fmt::format("{} is no number: \"{}\"", what, shown(text))));
+  }
+  if (value < least || value > most) {
+    return fail(error(fmt::format("{} must be {} to {}, not {}", what, least, most, shown(text))));
+  }
+  return value;
+}
+
+Result<size_t> column(const CsvReader& csv, std::string_view name) {
+  const auto& fields = csv.fields();
+  const auto found = std::find_if(fields.begin(), fields.end(),
+                                  [&](std::string_view field) { return trimmed(field) == name; });
+  if (found == fields.end()) return fail(csv.error(fmt::format("there is no column \"{}\"", name)));
+  return static_cast<size_t>(found - fields.begin());
+}
+
+}  // namespace ebb::sim

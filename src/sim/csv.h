@@ -1,0 +1,59 @@
+// Rows of a CSV text (RFC 4180: fields in double quotes may hold commas, quotes and
+// line breaks; lines end in LF or CRLF; empty lines are skipped).
+//
+// Not thread-safe. Fields are views into the text, or into the reader where a quoted
+// field had to be unescaped; both last until the next row.
+//
+//   CsvReader csv(text, "run.csv");
+//   while (csv.next()) use(csv.fields());
+//   if (csv.failed()) return csv.error("...");    // "run.csv:17: ..."
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace ebb::sim {
+
+class CsvReader final {
+ public:
+  static constexpr size_t kMaxFields = 100000;  // in a row
+
+  // `name` is the file's, for errors. The text must outlive the reader.
+  CsvReader(std::string_view text, std::string name) : rest_(text), name_(std::move(name)) {}
+
+  // The next row that is not empty; false at the end or when the text is malformed.
+  [[nodiscard]] bool next();
+  [[nodiscard]] const std::vector<std::string_view>& fields() const { return fields_; }
+  [[nodiscard]] size_t line() const { return line_; }  // of the row's start, from 1
+
+  // After next() said false: whether that was an error.
+  [[nodiscard]] bool failed() const { return problem_ != nullptr; }
+  // "name:line: what"; for failed(), `what` is known.
+  [[nodiscard]] Error error(std::string_view what) const;
+  [[nodiscard]] Error error() const { return error(problem_); }
+
+  // The row's field as a finite number within [least, most]; "what" names it.
+  [[nodiscard]] Result<double> number(size_t field, double least, double most,
+                                      std::string_view what) const;
+
+ private:
+  bool quoted_field();
+
+  std::string_view rest_;
+  std::string name_;
+  std::vector<std::string_view> fields_;
+  std::deque<std::string> unescaped_;  // a deque: its strings stay where they are
+  size_t line_ = 0;
+  size_t next_line_ = 1;
+  const char* problem_ = nullptr;
+};
+
+// The index of a column by name, from a header row.
+[[nodiscard]] Result<size_t> column(const CsvReader& csv, std::string_view name);
+
+}  // namespace ebb::sim

@@ -1,0 +1,297 @@
+#include "sim/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+
+#include "sim/engine_impl.h"
+
+namespace ebb::sim {
+namespace {
+
+constexpr double kSecond = 1e9;  // in ns
+
+double seconds(int64_t ns) { return static_cast<double>(ns) / kSecond; }
+
+// CPU time of this thread: what the simulation costs on a machine that does other
+// things, too.
+double cpu_seconds() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / kSecond;
+}
+
+}  // namespace
+
+Engine::Engine(const Trace& trace, const EngineOptions& options)
+    : trace_(trace),
+      options_(options),
+      arrivals_(trace, options.arrivals),
+      live_of_(trace.size(), kNone) {
+  report_.by_function.resize(trace.size());
+  if (on_demand()) kept_.resize(trace.size());
+  if (options.cluster) {
+    cluster_.emplace(*options.cluster, [this](int64_t at, Cluster::Event event) {
+      events_.push(at, {EventKind::kCluster, event.node, static_cast<int64_t>(event.kind)});
+    });
+    cluster_->start(0);
+    next_tick_ = std::chrono::nanoseconds(std::chrono::seconds(1)).count();
+  }
+}
+
+// --- Time ---
+
+void Engine::advance(int64_t until) {
+  while (true) {
+    const int64_t event = events_.next_ns();
+    if (std::min(event, next_tick_) > until) break;
+    if (event <= next_tick_) {
+      now_ = event;
+      ++report_.events;
+      handle(events_.pop());
+    } else {
+      now_ = next_tick_;
+      tick();
+    }
+  }
+}
+
+void Engine::handle(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kEnd:
+      return end(event.a, event.value);
+    case EventKind::kPodReady:
+      return pod_ready(event.a, static_cast<uint32_t>(event.value));
+    case EventKind::kCluster:
+      cluster_->happen({static_cast<Cluster::Event::Kind>(event.value), event.a}, now_);
+      return serve_line();
+    case EventKind::kRelief:
+      return relieve_crowds();
+    case EventKind::kRestEnd:
+      return rest_ended(event.a, static_cast<uint32_t>(event.value));
+    case EventKind::kUnload:
+      if (pods_[event.a].life == event.value) unload(event.a);
+      return;
+    case EventKind::kPrewarm:
+      return prewarm(event.a, static_cast<uint32_t>(event.value));
+  }
+}
+
+Report Engine::run() {
+  const double began = cpu_seconds();
+  if (options_.policy.bounds.min > 0 && !on_demand()) {
+    for (FunctionId f = 0; f < trace_.size(); ++f) {
+      Live& live = activate(f);
+      start_ticking(live);
+      scale(live, options_.policy.bounds.min);
+    }
+  }
+  std::vector<Arrival> minute;
+  while (arrivals_.next(minute)) {
+    for (const Arrival& arrival : minute) {
+      if (arrival.at_ns > now_) {
+        advance(arrival.at_ns);
+        now_ = arrival.at_ns;
+      } else {
+        advance(now_);
+      }
+      arrive(arrival);
+    }
+  }
+  finish();
+  report_.wall_s = cpu_seconds() - began;
+  return std::move(report_);
+}
+
+// What is in the system ends, and the trace's time passes.
+void Engine::finish() {
+  const Duration until = options_.arrivals.until;
+  const int64_t length = std::max(
+      (until > Duration(0) ? std::min(until, trace_.length) : trace_.length).count(), now_);
+  const int64_t limit = length + options_.drain.count();
+  advance(length);
+  while (in_system_ > 0) {
+    const int64_t next = std::min(events_.next_ns(), next_tick_);
+    if (next > limit) break;
+    advance(next);
+  }
+  const int64_t last = std::max(length, now_);
+  report_.unfinished = static_cast<uint64_t>(in_system_);
+  report_.simulated_s = seconds(last);
+  now_ = last;
+  for (uint32_t pod = 0; pod < pods_.size(); ++pod) {
+    if (pods_[pod].phase != PodState::Phase::kGone) remove(pod);
+  }
+  if (cluster_) {
+    const auto totals = cluster_->totals(last);
+    report_.node_s = totals.node_seconds;
+    report_.cold_pod_s = totals.cold_pod_seconds;
+    report_.nodes_started = totals.nodes_started;
+    report_.peak_nodes = totals.peak_nodes;
+  }
+  report_.policy = options_.policy.name;
+  report_.seed = options_.arrivals.seed;
+  report_.functions = trace_.size();
+  double logs = 0;
+  for (const FunctionReport& f : report_.by_function) {
+    if (f.calls == 0) continue;
+    ++report_.functions_called;
+    logs += std::log(f.slowdown(0.99));
+  }
+  if (report_.functions_called > 0) {
+    report_.slowdown_geomean_p99 = std::exp(logs / static_cast<double>(report_.functions_called));
+  }
+  if (last > 0)
+    report_.mean_starts_per_s = static_cast<double>(report_.pods_started) / seconds(last);
+}
+
+// --- Requests ---
+
+void Engine::append(RequestList& list, const Request& request) {
+  uint32_t id = 0;
+  if (free_requests_.empty()) {
+    id = static_cast<uint32_t>(requests_.size());
+    requests_.push_back(request);
+  } else {
+    id = free_requests_.back();
+    free_requests_.pop_back();
+    requests_[id] = request;
+  }
+  requests_[id].next = kNone;
+  (list.empty() ? list.head : requests_[list.tail].next) = id;
+  list.tail = id;
+}
+
+Request Engine::take(RequestList& list) {
+  const uint32_t id = list.head;
+  list.head = requests_[id].next;
+  free_requests_.push_back(id);
+  return requests_[id];
+}
+
+void Engine::count(Live& live, int change) {
+  const auto passed = static_cast<double>(now_ - live.changed_at);
+  live.area += live.in_system * passed;
+  live.queued_area += live.waiting * passed;
+  live.in_system += change;
+  live.changed_at = now_;
+  live.last_active = now_;
+  in_system_ += change;
+}
+
+void Engine::arrive(const Arrival& arrival) {
+  ++report_.calls;
+  ++report_.by_function[arrival.function].calls;
+  if (on_demand()) called(arrival);
+  Live& live = activate(arrival.function);
+  if (live.resting) wake_up(live, now_);  // the tick of this moment has been
+  if (!on_demand() && !live.ticking) start_ticking(live);
+  count(live, +1);
+  ++live.arrivals;
+  const Request request{arrival.at_ns, arrival.service_ns, kNone};
+  if (live.queue.empty()) {
+    if (const uint32_t pod = pick(live); pod != kNone) return bind(live, pod, request);
+  }
+  append(live.queue, request);
+  ++live.waiting;
+  if (on_demand()) {
+    demand(live);
+  } else if (live.pods.empty()) {
+    wake(live);
+  } else if (!live.crowd_told) {
+    crowd(live);
+  }
+}
+
+// As production's Throttler: the first with room, or the least busy where pods have no
+// limit.
+uint32_t Engine::pick(Live& live) {
+  if (options_.concurrency == 0) {
+    const auto least = std::min_element(
+        live.pods.begin(), live.pods.end(),
+        [this](uint32_t a, uint32_t b) { return pods_[a].in_flight < pods_[b].in_flight; });
+    return least == live.pods.end() ? kNone : *least;
+  }
+  while (live.first_free < live.pods.size()) {
+    const uint32_t pod = live.pods[live.first_free];
+    if (has_room(pods_[pod])) return pod;
+    ++live.first_free;
+  }
+  return kNone;
+}
+
+void Engine::bind(Live& live, uint32_t pod, const Request& request) {
+  PodState& state = pods_[pod];
+  ++state.in_flight;
+  state.expires_at = -1;
+  if (state.phase == PodState::Phase::kReady) return begin(live, pod, request, false);
+  append(state.bound, request);
+}
+
+void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) {
+  PodState& state = pods_[pod];
+  if (state.busy_since < 0) state.busy_since = now_;
+  events_.push(now_ + request.service, {EventKind::kEnd, pod, request.service});
+  const double wait = seconds(now_ - request.arrived);
+  FunctionReport& function = report_.by_function[live.function];
+  report_.waits.add(wait);
+  if (cold) {
+    ++report_.cold;
+    ++function.cold;
+    report_.cold_waits.add(wait);
+  }
+  if (wait <= kLeastWait) {
+    report_.slowdowns.add(1);
+    function.waits.add(0);
+    function.slowdowns.add(0);
+    return;
+  }
+  const double service = std::max(seconds(request.service), kLeastService);
+  const double slowdown = (wait + service) / service;
+  report_.slowdowns.add(slowdown);
+  function.waits.add(LogBuckets(kLeastWait).of(wait));
+  function.slowdowns.add(LogBuckets(1, 1).of(slowdown));
+}
+
+void Engine::grant_waiting(Live& live) {
+  while (!live.queue.empty()) {
+    const uint32_t pod = pick(live);
+    if (pod == kNone) return;
+    live.queued_area += live.waiting * static_cast<double>(now_ - live.changed_at);
+    live.area += live.in_system * static_cast<double>(now_ - live.changed_at);
+    live.changed_at = now_;
+    --live.waiting;
+    bind(live, pod, take(live.queue));
+  }
+}
+
+void Engine::end(uint32_t pod, int64_t service) {
+  PodState& state = pods_[pod];
+  Live& live = lives_[state.live];
+  ++report_.completed;
+  last_end_ = now_;
+  count(live, -1);
+  ++live.ended;
+  live.service += seconds(service);
+  if (on_demand()) kept_[live.function].last_end = now_;
+  if (--state.in_flight == 0) {
+    state.busy_ns += now_ - state.busy_since;
+    state.busy_since = -1;
+  }
+  if (state.phase == PodState::Phase::kDraining) {
+    if (state.in_flight > 0) return;
+    --live.draining;
+    remove(pod);
+    release_if_at_rest(live);
+    return;
+  }
+  live.first_free = std::min<size_t>(live.first_free, state.position);
+  if (!live.queue.empty()) grant_waiting(live);
+  if (on_demand() && pods_[pod].in_flight == 0) idle(live, pod);
+}
+
+Report run_engine(const Trace& trace, const EngineOptions& options) {
+  return Engine(trace, options).run();
+}
+
+}  // namespace ebb::sim

@@ -1,0 +1,177 @@
+// How pods of a function come and go: as production's Scheduler and Throttler do it.
+#include <algorithm>
+
+#include "sim/engine_impl.h"
+
+namespace ebb::sim {
+
+void Engine::scale(Live& live, int want) {
+  live.want = want;
+  const int have = static_cast<int>(live.pods.size());
+  if (have > want) drain(live, have - want);
+  fill(live);
+}
+
+void Engine::fill(Live& live) {
+  bool more = false;
+  while (static_cast<int>(live.pods.size()) < live.want && give(live)) more = true;
+  note_shortage(live);
+  if (more) grant_waiting(live);
+}
+
+bool Engine::give(Live& live) {
+  uint32_t cluster_pod = kNone;
+  if (cluster_) {
+    const auto given = cluster_->assign(live.function, now_);
+    if (!given) return false;
+    cluster_pod = *given;
+  }
+  uint32_t pod = 0;
+  if (free_pods_.empty()) {
+    pod = static_cast<uint32_t>(pods_.size());
+    pods_.emplace_back();
+  } else {
+    pod = free_pods_.back();
+    free_pods_.pop_back();
+  }
+  PodState& state = pods_[pod];
+  const uint32_t life = state.life + 1;
+  state = {};
+  state.life = life;
+  state.phase = PodState::Phase::kStarting;
+  state.live = index_of(live);
+  state.cluster_pod = cluster_pod;
+  state.position = static_cast<uint32_t>(live.pods.size());
+  state.given_at = now_;
+  state.busy_since = -1;
+  live.pods.push_back(pod);
+
+  Random random(Random::mix(options_.arrivals.seed, report_.pods_started, live.function));
+  const int64_t start = options_.start.draw(random).count();
+  constexpr double kNewest = 0.1;
+  start_mean_ns_ +=
+      (report_.pods_started == 0 ? 1 : kNewest) * (static_cast<double>(start) - start_mean_ns_);
+  events_.push(now_ + start, {EventKind::kPodReady, pod, life});
+
+  ++report_.pods_started;
+  ++report_.by_function[live.function].pods;
+  report_.peak_pods = std::max(report_.peak_pods, ++pods_now_);
+  const int64_t second = now_ / 1'000'000'000;
+  if (second != starts_second_) starts_in_second_ = 0;
+  starts_second_ = second;
+  report_.peak_starts_per_s =
+      std::max(report_.peak_starts_per_s, static_cast<double>(++starts_in_second_));
+  return true;
+}
+
+void Engine::pod_ready(uint32_t pod, uint32_t life) {
+  PodState& state = pods_[pod];
+  if (state.life != life) return;  // it was ended before it was ready
+  Live& live = lives_[state.live];
+  if (state.phase == PodState::Phase::kStarting) {
+    state.phase = PodState::Phase::kReady;
+    ++live.ready;
+  } else if (state.phase != PodState::Phase::kDraining) {
+    return;
+  }
+  while (!state.bound.empty()) begin(live, pod, take(pods_[pod].bound), true);
+  if (on_demand() && state.in_flight == 0 && state.phase == PodState::Phase::kReady)
+    idle(live, pod);
+}
+
+void Engine::take_out(Live& live, uint32_t pod) {
+  PodState& state = pods_[pod];
+  if (state.phase == PodState::Phase::kReady) --live.ready;
+  live.pods.erase(live.pods.begin() + state.position);
+  for (size_t i = state.position; i < live.pods.size(); ++i) {
+    pods_[live.pods[i]].position = static_cast<uint32_t>(i);
+  }
+  live.first_free = std::min<size_t>(live.first_free, state.position);
+}
+
+// Newest of the least busy first, as production's Throttler.
+void Engine::drain(Live& live, int count) {
+  if (live.pods.size() > 1) {
+    std::stable_sort(live.pods.begin(), live.pods.end(), [this](uint32_t a, uint32_t b) {
+      return pods_[a].in_flight > pods_[b].in_flight;
+    });
+    for (size_t i = 0; i < live.pods.size(); ++i) {
+      pods_[live.pods[i]].position = static_cast<uint32_t>(i);
+    }
+    live.first_free = 0;
+  }
+  for (; count > 0 && !live.pods.empty(); --count) {
+    const uint32_t pod = live.pods.back();
+    take_out(live, pod);
+    if (pods_[pod].in_flight == 0) {
+      remove(pod);
+    } else {
+      pods_[pod].phase = PodState::Phase::kDraining;
+      ++live.draining;
+    }
+  }
+}
+
+void Engine::remove(uint32_t pod) {
+  PodState& state = pods_[pod];
+  if (state.busy_since >= 0) state.busy_ns += now_ - state.busy_since;
+  const FunctionId f = lives_[state.live].function;
+  const double held = static_cast<double>(now_ - state.given_at) / 1e9;
+  const double busy = static_cast<double>(state.busy_ns) / 1e9;
+  FunctionReport& function = report_.by_function[f];
+  function.held_s += static_cast<float>(held);
+  function.busy_s += static_cast<float>(busy);
+  report_.held_mb_s += held * trace_.functions[f].memory_mb;
+  report_.busy_mb_s += busy * trace_.functions[f].memory_mb;
+  state.phase = PodState::Phase::kGone;
+  ++state.life;
+  --pods_now_;
+  free_pods_.push_back(pod);
+  if (cluster_) cluster_->release(state.cluster_pod, now_);
+}
+
+// --- Who wants a cold pod, in the order of asking ---
+
+void Engine::note_shortage(Live& live) {
+  if (!cluster_) return;
+  const int missing = std::max(0, live.want - static_cast<int>(live.pods.size()));
+  missing_ += missing - live.missing;
+  live.missing = missing;
+  if (missing > 0 && !live.in_line) {
+    line_.emplace_back(index_of(live), live.generation);
+    live.in_line = true;
+  }
+  cluster_->set_missing(missing_, now_);
+  ensure_ticks();
+}
+
+void Engine::serve_line() {
+  while (!line_.empty()) {
+    const auto [index, generation] = line_.front();
+    Live& live = lives_[index];
+    if (live.generation != generation || !live.in_line) {
+      line_.pop_front();
+      continue;
+    }
+    if (on_demand()) {  // others may have taken who waited
+      const int slots = std::max(1, options_.concurrency);
+      const int less = std::max(0, live.missing - (live.waiting + slots - 1) / slots);
+      live.missing -= less;
+      live.want -= less;
+      missing_ -= less;
+    }
+    if (live.missing > 0) {
+      if (!give(live)) return;
+      --live.missing;
+      --missing_;
+      grant_waiting(live);
+    }
+    if (live.missing == 0) {
+      live.in_line = false;
+      line_.pop_front();
+    }
+    cluster_->set_missing(missing_, now_);
+  }
+}
+
+}  // namespace ebb::sim

@@ -1,0 +1,94 @@
+// How pods are started and ended in a simulation: by a scaling::Policy that is asked as
+// in production, or on demand with a keep-alive plan.
+//
+//   PolicyTable table;                                    // kpa, fixed, keep-alive, hybrid
+//   table.add("mine", [](const PolicySettings& s) -> Result<PolicyChoice> { ... });
+//   Result<PolicyChoice> choice = table.make("kpa", {{"target", "0.7"}});
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "scaling/kpa.h"
+#include "scaling/policy.h"
+#include "sim/keep_alive_run.h"
+
+namespace ebb::sim {
+
+// What production's AutoScaler does at once, without waiting for its next decision, when
+// a request finds every pod full. Whichever: at most every 20 ms, and only raising.
+enum class BurstRule {
+  kNone,
+  kLoadOverTarget,  // requests in the system / target, within the rate: the rule of KPA
+  kAskPolicy,       // Policy::decide with the situation of this moment
+};
+
+// A promise that lets the simulator leave a policy alone while no request comes: what it
+// would answer is known. Only speed depends on it.
+//
+// - After a decision for at most one pod, not in panic, the wish does not rise, and is 0
+//   once `window` has passed since the last sample that was not zero.
+// - In panic the wish stays the same for `window` after the last decision at which
+//   ceil(panic_value / target) / ready reached `panic_threshold`, and that does not
+//   happen again.
+// - A zero sample every `sample_gap` tells the policy the same as one each second.
+struct IdlePromise {
+  Duration window{};
+  Duration sample_gap{};
+  double target = 1;
+  double panic_threshold = 2;
+};
+
+struct PolicyChoice {
+  std::string name;
+
+  // A policy for a function where something happens, as of scaling::make_kpa. Empty: on
+  // demand, by `keep_alive`.
+  std::function<std::unique_ptr<scaling::Policy>(int ready, TimePoint now)> make;
+  scaling::Bounds bounds;
+  Duration stable_window = std::chrono::seconds(60);
+  Duration retention{};      // of the last pod, after the stable window
+  int activation_scale = 0;  // pods to start with from zero
+  BurstRule burst = BurstRule::kAskPolicy;
+  double burst_target = 1;  // for kLoadOverTarget
+  double max_scale_up_rate = 1000;
+  std::optional<IdlePromise> idle;
+
+  // A pod for every request that finds none free; each goes by the plan that was made at
+  // the end of its last execution.
+  KeepAliveMaker keep_alive;
+};
+
+using PolicySettings = std::map<std::string, std::string, std::less<>>;
+
+// "target=10,window=60s" -> settings. kInvalid for what has no "=", or comes twice.
+[[nodiscard]] Result<PolicySettings> parse_settings(std::string_view text);
+
+// For a function with this hard limit of requests per pod (0: none).
+[[nodiscard]] PolicyChoice kpa_choice(const scaling::KpaSettings& settings,
+                                      const scaling::Bounds& bounds = {});
+
+class PolicyTable final {
+ public:
+  using Maker = std::function<Result<PolicyChoice>(const PolicySettings&)>;
+
+  // Knows: kpa (Knative's annotations without their prefix: target, window, ..., and
+  // container-concurrency), fixed (pods), keep-alive (keep), hybrid (range, fallback).
+  PolicyTable();
+  void add(std::string name, Maker maker) { makers_[std::move(name)] = std::move(maker); }
+  // kNotFound with the names that there are; kInvalid for a setting it does not know.
+  [[nodiscard]] Result<PolicyChoice> make(std::string_view name,
+                                          const PolicySettings& settings) const;
+  [[nodiscard]] std::vector<std::string> names() const;
+
+ private:
+  std::map<std::string, Maker, std::less<>> makers_;
+};
+
+}  // namespace ebb::sim

@@ -1,0 +1,62 @@
+#include "sim/run.h"
+
+namespace ebb::sim {
+namespace {
+
+Result<void> check(const RunOptions& options) {
+  constexpr int kMostConcurrency = 1000;  // as of a revision
+  constexpr int kMostNodes = 100'000;
+  constexpr int kMostSlots = 10'000;
+  constexpr uint32_t kMostCopies = 10'000;
+  if (options.concurrency < 0 || options.concurrency > kMostConcurrency) {
+    return fail(Errc::kInvalid, "concurrency must be 0 (no limit) to {}", kMostConcurrency);
+  }
+  if (options.copies < 1 || options.copies > kMostCopies) {
+    return fail(Errc::kInvalid, "copies must be 1 to {}", kMostCopies);
+  }
+  if (!options.cluster) return {};
+  const ClusterOptions& cluster = *options.cluster;
+  if (cluster.max_nodes < 1 || cluster.max_nodes > kMostNodes) {
+    return fail(Errc::kInvalid, "nodes must be 1 to {} at most", kMostNodes);
+  }
+  if (cluster.min_nodes < 0 || cluster.min_nodes > cluster.max_nodes) {
+    return fail(Errc::kInvalid, "the least number of nodes must be 0 to the most, {}",
+                cluster.max_nodes);
+  }
+  if (cluster.slots < 1 || cluster.slots > kMostSlots) {
+    return fail(Errc::kInvalid, "a node's slots must be 1 to {}", kMostSlots);
+  }
+  if (cluster.pool < 0 || cluster.pool > cluster.slots) {
+    return fail(Errc::kInvalid, "a node's pool must be 0 to its slots, {}", cluster.slots);
+  }
+  if (cluster.buffer < 0) return fail(Errc::kInvalid, "the buffer of slots must not be negative");
+  return {};
+}
+
+}  // namespace
+
+Result<Outcome> run(const RunOptions& options, const PolicyTable& policies) {
+  if (auto ok = check(options); !ok) return fail(ok.error());
+  EngineOptions engine;
+  PolicySettings settings = options.settings;
+  if (options.policy == "kpa") {
+    settings.try_emplace("container-concurrency", std::to_string(options.concurrency));
+  }
+  auto policy = policies.make(options.policy, settings);
+  if (!policy) return fail(policy.error());
+  const auto start = StartTime::parse(options.start);
+  if (!start) return fail(start.error());
+  auto trace = open_trace(options.trace);
+  if (!trace) return fail(trace.error());
+  Outcome out;
+  out.trace = options.copies == 1 ? *std::move(trace) : repeated(*trace, options.copies);
+  engine.policy = *std::move(policy);
+  engine.arrivals = options.arrivals;
+  engine.concurrency = options.concurrency;
+  engine.start = *start;
+  engine.cluster = options.cluster;
+  out.report = run_engine(out.trace, engine);
+  return out;
+}
+
+}  // namespace ebb::sim

@@ -1,0 +1,36 @@
+// One simulation from what a command line says: opens the trace, makes the policy, runs,
+// reports. Blocking; thread-safe.
+//
+//   RunOptions options{.trace = {.path = "400_inv.csv"}, .policy = "kpa"};
+//   options.settings = *parse_settings("container-concurrency=1");
+//   Result<Outcome> outcome = run(options, PolicyTable());
+//   fmt::print("{}", to_text(outcome->report));
+#pragma once
+
+#include <string>
+
+#include "sim/engine.h"
+#include "sim/trace_files.h"
+
+namespace ebb::sim {
+
+struct RunOptions {
+  TraceFiles trace = {};
+  uint32_t copies = 1;  // of every function
+  std::string policy = "kpa";
+  PolicySettings settings = {};
+  std::string start = "300ms";   // see StartTime::parse
+  int concurrency = 1;           // of kpa it is its container-concurrency, too
+  ArrivalOptions arrivals = {};  // `until` is the limit of simulated time
+  std::optional<ClusterOptions> cluster = {};
+};
+
+struct Outcome {
+  Trace trace;
+  Report report;
+};
+
+// Errors say which option or which line of which file is wrong, and what would be right.
+[[nodiscard]] Result<Outcome> run(const RunOptions& options, const PolicyTable& policies);
+
+}  // namespace ebb::sim

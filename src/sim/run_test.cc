@@ -1,0 +1,124 @@
+#include "sim/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace ebb::sim {
+namespace {
+
+using testing::HasSubstr;
+
+class Run : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = std::filesystem::path(testing::TempDir()) /
+            fmt::format("{}.csv", testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::ofstream(path_) << "0,f,100\n1,f,100\n2,g,50\n";
+    options_.trace.path = path_;
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::string error() {
+    const auto outcome = run(options_, PolicyTable());
+    return outcome ? "none" : outcome.error().message;
+  }
+  std::filesystem::path path_;
+  RunOptions options_;
+};
+
+TEST_F(Run, OpensRunsAndReports) {
+  options_.cluster = ClusterOptions();
+  const auto outcome = run(options_, PolicyTable());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->report.calls, 3);
+  EXPECT_THAT(to_text(outcome->report), HasSubstr("kpa, seed 1"));
+  const auto json =
+      nlohmann::json::parse(to_json(outcome->report, outcome->trace, {.functions = true}));
+  EXPECT_EQ(json.at("completed"), 3);
+  EXPECT_EQ(json.at("by_function").size(), 2);
+  EXPECT_EQ(json.at("by_function").at(0).at("name"), "f");
+  EXPECT_DOUBLE_EQ(json.at("cold_wait_s").at("max"), 0.3);
+}
+
+TEST_F(Run, CopiesAndATimeLimit) {
+  options_.copies = 3;
+  options_.arrivals.until = std::chrono::milliseconds(1500);
+  const auto outcome = run(options_, PolicyTable());
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->report.calls, 6);
+  EXPECT_EQ(outcome->report.functions, 6);
+}
+
+TEST_F(Run, ErrorsSayWhatIsWrong) {
+  options_.policy = "magic";
+  EXPECT_EQ(error(), "no policy \"magic\"; there are: fixed, hybrid, keep-alive, kpa");
+  options_.policy = "keep-alive";
+  options_.settings = {{"keep", "ten"}};
+  EXPECT_THAT(error(), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
+  options_.settings = {{"kep", "10m"}};
+  EXPECT_EQ(error(), "policy keep-alive: no setting \"kep\" here; there are: keep");
+  options_.settings = {};
+  options_.start = "lognormal:1s";
+  EXPECT_EQ(error(), "a lognormal start time is lognormal:MEDIAN:SIGMA");
+  options_.start = "1s";
+  options_.cluster = ClusterOptions{.min_nodes = 5, .max_nodes = 2};
+  EXPECT_THAT(error(), HasSubstr("least number of nodes"));
+  options_.cluster.reset();
+  options_.trace.path = "/nonexistent.csv";
+  EXPECT_THAT(error(), HasSubstr("/nonexistent.csv"));
+}
+
+TEST(PolicyTable, TakesOthers) {
+  PolicyTable table;
+  table.add("mine", [](const PolicySettings&) -> Result<PolicyChoice> {
+    PolicyChoice choice;
+    choice.name = "mine";
+    return choice;
+  });
+  EXPECT_EQ(table.make("mine", {})->name, "mine");
+  EXPECT_THAT(table.names(), testing::Contains("mine"));
+}
+
+TEST(PolicyTable, ChecksSettings) {
+  const PolicyTable table;
+  const auto error = [&](const char* text) {
+    const auto choice = table.make("kpa", *parse_settings(text));
+    return choice ? "none" : choice.error().message;
+  };
+  EXPECT_EQ(error("target=0.5,window=20s,max-scale=5"), "none");
+  EXPECT_EQ(error("target=x"),
+            "policy kpa: target must be a number from 0.01 to 1000000, not \"x\"");
+  EXPECT_THAT(error("window=1s"), HasSubstr("window must be 6s at least"));
+  EXPECT_THAT(error("metric=cpu"), HasSubstr("metric must be concurrency or rps"));
+  EXPECT_FALSE(parse_settings("a=1,b"));
+  EXPECT_FALSE(parse_settings("a=1,a=2"));
+  EXPECT_TRUE(parse_settings("")->empty());
+}
+
+TEST(StartTime, ParsesAndDraws) {
+  EXPECT_EQ(*parse_duration("1.5s"), std::chrono::milliseconds(1500));
+  EXPECT_EQ(*parse_duration("0"), Duration(0));
+  for (const char* bad : {"", "5", "-1s", "1d", "nans", "1e300h", "s"}) {
+    EXPECT_FALSE(parse_duration(bad)) << bad;
+  }
+  Random random(5);
+  for (const char* text : {"exponential:2s", "lognormal:2s:0.5", "2s"}) {
+    const auto start = StartTime::parse(text);
+    ASSERT_TRUE(start) << text;
+    std::vector<double> drawn;
+    for (int i = 0; i < 20000; ++i) {
+      drawn.push_back(std::chrono::duration<double>(start->draw(random)).count());
+    }
+    std::sort(drawn.begin(), drawn.end());
+    const double median = start->kind == StartTime::Kind::kExponential ? 2 * std::log(2) : 2;
+    EXPECT_NEAR(drawn[10000] / median, 1, 0.03) << text;
+  }
+}
+
+}  // namespace
+}  // namespace ebb::sim

@@ -1,0 +1,190 @@
+#include "sim/trace.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "sim/trace_calls.h"
+#include "sim/trace_files.h"
+
+namespace ebb::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr std::string_view kInvocations =
+    "HashOwner,HashApp,HashFunction,Trigger,1,2,3\r\n"
+    "o,a,f,http,1,0,2\r\n"
+    "o,a,g,\"timer\",0,,0\r\n"
+    "o,b,f,queue,0,7,0\r\n";
+constexpr std::string_view kDurations =
+    "HashOwner,HashApp,HashFunction,Average,Count,Minimum,Maximum,percentile_Average_0,"
+    "percentile_Average_1,percentile_Average_25,percentile_Average_50,percentile_Average_75,"
+    "percentile_Average_99,percentile_Average_100\n"
+    "o,a,f,20.5,3,10,40,10,11,15,20,25,39,40\n"
+    "x,y,z,1,1,1,1,1,1,1,1,1,1,1\n";
+
+TEST(Azure2019, ReadsCountsDurationsAndMemoryOfAnApplication) {
+  const auto trace =
+      parse_azure2019({{"inv.csv", kInvocations},
+                       {"run.csv", kDurations},
+                       {"mem.csv", "HashOwner,HashApp,AverageAllocatedMb\no,a,300\n"}});
+  ASSERT_TRUE(trace) << trace.error().message;
+  ASSERT_EQ(trace->size(), 3);
+  EXPECT_EQ(trace->total_calls, 10);
+  EXPECT_EQ(trace->length, minutes(3));
+  const Function& f = trace->functions[0];
+  EXPECT_EQ(f.name, "f");
+  EXPECT_FLOAT_EQ(f.mean_ms, 20.5);
+  EXPECT_FLOAT_EQ(f.max_ms, 40);
+  EXPECT_FLOAT_EQ(f.percentiles_ms[5], 39);
+  EXPECT_FLOAT_EQ(f.memory_mb, 150);  // split over two functions
+  EXPECT_FLOAT_EQ(trace->functions[2].memory_mb, 128);
+  EXPECT_FLOAT_EQ(trace->functions[2].mean_ms, 100);
+  EXPECT_EQ(trace->first[1] - trace->first[0], 2);
+  EXPECT_EQ(trace->minutes[1].minute, 2);
+  EXPECT_EQ(trace->minutes[1].count, 2);
+  EXPECT_EQ(trace->first[2] - trace->first[1], 0);
+}
+
+TEST(Azure2019, ErrorsSayFileLineAndWhat) {
+  const auto invocations = [](std::string_view rows) {
+    const std::string text = "HashOwner,HashApp,HashFunction,1,2\n" + std::string(rows);
+    const auto trace = parse_azure2019({{"inv.csv", text}, {}, {}});
+    return trace ? std::string("none") : trace.error().message;
+  };
+  EXPECT_EQ(invocations("o,a,f,1,1\no,a,g,1\n"),
+            "inv.csv:3: minute 2 is missing: the row has 4 fields, this would be field 5");
+  EXPECT_EQ(invocations("o,a,f,-1,1\n"), "inv.csv:2: minute 1 must be 0 to 100000000, not -1");
+  EXPECT_THAT(invocations("o,a,f,9999999999999,1\n"), HasSubstr("inv.csv:2: minute 1 must be"));
+  EXPECT_THAT(invocations("o,a,f,1,1\no,a,f,1,1\n"), StartsWith("inv.csv:3: this owner"));
+  EXPECT_THAT(invocations("o,a\n"), StartsWith("inv.csv:2: the row has 2 fields"));
+  EXPECT_EQ(invocations(""), "inv.csv: no function in it");
+  EXPECT_EQ(parse_azure2019({{"inv.csv", "a,b\n"}, {}, {}}).error().message,
+            "inv.csv:1: there is no column \"HashOwner\"");
+  EXPECT_THAT(parse_azure2019({{"inv.csv", ""}, {}, {}}).error().message, HasSubstr("empty"));
+  const auto runs = parse_azure2019({{"inv.csv", kInvocations}, {"run.csv", "HashOwner\n"}, {}});
+  EXPECT_EQ(runs.error().message, "run.csv:1: there is no column \"HashApp\"");
+}
+
+TEST(Azure2021, TakesStartsFromEndsAndKeepsThemPositive) {
+  const auto trace = parse_azure2021({"calls.csv",
+                                      "app,func,end_timestamp,duration\n"
+                                      "a,f,10.0,9.0\n"
+                                      "a,g,1.5,2.5\n"
+                                      "a,f,11,1\n"});
+  ASSERT_TRUE(trace) << trace.error().message;
+  ASSERT_EQ(trace->calls.size(), 3);
+  EXPECT_EQ(trace->calls[0].function, 1);  // it began a second before the clock
+  EXPECT_EQ(trace->calls[0].at_ns, 0);
+  EXPECT_EQ(Duration(trace->calls[1].at_ns), seconds(2));
+  EXPECT_EQ(Duration(trace->calls[1].service_ns), seconds(9));
+  EXPECT_FLOAT_EQ(trace->functions[0].mean_ms, 5000);
+  EXPECT_THAT(
+      parse_azure2021({"c.csv", "app,func,end_timestamp,duration\na,f,1,-2\n"}).error().message,
+      StartsWith("c.csv:2: duration must be"));
+}
+
+TEST(AccessLog, ReplaysArrivalsInOrderWithoutTheirQueueing) {
+  const auto trace = parse_access_log(
+      {"access.log",
+       R"({"time":"2026-11-24T02:18:10.5Z","namespace":"default","service":"f","duration_us":5000,"queue_us":2000})"
+       "\n"
+       R"({"time":"2026-11-24T02:18:09.123456Z","namespace":"default","service":"g","duration_us":812,"queue_us":0})"
+       "\n"
+       R"({"time":"2026-11-24T02:18:11Z","host":"nobody","duration_us":1,"queue_us":0,"refused":"no_route"})"
+       "\n"
+       R"({"time":"2026-11-24T02:18:12Z","namespace":"default","service":"f","duration_us":9,"queue_us":9,"refused":"queue_full"})"
+       "\n{\"time\":\"2026-11"});  // still being written
+  ASSERT_TRUE(trace) << trace.error().message;
+  ASSERT_EQ(trace->calls.size(), 3);
+  EXPECT_EQ(trace->functions[trace->calls[0].function].name, "default/g");
+  EXPECT_EQ(trace->calls[0].at_ns, 0);
+  EXPECT_EQ(Duration(trace->calls[1].at_ns), std::chrono::microseconds(1376544));
+  EXPECT_EQ(Duration(trace->calls[1].service_ns), milliseconds(3));
+  EXPECT_LT(trace->calls[2].service_ns, 0);
+  EXPECT_FLOAT_EQ(trace->functions[trace->calls[2].function].mean_ms, 3);
+}
+
+TEST(AccessLog, ErrorsSayFileLineAndWhat) {
+  const auto error = [](std::string_view text) {
+    const auto trace = parse_access_log({"access.log", text});
+    return trace ? std::string("none") : trace.error().message;
+  };
+  EXPECT_EQ(error("{}\nnonsense\n"),
+            "access.log:1: \"time\" is missing or not like 2026-11-24T02:18:09.123456Z");
+  EXPECT_EQ(error("[1]\n"), "access.log:1: the line is no JSON object");
+  EXPECT_THAT(error(R"({"time":"2026-13-24T02:18:09Z","service":"f"})"
+                    "\n"),
+              HasSubstr("\"time\""));
+  EXPECT_EQ(error(R"({"time":"2026-11-24T02:18:09Z","service":"f","duration_us":"1"})"
+                  "\n"),
+            "access.log:1: \"duration_us\" is missing or no number");
+  EXPECT_THAT(error(R"({"time":"2026-11-24T02:18:09Z","service":"f","duration_us":-1,"queue_us":0})"
+                    "\n"),
+              HasSubstr("must be 0 to"));
+  EXPECT_EQ(error(""), "access.log: no call in it");
+}
+
+TEST(Plain, WithAndWithoutAHeader) {
+  const auto plain = parse_plain({"p.csv", "0.5,f,20\n1,g,0\n"});
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_EQ(Duration(plain->calls[0].at_ns), milliseconds(500));
+  EXPECT_EQ(Duration(plain->calls[0].service_ns), milliseconds(20));
+  const auto titled =
+      parse_plain({"p.csv", "memory_mb,function,duration_ms,start_s\n64,f,20,0.5\n"});
+  ASSERT_TRUE(titled) << titled.error().message;
+  EXPECT_FLOAT_EQ(titled->functions[0].memory_mb, 64);
+  EXPECT_EQ(Duration(titled->calls[0].at_ns), milliseconds(500));
+  EXPECT_EQ(parse_plain({"p.csv", "x,f,20\n"}).error().message,
+            "p.csv:1: start_s is no number: \"x\"");
+  EXPECT_EQ(parse_plain({"p.csv", "1,,20\n"}).error().message,
+            "p.csv:1: the function's name is missing");
+  EXPECT_THAT(parse_plain({"p.csv", "1,f\n"}).error().message, HasSubstr("duration_ms is missing"));
+  EXPECT_EQ(parse_plain({"p.csv", ""}).error().message, "p.csv: no call in it");
+}
+
+TEST(Trace, RepeatedTakesEveryFunctionAgain) {
+  const auto trace = parse_azure2019({{"inv.csv", kInvocations}, {}, {}});
+  const Trace twice = repeated(*trace, 2);
+  EXPECT_EQ(twice.size(), 6);
+  EXPECT_EQ(twice.total_calls, 20);
+  EXPECT_EQ(twice.functions[3].name, "f#2");
+  EXPECT_EQ(twice.minutes[twice.first[5]].count, 7);
+}
+
+TEST(TraceFormat, IsToldByTheFirstLine) {
+  EXPECT_EQ(format_of(kInvocations), TraceFormat::kAzure2019);
+  EXPECT_EQ(format_of("app,func,end_timestamp,duration\n"), TraceFormat::kAzure2021);
+  EXPECT_EQ(format_of("{\"time\":"), TraceFormat::kAccessLog);
+  EXPECT_EQ(format_of("1,f,2"), TraceFormat::kPlain);
+}
+
+TEST(TraceFiles, OpensPublishedSamples) {
+  const char* shared = std::getenv("EBB_SHARED");
+  if (shared == nullptr) GTEST_SKIP() << "set EBB_SHARED to the folder that holds traces";
+  const std::filesystem::path traces = std::filesystem::path(shared) / "traces";
+  const auto day = open_trace(traces / "azure2019/50_inv.csv");
+  ASSERT_TRUE(day) << day.error().message;
+  EXPECT_EQ(day->size(), 50);
+  EXPECT_EQ(day->total_calls, 26940);
+  EXPECT_EQ(day->length, minutes(1440));
+  EXPECT_TRUE(day->functions[0].has_percentiles());
+  const std::filesystem::path example = traces / "azure-format-example/data/traces/example";
+  const auto with_trigger = open_trace(example / "invocations.csv");
+  ASSERT_TRUE(with_trigger) << with_trigger.error().message;
+  EXPECT_FLOAT_EQ(with_trigger->functions[0].mean_ms, 100);
+  EXPECT_FLOAT_EQ(with_trigger->functions[0].memory_mb, 120);
+  const auto calls = open_trace(example / "Azure2021/Azure2021_200.csv");
+  ASSERT_TRUE(calls) << calls.error().message;
+  EXPECT_EQ(calls->calls.size(), 199);
+}
+
+}  // namespace
+}  // namespace ebb::sim
