@@ -128,18 +128,16 @@ def warm_up_async(requests):
 
 
 def describe(error):
-    """An error while loading, for the person who deploys: the innermost lines of
-    the function's own code and the message."""
+    """An error while loading, for the person who deploys: the message, which tables show
+    alone, then where it came from in the function's own code."""
     if isinstance(error, SystemExit):
         return "main.py called sys.exit(%s) while it was loaded" % (
             "" if error.code is None else repr(error.code))
-    if isinstance(error, SyntaxError) or not error.__traceback__:
-        lines = traceback.format_exception_only(error)
-    else:
-        frames = [f for f in traceback.extract_tb(error.__traceback__)
-                  if f.filename.startswith(CODE)]
-        lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    return "".join(lines).strip()
+    lines = traceback.format_exception_only(error)
+    if isinstance(error, SyntaxError):  # the place comes first
+        return "".join(lines[-1:] + lines[:-1]).strip()
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(CODE)]
+    return "".join(lines[:1] + traceback.format_list(own) + lines[1:]).strip()
 
 
 def send(control, kind, text=""):
