@@ -119,8 +119,9 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(ebb.run("get", "revisions", "-l", selector, "-o", "name").stdout,
                          "revision.serving.knative.dev/forms-00001\n")
         self.assertIn("NAMESPACE", ebb.run("get", "services", "-A").stdout)
-        for kind in ("routes", "configurations", "pods", "nodes", "events", "podautoscalers"):
-            self.assertEqual(ebb.run("get", kind).returncode, 0)
+        for kind in ("services", "revisions", "routes", "configurations", "pods", "nodes", "events",
+                     "podautoscalers"):
+            self.assertIn("LAST SEEN" if kind == "events" else "AGE", ebb.run("get", kind).stdout)
         missing = ebb.run("get", "service", "none", check=False)
         self.assertEqual((missing.returncode, missing.stdout), (1, ""))
         self.assertEqual(ebb.run("get", "cats", check=False).returncode, 2)
@@ -140,13 +141,20 @@ class CommandLine(unittest.TestCase):
 
     def test_describe_tells_what_happens_and_why(self):
         ebb = self.ebb
-        ebb.deploy("told", HELLO)
+        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s")
+        text = ebb.run("describe", "service", "told").stdout
+        for words in (r"Min pods +default", r"Max pods +7", r"Concurrency +no limit",
+                      r"Timeout +9 s", r"GREETING +hi"):
+            self.assertRegex(text, words)
         ebb.deploy("told", "raise ValueError('out of cheese')\n", check=False)
         text = ebb.run("describe", "service", "told").stdout
         for words in ("Service told", "Conditions", "RoutesReady", "told-00001", "100%",
                       "told-00002", "Autoscaler", "Events", "Last failure", "out of cheese"):
             self.assertIn(words, text)
         self.assertNotIn("\033", text)
+        self.assertEqual(text.count("traffic goes 100% to told-00001"), 1, "each event once")
+        self.assertIn("out of cheese ...", text, "tables have the message alone")
+        self.assertRegex(text, r"Last failure\n  told-00002: ValueError: out of cheese\n +File ")
         self.assertIn("Pods", ebb.run("describe", "revision", "told-00001").stdout)
         pod = ebb.get("told").status == 200 and ebb.pods("told")[0][0]
         self.assertIn("Warm", ebb.run("describe", "pod", pod).stdout)
