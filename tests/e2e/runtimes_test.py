@@ -401,14 +401,12 @@ class Hostile(unittest.TestCase):
 
     def test_code_that_does_not_start(self):
         for runtime, source, expected in (
-                ("node", {"other.js": ""}, ["the code has none of main.mjs"]),
                 ("node", {"main.mjs": "export const x = 1"}, ["main.mjs exports no function"]),
                 ("node", {"main.mjs": "syntax error"}, ["SyntaxError"]),
                 ("node", {"main.mjs": "import 'missing'"}, ["missing"]),
                 ("node", {"main.js": "console.log('last words'); process.exit(3)"},
                  ["exited with code 3 while it loaded its code", "last words"]),
                 ("node", {"package.json": '{"main": "gone.js"}'}, ['"gone.js"']),
-                ("exec", {"readme": "x"}, ["no executable file run, main or server"]),
                 ("exec", {"run": "echo"}, ["/code/run is not executable"]),
                 ("exec", {"run": "#!/bin/sh\necho last words\nexit 4\n"},
                  ["/code/run exited with code 4 before it listened on port 8080", "last words"]),
@@ -419,6 +417,18 @@ class Hostile(unittest.TestCase):
                 ("python", "def app(a): pass\n", ["neither a WSGI application"])):
             with self.subTest(f"{runtime} {expected[0]}"):
                 self.fails_to_start(runtime, source, expected)
+
+    def test_code_without_what_its_runtime_starts_from(self):
+        ebb = self.ebb
+        for runtime, expected in (("node", "none of main.mjs, main.js,"),
+                                  ("exec", "none of run, main, server: the exec runtime starts there"),
+                                  ("python", "no main.py: the python runtime starts there")):
+            with self.subTest(runtime):
+                refused = ebb.deploy("without", {"readme": "x"}, runtime=runtime, check=False)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(expected, refused.stderr)
+                self.assertNotIn("Uploading", refused.stderr)
+                self.assertEqual(ebb.run("get", "service", "without", check=False).returncode, 1)
 
     def test_code_that_hangs_while_it_loads(self):
         for runtime, source in (("node", {"main.mjs": "while (true) {}"}),
