@@ -289,6 +289,8 @@ void Front::reload(std::string_view document) {
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
+  host_.set_defaults(wanted->autoscaling);
+  reconcilers_->set_gc(wanted->gc);
   const std::string later = cli::needs_restart(options_, *wanted);
   log::info(kLog, "the settings were read again{}{}",
             later.empty() ? "" : "; take effect at the next start: ", later);
