@@ -44,6 +44,7 @@ class Forwarding final {
   net::Task<void> send_request();
   net::Task<void> upload(net::OneShot<bool>::Sender done);
   net::Task<Forwarded> answer();
+  void note_silence(TimePoint asked_at);
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<bool> may_replay();
@@ -70,6 +71,7 @@ class Forwarding final {
   bool keep_ = false;           // the connection ended well
   std::optional<scheduling::PodExit> exit_;
   std::optional<net::OneShot<bool>::Receiver> uploading_;
+  bool uploaded_ = false;  // all of what is uploading
 };
 
 net::Task<Forwarded> Forwarding::run() {
@@ -140,7 +142,8 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     }
     record_.bytes_in += piece->size();
     if (piece->empty()) {
-      static_cast<void>(co_await connection_->finish_body(options_.deadline));
+      const auto finished = co_await connection_->finish_body(options_.deadline);
+      uploaded_ = finished.has_value();
       break;
     }
     const auto sent = co_await connection_->send_body(*piece, options_.deadline);
@@ -157,10 +160,12 @@ void Forwarding::client_failed(http::HttpError error) {
 }
 
 net::Task<Forwarded> Forwarding::answer() {
+  const TimePoint asked_at = executor_.now();
   const TimePoint deadline = earlier(options_.deadline, options_.response_start);
   const auto head = co_await connection_->read_head(deadline);
   if (!head) {
     if (client_failed_) co_return Forwarded::kAnswered;
+    if (head.error() == http::HttpError::kTimeout) note_silence(asked_at);
     const bool broken =
         head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
     if (broken) {
@@ -194,6 +199,14 @@ net::Task<Forwarded> Forwarding::answer() {
   record_.cut = true;  // until it has ended well
   co_await pass_body();
   co_return Forwarded::kAnswered;
+}
+
+// No sign of a hang is the silence of a pod that still loads its code or has not got all of
+// the request, or that had little of its time since the rest went by in the queue.
+void Forwarding::note_silence(TimePoint asked_at) {
+  const bool sent = !uploading_ || uploaded_;
+  const bool had_time = executor_.now() - asked_at >= options_.response_start / 2;
+  if (sent && had_time && !slot_.pod().starting()) throttler_->pod_silent(slot_.pod());
 }
 
 net::Task<void> Forwarding::pass_body() {

@@ -165,6 +165,28 @@ class RequestPath(unittest.TestCase):
         seen = json.loads(ebb.get("tagged", headers={"Knative-Serving-Tag": "x"}).text)
         self.assertNotIn("knative-serving-tag", {k.lower() for k in seen})
 
+    # --- A pod that hangs ---
+
+    def test_a_pod_that_stops_answering_is_replaced(self):
+        ebb = self.ebb
+        ebb.deploy("loops", "async def handle(request):\n"
+                            "    if request.path == '/loop':\n        while True: pass\n"
+                            "    return 'fine'\n",
+                   "--timeout", "1s", "--concurrency", "0")
+        self.assertEqual(ebb.get("loops").status, 200)
+        hung = [name for name, _ in ebb.pods("loops", "Warm")]
+        self.assertEqual(len(hung), 1)
+        self.assertEqual(ebb.get("loops", "/loop").status, 504)
+        # Others want to be served: they are, after the third that was not.
+        statuses = [ebb.get("loops").status for _ in range(4)]
+        self.assertEqual(statuses, [504, 504, 200, 200])
+        self.assertNotIn(hung[0], [name for name, _ in ebb.pods("loops", "Warm")])
+        wait_until(lambda: hung[0] not in [name for name, _ in ebb.pods("loops")],
+                   "the hung pod has ended")
+        text = ebb.run("describe", "service", "loops").stdout
+        self.assertIn("PodHung", text)
+        self.assertEqual(ebb.metric("ebb_pods_hung_total", service="loops"), 1)
+
     # --- WebSocket ---
 
     def test_websocket(self):
