@@ -24,6 +24,7 @@ from server import Server, serve_with
 
 CONTROL, LISTEN = 3, 4
 CODE = "/code"
+RUNTIME = "/ebb/runtime/"
 PACKAGES = "/code/.ebb/python"  # where `ebb deploy` installs requirements.txt
 BACKLOG = 4096
 MESSAGE_LIMIT = 128 * 1024
@@ -140,6 +141,14 @@ def describe(error):
     return "".join(lines[:1] + traceback.format_list(own) + lines[1:]).strip()
 
 
+def hide_own_modules():
+    """So that `import request` finds the function's own file. What of ours refers to each
+    other has done so already."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and (getattr(module, "__file__", None) or "").startswith(RUNTIME):
+            del sys.modules[name]
+
+
 def send(control, kind, text=""):
     control.send(kind + text.encode("utf-8", "replace")[-ERROR_LIMIT:])
 
@@ -148,6 +157,7 @@ def load(message):
     os.environ["PORT"] = str(message.get("port", 8080))
     os.environ.update(message.get("env", {}))
     os.chdir(CODE)
+    hide_own_modules()
     sys.path.insert(0, CODE)
     if os.path.isdir(PACKAGES):
         sys.path.insert(1, PACKAGES)
@@ -209,7 +219,7 @@ def end(number, frame):
 def main():
     os.environ.clear()
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PORT": "8080"})
-    sys.path[:] = [p for p in sys.path if p != "/ebb/runtime"]
+    sys.path[:] = [p for p in sys.path if p != RUNTIME.rstrip("/")]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, end)
