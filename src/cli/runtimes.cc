@@ -48,6 +48,7 @@ Result<void> check_runtime(const std::vector<KnownRuntime>& known, const std::st
                                   [&](const KnownRuntime& one) { return one.name == runtime; });
   if (found == known.end()) {
     std::vector<std::string> names;
+    names.reserve(known.size());
     for (const auto& one : known) names.push_back(one.name);
     return fail(Errc::kInvalid, "there is no runtime {}; there are: {}", runtime, joined(names));
   }
