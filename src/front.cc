@@ -149,15 +149,17 @@ int Front::run() {
       [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
-      apiserver::ApiServerOptions{.token = opened_.token,
-                                  .listen = *api,
-                                  .hosts = net::tls_names_of(*api),
-                                  .version = cli::version(),
-                                  .gateway = gateway->to_string(),
-                                  .ready = [this] { return phase_ == Phase::kOpen; },
-                                  .metrics = [this] { return metrics_.exposition(); },
-                                  .state = opened_.data.store() + "/state.db",
-                                  .logs = opened_.data.logs()});
+      apiserver::ApiServerOptions{
+          .token = opened_.token,
+          .listen = *api,
+          .hosts = net::tls_names_of(*api),
+          .version = cli::version(),
+          .gateway = gateway->to_string(),
+          .ready = [this] { return phase_ == Phase::kOpen; },
+          .metrics = [this] { return metrics_.exposition(); },
+          .state = opened_.data.store() + "/state.db",
+          .logs = opened_.data.logs(),
+          .runtimes = [this] { return node::list_runtimes(opened_.runtimes); }});
   auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
   if (!tls) return give_up(tls.error().message);
   tls_ = std::move(*tls);
@@ -287,6 +289,8 @@ void Front::reload(std::string_view document) {
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
+  host_.set_defaults(wanted->autoscaling);
+  reconcilers_->set_gc(wanted->gc);
   const std::string later = cli::needs_restart(options_, *wanted);
   log::info(kLog, "the settings were read again{}{}",
             later.empty() ? "" : "; take effect at the next start: ", later);

@@ -48,6 +48,7 @@ struct Opened {
   UniqueFd metrics;                                // unset: not wanted
   std::unique_ptr<serving::AccessLog> access_log;  // null: not wanted
   std::string token;
+  std::string runtimes;  // their folder
 };
 
 // How many cold pods of which runtime. Thread-safe.

@@ -110,6 +110,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
                 runtimes);
   }
   Opened& opened = out.opened;
+  opened.runtimes = runtimes;
   opened.data.root = std::filesystem::absolute(options.data, error).lexically_normal();
   if (auto made = opened.data.prepare(node::kFrontUid); !made) return fail(made.error());
   auto locked = lock(opened.data);

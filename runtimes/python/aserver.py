@@ -11,6 +11,7 @@ import sys
 import traceback
 from urllib.parse import unquote
 
+import asgi_websocket
 from answer import as_bytes, as_response, explain, head_bytes
 from request import MAX_BODY, Headers, Request
 
@@ -146,7 +147,7 @@ def answer_with_handle(handle):
     return answer
 
 
-# --- ASGI 3.0: http and lifespan ---
+# --- ASGI 3.0: http, websocket and lifespan ---
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -167,6 +168,10 @@ def scope_of(method, target, pairs, headers, state):
 
 def answer_with_asgi(app, state):
     async def answer(connection, method, target, pairs, headers, sent):
+        scope = scope_of(method, target, pairs, headers, state)
+        if asgi_websocket.is_wanted(method, headers):
+            await asgi_websocket.serve(app, scope, connection, headers)
+            raise Disconnect
         pieces = connection.pieces(headers)
         body = {"more": True, "done": asyncio.Event()}
         out = {}
@@ -235,7 +240,7 @@ def answer_with_asgi(app, state):
                 data = b"%x\r\n%b\r\n" % (len(data), data)
             await connection.send(head + data)
 
-        await app(scope_of(method, target, pairs, headers, state), receive, send)
+        await app(scope, receive, send)
         if not body["done"].is_set():
             raise RuntimeError("the application ended without an answer" if not sent
                                else "the application ended within its answer")

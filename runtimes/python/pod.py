@@ -149,18 +149,24 @@ def warm_up_async(requests):
 
 
 def describe(error):
-    """An error while loading, for the person who deploys: the innermost lines of
-    the function's own code and the message."""
+    """An error while loading, for the person who deploys: the message, which tables show
+    alone, then where it came from in the function's own code."""
     if isinstance(error, SystemExit):
         return "main.py called sys.exit(%s) while it was loaded" % (
             "" if error.code is None else repr(error.code))
-    if isinstance(error, SyntaxError) or not error.__traceback__:
-        lines = traceback.format_exception_only(error)
-    else:
-        frames = [f for f in traceback.extract_tb(error.__traceback__)
-                  if f.filename.startswith(CODE)]
-        lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    return "".join(lines).strip()
+    lines = traceback.format_exception_only(error)
+    if isinstance(error, SyntaxError):  # the place comes first
+        return "".join(lines[-1:] + lines[:-1]).strip()
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(CODE)]
+    return "".join(lines[:1] + traceback.format_list(own) + lines[1:]).strip()
+
+
+def hide_own_modules():
+    """So that `import request` finds the function's own file. What of ours refers to each
+    other has done so already."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and (getattr(module, "__file__", None) or "").startswith(RUNTIME + "/"):
+            del sys.modules[name]
 
 
 def send(control, kind, text=""):
@@ -242,7 +248,7 @@ def end(number, frame):
 def main():
     os.environ.clear()
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PORT": "8080"})
-    sys.path[:] = [p for p in sys.path if p != "/ebb/runtime"]
+    sys.path[:] = [p for p in sys.path if p != RUNTIME.rstrip("/")]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, end)
@@ -253,6 +259,7 @@ def main():
     server = Server(None, 2)
     server.start_thread()
     server.own(listener)
+    hide_own_modules()
     buffer = bytearray(MESSAGE_LIMIT)  # here, since so large a one takes fresh pages
     buffer[:len(WARM_MESSAGE)] = WARM_MESSAGE
     send(control, b"W")

@@ -1,5 +1,7 @@
 #include "apiserver/admission.h"
 
+#include <algorithm>
+
 #include "api/defaults.h"
 #include "api/json.h"
 #include "api/types.h"
@@ -21,19 +23,51 @@ Result<T> read(const Json& object, Response& refusal) {
   return typed;
 }
 
+// Of the one container; empty for what has none.
+std::string image_of(const api::RevisionSpec& spec) {
+  return spec.containers.empty() ? std::string() : spec.containers.front().image;
+}
+std::string image_of(const api::Service& service) {
+  return image_of(service.spec.revision_template.spec);
+}
+std::string image_of(const api::Configuration& configuration) {
+  return image_of(configuration.spec.revision_template.spec);
+}
+std::string image_of(const api::Revision& revision) { return image_of(revision.spec); }
+std::string image_of(const api::Route& /*route*/) { return {}; }
+
+void check_runtime(const api::Kind& kind, const std::string& image, const std::string& before,
+                   const RuntimeNames& runtimes, std::vector<api::FieldError>& errors) {
+  // What is no runtime at all has been refused.
+  if (runtimes.empty() || image == before || !image.starts_with(api::kRuntimeImagePrefix)) return;
+  const std::string name = image.substr(api::kRuntimeImagePrefix.size());
+  if (std::find(runtimes.begin(), runtimes.end(), name) != runtimes.end()) return;
+  std::string known;
+  for (const auto& one : runtimes) {
+    known += fmt::format("{}\"{}{}\"", known.empty() ? "" : ", ", api::kRuntimeImagePrefix, one);
+  }
+  const bool revision = &kind == &api::Revision::kind();
+  errors.push_back(
+      {.path = fmt::format("spec.{}containers[0].image", revision ? "" : "template.spec."),
+       .message = fmt::format("Unsupported value: \"{}\": supported values: {}", image, known)});
+}
+
 template <class T>
-Admitted admit(const Json& object, const Json* before) {
+Admitted admit(const Json& object, const Json* before, const RuntimeNames& runtimes) {
   Response refusal;
   auto typed = read<T>(object, refusal);
   if (!typed) return refusal;
   api::apply_defaults(*typed);
   auto errors = api::validate(*typed);
+  std::string image_before;
   if (before) {
     auto old = read<T>(*before, refusal);
     if (!old) return refusal;
     auto more = api::validate_update(*old, *typed);
     errors.insert(errors.end(), more.begin(), more.end());
+    image_before = image_of(*old);
   }
+  check_runtime(T::kind(), image_of(*typed), image_before, runtimes, errors);
   if (!errors.empty()) return invalid(T::kind(), typed->meta.name, errors);
   Json json = typed->to_json();
   // A patch may be small and what it makes of an object large.
@@ -43,11 +77,14 @@ Admitted admit(const Json& object, const Json* before) {
   return json;
 }
 
-Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before) {
-  if (&kind == &api::Service::kind()) return admit<api::Service>(object, before);
-  if (&kind == &api::Configuration::kind()) return admit<api::Configuration>(object, before);
-  if (&kind == &api::Revision::kind()) return admit<api::Revision>(object, before);
-  if (&kind == &api::Route::kind()) return admit<api::Route>(object, before);
+Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before,
+                  const RuntimeNames& runtimes) {
+  if (&kind == &api::Service::kind()) return admit<api::Service>(object, before, runtimes);
+  if (&kind == &api::Configuration::kind()) {
+    return admit<api::Configuration>(object, before, runtimes);
+  }
+  if (&kind == &api::Revision::kind()) return admit<api::Revision>(object, before, runtimes);
+  if (&kind == &api::Route::kind()) return admit<api::Route>(object, before, runtimes);
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }
 
@@ -61,14 +98,15 @@ Admitted readable(const Json& object) {
 
 }  // namespace
 
-Admitted admit_create(const api::Kind& kind, const Json& object) {
+Admitted admit_create(const api::Kind& kind, const Json& object, const RuntimeNames& runtimes) {
   Json fresh = object;
   fresh.erase("status");
-  return dispatch(kind, fresh, nullptr);
+  return dispatch(kind, fresh, nullptr, runtimes);
 }
 
-Admitted admit_update(const api::Kind& kind, const Json& before, const Json& object) {
-  return dispatch(kind, object, &before);
+Admitted admit_update(const api::Kind& kind, const Json& before, const Json& object,
+                      const RuntimeNames& runtimes) {
+  return dispatch(kind, object, &before, runtimes);
 }
 
 Admitted admit_status(const api::Kind& kind, const Json& object) {

@@ -82,7 +82,7 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       access_(options_.token, options_.listen, options_.hosts),
       started_(api::to_rfc3339(parts.clock.wall())),
       live_(executor, parts.live, milliseconds_since_1970(parts.clock)),
-      stored_objects_(parts.client, parts.clock),
+      stored_objects_(parts.client, parts.clock, [this] { return runtime_names(); }),
       live_objects_(live_, parts.clock),
       watches_(parts.clock),
       blobs_(parts.blobs),
@@ -161,15 +161,31 @@ Response ApiServer::describe(const ApiRequest& request) const {
       if (document) return {200, std::move(*document), 0};
       return failure(404, "the server could not find the requested resource");
     }
-    case Endpoint::kInfo: {
-      Response response;
-      response.body["version"] = options_.version;
-      response.body["gateway"] = options_.gateway;
-      return response;
-    }
+    case Endpoint::kInfo:
+      return info();
     default:
       return failure(404, "the server could not find the requested resource");
   }
+}
+
+Response ApiServer::info() const {
+  Response response;
+  response.body["version"] = options_.version;
+  response.body["gateway"] = options_.gateway;
+  Json& runtimes = response.body["runtimes"] = Json::array();
+  if (!options_.runtimes) return response;
+  for (const auto& runtime : options_.runtimes()) {
+    Json& one = runtimes.emplace_back(Json{{"name", runtime.name}, {"starts", runtime.starts}});
+    if (!runtime.problem.empty()) one["problem"] = runtime.problem;
+  }
+  return response;
+}
+
+RuntimeNames ApiServer::runtime_names() const {
+  RuntimeNames names;
+  if (!options_.runtimes) return names;
+  for (auto& runtime : options_.runtimes()) names.push_back(std::move(runtime.name));
+  return names;
 }
 
 net::Task<Response> ApiServer::namespaces(std::string only) {

@@ -25,6 +25,7 @@
 #include "apiserver/watch_endpoint.h"
 #include "http/server.h"
 #include "net/executor.h"
+#include "node/runtime.h"
 
 namespace ebb::apiserver {
 
@@ -38,6 +39,8 @@ struct ApiServerOptions {
   std::function<std::string()> metrics;  // Prometheus' text, for /metrics; empty: none
   std::string state = {};                // file of the SQLite store, for backups; empty: none
   std::string logs = {};                 // the folder with the revisions' logs
+  // Those that pods can be had of, looked up for each call; empty, or of none: not known.
+  std::function<std::vector<node::ListedRuntime>()> runtimes = {};
 };
 
 // What it serves; all of it must outlive it.
@@ -68,6 +71,8 @@ class ApiServer final : public http::Handler {
   [[nodiscard]] net::Task<Response> namespaces(std::string only);
   // The endpoints that need neither waiting nor a body.
   [[nodiscard]] Response describe(const ApiRequest& request) const;
+  [[nodiscard]] Response info() const;
+  [[nodiscard]] RuntimeNames runtime_names() const;
   [[nodiscard]] resources::ResourceClient& client_of(const api::Kind& kind);
 
   ApiServerParts parts_;

@@ -232,6 +232,32 @@ TEST_F(ApiServerTest, ServerSideApply) {
   EXPECT_EQ(patch(path("other") + "?fieldManager=x", config(""), type).code, 400);
 }
 
+TEST_F(ApiServerTest, AnUnknownRuntimeIsRefusedWithTheKnownOnes) {
+  const Json old = post(service("old")).json();  // made while runtimes were not known
+  runtimes_ = {{.name = "exec", .starts = {"run", "main"}, .problem = {}},
+               {.name = "node", .starts = {}, .problem = "is not installed"}};
+  auto refused = post(service("hello"));
+  EXPECT_EQ(refused.code, 422);
+  EXPECT_EQ(refused.json()["message"],
+            "Service.serving.knative.dev \"hello\" is invalid: "
+            "spec.template.spec.containers[0].image: Unsupported value: "
+            "\"ebb.dev/runtimes/python\": supported values: \"ebb.dev/runtimes/exec\", "
+            "\"ebb.dev/runtimes/node\"");
+  EXPECT_EQ(refused.json()["details"]["causes"][0]["field"],
+            "spec.template.spec.containers[0].image");
+  Json good = service("hello");
+  good["spec"]["template"]["spec"]["containers"][0]["image"] = "ebb.dev/runtimes/exec";
+  EXPECT_EQ(post(good).code, 201);
+  EXPECT_EQ(patch(path("hello"), old.dump()).code, 400) << "another name";
+  EXPECT_EQ(patch(path("hello"), Json{{"spec", old["spec"]}}.dump()).code, 422);
+  // What has it already may keep it, so that it can still be changed otherwise.
+  EXPECT_EQ(patch(path("old"), R"({"metadata":{"labels":{"a":"b"}}})").code, 200);
+
+  const Json info = get("/apis/ebb.dev/v1/info").json();
+  EXPECT_EQ(info["runtimes"], Json::parse(R"([{"name": "exec", "starts": ["run", "main"]},
+                            {"name": "node", "starts": [], "problem": "is not installed"}])"));
+}
+
 TEST_F(ApiServerTest, BoundsBodies) {
   Json large = service("hello");
   large["metadata"]["annotations"]["x"] = std::string(ApiServer::kMaxObjectBytes, 'x');

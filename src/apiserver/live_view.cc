@@ -174,6 +174,14 @@ std::vector<api::Node> LiveView::nodes() {
                                       .reason = "LocalControllerReady",
                                       .message = "the Local Controller answers",
                                       .last_transition_time = started_});
+    // As Kubernetes names it; said only where there is something to say.
+    if (const std::string problem = scheduler_.network_problem(view.name); !problem.empty()) {
+      node.status.conditions.push_back({.type = "NetworkUnavailable",
+                                        .status = api::Condition::Status::kTrue,
+                                        .reason = "PodNetworkFailed",
+                                        .message = "pods reach only themselves: " + problem,
+                                        .last_transition_time = started_});
+    }
     node.status.version = version_;
     out.push_back(std::move(node));
   }

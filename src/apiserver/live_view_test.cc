@@ -97,6 +97,23 @@ TEST_F(LiveViewTest, EventsAreListedSelectedAndWatched) {
   EXPECT_THAT(next(*old), ElementsAre("too old resource version: list again"));
 }
 
+TEST_F(LiveViewTest, ANodesNetworkProblemIsACondition) {
+  const auto nodes = [&](const std::string& problem) {
+    scheduler_.remove_node("n");
+    scheduler_.add_node("n", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
+    scheduler_.on_message(
+        "n",
+        node::Welcome{
+            .node = "n", .slots = 1, .pods = {}, .node_address = {}, .network_problem = problem});
+    return view_.nodes();
+  };
+  EXPECT_EQ(nodes("").at(0).status.conditions.size(), 1U);
+  const auto conditions = nodes("no bridge").at(0).status.conditions;
+  ASSERT_EQ(conditions.size(), 2U);
+  EXPECT_EQ(conditions[1].type, "NetworkUnavailable");
+  EXPECT_EQ(conditions[1].message, "pods reach only themselves: no bridge");
+}
+
 TEST_F(LiveViewTest, AutoscalersComeChangeAndGo) {
   const std::string ns;
   auto empty = run(executor_, client_.list(api::PodAutoscaler::kind(), ns));

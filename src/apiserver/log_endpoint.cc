@@ -175,36 +175,41 @@ class LogEndpoint::Reading final {
 
   void add(const std::vector<std::string>& revisions) {
     for (const auto& uid : revisions) {
-      if (is_uid(uid) && known_.insert(uid).second) merge_.add(LogReader(folder_, uid));
+      if (!is_uid(uid) || !known_.insert(uid).second) continue;
+      LogReader reader(folder_, uid);
+      if (!wishes_.follow) reader.end_here();
+      if (wishes_.tail && !counted_) {
+        LogReader counted = reader.twin();
+        counted.end_here();
+        counting_.add(std::move(counted));
+      }
+      merge_.add(std::move(reader));
     }
   }
   [[nodiscard]] size_t logs() const { return known_.size(); }
   [[nodiscard]] const Wishes& wishes() const { return wishes_; }
-  // As if nothing had been read; `skip` lines are left out.
-  void restart(uint64_t skip) {
-    skip_ = skip;
-    merge_ = LogMerge();
-    for (const auto& uid : known_) merge_.add(LogReader(folder_, uid));
+  // For the wish of a tail, before the first slice: counts about kSlice of what there was
+  // when the logs were added; false once it knows which lines slices have to leave out.
+  // Counting first needs no memory for any number of lines.
+  bool count() {
+    if (walk(counting_, [this](const LogLine&) { ++skip_; })) return true;
+    skip_ -= std::min(skip_, *wishes_.tail);
+    counting_ = LogMerge();
+    counted_ = true;
+    return false;
   }
-  [[nodiscard]] uint64_t bytes_read() const { return merge_.bytes_read(); }
 
   // Reads at most about kSlice; false if there is nothing more so far. Calls `each` with
-  // each line that is wanted, until it returns false.
+  // each line that is wanted.
   template <class Each>
   bool slice(const Each& each) {
-    const uint64_t end = merge_.bytes_read() + kSlice;
-    size_t lines = 0;
-    while (merge_.bytes_read() < end && ++lines < kSliceLines) {
-      auto line = merge_.next();
-      if (!line) return false;
-      if (line->time < wishes_.since || (!pod_.empty() && line->pod != pod_)) continue;
-      if (skip_ > 0) {
+    return walk(merge_, [&](const LogLine& line) {
+      if (skip_ == 0) {
+        each(line);
+      } else {
         --skip_;
-        continue;
       }
-      each(*line);
-    }
-    return true;
+    });
   }
 
   // Adds a line to the text; false once the limit of bytes is reached.
@@ -224,12 +229,27 @@ class LogEndpoint::Reading final {
  private:
   static constexpr size_t kSliceLines = 4096;
 
+  template <class Each>
+  bool walk(LogMerge& merge, const Each& each) {
+    const uint64_t end = merge.bytes_read() + kSlice;
+    size_t lines = 0;
+    while (merge.bytes_read() < end && ++lines < kSliceLines) {
+      const auto line = merge.next();
+      if (!line) return false;
+      if (line->time < wishes_.since || (!pod_.empty() && line->pod != pod_)) continue;
+      each(*line);
+    }
+    return true;
+  }
+
   std::string folder_;
   std::string pod_;  // empty: all
   Wishes wishes_;
   std::set<std::string> known_;
   LogMerge merge_;
-  uint64_t skip_ = 0;
+  LogMerge counting_;  // the same logs, for count()
+  bool counted_ = false;
+  uint64_t skip_ = 0;  // lines that slices still leave out
   uint64_t given_ = 0;
 };
 
@@ -319,11 +339,8 @@ net::Task<void> LogEndpoint::stream(http::Exchange& exchange, const ApiRequest& 
   if (reading.wishes().follow) waiter.emplace(watch_);
 
   if (reading.wishes().tail) {
-    // The lines are counted first: no bound on memory is needed for any number of them.
-    uint64_t lines = 0;
     LetOthersRun pause{executor_};
-    while (reading.slice([&](const LogLine&) { ++lines; })) co_await pause;
-    reading.restart(lines - std::min(lines, *reading.wishes().tail));
+    while (reading.count()) co_await pause;
   }
 
   http::ResponseHead head;

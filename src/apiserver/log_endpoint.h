@@ -2,8 +2,9 @@
 // Control executor only.
 //
 // Parameters as in Kubernetes: follow, sinceSeconds, sinceTime, tailLines, timestamps,
-// limitBytes. A service's log has the lines of all its revisions and pods, also ended
-// ones; each begins with its pod's id and a blank.
+// limitBytes. Without follow a log ends where it ended when it was asked for. A service's log has
+// the lines of all its revisions and pods, also ended ones; each begins with its pod's id and a
+// blank.
 #pragma once
 
 #include <memory>

@@ -2,6 +2,7 @@
 #include "apiserver/log_endpoint.h"
 
 #include <fstream>
+#include <functional>
 
 #include "apiserver/log_reader.h"
 #include "apiserver/server_fixture.h"
@@ -70,6 +71,31 @@ TEST_F(LogReaderTest, GoesOnWhereItWas) {
   EXPECT_EQ(rest(reader), "p:three p:four ");
   files_.append("a", line(5, "p", "five"));
   EXPECT_EQ(rest(reader), "p:five ");
+}
+
+TEST_F(LogReaderTest, EndsWhereTheLogEnded) {
+  files_.append("a", line(1, "p", "old"));
+  files_.rotate("a");
+  files_.append("a", line(2, "p", "new") + "2026-01-01T00:00:03.000000Z p ha");
+  LogReader reader(files_.folder(), "a");
+  reader.end_here();
+  files_.append("a", "lf\n" + line(4, "p", "later"));
+  files_.rotate("a");
+  files_.append("a", line(5, "p", "last"));
+  EXPECT_EQ(rest(reader), "p:old p:new ");
+  EXPECT_EQ(rest(reader), "");
+}
+
+TEST_F(LogReaderTest, ATwinReadsTheSameFiles) {
+  files_.append("a", line(1, "p", "old"));
+  files_.rotate("a");
+  files_.append("a", line(2, "p", "new"));
+  LogReader reader(files_.folder(), "a");
+  LogReader twin = reader.twin();
+  EXPECT_EQ(rest(reader), "p:old p:new ");
+  files_.rotate("a");  // the old file is gone
+  files_.append("a", line(3, "p", "newer"));
+  EXPECT_EQ(rest(twin), "p:old p:new p:newer ");
 }
 
 TEST_F(LogReaderTest, LeavesOutWhatIsNoLine) {
@@ -179,6 +205,59 @@ TEST_F(LogEndpointTest, Parameters) {
   }
 }
 
+// A pod that prints again and again, while it lives.
+class Chatter final {
+ public:
+  Chatter(net::Executor& executor, std::function<void(int)> print)
+      : executor_(executor), print_(std::move(print)) {
+    timer_.fire = [this] { turn(); };
+    turn();
+  }
+  Chatter(const Chatter&) = delete;
+  Chatter& operator=(const Chatter&) = delete;
+  [[nodiscard]] int said() const { return said_; }
+
+ private:
+  void turn() {
+    print_(++said_);
+    executor_.arm(timer_, executor_.now() + std::chrono::milliseconds(1));
+  }
+
+  net::Executor& executor_;
+  std::function<void(int)> print_;
+  net::Timer timer_;
+  int said_ = 0;
+};
+
+TEST_F(LogEndpointTest, ATailIsNoLongerWhileThePodPrints) {
+  constexpr int kLines = 100'000;  // take many turns to count
+  std::string all;
+  for (int i = 1; i <= kLines; ++i) all += line(1, "p1", std::to_string(i));
+  log("hello-00001", all);
+  const Chatter chatter(executor_, [&](int said) {
+    log("hello-00001", line(2, "p1", fmt::format("more {}", said)));
+    if (said % 8 == 0) files_.rotate(uids_["hello-00001"]);
+  });
+  const int said_before = chatter.said();
+  for (const size_t wanted : {0U, 1U, 7U}) {
+    const std::string text = get(fmt::format("{}?tailLines={}", kPodLog, wanted)).body;
+    EXPECT_EQ(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')), wanted) << text;
+  }
+  EXPECT_GT(chatter.said(), said_before) << "it printed meanwhile";
+}
+
+TEST_F(LogEndpointTest, ALogEndsWhileThePodPrints) {
+  log("hello-00001", line(1, "p1", "before"));
+  const Chatter chatter(executor_, [&](int said) {
+    std::string text;
+    for (int i = 0; i < 100; ++i) text += line(2, "p1", fmt::format("more {}", said));
+    log("hello-00001", text);
+  });
+  const std::string text = get(kPodLog).body;
+  EXPECT_EQ(text.substr(0, 7), "before\n");
+  EXPECT_LT(text.size(), 64U << 10);
+}
+
 struct Followed {
   std::string text;
   bool begun = false;
@@ -237,6 +316,14 @@ TEST_F(FollowTest, TellsWhatComes) {
   log("hello-00001", line(4, "p1", "two"));
   until([&] { return followed->text == "before\none\ntwo\n"; });
   EXPECT_FALSE(followed->ended);
+}
+
+TEST_F(FollowTest, BeginsWithTheTail) {
+  log("hello-00001", line(1, "p1", "one") + line(2, "p1", "two") + line(3, "p1", "three"));
+  auto followed = start(std::string(kPodLog) + "?follow=true&tailLines=2");
+  until([&] { return followed->text == "two\nthree\n"; });
+  log("hello-00001", line(4, "p1", "four"));
+  until([&] { return followed->text == "two\nthree\nfour\n"; });
 }
 
 TEST_F(FollowTest, FindsNewRevisions) {

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace ebb::apiserver {
 namespace {
@@ -54,14 +56,34 @@ void LogReader::open_files() {
   if (older && current && same_file(older.get(), current)) {
     current = open_log(path_);  // it was renamed in between
   }
-  if (older) files_.push_back(std::move(older));
-  if (current) files_.push_back(std::move(current));
+  if (older) files_.push_back({.fd = std::move(older)});
+  if (current) files_.push_back({.fd = std::move(current)});
+}
+
+LogReader LogReader::twin() const {
+  LogReader out(path_);
+  for (const File& file : files_) {
+    UniqueFd same(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (same) out.files_.push_back({.fd = std::move(same), .at = 0, .end = file.end});
+  }
+  out.ended_ = ended_;
+  return out;
+}
+
+void LogReader::end_here() {
+  for (File& file : files_) {
+    struct stat now{};
+    const bool known = ::fstat(file.fd.get(), &now) == 0;
+    file.end = known ? static_cast<uint64_t>(now.st_size) : 0;
+  }
+  ended_ = true;
 }
 
 bool LogReader::open_successor() {
+  if (ended_) return false;
   UniqueFd current = open_log(path_);
-  if (!current || (!files_.empty() && same_file(files_.back().get(), current))) return false;
-  files_.push_back(std::move(current));
+  if (!current || (!files_.empty() && same_file(files_.back().fd.get(), current))) return false;
+  files_.push_back({.fd = std::move(current)});
   return true;
 }
 
@@ -72,14 +94,17 @@ bool LogReader::fill() {
   // was written in between gets lost.
   for (bool looked = false;;) {
     if (files_.empty() && !open_successor()) return false;
+    File& file = files_.front();
+    const size_t piece = static_cast<size_t>(std::min<uint64_t>(kPiece, file.end - file.at));
     const size_t kept = buffer_.size();
-    buffer_.resize(kept + kPiece);
+    buffer_.resize(kept + piece);
     ssize_t n = -1;
     do {
-      n = ::read(files_.front().get(), buffer_.data() + kept, kPiece);
+      n = ::pread(file.fd.get(), buffer_.data() + kept, piece, static_cast<off_t>(file.at));
     } while (n < 0 && errno == EINTR);
     buffer_.resize(kept + static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n > 0) {
+      file.at += static_cast<uint64_t>(n);
       bytes_read_ += static_cast<uint64_t>(n);
       return true;
     }

@@ -37,6 +37,12 @@ class LogReader final {
   LogReader(LogReader&&) = default;
   LogReader& operator=(LogReader&&) = default;
 
+  // The same files from their beginnings, also where they have been replaced since.
+  // Before anything has been read.
+  [[nodiscard]] LogReader twin() const;
+  // What is written from now on is not read. Before anything has been read.
+  void end_here();
+
   // The next whole line; nullopt if there is none so far. Lines that are none are left
   // out.
   [[nodiscard]] std::optional<LogLine> next();
@@ -44,13 +50,22 @@ class LogReader final {
   [[nodiscard]] uint64_t bytes_read() const { return bytes_read_; }
 
  private:
+  // Read with offsets of its own: twins share the descriptors' offsets.
+  struct File {
+    UniqueFd fd;
+    uint64_t at = 0;
+    uint64_t end = UINT64_MAX;
+  };
+
+  explicit LogReader(std::string path) : path_(std::move(path)) {}
   void open_files();
   // False at the end of all files.
   [[nodiscard]] bool fill();
   [[nodiscard]] bool open_successor();
 
   std::string path_;
-  std::deque<UniqueFd> files_;  // that being read first, then newer ones
+  std::deque<File> files_;  // that being read first, then newer ones
+  bool ended_ = false;      // end_here() was called
   std::string buffer_;
   size_t at_ = 0;  // in buffer_
   uint64_t bytes_read_ = 0;

@@ -255,7 +255,7 @@ net::Task<Response> ObjectEndpoint::create(Call call) {
        {"uid", "creationTimestamp", "generation", "selfLink", "managedFields"}) {
     meta.erase(field);
   }
-  auto admitted = admit_create(*request.kind, object);
+  auto admitted = admit_create(*request.kind, object, runtimes());
   if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
   object = std::get<Json>(std::move(admitted));
   std::string name = text_at(object["metadata"], "name");
@@ -280,8 +280,8 @@ net::Task<Response> ObjectEndpoint::store(Call call, const Json& before, Json af
   bool status_only = request.endpoint == Endpoint::kStatus;
   std::vector<std::string> warnings;
   if (auto refusal = check_fields(request, after, warnings)) co_return std::move(*refusal);
-  auto admitted =
-      status_only ? admit_status(*request.kind, after) : admit_update(*request.kind, before, after);
+  auto admitted = status_only ? admit_status(*request.kind, after)
+                              : admit_update(*request.kind, before, after, runtimes());
   if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
   after = std::get<Json>(std::move(admitted));
   if (!status_only) keep_managed(before, after);
@@ -358,7 +358,7 @@ net::Task<Response> ObjectEndpoint::patch(Call call) {
 net::Task<Response> ObjectEndpoint::apply_new(Call call, Json config, std::string manager,
                                               Errc* error) {
   const ApiRequest& request = call.request;
-  auto admitted = admit_create(*request.kind, config);
+  auto admitted = admit_create(*request.kind, config, runtimes());
   if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
   Json object = std::get<Json>(std::move(admitted));
   set_managed(Json(), object, config, manager, api::to_rfc3339(clock_.wall()));
@@ -415,7 +415,8 @@ net::Task<Response> ObjectEndpoint::apply(Call call) {
 net::Task<Response> ObjectEndpoint::apply_over(Call call, const Json& before, const Json& config,
                                                std::string manager, Errc* error) {
   const ApiRequest& request = call.request;
-  auto admitted = admit_update(*request.kind, before, merge_applied(before, config, manager));
+  auto admitted =
+      admit_update(*request.kind, before, merge_applied(before, config, manager), runtimes());
   if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
   Json after = std::get<Json>(std::move(admitted));
   const auto conflicts = apply_conflicts(before, after, config, manager);

@@ -5,9 +5,12 @@
 // does the default inside of a spec), Warn and Ignore drop them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "apiserver/admission.h"
 #include "apiserver/request.h"
 #include "apiserver/status.h"
 #include "base/clock.h"
@@ -26,9 +29,10 @@ struct Call {
 
 class ObjectEndpoint final {
  public:
-  // Both must outlive it.
-  ObjectEndpoint(resources::ResourceClient& client, const Clock& clock)
-      : client_(client), clock_(clock) {}
+  // Both must outlive it. `runtimes`: the names of those there are; empty: not known.
+  ObjectEndpoint(resources::ResourceClient& client, const Clock& clock,
+                 std::function<RuntimeNames()> runtimes = {})
+      : client_(client), clock_(clock), runtimes_(std::move(runtimes)) {}
 
   // For kObjects, kObject and kStatus. Lists are Kubernetes lists ("ServiceList").
   [[nodiscard]] net::Task<Response> handle(Call call);
@@ -50,8 +54,11 @@ class ObjectEndpoint final {
   [[nodiscard]] net::Task<Response> store(Call call, const api::Json& before, api::Json after,
                                           Errc* error);
 
+  [[nodiscard]] RuntimeNames runtimes() const { return runtimes_ ? runtimes_() : RuntimeNames(); }
+
   resources::ResourceClient& client_;
   const Clock& clock_;
+  std::function<RuntimeNames()> runtimes_;
 };
 
 }  // namespace ebb::apiserver

@@ -143,6 +143,7 @@ class ServerFixture : public ::testing::Test {
       std::move(*store::FileBlobStore::open(executor_, *disk_, folder_ + "/blobs"));
   resources::StoreClient client_{*store_, clock_};
   bool ready_ = true;
+  std::vector<node::ListedRuntime> runtimes_;  // none: not known
   ApiServer api_{executor_,
                  {client_, *blobs_, live_, clock_},
                  {.token = kToken,
@@ -153,7 +154,8 @@ class ServerFixture : public ::testing::Test {
                   .ready = [this] { return ready_; },
                   .metrics = {},
                   .state = {},
-                  .logs = folder_ + "/logs"}};
+                  .logs = folder_ + "/logs",
+                  .runtimes = [this] { return runtimes_; }}};
   std::unique_ptr<http::Server> server_ = std::make_unique<http::Server>(
       executor_, std::move(net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1)->front()), api_,
       http::ServerOptions());

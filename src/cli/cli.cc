@@ -118,6 +118,11 @@ struct Run {
     const auto done = restore(options, console);
     return done ? kExitOk : fail_with(done.error(), console);
   }
+  int operator()(const RuntimesOptions& /*options*/) const {
+    return with_api(connection, console, [&](ApiClient& client, const std::string& /*ns*/) {
+      return runtimes(client, console);
+    });
+  }
   int operator()(const VersionOptions& /*options*/) const {
     return show_versions(connection, console);
   }

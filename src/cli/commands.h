@@ -12,6 +12,7 @@
 
 namespace ebb::cli {
 
+// Checks the runtime and that the code has what it starts from, before anything else.
 // Packs the code, uploads it if the API lacks it, creates the service or changes the
 // one there is, and waits until it is ready. What is not given stays as it is.
 [[nodiscard]] Result<void> deploy(const DeployOptions& options, const std::string& ns,
@@ -44,6 +45,8 @@ namespace ebb::cli {
 
 [[nodiscard]] Result<void> top(const TopOptions& options, const std::string& ns, ApiClient& client,
                                Console& console);
+
+[[nodiscard]] Result<void> runtimes(ApiClient& client, Console& console);
 
 [[nodiscard]] Result<void> backup(const BackupOptions& options, ApiClient& client,
                                   Console& console);

@@ -40,15 +40,18 @@ struct FakeApi final : http::Handler {
 
   std::map<std::string, std::string> texts;  // answers to GET, by target
   std::string gateway;
+  Json runtimes = Json::array();  // none: not known
   std::map<std::string, std::string> blobs;
   Json service;
-  std::vector<std::string> log;  // "METHOD path"
-  std::vector<Json> bodies;      // of POST and PATCH
+  std::vector<std::string> log;    // "METHOD path"
+  std::vector<Json> bodies;        // of POST and PATCH
+  std::vector<std::string> hosts;  // of calls to functions
 
   net::Task<void> serve(http::Exchange& exchange) override {
     const std::string method(exchange.request().method);
     const std::string target(exchange.request().target);
-    if (exchange.request().authority == "hello.default.localhost") {
+    if (exchange.request().authority.ends_with("hello.default.localhost")) {
+      hosts.emplace_back(exchange.request().authority);
       co_await answer_as_function(exchange);
       co_return;
     }
@@ -100,7 +103,7 @@ struct FakeApi final : http::Handler {
       return {blobs.contains(name) ? 200 : 404, Json::object()};
     }
     if (path == "/apis/ebb.dev/v1/info") {
-      return {200, {{"gateway", gateway}, {"version", "9.9"}}};
+      return {200, {{"gateway", gateway}, {"version", "9.9"}, {"runtimes", runtimes}}};
     }
     if (path == kServices && method == "GET") return {200, {{"items", Json::array({service})}}};
     if (path == kServices) {
@@ -136,10 +139,21 @@ struct FakeApi final : http::Handler {
   // The status that controllers would write.
   void settle() {
     if (ready == "never") return;
+    const std::string latest =
+        fmt::format("hello-{:05}", service["metadata"]["generation"].get<int>());
+    Json traffic = service["spec"].value("traffic", Json::array({{{"percent", 100}}}));
+    for (Json& target : traffic) {
+      if (!target.contains("revisionName")) target["revisionName"] = latest;
+      if (target.contains("tag")) {
+        target["url"] = "http://" + target["tag"].get<std::string>() + "-hello.default.localhost";
+      }
+    }
     service["status"] = {
         {"observedGeneration", service["metadata"]["generation"]},
         {"url", "http://hello.default.localhost"},
-        {"traffic", service["spec"].value("traffic", Json::array())},
+        {"latestCreatedRevisionName", latest},
+        {"latestReadyRevisionName", latest},
+        {"traffic", std::move(traffic)},
         {"conditions", Json::array({{{"type", "Ready"}, {"status", ready}, {"message", "it broke"}},
                                     {{"type", "RoutesReady"}, {"status", ready}}})}};
   }
@@ -291,7 +305,9 @@ TEST_F(CommandsTest, DeployTellsWhyAServiceFailed) {
   api_.ready = "False";
   start();
   EXPECT_EQ(deploy(), kExitFailure);
-  EXPECT_THAT(err_.str(), HasSubstr("Error: service \"hello\" failed: it broke"));
+  EXPECT_THAT(err_.str(),
+              testing::ContainsRegex("service \"hello\": the deployment failed after [0-9.]+ m?s\n"
+                                     "Error: service \"hello\" failed: it broke"));
   EXPECT_EQ(out_.str(), "");
 }
 
@@ -314,7 +330,38 @@ TEST_F(CommandsTest, DeployChecksTheFolderBeforeAnythingIsSent) {
   EXPECT_EQ(deploy(), kExitFailure);
   EXPECT_THAT(err_.str(), HasSubstr("is empty"));
   stop();
-  EXPECT_TRUE(api_.log.empty());
+  for (const auto& line : api_.log) EXPECT_THAT(line, testing::StartsWith("GET "));
+}
+
+TEST_F(CommandsTest, DeployChecksTheRuntimeBeforeAnythingIsSent) {
+  api_.runtimes = Json::parse(R"([
+      {"name": "exec", "starts": ["run", "server"]},
+      {"name": "node", "starts": ["main.mjs"], "problem": "the runtime node needs /usr/bin/node"},
+      {"name": "python", "starts": ["main.py"]}])");
+  start();
+  const auto with = [this](const std::string& runtime) {
+    return ebb({"deploy", "hello", "--runtime", runtime, "--code", code_.string()});
+  };
+  EXPECT_EQ(with("ruby"), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("no runtime ruby; there are: exec, node, python"));
+  EXPECT_EQ(with("node"), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("the runtime node needs /usr/bin/node"));
+  EXPECT_EQ(with("exec"), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("has none of run, server: the exec runtime starts there"));
+  EXPECT_THAT(err_.str(), HasSubstr("the deployment failed after "));
+  for (const auto& line : api_.log) EXPECT_THAT(line, testing::StartsWith("GET "));
+  EXPECT_EQ(with("python"), kExitOk) << err_.str();
+  EXPECT_EQ(ebb({"runtimes"}), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("exec     run, server\n"));
+}
+
+TEST_F(CommandsTest, DeployNeedsNoFileToStartFromWhereTheContainerHasACommand) {
+  api_.runtimes = Json::parse(R"([{"name": "exec", "starts": ["run"]}])");
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello"}, "spec": {"template": {"spec":
+      {"containers": [{"image": "ebb.dev/runtimes/exec", "command": ["x"]}]}}}})"));
+  start();
+  EXPECT_EQ(ebb({"deploy", "hello", "--runtime", "exec", "--code", code_.string()}), kExitOk)
+      << err_.str();
 }
 
 TEST_F(CommandsTest, GetShowsAndDeleteDeletes) {
@@ -355,7 +402,24 @@ TEST_F(CommandsTest, DeploySaysThatPinnedTrafficStaysWhereItIs) {
       [{"revisionName": "hello-00001", "percent": 100}]}})"));
   start();
   EXPECT_EQ(deploy(), kExitOk);
-  EXPECT_THAT(err_.str(), HasSubstr("gets no traffic"));
+  EXPECT_THAT(err_.str(), HasSubstr("hello-00002 gets no traffic: it goes to hello-00001 (100%)"));
+  EXPECT_THAT(err_.str(), HasSubstr("ebb traffic hello --tag try=hello-00002"));
+  EXPECT_EQ(out_.str().find("call"), std::string::npos) << out_.str();
+  stop();
+  EXPECT_TRUE(api_.hosts.empty()) << "what answers there is another revision";
+}
+
+TEST_F(CommandsTest, DeployCallsTheNewRevisionAtItsTag) {
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello"}, "spec": {"traffic":
+      [{"revisionName": "hello-00001", "percent": 90}, {"percent": 10, "latestRevision": true},
+       {"tag": "next", "latestRevision": true}]}})"));
+  start();
+  EXPECT_EQ(deploy(), kExitOk);
+  EXPECT_THAT(err_.str(), HasSubstr("gets 10% of the traffic; the rest goes to hello-00001 (90%)"));
+  EXPECT_THAT(out_.str(), HasSubstr("curl -H 'Host: next-hello.default.localhost' http://"));
+  EXPECT_THAT(out_.str(), HasSubstr("first call (cold)  200 in "));
+  stop();
+  EXPECT_EQ(api_.hosts, std::vector<std::string>(2, "next-hello.default.localhost"));
 }
 
 TEST_F(CommandsTest, ApplyCreatesConfiguresAndLeavesAlone) {
@@ -413,6 +477,26 @@ TEST_F(CommandsTest, InvokeCallsThroughTheGateway) {
   EXPECT_THAT(err_.str(), HasSubstr("not valid in HTTP"));
 }
 
+TEST_F(CommandsTest, DescribeTellsEachEventOnce) {
+  const auto event = [](const std::string& kind, const std::string& name, const std::string& uid) {
+    return Json{{"message", "traffic moved"},
+                {"involvedObject", {{"kind", kind}, {"name", name}, {"uid", uid}}}};
+  };
+  api_.texts["/api/v1/namespaces/default/events"] = Json{
+      {"items",
+       Json::array({event("Service", "hello", "new"), event("Route", "hello", "r"),
+                    event("Configuration", "hello", "c"), event("Revision", "hello-00001", "1"),
+                    event("Service", "hello", "of one that is gone"),
+                    event("Service", "other", "o")})}}.dump();
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello", "uid": "new"}})"));
+  start();
+  EXPECT_EQ(ebb({"describe", "service", "hello"}), kExitOk) << err_.str();
+  const std::string text = out_.str();
+  const size_t first = text.find("traffic moved");
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_EQ(text.find("traffic moved", first + 1), std::string::npos) << text;
+}
+
 TEST_F(CommandsTest, LogsAskForWhatTheOptionsSay) {
   api_.texts["/apis/ebb.dev/v1/namespaces/default/services/hello/log"] = "p1 one\np2 two\n";
   api_.texts
@@ -434,16 +518,11 @@ TEST_F(CommandsTest, DescribeCollectsWhatThereIs) {
       R"({"items": [{"metadata": {"name": "hello-1"}}, {"metadata": {"name": "hello-2", "labels":
           {"serving.knative.dev/configurationGeneration": "2"}}}]})";
   api_.texts["/api/v1/namespaces/default/pods" + all] = R"({"items": []})";
-  api_.texts["/api/v1/namespaces/default/events"] =
-      R"({"items": [{"message": "mine", "involvedObject": {"name": "hello-2"}},
-                    {"message": "other", "involvedObject": {"name": "x"}}]})";
   start();
   ASSERT_EQ(deploy(), kExitOk) << err_.str();
   EXPECT_EQ(ebb({"describe", "service", "hello"}), kExitOk) << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("Service hello\n"));
   EXPECT_LT(out_.str().find("hello-2"), out_.str().find("hello-1"));
-  EXPECT_THAT(out_.str(), HasSubstr("mine"));
-  EXPECT_EQ(out_.str().find("other"), std::string::npos);
   EXPECT_EQ(ebb({"describe", "service", "none"}), kExitFailure);
 }
 

@@ -16,10 +16,19 @@ namespace {
 constexpr const char* kHead =
     "# Completes `ebb`. Made by `ebb completion {0}`: use that again after an update.\n";
 
-// Prints the names of the resources of one kind.
+// Print the names of the resources of one kind, of runtimes and of namespaces. `given`
+// has the global flags of the line that is being typed, such as -n.
 constexpr const char* kNames = R"(
 _ebb_names() {
-  ebb get "$1" -o name 2>/dev/null | sed 's|.*/||'
+  ebb get "$1" -o name "${given[@]}" 2>/dev/null | sed 's|.*/||'
+}
+
+_ebb_runtimes() {
+  ebb runtimes "${given[@]}" 2>/dev/null | sed '1d; s| .*||'
+}
+
+_ebb_namespaces() {
+  ebb get services -A "${given[@]}" 2>/dev/null | sed '1d; s| .*||' | sort -u
 }
 )";
 
@@ -28,14 +37,17 @@ _ebb_names() {
 constexpr const char* kWords = R"(
 _ebb_words() {
   local current=$1 command= place=0 first= pending= word
+  local -a given=()
   shift
   for word in "$@"; do
     if [ -n "$pending" ]; then
-      [ "$word" = "=" ] || pending=
+      [ "$word" = "=" ] && continue
+      if _ebb_is_global "$pending"; then given+=("$pending" "$word"); fi
+      pending=
       continue
     fi
     case "$word" in
-      -*=*) ;;
+      -*=*) if _ebb_is_global "${word%%=*}"; then given+=("$word"); fi ;;
       -*) if _ebb_takes_value "$command $word"; then pending=$word; fi ;;
       *)
         if [ -z "$command" ]; then
@@ -114,6 +126,8 @@ std::string values_of(const CLI::Option& option) {
   if (std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) return "echo :files";
   if (name == "revision" || name == "to") return "_ebb_names revisions";
   if (name == "pod") return "_ebb_names pods";
+  if (name == "runtime") return "_ebb_runtimes";
+  if (name == "namespace") return "_ebb_namespaces";
   return {};
 }
 
@@ -183,6 +197,16 @@ std::string all_flags(const CLI::App& app) {
   return out;
 }
 
+// Flags with a value that any command takes.
+std::string globals(const CLI::App& app) {
+  std::string out;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional() || !takes_value(*option)) continue;
+    for (const std::string& name : names_of(*option)) out += (out.empty() ? "" : "|") + name;
+  }
+  return fmt::format("    {}) return 0 ;;\n", out);
+}
+
 std::string function(const std::string& name, const std::string& cases, const std::string& last) {
   return fmt::format("\n{}() {{\n  case \"$1\" in\n{}  esac\n{}}}\n", name, cases, last);
 }
@@ -205,6 +229,7 @@ std::string completion_script(const CLI::App& app, Shell shell) {
   script += "\n_ebb_commands() {\n  " + words_line(commands) + "\n}\n";
   script += function("_ebb_flags", cases.flags, "  " + words_line(all_flags(app)) + "\n");
   script += function("_ebb_takes_value", cases.valued, "  return 1\n");
+  script += function("_ebb_is_global", globals(app), "  return 1\n");
   script += function("_ebb_values", cases.values, "");
   script += function("_ebb_places", cases.places, "");
   script += kWords;

@@ -1,5 +1,6 @@
 // Scripts that let a shell complete `ebb`, made from the description of the command
-// line itself. Names of resources are asked for with `ebb get KIND -o name`.
+// line itself. Names of resources are asked for with `ebb get KIND -o name`, and runtimes with
+// `ebb runtimes`.
 #pragma once
 
 #include <string>

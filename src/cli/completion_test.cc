@@ -29,8 +29,15 @@ class CompletionTest : public testing::Test {
     ASSERT_EQ(script.error().code, kExitOk);
     std::ofstream(folder_ + "/completion.bash") << script.error().out;
     // Stands for the program where names are asked for.
-    std::ofstream(folder_ + "/ebb") << "#!/bin/sh\n[ \"$1 $3 $4\" = 'get -o name' ] && "
-                                       "echo \"x.y/$2-a\" && echo \"x.y/$2-b\"\n";
+    std::ofstream(folder_ + "/ebb") << R"(#!/bin/sh
+case "$*" in
+  "runtimes") printf 'NAME     STARTS FROM\npython   main.py\nnode     main.mjs\n' ;;
+  "get services -A") printf 'NAMESPACE   NAME\nteam        a\ndefault     b\nteam        c\n' ;;
+  "get "*" -o name -n team") echo "x.y/$2-of-team" ;;
+  "get "*" -o name --namespace=team") echo "x.y/$2-of-team" ;;
+  "get "*" -o name") echo "x.y/$2-a"; echo "x.y/$2-b" ;;
+esac
+)";
     std::filesystem::permissions(folder_ + "/ebb", std::filesystem::perms::owner_all);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -74,6 +81,18 @@ TEST_F(CompletionTest, NamesAreAskedFor) {
   EXPECT_THAT(offers({"ebb", "logs", "-f", ""}), ElementsAre("services-a", "services-b"));
   EXPECT_THAT(offers({"ebb", "rollback", "hello", "--to", ""}),
               ElementsAre("revisions-a", "revisions-b"));
+}
+
+TEST_F(CompletionTest, RuntimesAndNamespacesToo) {
+  EXPECT_THAT(offers({"ebb", "deploy", "x", "--runtime", ""}), ElementsAre("python", "node"));
+  EXPECT_THAT(offers({"ebb", "deploy", "x", "--runtime", "=", "p"}), ElementsAre("python"));
+  EXPECT_THAT(offers({"ebb", "-n", "t"}), ElementsAre("team"));
+}
+
+TEST_F(CompletionTest, NamesAreThoseOfTheNamespaceThatIsTyped) {
+  EXPECT_THAT(offers({"ebb", "-n", "team", "logs", ""}), ElementsAre("services-of-team"));
+  EXPECT_THAT(offers({"ebb", "describe", "routes", "--namespace=team", ""}),
+              ElementsAre("routes-of-team"));
 }
 
 TEST_F(CompletionTest, FilesAreOfferedWhereFilesAreMeant) {

@@ -102,4 +102,9 @@ std::string one_line(std::string text) {
   return text;
 }
 
+std::string first_line(const std::string& text) {
+  const size_t end = text.find('\n');
+  return one_line(text.substr(0, end)) + (end == std::string::npos ? "" : " ...");
+}
+
 }  // namespace ebb::cli

@@ -67,4 +67,8 @@ class Progress final {
 // steer the terminal.
 [[nodiscard]] std::string one_line(std::string text);
 
+// The first line, as one_line(), and "..." if there are more: for tables, where a message
+// with a pod's output behind it would not fit.
+[[nodiscard]] std::string first_line(const std::string& text);
+
 }  // namespace ebb::cli

@@ -8,10 +8,11 @@
 #include "cli/await.h"
 #include "cli/commands.h"
 #include "cli/dependencies.h"
-#include "cli/gateway.h"
 #include "cli/package.h"
 #include "cli/resource_kinds.h"
+#include "cli/runtimes.h"
 #include "cli/table.h"
+#include "cli/trial_calls.h"
 
 namespace ebb::cli {
 
@@ -150,74 +151,22 @@ Result<Json> wait_until_ready(const DeployOptions& options, const std::string& n
   return await(std::move(awaited), client, client.now() + options.wait_timeout);
 }
 
-// True if the service sends requests to the revision that was just made.
-bool gets_traffic(const Json& service) {
-  static const Json::json_pointer kPath("/spec/traffic");
-  if (!service.contains(kPath) || !service.at(kPath).is_array()) return true;
-  const std::string latest = text_at(service, {"status", "latestCreatedRevisionName"});
-  const Json& targets = service.at(kPath);
-  return targets.empty() || std::any_of(targets.begin(), targets.end(), [&](const Json& target) {
-           const std::string name = text_at(target, {"revisionName"});
-           return (name.empty() || name == latest) && text_at(target, {"percent"}) != "0";
-         });
+// Before anything is installed, sent or made.
+Result<void> check(const DeployOptions& options, const std::string& ns, ApiClient& client) {
+  const auto known = known_runtimes(client);
+  if (!known) return fail(known.error());
+  auto fits = check_runtime(*known, options.runtime, options.code, /*has_command=*/false);
+  if (fits) return fits;
+  const auto current =
+      client.get(path_of(api::Service::kind(), ns, options.name), client.now() + kCallTimeout);
+  const bool has_command = current && container_of(*current).contains("command");
+  return check_runtime(*known, options.runtime, options.code, has_command);
 }
 
-bool has_pods(const std::string& revision, const std::string& ns, ApiClient& client) {
-  const std::string selector = fmt::format("{}={}", api::kRevisionLabel, revision);
-  const auto pods =
-      client.get(path_of(api::Pod::kind(), ns, "") + "?labelSelector=" + escaped(selector),
-                 client.now() + kCallTimeout);
-  if (!pods || !pods->contains("items")) return false;
-  const Json& items = (*pods)["items"];
-  return std::any_of(items.begin(), items.end(), [](const Json& pod) {
-    return text_at(pod, {"metadata", "labels", std::string(api::kStateLabel)}) == "Warm";
-  });
-}
-
-// What a first and a second call take, from the begin of the connection to the first
-// byte of the answer. No answer is no failure: the deployment is done.
-void show_calls(const std::string& revision, const std::string& ns, const std::string& host,
-                const net::Address& address, ApiClient& client, Console& console) {
-  const bool warm = has_pods(revision, ns, client);
-  GatewayClient gateway(address);
-  GatewayRequest request;
-  request.host = host;
-  for (const bool first : {true, false}) {
-    const auto answer = gateway.call(request, {}, gateway.now() + kCallTimeout);
-    if (!answer) {
-      console.err << "The service was not reached: " << answer.error().message << "\n";
-      return;
-    }
-    const char* which = first ? (warm ? "first call (warm)" : "first call (cold)") : "second call";
-    console.out << fmt::format("{:<18} {} in {}\n", which, answer->status,
-                               format_took(answer->first_byte));
-  }
-}
-
-// How to reach it; only hints, as the deployment is done.
-void show_use(const DeployOptions& options, const std::string& ns, const Json& service,
-              ApiClient& client, Console& console) {
-  if (!gets_traffic(service)) {
-    console.err << fmt::format(
-        "The new revision gets no traffic. To change that: ebb traffic {} --revision "
-        "@latest=100\n",
-        options.name);
-  }
-  const auto gateway = find_gateway({}, client);
-  if (!gateway) return;
-  const std::string host = host_of_url(text_at(service, {"status", "url"}));
-  console.out << fmt::format("curl -H 'Host: {}' http://{}/\n", host, gateway->to_string());
-  if (!options.call) return;
-  const std::string revision = text_at(service, {"status", "latestReadyRevisionName"});
-  show_calls(revision, ns, host, *gateway, client, console);
-}
-
-}  // namespace
-
-Result<void> deploy(const DeployOptions& options, const std::string& ns, ApiClient& client,
-                    Console& console) {
-  const TimePoint began = client.now();
+Result<void> deploy_in_steps(const DeployOptions& options, const std::string& ns, ApiClient& client,
+                             Console& console, TimePoint began) {
   Progress progress(console);
+  if (auto fits = check(options, ns, client); !fits) return fits;
   const auto staging = install_dependencies(options, progress, console);
   if (!staging) return fail(staging.error());
   progress.step("Packing " + options.code);
@@ -237,8 +186,21 @@ Result<void> deploy(const DeployOptions& options, const std::string& ns, ApiClie
   console.out << fmt::format("service \"{}\" is ready after {}\n{}\n", options.name,
                              format_took(client.now() - began),
                              text_at(*service, {"status", "url"}));
-  show_use(options, ns, *service, client, console);
+  show_use(*service, ns, options.call, client, console);
   return {};
+}
+
+}  // namespace
+
+Result<void> deploy(const DeployOptions& options, const std::string& ns, ApiClient& client,
+                    Console& console) {
+  const TimePoint began = client.now();
+  auto done = deploy_in_steps(options, ns, client, console, began);
+  if (!done) {
+    console.err << fmt::format("service \"{}\": the deployment failed after {}\n", options.name,
+                               format_took(client.now() - began));
+  }
+  return done;
 }
 
 }  // namespace ebb::cli

@@ -1,6 +1,5 @@
 // `ebb describe`: collects what the API knows about one object.
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "api/event.h"
 #include "api/kinds.h"
@@ -17,6 +16,9 @@ namespace {
 
 using api::Json;
 
+// Where events of what has no namespace are, as in Kubernetes.
+const std::string kClusterEvents = "default";
+
 class Collector {
  public:
   Collector(const std::string& ns, ApiClient& client) : ns_(ns), client_(client) {}
@@ -25,11 +27,11 @@ class Collector {
     auto object = client_.get(path_of(kind, ns_, name), client_.now() + kCallTimeout);
     if (!object) return fail(object.error());
     facts_.object = std::move(*object);
-    names_.insert(name);
     Result<void> done;
     if (&kind == &api::Service::kind()) done = collect_of(api::kServiceLabel, name);
     if (&kind == &api::Revision::kind()) done = collect_of(api::kRevisionLabel, name);
-    if (done) done = collect_events();
+    if (&kind == &api::Node::kind()) done = collect_pods_of_node(name);
+    if (done) done = collect_events(kind, name);
     if (!done) return fail(done.error());
     return std::move(facts_);
   }
@@ -43,9 +45,6 @@ class Collector {
       // The newest first.
       std::sort(facts_.revisions.begin(), facts_.revisions.end(),
                 [](const Json& a, const Json& b) { return generation_of(a) > generation_of(b); });
-      for (const Json& revision : facts_.revisions) {
-        names_.insert(text_at(revision, {"metadata", "name"}));
-      }
     }
     if (auto ok = list(api::Pod::kind(), query, facts_.pods); !ok) return ok;
     if (key == api::kServiceLabel)
@@ -56,20 +55,34 @@ class Collector {
     return {};
   }
 
+  Result<void> collect_pods_of_node(const std::string& name) {
+    if (auto ok = list(api::Pod::kind(), "", "", facts_.pods); !ok) return ok;
+    std::erase_if(facts_.pods,
+                  [&name](const Json& pod) { return text_at(pod, {"spec", "nodeName"}) != name; });
+    return {};
+  }
+
   static int64_t generation_of(const Json& revision) {
     const std::string text =
         text_at(revision, {"metadata", "labels", std::string(api::kConfigurationGenerationLabel)});
     return std::strtoll(text.c_str(), nullptr, 10);
   }
 
-  // Of the object and of what it owns, the latest last.
-  Result<void> collect_events() {
+  // Of the object itself, the latest last: a Service is told what concerns its revisions,
+  // configuration and route, so theirs would say all twice.
+  Result<void> collect_events(const api::Kind& kind, const std::string& name) {
     std::vector<Json> all;
-    if (auto ok = list(api::Event::kind(), "", all); !ok) return ok;
+    const std::string& ns = kind.namespaced ? ns_ : kClusterEvents;
+    if (auto ok = list(api::Event::kind(), ns, "", all); !ok) return ok;
+    const std::string uid = text_at(facts_.object, {"metadata", "uid"});
     for (Json& event : all) {
-      if (names_.contains(text_at(event, {"involvedObject", "name"}))) {
-        facts_.events.push_back(std::move(event));
-      }
+      const auto about = [&event](const char* field) {
+        return text_at(event, {"involvedObject", field});
+      };
+      if (about("kind") != kind.kind || about("name") != name) continue;
+      // Not of one of the same name that is gone. Nodes are told apart by name alone.
+      if (kind.namespaced && !about("uid").empty() && about("uid") != uid) continue;
+      facts_.events.push_back(std::move(event));
     }
     std::stable_sort(facts_.events.begin(), facts_.events.end(), [](const Json& a, const Json& b) {
       return text_at(a, {"lastTimestamp"}) < text_at(b, {"lastTimestamp"});
@@ -79,7 +92,11 @@ class Collector {
 
   // An API that does not have the kind has none of them.
   Result<void> list(const api::Kind& kind, const std::string& query, std::vector<Json>& into) {
-    auto answer = client_.get(path_of(kind, ns_, "") + query, client_.now() + kCallTimeout);
+    return list(kind, ns_, query, into);
+  }
+  Result<void> list(const api::Kind& kind, const std::string& ns, const std::string& query,
+                    std::vector<Json>& into) {
+    auto answer = client_.get(path_of(kind, ns, "") + query, client_.now() + kCallTimeout);
     if (!answer && answer.error().code == Errc::kNotFound) return {};
     if (!answer) return fail(answer.error());
     const auto items = answer->find("items");
@@ -93,7 +110,6 @@ class Collector {
   const std::string& ns_;
   ApiClient& client_;
   Facts facts_;
-  std::set<std::string> names_;
 };
 
 }  // namespace

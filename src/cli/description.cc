@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "api/autoscaling.h"
 #include "api/types.h"
 #include "cli/console.h"
 #include "cli/resource_kinds.h"
@@ -21,6 +22,10 @@ constexpr const char* kNone = "-";
 
 std::string text(const Json& object, const std::vector<std::string>& path) {
   return one_line(text_at(object, path));
+}
+
+std::string headline(const Json& object, const std::vector<std::string>& path) {
+  return first_line(text_at(object, path));
 }
 
 std::string or_none(const std::string& text) { return text.empty() ? kNone : text; }
@@ -51,11 +56,12 @@ class Description {
     out_ = fmt::format("{} {}\n", bold(std::string(kind_.kind)), bold(name_of(facts_.object)));
     lines();
     if (kind_.plural != "pods") conditions();
+    environment();
     if (kind_.plural == "services") {
       revisions();
       tags();
     }
-    if (kind_.plural != "pods") {
+    if (kind_.plural == "services" || kind_.plural == "revisions" || kind_.plural == "nodes") {
       pods();
       autoscaler();
     }
@@ -111,7 +117,7 @@ class Description {
     add("Phase", text(object, {"status", "phase"}));
     add("Node", text(object, {"spec", "nodeName"}));
     add_code(add);
-    add("Message", kind_.plural == "pods" ? text(object, {"status", "message"}) : "");
+    add("Message", kind_.plural == "pods" ? headline(object, {"status", "message"}) : "");
     add("Generation", generation());
     add("Age", age_of(object));
     size_t widest = 0;
@@ -121,20 +127,53 @@ class Description {
     }
   }
 
+  // What says how pods are made: a revision, or the template of the next one.
+  [[nodiscard]] const Json& pod_template() const {
+    static const Json::json_pointer kTemplate("/spec/template");
+    const bool has_one = kind_.plural == "services" || kind_.plural == "configurations";
+    return has_one && facts_.object.contains(kTemplate) ? facts_.object.at(kTemplate)
+                                                        : facts_.object;
+  }
+
   template <class Add>
   void add_code(const Add& add) {
-    const bool service = kind_.plural == "services";
-    static const Json::json_pointer kTemplate("/spec/template");
-    const Json& of =
-        service && facts_.object.contains(kTemplate) ? facts_.object.at(kTemplate) : facts_.object;
+    const Json& of = pod_template();
     const Json& containers = array_at(of, "/spec/containers");
-    if (!containers.empty()) add("Runtime", runtime_of(containers[0]));
+    if (containers.empty()) return;
+    add("Runtime", runtime_of(containers[0]));
     add("Code", annotation(of, std::string(api::kCodeAnnotation)));
+    if (kind_.plural == "pods") return;  // the rest is its revision's
+    // The settings of `ebb up` may say what is not said here.
+    add("Min pods", or_default(scale(of, "min-scale", "minScale")));
+    const std::string most = or_default(scale(of, "max-scale", "maxScale"));
+    add("Max pods", most == "0" ? "no limit" : most);
     const std::string concurrency = text(of, {"spec", "containerConcurrency"});
-    add("Concurrency", concurrency == "0" ? "no limit" : concurrency);
+    add("Concurrency", concurrency == "0" || concurrency.empty() ? "no limit" : concurrency);
     std::string timeout = text(of, {"spec", "timeoutSeconds"});
     if (!timeout.empty()) timeout += " s";
     add("Timeout", timeout);
+  }
+
+  // An annotation by its name or the older one.
+  static std::string scale(const Json& of, const char* name, const char* old_name) {
+    const std::string prefix(api::kAutoscalingPrefix);
+    const std::string value = annotation(of, prefix + name);
+    return value.empty() ? annotation(of, prefix + old_name) : value;
+  }
+  static std::string or_default(const std::string& value) {
+    return value.empty() ? "default" : value;
+  }
+
+  void environment() {
+    const Json& containers = array_at(pod_template(), "/spec/containers");
+    if (containers.empty() || kind_.plural == "pods") return;
+    Table shown{{"NAME", "VALUE"}, {}};
+    for (const Json& variable : array_at(containers[0], "/env")) {
+      shown.rows.push_back({text(variable, {"name"}), text(variable, {"value"})});
+    }
+    if (shown.rows.empty()) return;
+    title("Environment");
+    table(shown);
   }
 
   static std::string runtime_of(const Json& container) {
@@ -156,7 +195,7 @@ class Description {
     for (const Json& condition : array_at(facts_.object, "/status/conditions")) {
       shown.rows.push_back({text(condition, {"type"}), text(condition, {"status"}),
                             age(text_at(condition, {"lastTransitionTime"})),
-                            text(condition, {"reason"}), text(condition, {"message"})});
+                            text(condition, {"reason"}), headline(condition, {"message"})});
     }
     title("Conditions");
     table_or(shown, "none yet");
@@ -189,7 +228,7 @@ class Description {
       std::string why;
       if (text_at(ready, {"status"}) != "True") {
         why = text(ready, {"reason"});
-        const std::string message = text(ready, {"message"});
+        const std::string message = headline(ready, {"message"});
         if (!message.empty()) why += (why.empty() ? "" : ": ") + message;
       }
       shown.rows.push_back({name, fmt::format("{}%", share.percent), or_none(share.tags),
@@ -227,7 +266,7 @@ class Description {
                             age_of(pod)});
     }
     title("Pods");
-    table_or(shown, "none: the next request starts one");
+    table_or(shown, kind_.plural == "nodes" ? "none" : "none: the next request starts one");
     if (facts_.pods.size() > kMaxShownPods) {
       out_ += fmt::format("  ... and {} more\n", facts_.pods.size() - kMaxShownPods);
     }
@@ -246,7 +285,8 @@ class Description {
                             status("starting"), status("inFlight"), status("waiting"),
                             decimal(one, "concurrency"), decimal(one, "requestsPerSecond"),
                             text_at(one, {"status", "panic"}) == "true" ? "yes" : "no",
-                            decided == kNone ? decided : decided + " ago", status("reason")});
+                            decided == kNone ? decided : decided + " ago",
+                            or_none(headline(one, {"status", "reason"}))});
     }
     if (shown.rows.empty()) return;
     title("Autoscaler");
@@ -265,31 +305,36 @@ class Description {
     for (const Json& revision : facts_.revisions) {
       const Json ready = condition_of(revision, "Ready");
       if (text_at(ready, {"status"}) != "False") continue;
-      what = name_of(revision) + ": " + text(ready, {"message"});
+      what = name_of(revision) + ": " + text_at(ready, {"message"});
     }
     const Json ready = condition_of(facts_.object, "Ready");
-    if (what.empty() && text_at(ready, {"status"}) == "False") what = text(ready, {"message"});
+    if (what.empty() && text_at(ready, {"status"}) == "False") what = text_at(ready, {"message"});
     if (what.empty()) {
       for (const Json& event : facts_.events) {
         if (text_at(event, {"type"}) != "Warning") continue;
-        what = fmt::format("{}: {} ({} ago)", text(event, {"involvedObject", "name"}),
-                           text(event, {"message"}), age(text_at(event, {"lastTimestamp"})));
+        what = fmt::format("{} ago: {}", age(text_at(event, {"lastTimestamp"})),
+                           text_at(event, {"message"}));
       }
     }
     if (what.empty()) return;
     title("Last failure");
-    out_ += "  " + what + "\n";
+    // With its lines, such as those of a traceback.
+    for (size_t start = 0; start < what.size();) {
+      const size_t end = std::min(what.find('\n', start), what.size());
+      out_ += "  " + one_line(what.substr(start, end - start)) + "\n";
+      start = end + 1;
+    }
   }
 
   void events() {
     const size_t skip =
         facts_.events.size() > kMaxShownEvents ? facts_.events.size() - kMaxShownEvents : 0;
-    Table shown{{"LAST SEEN", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"}, {}};
+    Table shown{{"LAST SEEN", "TYPE", "REASON", "COUNT", "MESSAGE"}, {}};
     for (size_t i = skip; i < facts_.events.size(); ++i) {
       const Json& event = facts_.events[i];
       shown.rows.push_back({age(text_at(event, {"lastTimestamp"})), text(event, {"type"}),
-                            text(event, {"reason"}), text(event, {"involvedObject", "name"}),
-                            text(event, {"count"}), text(event, {"message"})});
+                            text(event, {"reason"}), text(event, {"count"}),
+                            headline(event, {"message"})});
     }
     title("Events");
     table_or(shown, "none");

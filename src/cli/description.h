@@ -19,7 +19,7 @@ struct Facts {
   std::vector<api::Json> revisions;
   std::vector<api::Json> pods;
   std::vector<api::Json> autoscalers;  // one per revision, of the same name
-  std::vector<api::Json> events;       // of the object and of what it owns
+  std::vector<api::Json> events;       // of the object, the latest last
 };
 
 struct DescriptionStyle {

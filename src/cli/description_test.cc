@@ -19,9 +19,11 @@ Facts facts() {
   Facts out;
   out.object = Json::parse(R"({"metadata": {"name": "hello", "namespace": "team", "generation": 3,
       "creationTimestamp": "2026-01-01T00:00:00Z"},
-    "spec": {"template": {"metadata": {"annotations": {"ebb.dev/code": "sha256:ab"}},
+    "spec": {"template": {"metadata": {"annotations": {"ebb.dev/code": "sha256:ab",
+        "autoscaling.knative.dev/min-scale": "2", "autoscaling.knative.dev/maxScale": "0"}},
       "spec": {"containerConcurrency": 5, "timeoutSeconds": 30,
-               "containers": [{"image": "ebb.dev/runtimes/python"}]}}},
+               "containers": [{"image": "ebb.dev/runtimes/python",
+                 "env": [{"name": "GREETING", "value": "hi\u001b[31m"}, {"name": "EMPTY"}]}]}}},
     "status": {"url": "http://hello.team.localhost", "observedGeneration": 2,
       "conditions": [{"type": "Ready", "status": "False", "reason": "RevisionFailed",
         "message": "it broke", "lastTransitionTime": "2026-01-01T00:08:00Z"}],
@@ -29,7 +31,8 @@ Facts facts() {
                   {"revisionName": "hello-2", "percent": 10},
                   {"revisionName": "hello-2", "percent": 0, "tag": "next", "url": "http://n"}]}})");
   out.revisions = {Json::parse(R"({"metadata": {"name": "hello-2"}, "status": {"conditions":
-        [{"type": "Ready", "status": "False", "reason": "ExitCode1", "message": "bad\u001b[31m"}]}})"),
+        [{"type": "Ready", "status": "False", "reason": "ExitCode1",
+          "message": "bad\u001b[31m\nits last output:\nTraceback"}]}})"),
                    Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"conditions":
         [{"type": "Ready", "status": "True"}]}})")};
   out.pods = {Json::parse(R"({"metadata": {"name": "p1", "labels": {"ebb.dev/state": "Warm",
@@ -50,18 +53,22 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
   for (const char* line : {
            "  URL           http://hello.team.localhost\n",
            "  Runtime       python\n",
+           "  Min pods      2\n",
+           "  Max pods      no limit\n",
+           "  Concurrency   5\n",
            "  Timeout       30 s\n",
+           "Environment\n  NAME       VALUE\n  GREETING   hi [31m\n  EMPTY\n",
            "  Generation    3 (not worked on yet)\n",
            "  Ready   False    2m      RevisionFailed   it broke\n",
            "  NAME      TRAFFIC   TAGS   READY   PODS   AGE   REASON\n",
-           "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m\n",
+           "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m ...\n",
            "  hello-1   90%       -      True    1      -\n",
            "  next   hello-2    http://n\n",
            "  hello-1    3         1       2          40          7         12.3          100.0   "
            "yes "
            "    2s ago    load outran the pods\n",
-           "Last failure\n  hello-2: bad [31m\n",
-           "  60s         Warning   FailedToStart   hello-2   4       it broke\n",
+           "Last failure\n  hello-2: bad [31m\n  its last output:\n  Traceback\n",
+           "  60s         Warning   FailedToStart   4       it broke\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }

@@ -168,6 +168,8 @@ struct RestoreOptions {
   std::string data;  // folder
 };
 
+struct RuntimesOptions {};
+
 struct VersionOptions {};
 
 // How the API is found; see find_connection.
@@ -182,7 +184,7 @@ struct ConnectionOptions {
 using Command =
     std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions, DeleteOptions,
                  InvokeOptions, LogsOptions, TrafficOptions, RollbackOptions, TopOptions,
-                 BackupOptions, RestoreOptions, VersionOptions>;
+                 BackupOptions, RestoreOptions, RuntimesOptions, VersionOptions>;
 
 struct Invocation {
   ConnectionOptions connection;

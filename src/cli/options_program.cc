@@ -1,4 +1,5 @@
-// The command lines of `ebb backup`, `restore`, `version`, `completion` and `help`.
+// The command lines of `ebb runtimes`, `backup`, `restore`, `version`, `completion` and
+// `help`.
 #include <CLI/CLI.hpp>
 
 #include "cli/command_line.h"
@@ -8,6 +9,18 @@
 namespace ebb::cli {
 
 namespace {
+
+class RuntimesLine final : public CommandLine {
+ public:
+  const CLI::App* define(CLI::App& app) override {
+    auto* runtimes = app.add_subcommand("runtimes", "List what can run code");
+    example(runtimes, "  ebb runtimes\nSTARTS FROM: files of which the code needs one.");
+    return runtimes;
+  }
+  [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
+    return Command(RuntimesOptions{});
+  }
+};
 
 class BackupLine final : public CommandLine {
  public:
@@ -114,6 +127,7 @@ class HelpLine final : public CommandLine {
 }  // namespace
 
 void add_program_lines(CommandLines& lines) {
+  lines.push_back(std::make_unique<RuntimesLine>());
   lines.push_back(std::make_unique<BackupLine>());
   lines.push_back(std::make_unique<RestoreLine>());
   lines.push_back(std::make_unique<VersionLine>());

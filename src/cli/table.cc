@@ -46,7 +46,7 @@ Column reason() {
             const Json condition = condition_of(object, "Ready");
             if (text_at(condition, {"status"}) == "True") return std::string();
             std::string why = text_at(condition, {"reason"});
-            const std::string message = text_at(condition, {"message"});
+            const std::string message = first_line(text_at(condition, {"message"}));
             if (!message.empty()) why += (why.empty() ? "" : ": ") + message;
             return why;
           }};
@@ -63,14 +63,12 @@ Column state() {
           }};
 }
 
-Column age(bool wide = false) {
-  return {"AGE",
-          [](const Json& object, WallTime now) {
+Column age() {
+  return {"AGE", [](const Json& object, WallTime now) {
             const auto created =
                 api::from_rfc3339(text_at(object, {"metadata", "creationTimestamp"}));
             return created ? format_age(now - *created) : std::string("<unknown>");
-          },
-          wide};
+          }};
 }
 
 std::vector<Column> columns_of(const api::Kind& kind) {
@@ -80,30 +78,30 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             at("LATESTCREATED", {"status", "latestCreatedRevisionName"}),
             at("LATESTREADY", {"status", "latestReadyRevisionName"}),
             ready(),
+            age(),
             reason(),
-            at("GENERATION", {"metadata", "generation"}, true),
-            age(true)};
+            at("GENERATION", {"metadata", "generation"}, true)};
   }
   if (kind.plural == "configurations") {
     return {name(),
             at("LATESTCREATED", {"status", "latestCreatedRevisionName"}),
             at("LATESTREADY", {"status", "latestReadyRevisionName"}),
             ready(),
-            reason(),
-            age(true)};
+            age(),
+            reason()};
   }
   if (kind.plural == "revisions") {
     return {name(),
             label("SERVICE", api::kServiceLabel),
             ready(),
+            age(),
             reason(),
             label("GENERATION", api::kConfigurationGenerationLabel, true),
             at("ACTUAL", {"status", "actualReplicas"}, true),
-            at("DESIRED", {"status", "desiredReplicas"}, true),
-            age(true)};
+            at("DESIRED", {"status", "desiredReplicas"}, true)};
   }
   if (kind.plural == "routes") {
-    return {name(), at("URL", {"status", "url"}), ready(), reason(), age(true)};
+    return {name(), at("URL", {"status", "url"}), ready(), age(), reason()};
   }
   if (kind.plural == "pods") {
     return {name(),
@@ -119,8 +117,14 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             state(),
             at("COLD", {"metadata", "annotations", "ebb.dev/cold-pods"}),
             at("WARM", {"metadata", "annotations", "ebb.dev/warm-pods"}),
-            at("VERSION", {"status", "nodeInfo", "kubeletVersion"}, true),
-            age(true)};
+            age(),
+            {"PROBLEM",
+             [](const Json& object, WallTime) {
+               const Json network = condition_of(object, "NetworkUnavailable");
+               const bool bad = text_at(network, {"status"}) == "True";
+               return bad ? first_line(text_at(network, {"message"})) : std::string();
+             }},
+            at("VERSION", {"status", "nodeInfo", "kubeletVersion"}, true)};
   }
   if (kind.plural == "events") {
     return {{"LAST SEEN",
@@ -138,7 +142,9 @@ std::vector<Column> columns_of(const api::Kind& kind) {
                return what + "/" + text_at(object, {"involvedObject", "name"});
              }},
             at("COUNT", {"count"}, true),
-            at("MESSAGE", {"message"})};
+            {"MESSAGE", [](const Json& object, WallTime) {
+               return first_line(text_at(object, {"message"}));
+             }}};
   }
   if (kind.plural == "podautoscalers") {
     return {name(),
@@ -150,7 +156,10 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             at("CONCURRENCY", {"status", "concurrency"}, true),
             at("RPS", {"status", "requestsPerSecond"}, true),
             at("PANIC", {"status", "panic"}, true),
-            at("REASON", {"status", "reason"})};
+            age(),
+            {"REASON", [](const Json& object, WallTime) {
+               return first_line(text_at(object, {"status", "reason"}));
+             }}};
   }
   return {name(), age()};
 }

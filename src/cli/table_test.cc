@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "api/kinds.h"
@@ -27,19 +29,23 @@ TEST(TableTest, PadsColumnsAndLeavesNoTrailingSpaces) {
 }
 
 TEST(TableTest, Services) {
-  const Json ready = Json::parse(R"({"metadata": {"name": "hello", "namespace": "default"},
+  const Json ready = Json::parse(R"({"metadata": {"name": "hello", "namespace": "default",
+      "creationTimestamp": "2025-12-31T23:59:00Z"},
     "status": {"url": "http://hello.default.localhost",
       "latestCreatedRevisionName": "hello-00002", "latestReadyRevisionName": "hello-00001",
       "conditions": [{"type": "Other", "status": "False"},
                      {"type": "Ready", "status": "False", "reason": "RevisionFailed",
                       "message": "line 1\nline 2"}]}})");
   const Json fresh = Json::parse(R"({"metadata": {"name": "new"}})");
-  EXPECT_EQ(
-      shown("ksvc", {ready, fresh}),
-      "NAME    URL                              LATESTCREATED   LATESTREADY   READY     REASON\n"
-      "hello   http://hello.default.localhost   hello-00002     hello-00001   False     "
-      "RevisionFailed: line 1 line 2\n"
-      "new                                                                    Unknown\n");
+  EXPECT_EQ(shown("ksvc", {ready, fresh}),
+            "NAME    URL                              LATESTCREATED   LATESTREADY   READY     AGE  "
+            "       "
+            "REASON\n"
+            "hello   http://hello.default.localhost   hello-00002     hello-00001   False     60s  "
+            "       "
+            "RevisionFailed: line 1 ...\n"
+            "new                                                                    Unknown   "
+            "<unknown>\n");
 }
 
 TEST(TableTest, PodsAndNodes) {
@@ -56,18 +62,27 @@ TEST(TableTest, PodsAndNodes) {
             "p1     n1     Warm    hello-00001   python    90s   hello\n");
   const Json node = Json::parse(R"({"metadata": {"name": "n1", "labels":
     {"ebb.dev/state": "Occupied"}, "annotations": {"ebb.dev/cold-pods": "7",
-    "ebb.dev/warm-pods": "1"}}})");
+    "ebb.dev/warm-pods": "1"}}, "status": {"conditions": [{"type": "NetworkUnavailable",
+    "status": "True", "message": "no network"}]}})");
   EXPECT_EQ(shown("nodes", {node}, {.wide = false, .namespaces = true, .now = {}}),
-            "NAME   STATE      COLD   WARM\n"
-            "n1     Occupied   7      1\n");
+            "NAME   STATE      COLD   WARM   AGE         PROBLEM\n"
+            "n1     Occupied   7      1      <unknown>   no network\n");
 }
 
 TEST(TableTest, NamespacesComeFirst) {
   const Json route = Json::parse(R"({"metadata": {"name": "r", "namespace": "team"},
     "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Old"}]}})");
   EXPECT_EQ(shown("routes", {route}, {.wide = false, .namespaces = true, .now = {}}),
-            "NAMESPACE   NAME   URL   READY   REASON\n"
-            "team        r            True\n");
+            "NAMESPACE   NAME   URL   READY   AGE         REASON\n"
+            "team        r            True    <unknown>\n");
+}
+
+TEST(TableTest, EveryKindHasItsAge) {
+  for (const api::Kind* kind : api::all_kinds()) {
+    const Table table = table_of(*kind, {}, {});
+    const char* title = kind->plural == "events" ? "LAST SEEN" : "AGE";
+    EXPECT_EQ(std::count(table.columns.begin(), table.columns.end(), title), 1) << kind->plural;
+  }
 }
 
 TEST(TableTest, SurvivesObjectsOfAnyShape) {

@@ -229,8 +229,6 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.isolation == wanted.isolation, "isolation");
   compare(running.pod_network == wanted.pod_network, "podNetwork");
   compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
-  compare(running.autoscaling == wanted.autoscaling, "autoscaling");
-  compare(running.gc == wanted.gc, "gc");
   compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
   compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");
   return keys;

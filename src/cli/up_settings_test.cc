@@ -132,7 +132,10 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
 
 TEST_F(UpSettingsTest, WhatARunningEbbCannotTakeOver) {
   const auto running = read("pool: 3\n");
-  EXPECT_EQ(needs_restart(*running, *read("pool: 4\nlogLevel: warn\npools: {node: 1}\n")), "");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 4\nlogLevel: warn\npools: {node: 1}\n"
+                                          "autoscaling: {window: 10s}\n"
+                                          "gc: {min-non-active-revisions: 1}\n")),
+            "");
   EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n")),
             "gateway, domain");
 }

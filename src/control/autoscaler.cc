@@ -89,13 +89,29 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
 }
 
+void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = entry_of(revision);
+  if (entry == nullptr) return;
+  plan.pod = entry->plan.pod;
+  entry->plan = std::move(plan);
+  const TimePoint now = clock_.now();
+  if (entry->live) *entry->live = live_for(*entry, now);
+  if (floor_of(*entry) <= entry->want) return;
+  activate(*entry, now);
+  apply(*entry, floor_of(*entry), "the settings raised the minimum");
+}
+
+AutoScaler::Live AutoScaler::live_for(const Entry& entry, TimePoint now) {
+  const Duration window = entry.plan.policy.stable_window;
+  return {.policy = scaling::make_kpa(entry.plan.policy, entry.throttler->counts().ready, now),
+          .concurrency = scaling::Window(window),
+          .requests = scaling::Window(window)};
+}
+
 void AutoScaler::activate(Entry& entry, TimePoint now) {
   if (entry.live || !entry.throttler) return;
-  const Duration window = entry.plan.policy.stable_window;
-  entry.live = std::make_unique<Live>(
-      Live{.policy = scaling::make_kpa(entry.plan.policy, entry.throttler->counts().ready, now),
-           .concurrency = scaling::Window(window),
-           .requests = scaling::Window(window)});
+  entry.live = std::make_unique<Live>(live_for(entry, now));
   entry.throttler->begin_sampling(now);
   active_.push_back(&entry);
 }

@@ -78,6 +78,9 @@ class AutoScaler final : public serving::Waker {
 
   void add(ScalePlan plan);
   void remove(const std::string& revision);
+  // Other rules for a revision that there is; `plan.pod` is not looked at. What the old
+  // ones had seen is forgotten: until a stable window has passed, more than one pod stay.
+  void replan(const std::string& revision, ScalePlan plan);
   // Whether some route sends traffic to it: without, its minimum does not hold.
   void set_reachable(const std::string& revision, bool reachable);
 
@@ -147,6 +150,7 @@ class AutoScaler final : public serving::Waker {
 
   // Looks at it in every tick from now on.
   void activate(Entry& entry, TimePoint now);
+  [[nodiscard]] static Live live_for(const Entry& entry, TimePoint now);
   [[nodiscard]] bool at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);

@@ -125,6 +125,28 @@ TEST_F(AutoScalerTest, ARevisionIsProvenAndThenRests) {
   EXPECT_EQ(node_.names.size(), 0u);  // given back at once
 }
 
+TEST_F(AutoScalerTest, OtherRulesHoldAtOnce) {
+  add(10);
+  const auto plan = [](int min, Duration window) {
+    ScalePlan plan;
+    plan.policy.stable_window = window;
+    plan.bounds.min = min;
+    return plan;
+  };
+  scaler_.replan("uid", plan(3, 6s));
+  EXPECT_EQ(node_.names.size(), 3u) << "the minimum, although nothing happens there";
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("minimum"));
+  EXPECT_EQ(scaler_.status("uid").pod->name, "hello-00001");
+  pass(30s);
+  EXPECT_EQ(node_.names.size(), 3u);
+  scaler_.replan("uid", plan(0, 60s));
+  pass(50s);
+  EXPECT_GT(node_.names.size(), 0u) << "the new window has not passed";
+  pass(100s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  scaler_.replan("gone", plan(1, 6s));  // nothing happens
+}
+
 TEST_F(AutoScalerTest, AMinimumStaysAfterTheProof) {
   add(0, 2);
   std::optional<std::string> outcome;

@@ -125,6 +125,11 @@ bool Reconcilers::settled() const {
          route_queue_.idle();
 }
 
+void Reconcilers::set_gc(const RevisionGcSettings& settings) {
+  revision_gc_.set_settings(settings);
+  for (const auto& [key, configuration] : configurations_.all()) gc_queue_.add(key);
+}
+
 bool Reconcilers::idle() const { return settled() && label_queue_.idle() && gc_queue_.idle(); }
 
 net::Task<void> Reconcilers::sweep() {

@@ -42,10 +42,10 @@ class Reconcilers final {
     node::CodeCache& code;
     serving::RoutingPublisher& publisher;
     const Clock& clock;
-    std::string domain;           // hosts are NAME.NAMESPACE.DOMAIN
-    uint16_t gateway_port = 80;   // for URLs
-    ControllerOptions retries{};  // of all work queues
-    RevisionGcSettings gc{};
+    std::string domain;               // hosts are NAME.NAMESPACE.DOMAIN
+    uint16_t gateway_port = 80;       // for URLs
+    ControllerOptions retries{};      // of all work queues
+    RevisionGcSettings gc{};          // at the start; see set_gc()
     EventRecorder* events = nullptr;  // nullptr: nobody asks
     Leftovers::Disk disk{};           // empty: nothing is removed from it
     LeftoversSettings leftovers{};
@@ -63,6 +63,8 @@ class Reconcilers final {
   // Everything that was declared at the start has been looked at, so what was ready
   // before can be called again.
   [[nodiscard]] bool synced() const { return phase_ == Phase::kSynced; }
+  // Other rules for old revisions, which are looked at anew.
+  void set_gc(const RevisionGcSettings& settings);
   // Nothing is under way at the moment (retries and proofs apart).
   [[nodiscard]] bool idle() const;
 

@@ -558,6 +558,43 @@ TEST_F(ReconcilersTest, OldRevisionsAreCollectedWhenTheirTimeHasCome) {
   EXPECT_TRUE(get<api::Revision>("hello-00003")) << "the minimum stays";
 }
 
+TEST_F(ReconcilersTest, OtherRulesForOldRevisionsHoldAtOnce) {
+  for (size_t version = 1; version <= 3; ++version) {
+    if (version == 1) create(version);
+    if (version > 1) update(version);
+    start_well(fmt::format("hello-{:05}", version));
+    until_service("True");
+    clock_.advance(std::chrono::hours(1));
+  }
+  expect_quiet();
+  EXPECT_TRUE(get<api::Revision>("hello-00001"));
+  plane_->reconcilers.set_gc({.min_non_active_revisions = 0, .max_non_active_revisions = 1});
+  until([&] { return !get<api::Revision>("hello-00001"); }, "the oldest goes");
+  expect_quiet();
+  EXPECT_TRUE(get<api::Revision>("hello-00002"));
+}
+
+TEST_F(ReconcilersTest, OtherDefaultsScaleWhatThereIs) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  EXPECT_EQ(plane_->autoscaler.status(uid("hello-00001")).desired, 0);
+  plane_->host.set_defaults({{"autoscaling.knative.dev/min-scale", "2"}});
+  EXPECT_EQ(plane_->autoscaler.status(uid("hello-00001")).desired, 2);
+  // What a revision says itself wins.
+  change([](api::Service& service) {
+    service.spec.revision_template.meta.annotations["autoscaling.knative.dev/min-scale"] = "1";
+  });
+  start_well("hello-00002");
+  until_service("True");
+  plane_->host.set_defaults({{"autoscaling.knative.dev/min-scale", "3"}});
+  EXPECT_EQ(plane_->autoscaler.status(uid("hello-00002")).desired, 1);
+  // Against the other one's 3 a maximum of 2 makes no sense: it stays as it was.
+  plane_->host.set_defaults(
+      {{"autoscaling.knative.dev/min-scale", "3"}, {"autoscaling.knative.dev/max-scale", "2"}});
+  EXPECT_EQ(plane_->autoscaler.status(uid("hello-00002")).desired, 1);
+}
+
 TEST_F(ReconcilersTest, EventsTellAServicesStory) {
   create(1);
   start_well("hello-00001");

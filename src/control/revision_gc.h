@@ -57,10 +57,12 @@ class RevisionGc final {
       : uses_(uses), settings_(settings), later_(std::move(later)) {}
 
   [[nodiscard]] net::Task<Result<void>> reconcile(resources::ObjectKey configuration);
+  // Other rules from now on. Whoever calls reconciles all configurations anew.
+  void set_settings(RevisionGcSettings settings) { settings_ = settings; }
 
  private:
   Uses uses_;
-  const RevisionGcSettings settings_;
+  RevisionGcSettings settings_;
   Later later_;
 };
 

@@ -62,6 +62,26 @@ void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& pl
   plan.retention = wish.retention;
 }
 
+RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
+                                        const RevisionHost::Annotations& defaults) {
+  own.insert(defaults.begin(), defaults.end());  // its own win
+  return own;
+}
+
+// All of the plan but its pod.
+void plan_scaling(const RevisionHost::Annotations& annotations, int concurrency, ScalePlan& plan,
+                  std::vector<api::FieldError>& errors) {
+  set_policy(api::parse_autoscaling(annotations, "metadata", errors), concurrency, plan);
+}
+
+RevisionHost::Annotations scaling_annotations(const RevisionHost::Annotations& all) {
+  RevisionHost::Annotations out;
+  for (const auto& [key, value] : all) {
+    if (key.starts_with(api::kAutoscalingPrefix)) out.emplace(key, value);
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<ScalePlan> plan_for(const api::Revision& revision,
@@ -116,9 +136,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
   if (auto set = set_resources(container, pod); !set) return fail(set.error());
 
   ScalePlan plan;
-  RevisionHost::Annotations annotations = revision.meta.annotations;
-  annotations.insert(defaults.begin(), defaults.end());  // its own win
-  set_policy(api::parse_autoscaling(annotations, "metadata", errors), concurrency, plan);
+  plan_scaling(with_defaults(revision.meta.annotations, defaults), concurrency, plan, errors);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -136,7 +154,7 @@ RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pod
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
-  if (backends_.contains(uid)) return {};
+  if (hosted_.contains(uid)) return {};
   auto plan = plan_for(revision, defaults_);
   if (!plan) return fail(plan.error());
 
@@ -158,9 +176,30 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
       backend.throttler,
       {.ns = plan->pod->ns, .service = plan->pod->service, .revision = plan->pod->name});
   pods_.subscribe(plan->pod, backend.throttler);
+  const int concurrency = static_cast<int>(plan->pod->concurrency);
   autoscaler_.add(std::move(*plan));
-  backends_.emplace(uid, std::move(backend));
+  hosted_.emplace(uid, Hosted{.backend = std::move(backend),
+                              .own = scaling_annotations(revision.meta.annotations),
+                              .concurrency = concurrency});
   return {};
+}
+
+void RevisionHost::set_defaults(Annotations defaults) {
+  const Annotations before = std::exchange(defaults_, std::move(defaults));
+  if (before == defaults_) return;
+  for (const auto& [uid, hosted] : hosted_) {
+    const Annotations now = with_defaults(hosted.own, defaults_);
+    if (now == with_defaults(hosted.own, before)) continue;
+    ScalePlan plan;
+    std::vector<api::FieldError> errors;
+    plan_scaling(now, hosted.concurrency, plan, errors);
+    if (errors.empty()) {
+      autoscaler_.replan(uid, std::move(plan));
+    } else {
+      log::warn("control", "revision {} is scaled as before: with the new settings, {}: {}",
+                hosted.backend.name, errors.front().path, errors.front().message);
+    }
+  }
 }
 
 void RevisionHost::announce(const api::Revision& revision) {
@@ -171,22 +210,22 @@ void RevisionHost::announce(const api::Revision& revision) {
 }
 
 void RevisionHost::remove(const std::string& uid) {
-  const auto found = backends_.find(uid);
-  if (found == backends_.end()) {
+  const auto found = hosted_.find(uid);
+  if (found == hosted_.end()) {
     pods_.unsubscribe(uid);  // perhaps it was announced
     return;
   }
   autoscaler_.remove(uid);
-  found->second.throttler->close();
+  found->second.backend.throttler->close();
   pods_.unsubscribe(uid);
   traffic_.remove(uid);
-  backends_.erase(found);
+  hosted_.erase(found);
 }
 
 std::optional<serving::Backend> RevisionHost::backend(const std::string& uid) const {
-  const auto found = backends_.find(uid);
-  if (found == backends_.end()) return std::nullopt;
-  return found->second;
+  const auto found = hosted_.find(uid);
+  if (found == hosted_.end()) return std::nullopt;
+  return found->second.backend;
 }
 
 }  // namespace ebb::control

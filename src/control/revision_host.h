@@ -34,6 +34,11 @@ class RevisionHost final {
   // Refuses who waits, drains its pods, forgets it.
   void remove(const std::string& uid);
 
+  // Other defaults, for the revisions that there are and those to come: plans are made
+  // anew where they change. A revision whose own annotations contradict the new defaults
+  // keeps its plan.
+  void set_defaults(Annotations defaults);
+
   // All revisions that there are have been added: pods of others are ended.
   void all_added() { pods_.end_unclaimed(); }
 
@@ -45,8 +50,13 @@ class RevisionHost final {
   scheduling::PodSource& pods_;
   AutoScaler& autoscaler_;
   const Clock& clock_;
-  const Annotations defaults_;
-  std::map<std::string, serving::Backend> backends_;  // by uid
+  Annotations defaults_;
+  struct Hosted {
+    serving::Backend backend;
+    Annotations own;  // what scales it
+    int concurrency = 0;
+  };
+  std::map<std::string, Hosted> hosted_;  // by uid
 };
 
 // Pure: how a revision's spec becomes what runs it. `defaults`: autoscaling annotations

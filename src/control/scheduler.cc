@@ -85,6 +85,14 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
     options_.events->record(about_node(node), EventRecorder::Type::kNormal, "NodeReady",
                             fmt::format("room for {} pods", welcome.slots));
   }
+  network_problems_.erase(node);
+  if (welcome.node_address.empty() && !welcome.network_problem.empty()) {
+    network_problems_[node] = welcome.network_problem;
+    if (options_.events != nullptr) {
+      options_.events->record(about_node(node), EventRecorder::Type::kWarning, "NetworkUnavailable",
+                              "pods reach only themselves: " + welcome.network_problem);
+    }
+  }
   for (const auto& report : welcome.pods) {
     if (report.revision.empty()) {
       on_cold(node, {.pod = report.pod, .runtime = report.runtime});
@@ -299,15 +307,35 @@ void Scheduler::pod_drained(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto found = pods_.find(id);
   if (found == pods_.end()) return;
-  Pod& pod = found->second;
-  if (!pod.draining) {  // its socket broke: out of use without our asking
-    pod.draining = true;
-    placement_.begin_drain(pod.ref);
-    if (const auto revision = revisions_.find(pod.revision); revision != revisions_.end()) {
-      --revision->second.have;
-    }
+  put_out_of_use(found->second);  // if its socket broke
+  stop(found->second);
+}
+
+void Scheduler::put_out_of_use(Pod& pod) {
+  if (pod.draining) return;
+  pod.draining = true;
+  placement_.begin_drain(pod.ref);
+  if (const auto revision = revisions_.find(pod.revision); revision != revisions_.end()) {
+    --revision->second.have;
   }
-  stop(pod);
+}
+
+void Scheduler::pod_hung(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = pods_.find(id);
+  if (found == pods_.end() || found->second.draining) return;
+  put_out_of_use(found->second);
+  const auto revision = revisions_.find(found->second.revision);
+  if (revision == revisions_.end()) return;
+  const auto& what = *revision->second.what;
+  log::warn(kLog, "{}/{}: pod {} has stopped answering and is replaced", what.ns, what.name, id);
+  if (options_.events != nullptr) {
+    options_.events->record(what, EventRecorder::Type::kWarning, "PodHung",
+                            fmt::format("the pod {} has stopped answering: it gets no more "
+                                        "requests, and another takes its place",
+                                        id));
+  }
+  fill(revision->second);
 }
 
 void Scheduler::announce(const std::string& uid, const std::string& runtime) {
@@ -425,6 +453,12 @@ std::vector<PodStatus> Scheduler::pods() const {
     out.push_back({std::move(view), found->second.ready, found->second.since, std::move(what)});
   }
   return out;
+}
+
+std::string Scheduler::network_problem(const std::string& node) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = network_problems_.find(node);
+  return found == network_problems_.end() ? std::string() : found->second;
 }
 
 std::vector<scheduling::NodeView> Scheduler::nodes() const {

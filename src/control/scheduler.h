@@ -70,6 +70,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
                  std::shared_ptr<scheduling::PodListener> listener) override;
   void unsubscribe(const std::string& revision) override;
   void pod_drained(const std::string& pod) override;
+  void pod_hung(const std::string& pod) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
   // What pool_of says has changed.
@@ -78,6 +79,9 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   // --- To be seen ---
   [[nodiscard]] std::vector<PodStatus> pods() const;
   [[nodiscard]] std::vector<scheduling::NodeView> nodes() const;
+  // Why the node's pods have no network but their loopback; empty: they have one, or none
+  // is wanted.
+  [[nodiscard]] std::string network_problem(const std::string& node) const;
   [[nodiscard]] CodeInUse code_in_use() const;
 
  private:
@@ -116,6 +120,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   bool give(Revision& revision);  // one; false if there is none
   void note_shortage(Revision& revision);
   void drain(Revision& revision, int count);
+  // Out of use without our asking: it counts no more.
+  void put_out_of_use(Pod& pod);
   void stop(Pod& pod);
   void set_pool(const std::string& runtime);  // tells nodes how many cold pods to hold
   void lost(const std::string& pod, const scheduling::PodExit& exit);
@@ -131,6 +137,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   scheduling::Placement placement_;
   std::map<std::string, Send> nodes_;
   std::map<std::string, scheduling::NodeState> node_states_;  // as last recorded
+  std::map<std::string, std::string> network_problems_;       // of nodes that have one
   std::map<std::string, Pod> pods_;                           // by id
   std::map<std::string, Revision> revisions_;                 // by uid
   std::map<std::string, std::string> announced_;              // uid -> runtime

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace ebb::control {
 namespace {
 
@@ -124,6 +126,44 @@ TEST_F(SchedulerTest, ABusyPodIsStoppedWhenItHasDrained) {
   EXPECT_THAT(sent<node::Stop>(), IsEmpty());
   scheduler_.pod_drained("a");
   EXPECT_EQ(sent<node::Stop>().size(), 1u);
+}
+
+TEST_F(SchedulerTest, AHungPodIsReplacedAtOnceAndEndsWhenItHasDrained) {
+  cold("a");
+  cold("b");
+  scheduler_.scale("uid", 1);
+  tell(node::PodReady{"a", 100});
+  scheduler_.pod_hung("a");
+  scheduler_.pod_hung("a");  // nothing more happens
+  EXPECT_THAT(listener_->pods, ElementsAre("a", "b")) << "the listener has put it out of use";
+  EXPECT_THAT(sent<node::Stop>(), IsEmpty());
+  scheduler_.pod_drained("a");
+  ASSERT_EQ(sent<node::Stop>().size(), 1u);
+  EXPECT_EQ(sent<node::Stop>()[0].pod, "a");
+  tell(node::PodGone{"a", "Stopped", ""});
+  EXPECT_THAT(listener_->pods, ElementsAre("b"));
+  int told = 0;
+  for (const auto& one : events_.list()) told += one.event.reason == "PodHung" ? 1 : 0;
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(SchedulerTest, ANodeWithoutANetworkForItsPodsIsTold) {
+  EXPECT_EQ(scheduler_.network_problem("local"), "");
+  scheduler_.remove_node("local");
+  add_node();
+  tell(node::Welcome{.node = "local",
+                     .slots = 100,
+                     .pods = {},
+                     .node_address = {},
+                     .network_problem = "no bridge"});
+  EXPECT_EQ(scheduler_.network_problem("local"), "no bridge");
+  const auto events = events_.list();
+  const auto told = std::find_if(events.begin(), events.end(), [](const auto& one) {
+    return one.event.reason == "NetworkUnavailable";
+  });
+  ASSERT_NE(told, events.end());
+  EXPECT_EQ(told->event.involved.kind, "Node");
+  EXPECT_EQ(told->event.message, "pods reach only themselves: no bridge");
 }
 
 TEST_F(SchedulerTest, APodThatServedIsReplacedOneThatNeverStartedIsNot) {

@@ -56,13 +56,8 @@ Result<Runtime> load_runtime(const std::string& folder, const std::string& name)
   if (std::filesystem::exists(folder + "/" + name, ignored)) {
     return Runtime::load(folder + "/" + name);
   }
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    if (!std::filesystem::exists(entry.path() / "manifest.json", ignored)) continue;
-    names.insert(entry.path().filename().string());
-  }
   std::string known;
-  for (const auto& one : names) known += (known.empty() ? "" : ", ") + one;
+  for (const auto& one : list_runtimes(folder)) known += (known.empty() ? "" : ", ") + one.name;
   return fail(Errc::kNotFound, "there is no runtime {}; there are: {}", name,
               known.empty() ? "none" : known);
 }

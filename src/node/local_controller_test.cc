@@ -199,6 +199,20 @@ TEST_F(LocalControllerTest, AnExitWhileLoadingSaysTheCodeAndTheOutput) {
   EXPECT_THAT(gone.message, testing::HasSubstr("last words"));
 }
 
+TEST_F(LocalControllerTest, AnEndIsNotExplainedByOldOutput) {
+  const auto pod = pod_with(
+      "import os, threading\n"
+      "print('served long ago', flush=True)\n"
+      "def end():\n    print('about to fail', flush=True)\n    os._exit(3)\n"
+      "threading.Timer(2.5, end).start()\n"
+      "def handle(r): pass\n");
+  expect<PodReady>();
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, pod);
+  EXPECT_THAT(gone.message, testing::HasSubstr("about to fail"));
+  EXPECT_THAT(gone.message, testing::Not(testing::HasSubstr("long ago")));
+}
+
 TEST_F(LocalControllerTest, AnEndlessStartIsEndedAtItsDeadline) {
   ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 1}));
   auto assign = order(expect<PodCold>().pod, "while True: pass\n");

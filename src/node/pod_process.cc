@@ -27,7 +27,9 @@ namespace {
 constexpr int kBacklog = 4096;             // connections that wait for the pod to accept
 constexpr size_t kPodMessageLimit = 8192;  // bytes; from the pod, which is not trusted
 constexpr size_t kLogInMessage = 2048;     // bytes of its log shown when a pod dies
-constexpr int kPassRights = 83;            // SO_PASSRIGHTS
+// Of one that had served only what it printed so shortly before.
+constexpr auto kLastBreath = std::chrono::seconds(2);
+constexpr int kPassRights = 83;  // SO_PASSRIGHTS
 constexpr uint32_t kDefaultPort = 8080;
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
 constexpr size_t kLogPiece = 64 * 1024;  // bytes of its output handled at a time
@@ -280,7 +282,7 @@ bool PodProcess::drain_output() {
   if (n < 0) return errno == EAGAIN || errno == EINTR;
   if (n == 0) return false;
   const std::string_view piece(buffer.data(), static_cast<size_t>(n));
-  output_.add(piece);
+  output_.add(piece, executor_.now());
   if (revision_.empty()) return true;  // the runtime's own words
   std::string lines;
   lines_.feed(piece, log_prefix(std::chrono::system_clock::now(), id_), lines);
@@ -320,7 +322,10 @@ PodGone PodProcess::obituary(int wait_status) {
                                  sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
     }
   }
-  if (const std::string tail = output_.last(kLogInMessage); !tail.empty()) {
+  // One that served has said much that has nothing to do with its end.
+  const TimePoint since =
+      loading ? assigned_at_ : std::max(assigned_at_, executor_.now() - kLastBreath);
+  if (const std::string tail = output_.last(kLogInMessage, since); !tail.empty()) {
     gone.message += "\nits last output:\n" + tail;
   }
   return gone;

@@ -22,8 +22,8 @@ struct Field {
 
 constexpr Field kFields[] = {{"name", Type::kText},    {"kind", Type::kText},
                              {"command", Type::kList}, {"programs", Type::kList},
-                             {"entry", Type::kText},   {"mounts", Type::kList},
-                             {"pool", Type::kNumber}};
+                             {"entry", Type::kText},   {"entries", Type::kList},
+                             {"mounts", Type::kList},  {"pool", Type::kNumber}};
 
 bool is_list_of_text(const nlohmann::json& value) {
   return value.is_array() &&
@@ -67,6 +67,14 @@ Result<void> check(const Runtime& runtime, const std::string& kind) {
   if (runtime.entry.find('/') != std::string::npos) {
     return fail(Errc::kInvalid, "\"entry\" must be a file name");
   }
+  for (const auto& entry : runtime.entries) {
+    if (entry.empty() || entry.find('/') != std::string::npos) {
+      return fail(Errc::kInvalid, "\"entries\": {:?} is not a file name", entry);
+    }
+  }
+  if (!runtime.entry.empty() && !runtime.entries.empty()) {
+    return fail(Errc::kInvalid, "\"entry\" and \"entries\" exclude each other");
+  }
   return {};
 }
 
@@ -103,6 +111,7 @@ Result<Runtime> Runtime::parse(std::string_view text, const std::string& folder)
   runtime.command = json.value("command", none);
   runtime.programs = json.value("programs", none);
   runtime.entry = json.value("entry", "");
+  runtime.entries = json.value("entries", none);
   runtime.mounts = json.value("mounts", none);
   runtime.pool = json.value("pool", runtime.pool);
   if (auto good = check(runtime, kind); !good) {
@@ -128,6 +137,28 @@ Result<Runtime> Runtime::resolved() const {
   return fail(Errc::kNotFound,
               "the runtime {} needs one of {}: install it, or name where it is in {}/manifest.json",
               name, tried, folder);
+}
+
+std::vector<ListedRuntime> list_runtimes(const std::string& folder) {
+  std::vector<ListedRuntime> out;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string path = entry.path().string();
+    const std::string name = entry.path().filename().string();
+    if (!is_safe_name(name) || !std::filesystem::exists(path + "/manifest.json", ignored)) continue;
+    ListedRuntime& one = out.emplace_back();
+    one.name = name;
+    const auto runtime = Runtime::load(path);
+    if (!runtime) {
+      one.problem = runtime.error().message;
+      continue;
+    }
+    one.starts = runtime->starts();
+    if (const auto found = runtime->resolved(); !found) one.problem = found.error().message;
+  }
+  std::sort(out.begin(), out.end(),
+            [](const ListedRuntime& a, const ListedRuntime& b) { return a.name < b.name; });
+  return out;
 }
 
 }  // namespace ebb::node

@@ -83,30 +83,6 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
 
 }  // namespace
 
-bool OutputTail::drain(int fd) {
-  char buffer[8192];
-  // Bounded per call, so that a pod that prints without end does not hold the loop.
-  for (int round = 0; round < 8; ++round) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n == 0) return false;
-    if (n < 0) return errno == EAGAIN || errno == EINTR;
-    add({buffer, static_cast<size_t>(n)});
-  }
-  return true;
-}
-
-void OutputTail::add(std::string_view text) {
-  text_ += text;
-  if (text_.size() > 2 * kKeptOutput) text_.erase(0, text_.size() - kKeptOutput);
-}
-
-std::string OutputTail::last(size_t bytes) const {
-  if (text_.size() <= bytes) return text_;
-  std::string tail = text_.substr(text_.size() - bytes);
-  const auto line = tail.find('\n');
-  return line == std::string::npos ? tail : tail.substr(line + 1);
-}
-
 Zygote::Zygote(const Runtime& runtime, Events events)
     : runtime_(runtime.name), events_(std::move(events)) {}
 
@@ -149,7 +125,7 @@ Result<std::unique_ptr<Zygote>> Zygote::start(net::Executor& executor, const Run
   zygote->socket_watch_ =
       std::make_unique<net::FdWatch>(executor, self->socket_.get(), [self] { self->on_packet(); });
   zygote->output_watch_ = std::make_unique<net::FdWatch>(executor, self->output_.get(), [self] {
-    if (!self->tail_.drain(self->output_.get())) self->output_watch_.reset();
+    if (!self->tail_.drain(self->output_.get(), {})) self->output_watch_.reset();
   });
   return zygote;
 }
@@ -167,7 +143,7 @@ void Zygote::on_packet() {
     const auto packet = receive_packet(socket_.get(), buffer);
     if (packet && !*packet) return;
     if (!packet || (*packet)->size() != sizeof(EbbZygoteReply)) {
-      tail_.drain(output_.get());
+      tail_.drain(output_.get(), {});
       socket_watch_.reset();
       const std::string said = tail_.last(2048);
       events_.on_gone(said.empty() ? "it ended without a word" : said);

@@ -17,27 +17,12 @@
 #include "base/unique_fd.h"
 #include "net/executor.h"
 #include "net/fd_watch.h"
+#include "node/output_tail.h"
 #include "node/runtime.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/pod_link.h"
 
 namespace ebb::node {
-
-// Most bytes of a process's last output that are kept for messages.
-inline constexpr size_t kKeptOutput = 16 * 1024;
-
-// The last bytes that came out of a pipe.
-class OutputTail final {
- public:
-  // Reads what waits in `fd`; false at its end.
-  bool drain(int fd);
-  void add(std::string_view text);
-  // The last `bytes`, from the beginning of a line.
-  [[nodiscard]] std::string last(size_t bytes) const;
-
- private:
-  std::string text_;
-};
 
 struct SpawnRequest {
   std::string pod;
@@ -87,7 +72,7 @@ class Zygote final {
   UniqueFd output_;
   std::unique_ptr<net::FdWatch> socket_watch_;
   std::unique_ptr<net::FdWatch> output_watch_;
-  OutputTail tail_;
+  OutputTail tail_;               // of any age
   std::deque<std::string> open_;  // pods asked for, oldest first
   bool ready_ = false;
 };

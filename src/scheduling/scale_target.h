@@ -102,6 +102,9 @@ class PodSource {
   virtual void unsubscribe(const std::string& revision) = 0;
   // A draining pod holds no request any more.
   virtual void pod_drained(const std::string& pod) = 0;
+  // The pod has stopped answering. Its listener gives it no request any more: another one
+  // takes its place, and pod_drained() follows when its last request has ended.
+  virtual void pod_hung(const std::string& pod) { static_cast<void>(pod); }
 };
 
 class ScaleTarget {

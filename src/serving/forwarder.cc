@@ -30,6 +30,7 @@ struct Forwarding final {
   net::Task<void> send_rest();
   net::Task<void> upload(net::OneShot<bool>::Sender done);
   net::Task<Forwarded> answer();
+  void note_silence(TimePoint asked_at);
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<bool> may_replay();
@@ -56,6 +57,7 @@ struct Forwarding final {
   bool keep = false;          // the connection ended well
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
+  bool uploaded = false;  // all of what is uploading
 };
 
 void Forwarding::take_connection() {
@@ -98,7 +100,8 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     }
     record.bytes_in += piece->size();
     if (piece->empty()) {
-      static_cast<void>(co_await connection->finish_body(options.deadline));
+      const auto finished = co_await connection->finish_body(options.deadline);
+      uploaded = finished.has_value();
       break;
     }
     const auto sent = co_await connection->send_body(*piece, options.deadline);
@@ -115,11 +118,12 @@ void Forwarding::client_failed(http::HttpError error) {
 }
 
 net::Task<Forwarded> Forwarding::answer() {
-  const TimePoint deadline =
-      std::min(options.deadline, executor.turn_time() + options.response_start);
+  const TimePoint asked_at = executor.turn_time();
+  const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
   const auto head = co_await connection->read_head(deadline);
   if (!head) {
     if (client_broke) co_return Forwarded::kAnswered;
+    if (head.error() == http::HttpError::kTimeout) note_silence(asked_at);
     const bool broken =
         head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
     if (broken) {
@@ -153,6 +157,14 @@ net::Task<Forwarded> Forwarding::answer() {
   record.cut = true;  // until it has ended well
   co_await pass_body();
   co_return Forwarded::kAnswered;
+}
+
+// No sign of a hang is the silence of a pod that still loads its code or has not got all of
+// the request, or that had little of its time since the rest went by in the queue.
+void Forwarding::note_silence(TimePoint asked_at) {
+  const bool sent = !uploading || uploaded;
+  const bool had_time = executor.now() - asked_at >= options.response_start / 2;
+  if (sent && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
 net::Task<void> Forwarding::pass_body() {

@@ -24,6 +24,8 @@ struct NoSource final : scheduling::PodSource {
                  std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
   void unsubscribe(const std::string& /*revision*/) override {}
   void pod_drained(const std::string& /*pod*/) override {}
+  void pod_hung(const std::string& pod) override { hung.push_back(pod); }
+  std::vector<std::string> hung;
 };
 
 struct NoWaker final : Waker {
@@ -349,6 +351,40 @@ TEST_F(GatewayTest, TimeoutsAreNamedByPhase) {
   const auto answer = call();
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 504 "));
   EXPECT_THAT(answer, HasSubstr("did not answer in time"));
+}
+
+TEST_F(GatewayTest, APodThatIsSilentToAllIsPutOutOfUse) {
+  backend_.response_start = 30ms;
+  start();
+  FakePod& hung = add_pod("a", {Act::kSilence, Act::kSilence, Act::kAnswer, Act::kSilence,
+                                Act::kSilence, Act::kSilence});
+  for (const char* status : {"504", "504", "200", "504", "504"}) {
+    EXPECT_THAT(call(), StartsWith(fmt::format("HTTP/1.1 {} ", status)));
+  }
+  EXPECT_TRUE(source_.hung.empty()) << "it answered in between";
+  EXPECT_THAT(call(), StartsWith("HTTP/1.1 504 "));
+  EXPECT_EQ(source_.hung, std::vector<std::string>{"a"});
+  FakePod& other = add_pod("b");
+  EXPECT_THAT(call(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(hung.requests.size(), 6u);
+  EXPECT_EQ(other.requests.size(), 1u);
+  EXPECT_THAT(metrics_.exposition(), HasSubstr("ebb_pods_hung_total{"));
+}
+
+TEST_F(GatewayTest, ARequestThatIsNotAllThereSaysNothingOfThePod) {
+  backend_.response_start = 30ms;
+  start();
+  add_pod("a", std::deque<Act>(Throttler::kHungAfter, Act::kSilence));
+  for (int i = 0; i < Throttler::kHungAfter; ++i) {
+    auto stream = run(dial());
+    (void)run([](net::Stream& s) -> net::Task<bool> {
+      const auto sent = co_await s.write_all(
+          "POST / HTTP/1.1\r\nHost: hello\r\nContent-Length: 100\r\n\r\nhalf", kNever);
+      co_return sent.has_value();
+    }(stream));
+    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 504 "));
+  }
+  EXPECT_TRUE(source_.hung.empty());
 }
 
 TEST_F(GatewayTest, AnAnswerThatStopsIsCut) {

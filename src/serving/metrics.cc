@@ -166,6 +166,8 @@ void Metrics::write_requests(Exposition& out) const {
         [](const Sum& s) { return static_cast<double>(s.retries); });
   write(out, sums, "ebb_cold_starts_total", "counter", "Requests that waited for a pod's start.",
         [](const Sum& s) { return static_cast<double>(s.cold_starts); });
+  write(out, sums, "ebb_pods_hung_total", "counter", "Pods replaced since they stopped answering.",
+        [](const Sum& s) { return static_cast<double>(s.now.hung); });
   write(out, sums, "ebb_request_body_bytes_total", "counter", "Bytes of request bodies.",
         [](const Sum& s) { return static_cast<double>(s.bytes_in); });
   write(out, sums, "ebb_response_body_bytes_total", "counter", "Bytes of response bodies.",

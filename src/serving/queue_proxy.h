@@ -41,6 +41,9 @@ class QueueProxy final {
   // it may still be on the way.
   void answered() {
     if (starting()) starting_.store(false, std::memory_order_relaxed);
+    if (silences_.load(std::memory_order_relaxed) != 0) {
+      silences_.store(0, std::memory_order_relaxed);
+    }
   }
   // True while its code loads.
   [[nodiscard]] bool starting() const { return starting_.load(std::memory_order_relaxed); }
@@ -57,6 +60,8 @@ class QueueProxy final {
   std::atomic<Duration> load_took_{};
   std::atomic<bool> starting_ = false;
   std::atomic<bool> draining_ = false;  // written under the throttler's mutex
+  // Requests in a row that ran out of time without a first byte; see Throttler::pod_silent.
+  std::atomic<int> silences_ = 0;
   // Guarded by the throttler's mutex:
   int in_flight_ = 0;
   bool ready_ = false;

@@ -167,12 +167,27 @@ net::Task<std::optional<scheduling::PodExit>> Throttler::exit_of(std::shared_ptr
 
 void Throttler::pod_unreachable(const QueueProxy& pod) {
   const std::lock_guard lock(mutex_);
+  put_out_of_use(pod);
+}
+
+bool Throttler::put_out_of_use(const QueueProxy& pod) {
   const auto found = std::find_if(pods_.begin(), pods_.end(),
                                   [&](const auto& other) { return other.get() == &pod; });
-  if (found == pods_.end()) return;
+  if (found == pods_.end()) return false;
   (*found)->draining_ = true;
   draining_.push_back(std::move(*found));
   pods_.erase(found);
+  return true;
+}
+
+void Throttler::pod_silent(QueueProxy& pod) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (pod.silences_.fetch_add(1, std::memory_order_relaxed) + 1 < kHungAfter) return;
+    if (!put_out_of_use(pod)) return;
+    ++hung_;
+  }
+  source_.pod_hung(pod.pod());
 }
 
 // --- Pods ---
@@ -280,6 +295,7 @@ Throttler::Counts Throttler::counts() const {
   for (const auto& pod : draining_) counts.in_flight += pod->in_flight_;
   counts.waiting = static_cast<int>(waiting_.size());
   counts.waiting_bytes = waiting_bytes_;
+  counts.hung = hung_;
   counts.last_active = in_system_ > 0 ? clock_.now() : last_active_;
   counts.retry_at = retry_at_;
   counts.last_failure = last_failure_;

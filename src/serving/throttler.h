@@ -139,6 +139,11 @@ class Throttler final : public scheduling::PodListener,
       std::shared_ptr<QueueProxy> pod, net::Executor& executor, TimePoint deadline);
   // Nobody listens at the pod's socket any more: no further request goes there.
   void pod_unreachable(const QueueProxy& pod);
+  // The pod let a request's time run out without a first byte. After kHungAfter of them
+  // in a row, and no first byte of any other answer in between, it counts as hung: it gets
+  // no more requests, and its source is told, so that another takes its place.
+  static constexpr int kHungAfter = 3;
+  void pod_silent(QueueProxy& pod);
 
   // --- Pods; see PodListener ---
   void pod_added(const scheduling::PodEndpoint& endpoint) override;
@@ -157,6 +162,7 @@ class Throttler final : public scheduling::PodListener,
     int in_flight = 0;
     int waiting = 0;
     size_t waiting_bytes = 0;
+    uint64_t hung = 0;        // pods that stopped answering, since the beginning
     TimePoint last_active{};  // when a request was last in the system
     TimePoint retry_at{};     // after failed starts: not before
     std::string last_failure;
@@ -188,7 +194,8 @@ class Throttler final : public scheduling::PodListener,
 
   void release(QueueProxy& pod);
   Waiters::iterator erase_waiter(Waiters::iterator waiter);
-  std::shared_ptr<QueueProxy> pick();  // with a free slot, or null
+  std::shared_ptr<QueueProxy> pick();          // with a free slot, or null
+  bool put_out_of_use(const QueueProxy& pod);  // false: it was already
   void grant_waiting();
   void refuse_waiting(const Refused& refused);
   [[nodiscard]] std::optional<Refused> refusal(size_t bytes) const;
@@ -207,6 +214,7 @@ class Throttler final : public scheduling::PodListener,
   size_t waiting_bytes_ = 0;
   bool crowd_told_ = false;
   RetryBudget retries_;
+  uint64_t hung_ = 0;
   uint64_t next_ticket_ = 1;
   bool closed_ = false;
   int failures_ = 0;  // starts in a row

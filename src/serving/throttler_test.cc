@@ -19,7 +19,8 @@ struct FakeSource final : scheduling::PodSource {
                  std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
   void unsubscribe(const std::string& /*revision*/) override {}
   void pod_drained(const std::string& pod) override { drained.push_back(pod); }
-  std::vector<std::string> drained;
+  void pod_hung(const std::string& pod) override { hung.push_back(pod); }
+  std::vector<std::string> drained, hung;
 };
 
 class ThrottlerTest : public testing::Test {
@@ -67,6 +68,30 @@ TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
   EXPECT_EQ((*grant)->pod().pod(), "a");
   EXPECT_EQ(throttler->counts().in_flight, 2);
   EXPECT_EQ(throttler->counts().waiting, 1);
+}
+
+TEST_F(ThrottlerTest, APodThatStoppedAnsweringGetsNoMoreRequests) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  auto held = throttler->try_acquire();
+  QueueProxy& pod = held.slot->pod();
+  for (int i = 0; i + 1 < Throttler::kHungAfter; ++i) throttler->pod_silent(pod);
+  pod.answered();  // it does answer others
+  for (int i = 0; i + 1 < Throttler::kHungAfter; ++i) throttler->pod_silent(pod);
+  EXPECT_TRUE(source_.hung.empty());
+  EXPECT_FALSE(pod.draining());
+  throttler->pod_silent(pod);
+  throttler->pod_silent(pod);
+  EXPECT_EQ(source_.hung, std::vector<std::string>{"a"}) << "told once";
+  EXPECT_TRUE(pod.draining());
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  EXPECT_EQ(throttler->counts().ready, 0);
+  EXPECT_EQ(throttler->counts().hung, 1u);
+  add(*throttler, "b");
+  EXPECT_EQ(throttler->try_acquire().slot->pod().pod(), "b");
+  EXPECT_TRUE(source_.drained.empty());
+  held.slot.reset();
+  EXPECT_EQ(source_.drained, std::vector<std::string>{"a"});
 }
 
 TEST_F(ThrottlerTest, ANewcomerNeverOvertakesAWaiter) {

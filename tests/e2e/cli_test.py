@@ -54,6 +54,58 @@ class CommandLine(unittest.TestCase):
                          {"memory": "128Mi", "cpu": "500m"})
         self.assertEqual(revision["spec"]["timeoutSeconds"], 7)
 
+    def test_deploy_calls_only_the_new_revision(self):
+        ebb, call = self.ebb, "--no-call=false"
+        ebb.deploy("pinned", HELLO)
+        ebb.run("traffic", "pinned", "--revision", "pinned-00001=100")
+        print_path = ("def handle(request):\n    print('called', flush=True)\n"
+                      "    return 'new'\n")
+        done = ebb.deploy("pinned", print_path, call)
+        self.assertIn("pinned-00002 gets no traffic: it goes to pinned-00001 (100%)", done.stderr)
+        self.assertIn("--tag try=pinned-00002", done.stderr)
+        self.assertNotIn("first call", done.stdout)
+        ebb.run("traffic", "pinned", "--tag", "next=@latest")
+        done = ebb.deploy("pinned", print_path + "# again\n", call)
+        self.assertRegex(done.stdout, r"first call \((cold|warm)\) +200 in ")
+        self.assertIn("Host: next-pinned.default.localhost", done.stdout)
+        wait_until(lambda: ebb.run("logs", "pinned").stdout.count("called") == 2,
+                   "both calls reached the new revision")
+
+    def test_an_unknown_runtime_makes_nothing(self):
+        ebb, files = self.ebb, folder(self)
+        ebb.deploy("known", HELLO)
+        done = ebb.deploy("unknown", HELLO, runtime="ruby", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is no runtime ruby; there are: exec, node, python", done.stderr)
+        self.assertRegex(done.stderr, r'"unknown": the deployment failed after [\d.]+ m?s\n')
+        file = files / "service.yaml"
+        file.write_text(manifest("unknown", self.code_of("known")).replace("/python", "/ruby"))
+        tools = [[PROGRAM, "--data", ebb.data]]
+        if subprocess.run(["sh", "-c", "command -v kubectl"], capture_output=True).returncode == 0:
+            tools.append(["kubectl", "--kubeconfig", ebb.data + "/kubeconfig"])
+        for tool in tools:
+            done = subprocess.run([*tool, "apply", "-f", str(file)], text=True, capture_output=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn('Unsupported value: "ebb.dev/runtimes/ruby": supported values: '
+                          '"ebb.dev/runtimes/exec"', done.stderr)
+        self.assertEqual(ebb.run("get", "service", "unknown", check=False).returncode, 1)
+        names = [line.split()[0] for line in ebb.run("runtimes").stdout.splitlines()]
+        self.assertEqual(names, ["NAME", "exec", "node", "python"])
+
+    def test_a_tail_of_a_pod_that_prints_fast(self):
+        ebb = self.ebb
+        ebb.deploy("chatty", "import threading\n"
+                             "def talk():\n    i = 0\n    while True:\n        print(i)\n        i += 1\n"
+                             "def handle(request):\n"
+                             "    threading.Thread(target=talk, daemon=True).start()\n"
+                             "    return 'talks'\n")
+        self.assertEqual(ebb.get("chatty").status, 200)
+        wait_until(lambda: len(ebb.run("logs", "chatty").stdout) > 1 << 20, "much was printed")
+        for wanted in (0, 1, 5, 100):
+            lines = ebb.run("logs", "chatty", "--tail", str(wanted)).stdout.splitlines()
+            self.assertEqual(len(lines), wanted)
+        ebb.run("delete", "service", "chatty")
+
     def test_apply_mixes_with_kubectl(self):
         ebb, files = self.ebb, folder(self)
         ebb.deploy("source", HELLO)
@@ -119,8 +171,9 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(ebb.run("get", "revisions", "-l", selector, "-o", "name").stdout,
                          "revision.serving.knative.dev/forms-00001\n")
         self.assertIn("NAMESPACE", ebb.run("get", "services", "-A").stdout)
-        for kind in ("routes", "configurations", "pods", "nodes", "events", "podautoscalers"):
-            self.assertEqual(ebb.run("get", kind).returncode, 0)
+        for kind in ("services", "revisions", "routes", "configurations", "pods", "nodes", "events",
+                     "podautoscalers"):
+            self.assertIn("LAST SEEN" if kind == "events" else "AGE", ebb.run("get", kind).stdout)
         missing = ebb.run("get", "service", "none", check=False)
         self.assertEqual((missing.returncode, missing.stdout), (1, ""))
         self.assertEqual(ebb.run("get", "cats", check=False).returncode, 2)
@@ -140,13 +193,20 @@ class CommandLine(unittest.TestCase):
 
     def test_describe_tells_what_happens_and_why(self):
         ebb = self.ebb
-        ebb.deploy("told", HELLO)
+        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s")
+        text = ebb.run("describe", "service", "told").stdout
+        for words in (r"Min pods +default", r"Max pods +7", r"Concurrency +no limit",
+                      r"Timeout +9 s", r"GREETING +hi"):
+            self.assertRegex(text, words)
         ebb.deploy("told", "raise ValueError('out of cheese')\n", check=False)
         text = ebb.run("describe", "service", "told").stdout
         for words in ("Service told", "Conditions", "RoutesReady", "told-00001", "100%",
                       "told-00002", "Autoscaler", "Events", "Last failure", "out of cheese"):
             self.assertIn(words, text)
         self.assertNotIn("\033", text)
+        self.assertEqual(text.count("traffic goes 100% to told-00001"), 1, "each event once")
+        self.assertIn("out of cheese ...", text, "tables have the message alone")
+        self.assertRegex(text, r"Last failure\n  told-00002: ValueError: out of cheese\n +File ")
         self.assertIn("Pods", ebb.run("describe", "revision", "told-00001").stdout)
         pod = ebb.get("told").status == 200 and ebb.pods("told")[0][0]
         self.assertIn("Warm", ebb.run("describe", "pod", pod).stdout)

@@ -5,7 +5,9 @@
         assert ebb.get("hello").body == b"hi"
 """
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -15,6 +17,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -256,7 +259,6 @@ class Ebb:
     def leftovers(self):
         """Processes, cgroups, mounts and sockets of this data folder."""
         left = []
-        import hashlib
         group = "ebb-" + hashlib.sha256(self.data.encode()).hexdigest()[:12]
         for folder, names, _ in os.walk("/sys/fs/cgroup"):
             if group in names:
@@ -277,6 +279,61 @@ class Ebb:
                 if self.data.encode() in (entry / "cmdline").read_bytes():
                     left.append("process " + entry.name)
         return left
+
+
+class WebSocket:
+    """A client: the handshake and masked frames of RFC 6455."""
+
+    def __init__(self, address, host, path="/", **fields):
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
+        key = base64.b64encode(os.urandom(16)).decode()
+        fields = {"Host": host, "Connection": "keep-alive, Upgrade", "Upgrade": "websocket",
+                  "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key, **fields}
+        lines = [f"GET {path} HTTP/1.1", *(f"{n}: {v}" for n, v in fields.items()), "", ""]
+        self.socket.sendall("\r\n".join(lines).encode())
+        self.file = self.socket.makefile("rb")
+        self.status = int(self.file.readline().split()[1])
+        self.headers = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.decode().partition(":")
+            self.headers[name.lower()] = value.strip()
+        self.accept = base64.b64encode(hashlib.sha1(
+            (key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+
+    def send(self, data, opcode=2):
+        mask = os.urandom(4)
+        length = len(data)
+        head = bytes([0x80 | opcode])
+        if length < 126:
+            head += bytes([0x80 | length])
+        elif length < 65536:
+            head += b"\xfe" + struct.pack(">H", length)
+        else:
+            head += b"\xff" + struct.pack(">Q", length)
+        body = (int.from_bytes(data, "big") ^ int.from_bytes(
+            (mask * (length // 4 + 1))[:length], "big")).to_bytes(length, "big")
+        self.socket.sendall(head + mask + body)
+
+    def receive_frame(self):
+        """(opcode, data), None at the end."""
+        head = self.file.read(2)
+        if len(head) < 2:
+            return None
+        length = head[1] & 127
+        if length == 126:
+            length = struct.unpack(">H", self.file.read(2))[0]
+        elif length == 127:
+            length = struct.unpack(">Q", self.file.read(8))[0]
+        return head[0] & 15, self.file.read(length)
+
+    def receive(self):
+        """The data alone."""
+        frame = self.receive_frame()
+        return frame and frame[1]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
 
 
 def raw_first_byte(address, host, path="/"):

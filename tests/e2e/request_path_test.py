@@ -1,20 +1,17 @@
 """The request path under what clients and functions do: tags, splits, WebSocket,
 timeouts, bounds, clients that leave, rollouts and deletion under load."""
 
-import base64
 import collections
 import concurrent.futures
-import hashlib
 import json
 import os
 import signal
 import socket
-import struct
 import threading
 import time
 import unittest
 
-from harness import PATIENCE, Ebb, wait_until
+from harness import PATIENCE, Ebb, WebSocket, wait_until
 
 # So that a function that was called (deploy does) soon rests.
 SHORT_WINDOW = ("--annotation", "autoscaling.knative.dev/window=6s")
@@ -72,55 +69,6 @@ def handle(request):
 '''
 
 
-class WebSocket:
-    """A client: the handshake and masked frames of RFC 6455."""
-
-    def __init__(self, address, host, path="/"):
-        self.socket = socket.create_connection(address, timeout=PATIENCE)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive, Upgrade\r\n"
-            f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-            .encode())
-        self.file = self.socket.makefile("rb")
-        self.status = int(self.file.readline().split()[1])
-        self.headers = {}
-        while line := self.file.readline().strip():
-            name, _, value = line.decode().partition(":")
-            self.headers[name.lower()] = value.strip()
-        self.accept = base64.b64encode(hashlib.sha1(
-            (key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
-
-    def send(self, data, opcode=2):
-        mask = os.urandom(4)
-        length = len(data)
-        head = bytes([0x80 | opcode])
-        if length < 126:
-            head += bytes([0x80 | length])
-        elif length < 65536:
-            head += b"\xfe" + struct.pack(">H", length)
-        else:
-            head += b"\xff" + struct.pack(">Q", length)
-        body = (int.from_bytes(data, "big") ^ int.from_bytes(
-            (mask * (length // 4 + 1))[:length], "big")).to_bytes(length, "big")
-        self.socket.sendall(head + mask + body)
-
-    def receive(self):
-        head = self.file.read(2)
-        if len(head) < 2:
-            return None
-        length = head[1] & 127
-        if length == 126:
-            length = struct.unpack(">H", self.file.read(2))[0]
-        elif length == 127:
-            length = struct.unpack(">Q", self.file.read(8))[0]
-        return self.file.read(length)
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-
 class RequestPath(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -164,6 +112,28 @@ class RequestPath(unittest.TestCase):
         ebb.deploy("tagged", ECHO)
         seen = json.loads(ebb.get("tagged", headers={"Knative-Serving-Tag": "x"}).text)
         self.assertNotIn("knative-serving-tag", {k.lower() for k in seen})
+
+    # --- A pod that hangs ---
+
+    def test_a_pod_that_stops_answering_is_replaced(self):
+        ebb = self.ebb
+        ebb.deploy("loops", "async def handle(request):\n"
+                            "    if request.path == '/loop':\n        while True: pass\n"
+                            "    return 'fine'\n",
+                   "--timeout", "1s", "--concurrency", "0")
+        self.assertEqual(ebb.get("loops").status, 200)
+        hung = [name for name, _ in ebb.pods("loops", "Warm")]
+        self.assertEqual(len(hung), 1)
+        self.assertEqual(ebb.get("loops", "/loop").status, 504)
+        # Others want to be served: they are, after the third that was not.
+        statuses = [ebb.get("loops").status for _ in range(4)]
+        self.assertEqual(statuses, [504, 504, 200, 200])
+        self.assertNotIn(hung[0], [name for name, _ in ebb.pods("loops", "Warm")])
+        wait_until(lambda: hung[0] not in [name for name, _ in ebb.pods("loops")],
+                   "the hung pod has ended")
+        text = ebb.run("describe", "service", "loops").stdout
+        self.assertIn("PodHung", text)
+        self.assertEqual(ebb.metric("ebb_pods_hung_total", service="loops"), 1)
 
     # --- WebSocket ---
 

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import harness
-from harness import wait_until
+from harness import WebSocket, wait_until
 
 
 class Ebb(harness.Ebb):
@@ -45,6 +45,47 @@ Server(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
 
 def program(body):
     return {"run": PROGRAM % body.replace("\n", "\n        ")}
+
+
+ASGI_WEBSOCKET = '''
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"plain"})
+        return
+    if scope["type"] != "websocket":
+        raise NotImplementedError
+    assert (await receive())["type"] == "websocket.connect"
+    path = scope["path"]
+    if path == "/refuse":
+        await send({"type": "websocket.close"})
+        return
+    if path == "/deny":
+        await send({"type": "websocket.http.response.start", "status": 418, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"teapot"})
+        return
+    if path == "/raise":
+        raise ValueError("no luck")
+    about = "%s %s %s %s" % (scope["scheme"], path, scope["query_string"].decode(),
+                             ",".join(scope["subprotocols"]))
+    await send({"type": "websocket.accept", "headers": [(b"x-scope", about.encode())],
+                "subprotocol": "chat" if "chat" in scope["subprotocols"] else None})
+    if path == "/break":
+        raise ValueError("within")
+    if path == "/close":
+        await send({"type": "websocket.close", "code": 3001, "reason": "enough"})
+        return
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            print("left", message["code"], message["reason"], flush=True)
+            return
+        if message.get("text") is not None:
+            await send({"type": "websocket.send", "text": "text " + message["text"]})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+'''
 
 
 def log_of(ebb, service):
@@ -367,6 +408,75 @@ app = App()
         self.assertIn("ValueError: no luck", self.ebb.get("asgi", "/raise").text)
         self.assertEqual(self.ebb.get("asgi", method="HEAD").status, 202)
 
+    def test_an_asgi_websocket(self):
+        self.deploy("sockets", ASGI_WEBSOCKET)
+        host = "sockets.default.localhost"
+
+        def open_one(path="/chat?q=1", **fields):
+            return WebSocket(self.ebb.gateway, host, path, **fields)
+
+        with self.subTest("messages in both directions"):
+            ws = open_one(**{"Sec-WebSocket-Protocol": "soap, chat"})
+            self.assertEqual((ws.status, ws.headers["sec-websocket-accept"]), (101, ws.accept))
+            self.assertEqual(ws.headers["sec-websocket-protocol"], "chat")
+            self.assertEqual(ws.headers["x-scope"], "ws /chat q=1 soap,chat")
+            ws.send("käse".encode(), 1)
+            self.assertEqual(ws.receive_frame(), (1, "text käse".encode()))
+            for size in (0, 200, 100_000, 3_000_000):
+                data = os.urandom(size)
+                ws.send(data, 2)
+                self.assertEqual(ws.receive_frame(), (2, data))
+            ws.send(b"ping", 9)
+            self.assertEqual(ws.receive_frame(), (10, b"ping"))
+            ws.send((4321).to_bytes(2, "big") + b"bye", 8)
+            self.assertEqual(ws.receive_frame(), (8, (4321).to_bytes(2, "big")))
+            self.assertEqual(ws.file.read(), b"")
+            wait_until(lambda: "left 4321 bye" in log_of(self.ebb, "sockets"), "the disconnect")
+            ws.close()
+
+        with self.subTest("the application closes"):
+            ws = open_one("/close")
+            ws.send(b"", 8)
+            self.assertEqual(ws.receive_frame(), (8, (3001).to_bytes(2, "big") + b"enough"))
+            self.assertEqual(ws.file.read(), b"")
+            ws.close()
+
+        with self.subTest("a client that is simply gone"):
+            open_one().close()
+            wait_until(lambda: "left 1006 " in log_of(self.ebb, "sockets"), "the disconnect")
+
+        with self.subTest("a client against the protocol"):
+            ws = open_one()
+            ws.socket.sendall(b"\x81\x01x")  # not masked
+            opcode, data = ws.receive_frame()
+            self.assertEqual((opcode, data[:2]), (8, (1002).to_bytes(2, "big")))
+            ws.close()
+
+        with self.subTest("refusals"):
+            for path, status in (("/refuse", 403), ("/deny", 418), ("/raise", 502)):
+                ws = open_one(path)
+                self.assertEqual(ws.status, status, path)
+                ws.close()
+            ws = open_one(**{"Sec-WebSocket-Version": "8"})
+            self.assertEqual((ws.status, ws.headers["sec-websocket-version"]), (426, "13"))
+            ws.close()
+
+        with self.subTest("an exception in an open one"):
+            ws = open_one("/break")
+            self.assertEqual(ws.receive_frame()[1][:2], (1011).to_bytes(2, "big"))
+            ws.close()
+
+        with self.subTest("http beside it"):
+            self.assertEqual(self.ebb.get("sockets").text, "plain")
+
+    def test_files_named_like_the_runtimes_own(self):
+        names = ("request", "server", "frames", "answer", "pod", "wsgi")
+        self.deploy("names", {"main.py": "".join(f"import {n}\n" for n in names) +
+                              "def handle(r): return r.path + ' ' + ' '.join(("
+                              + ", ".join(n + ".MINE" for n in names) + "))\n",
+                              **{n + ".py": f"MINE = 'my {n}'\n" for n in names}})
+        self.assertEqual(self.ebb.get("names").text, "/ " + " ".join("my " + n for n in names))
+
     def test_packages_beside_the_code(self):
         self.deploy("packages", {"main.py": "import dep\ndef handle(r): return dep.NAME\n",
                                  ".ebb/python/dep.py": "NAME = 'installed'\n"})
@@ -401,14 +511,12 @@ class Hostile(unittest.TestCase):
 
     def test_code_that_does_not_start(self):
         for runtime, source, expected in (
-                ("node", {"other.js": ""}, ["the code has none of main.mjs"]),
                 ("node", {"main.mjs": "export const x = 1"}, ["main.mjs exports no function"]),
                 ("node", {"main.mjs": "syntax error"}, ["SyntaxError"]),
                 ("node", {"main.mjs": "import 'missing'"}, ["missing"]),
                 ("node", {"main.js": "console.log('last words'); process.exit(3)"},
                  ["exited with code 3 while it loaded its code", "last words"]),
                 ("node", {"package.json": '{"main": "gone.js"}'}, ['"gone.js"']),
-                ("exec", {"readme": "x"}, ["no executable file run, main or server"]),
                 ("exec", {"run": "echo"}, ["/code/run is not executable"]),
                 ("exec", {"run": "#!/bin/sh\necho last words\nexit 4\n"},
                  ["/code/run exited with code 4 before it listened on port 8080", "last words"]),
@@ -419,6 +527,18 @@ class Hostile(unittest.TestCase):
                 ("python", "def app(a): pass\n", ["neither a WSGI application"])):
             with self.subTest(f"{runtime} {expected[0]}"):
                 self.fails_to_start(runtime, source, expected)
+
+    def test_code_without_what_its_runtime_starts_from(self):
+        ebb = self.ebb
+        for runtime, expected in (("node", "none of main.mjs, main.js,"),
+                                  ("exec", "none of run, main, server: the exec runtime starts there"),
+                                  ("python", "no main.py: the python runtime starts there")):
+            with self.subTest(runtime):
+                refused = ebb.deploy("without", {"readme": "x"}, runtime=runtime, check=False)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(expected, refused.stderr)
+                self.assertNotIn("Uploading", refused.stderr)
+                self.assertEqual(ebb.run("get", "service", "without", check=False).returncode, 1)
 
     def test_code_that_hangs_while_it_loads(self):
         for runtime, source in (("node", {"main.mjs": "while (true) {}"}),

@@ -61,6 +61,23 @@ class Settings(unittest.TestCase):
             self.assertEqual(ebb.stop(), 0)
             self.assertEqual(ebb.leftovers(), [])
 
+    def test_autoscaling_and_gc_are_taken_over(self):
+        self.file.write_text("autoscaling: {window: 6s}\n")
+        with Ebb("--config", str(self.file)) as ebb:
+            for version in range(3):
+                ebb.deploy("live", HELLO + f"# {version}\n")
+            self.assertEqual(ebb.pods("live", "Warm"), [])
+            self.file.write_text("autoscaling: {window: 6s, min-scale: 2}\n"
+                                 "gc: {min-non-active-revisions: 0, max-non-active-revisions: 1}\n")
+            ebb.signal(signal.SIGHUP)
+            wait_until(lambda: len(ebb.pods("live", "Warm")) == 2, "the new minimum")
+            wait_until(lambda: sorted(r["metadata"]["name"] for r in ebb.list("revisions"))
+                       == ["live-00002", "live-00003"], "the oldest revision goes")
+            self.assertNotIn("take effect at the next start", "".join(ebb.log))
+            self.file.write_text("autoscaling: {window: 6s}\n")
+            ebb.signal(signal.SIGHUP)
+            wait_until(lambda: ebb.pods("live", "Warm") == [], "no minimum any more", 60)
+
     def refused(self, *options):
         command = [PROGRAM, "up", "--data", self.folder.name + "/data", *options]
         for flag in ("--gateway", "--api"):
