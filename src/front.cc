@@ -16,6 +16,7 @@
 #include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
+#include "node/runtime.h"
 #include "node/supervisor.h"
 
 namespace ebb {
@@ -86,6 +87,28 @@ struct Front::Worker {
   }
 };
 
+void PoolSizes::set(cli::Settings settings) {
+  const std::lock_guard lock(mutex_);
+  settings_ = std::move(settings);
+  by_manifest_.clear();
+}
+
+scheduling::PoolSize PoolSizes::of(const std::string& runtime) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = settings_.pools.find(runtime); found != settings_.pools.end()) {
+    return found->second;
+  }
+  if (settings_.pool) return *settings_.pool;
+  const auto [known, first] = by_manifest_.try_emplace(runtime);
+  if (first) {
+    // Without one there are no pods either: the Local Controller says why.
+    if (const auto manifest = node::Runtime::load(runtimes_ + "/" + runtime)) {
+      known->second = scheduling::PoolSize::of_manifest(static_cast<int>(manifest->pool));
+    }
+  }
+  return known->second;
+}
+
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
@@ -93,7 +116,7 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
       options_(options),
-      pools_(options.settings),
+      pools_(options.settings, opened_.runtimes),
       scheduler_({.pods_folder = opened_.data.pods(),
                   .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},

@@ -78,6 +78,14 @@ void FieldReader::read(const char* key, std::map<std::string, std::string>& out)
   }
 }
 
+void FieldReader::read_quantity(const char* key, std::optional<std::string>& out) {
+  const Json* value = take(key);
+  if (!value || !expect(value->is_string() || value->is_number(), *value, path_of(key), "string")) {
+    return;
+  }
+  out = value->is_string() ? value->get<std::string>() : to_text(*value);
+}
+
 void FieldReader::read_quantities(const char* key, std::map<std::string, std::string>& out) {
   const Json* value = take(key);
   if (!value || !expect(value->is_object(), *value, path_of(key), "object")) return;

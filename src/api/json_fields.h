@@ -30,6 +30,8 @@ class FieldReader final {
     if (!find(key)) return;
     read(key, out.emplace());
   }
+  // Like a string, but takes a number too, as its text: a quantity.
+  void read_quantity(const char* key, std::optional<std::string>& out);
   // Like a map of strings, but takes numbers too, as their text: quantities.
   void read_quantities(const char* key, std::map<std::string, std::string>& out);
   // Reads an object with `convert(FieldReader&, out)`.

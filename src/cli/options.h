@@ -22,6 +22,8 @@
 #include "base/result.h"
 #include "control/revision_gc.h"
 #include "net/address.h"
+
+#include "scheduling/pool_size.h"
 #include "serving/gateway.h"
 
 namespace ebb::cli {
@@ -38,8 +40,9 @@ using KeyValue = std::pair<std::string, std::string>;
 // What can change while Ebb runs (SIGHUP).
 struct Settings {
   log::Level log_level = log::Level::kInfo;
-  std::optional<int> pool;           // cold pods of each runtime in use; unset: its manifest's
-  std::map<std::string, int> pools;  // the same for single runtimes
+  // Cold pods of each runtime in use; unset: by its manifest.
+  std::optional<scheduling::PoolSize> pool;
+  std::map<std::string, scheduling::PoolSize> pools;  // the same for single runtimes
 };
 
 // See up_settings.h.

@@ -85,31 +85,26 @@ void read_requests(api::FieldReader& fields, serving::GatewaySettings& out, Erro
   }
 }
 
-void check_pool(int64_t size, const std::string& path, Errors& errors) {
-  if (size < 0 || size > kMaxPool) {
-    wrong(errors, path, fmt::format("{} is not within 0 and {}", size, kMaxPool));
+void read_pool(std::string_view text, const std::string& path, scheduling::PoolSize& out,
+               Errors& errors) {
+  if (const auto size = scheduling::PoolSize::parse(text)) {
+    out = *size;
+  } else {
+    wrong(errors, path, size.error().message);
   }
 }
 
 void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
-  std::optional<int64_t> pool;
-  fields.read("pool", pool);
+  std::optional<std::string> pool;
+  fields.read_quantity("pool", pool);
   if (pool) {
-    check_pool(*pool, "pool", errors);
-    settings.pool = static_cast<int>(*pool);
+    settings.pool = scheduling::PoolSize();
+    read_pool(*pool, "pool", *settings.pool, errors);
   }
   std::map<std::string, std::string> pools;
   fields.read_quantities("pools", pools);
   for (const auto& [runtime, text] : pools) {
-    const std::string path = "pools." + runtime;
-    char* end = nullptr;
-    const int64_t size = std::strtoll(text.c_str(), &end, 10);
-    if (text.empty() || *end != '\0') {
-      wrong(errors, path, "\"" + text + "\" is not a whole number");
-      continue;
-    }
-    check_pool(size, path, errors);
-    settings.pools[runtime] = static_cast<int>(size);
+    read_pool(text, "pools." + runtime, settings.pools[runtime], errors);
   }
 }
 

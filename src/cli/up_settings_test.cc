@@ -11,6 +11,7 @@ namespace ebb::cli {
 namespace {
 
 using api::Json;
+using scheduling::PoolSize;
 using testing::HasSubstr;
 
 class UpSettingsTest : public testing::Test {
@@ -69,7 +70,7 @@ logLevel: debug
 maxBody: 5Mi
 serverTiming: all
 pool: 3
-pools: {node: 2, python: 40}
+pools: {node: 2, python: 8-40}
 autoscaling: {window: 10s, target-utilization-percentage: 50}
 gc:
   retain-since-create-time: 1h
@@ -91,8 +92,9 @@ gc:
   EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
   EXPECT_EQ(up->requests.max_body, 5u << 20);
   EXPECT_EQ(up->requests.server_timing, serving::ServerTiming::kAll);
-  EXPECT_EQ(up->settings.pool, 3);
-  EXPECT_EQ(up->settings.pools, (std::map<std::string, int>{{"node", 2}, {"python", 40}}));
+  EXPECT_EQ(up->settings.pool, (PoolSize{3, 3}));
+  EXPECT_EQ(up->settings.pools,
+            (std::map<std::string, PoolSize>{{"node", {2, 2}}, {"python", {8, 40}}}));
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/target-utilization-percentage"), "50");
   EXPECT_EQ(up->gc.retain_since_create_time, std::chrono::hours(1));
@@ -104,7 +106,7 @@ gc:
 TEST_F(UpSettingsTest, FlagsWin) {
   const auto up = read("pool: 3\ndomain: example.com\n", {{"pool", 5}, {"gateway", ":0"}});
   ASSERT_TRUE(up) << up.error().message;
-  EXPECT_EQ(up->settings.pool, 5);
+  EXPECT_EQ(up->settings.pool, (PoolSize{5, 5}));
   EXPECT_EQ(up->domain, "example.com");
   EXPECT_EQ(up->gateway.port, 0);
 }
@@ -117,7 +119,8 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
   EXPECT_THAT(error("serverTiming: some\n"), HasSubstr("serverTiming: \"some\" is none of"));
   EXPECT_THAT(error("pool: -1\n"), HasSubstr("pool: -1 is not within 0 and 10000"));
-  EXPECT_THAT(error("pool: many\n"), HasSubstr("pool: "));
+  EXPECT_THAT(error("pool: many\n"),
+              HasSubstr("pool: \"many\" is neither a number of pods nor a range like 8-64"));
   EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));
   EXPECT_THAT(error("autoscaling: {window: 1s}\n"), HasSubstr("window"));
   EXPECT_THAT(error("gc: {retain-since-create-time: long}\n"),

@@ -297,9 +297,7 @@ void LocalController::handle(const SetPool& order) {
     pool->retry.fire = [this, self] { refill(*self); };
     pool->after_hand_outs.fire = [this, self] { refill(*self); };
   }
-  const uint32_t base = order.on_top != 0 ? pool->runtime.pool : 0;
-  pool->want = std::min(order.cold, options_.slots) + base;
-  pool->want = std::min(pool->want, options_.slots);
+  pool->want = std::min(order.cold, options_.slots);
   refill(*pool);
 }
 

@@ -514,7 +514,7 @@ TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
 
 TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
   if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
-  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 0, .on_top = 1}));
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 1}));
   auto assign = order(expect<PodCold>().pod, "");
   for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
   assign.code = add_code(

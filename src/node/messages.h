@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 2;
+inline constexpr uint16_t kProtocolVersion = 3;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -33,10 +33,9 @@ inline constexpr size_t kMaxList = 4096;
 struct SetPool {
   std::string runtime;
   uint32_t cold = 0;
-  uint8_t on_top = 0;  // 1: on top of what the runtime's manifest names
   template <class A>
   void fields(A& a) {
-    a(runtime, cold, on_top);
+    a(runtime, cold);
   }
   friend bool operator==(const SetPool&, const SetPool&) = default;
 };
