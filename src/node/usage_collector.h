@@ -24,7 +24,7 @@ class UsageCollector final {
   using Pods = std::map<std::string, std::unique_ptr<PodProcess>>;  // by id
   using Report = std::function<void(const FromController&)>;
 
-  static constexpr size_t kPodsAtOnce = 16;
+  static constexpr size_t kPodsAtOnce = 8;
   static constexpr Duration kPause = std::chrono::milliseconds(5);  // between those
 
   // `pods` must outlive it.
