@@ -118,11 +118,12 @@ std::optional<api::MetricSpec> to_current(const api::MetricSpec& spec,
   }
   api::MetricSpec out;
   out.type = spec.type;
-  if (spec.type == "Resource") out.resource = std::move(current);
-  if (spec.type == "ContainerResource") out.container_resource = std::move(current);
-  if (spec.type == "Pods") out.pods = std::move(current);
-  if (spec.type == "Object") out.object = std::move(current);
-  if (spec.type == "External") out.external = std::move(current);
+  auto& section = spec.type == "Resource"            ? out.resource
+                  : spec.type == "ContainerResource" ? out.container_resource
+                  : spec.type == "Pods"              ? out.pods
+                  : spec.type == "Object"            ? out.object
+                                                     : out.external;
+  section = std::move(current);
   return out;
 }
 
