@@ -115,6 +115,7 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       traffic_(opened_.gateway.size()),
       metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
+      pod_metrics_(clock_),
       options_(options),
       pools_(options.settings, opened_.runtimes),
       scheduler_({.pods_folder = opened_.data.pods(),
@@ -124,7 +125,7 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       autoscaler_(control_, traffic_, scheduler_, clock_,
                   {.enable_scale_to_zero = options.scale_to_zero, .events = &events_}),
       host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling),
-      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
+      live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {}
 
 Front::~Front() = default;
 
@@ -168,8 +169,10 @@ int Front::run() {
                                           .thread = &disk_,
                                           .logs = opened_.data.logs(),
                                           .in_use = [this] { return scheduler_.code_in_use(); }}});
-  metrics_.add_collector(
-      [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
+  metrics_.add_collector([this](serving::Exposition& out) {
+    control::write_metrics(out, scheduler_, autoscaler_);
+    control::write_usage(out, scheduler_, pod_metrics_);
+  });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{
@@ -256,6 +259,7 @@ void Front::connect_controller() {
 void Front::on_controller(const node::FromController& message) {
   const bool welcome = std::holds_alternative<node::Welcome>(message);
   scheduler_.on_message(kNode, message);
+  pod_metrics_.on_message(kNode, message);
   if (!welcome || phase_ == Phase::kEnding) return;
   deadline_.disarm();
   if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
@@ -322,7 +326,8 @@ void Front::reload(std::string_view document) {
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
 void Front::on_controller_gone() {
   scheduler_.remove_node(kNode);  // nobody sends to it from here on
-  control_.post([this] {          // this is called by what is destroyed
+  pod_metrics_.remove_node(kNode);
+  control_.post([this] {  // this is called by what is destroyed
     controller_.reset();
     if (phase_ == Phase::kEnding) {
       control_.stop();

@@ -19,6 +19,7 @@
 #include "cli/options.h"
 #include "control/autoscaler.h"
 #include "control/event_recorder.h"
+#include "control/pod_metrics.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
 #include "control/scheduler.h"
@@ -110,6 +111,7 @@ class Front final {
   serving::Metrics metrics_;
   std::unique_ptr<serving::AccessLog> access_log_;
   control::EventRecorder events_;
+  control::PodMetrics pod_metrics_;
   const cli::UpOptions options_;  // as they were at the start
   PoolSizes pools_;
   control::Scheduler scheduler_;

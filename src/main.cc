@@ -147,6 +147,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   out.controller = {.data = opened.data,
                     .runtimes = runtimes,
                     .node = "local",
+                    .usage_interval = options.metrics_interval,
                     .network = std::nullopt,
                     .without = rights->without};
   if (!options.isolation) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/defaults.h"
+#include "api/hpa.h"
 #include "api/json.h"
 #include "api/types.h"
 #include "api/validate.h"
@@ -35,6 +36,7 @@ std::string image_of(const api::Configuration& configuration) {
 }
 std::string image_of(const api::Revision& revision) { return image_of(revision.spec); }
 std::string image_of(const api::Route& /*route*/) { return {}; }
+std::string image_of(const api::HorizontalPodAutoscaler& /*hpa*/) { return {}; }
 
 void check_runtime(const api::Kind& kind, const std::string& image, const std::string& before,
                    const RuntimeNames& runtimes, std::vector<api::FieldError>& errors) {
@@ -85,6 +87,9 @@ Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before,
   }
   if (&kind == &api::Revision::kind()) return admit<api::Revision>(object, before, runtimes);
   if (&kind == &api::Route::kind()) return admit<api::Route>(object, before, runtimes);
+  if (&kind == &api::HorizontalPodAutoscaler::kind()) {
+    return admit<api::HorizontalPodAutoscaler>(object, before, runtimes);
+  }
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }
 
@@ -114,6 +119,9 @@ Admitted admit_status(const api::Kind& kind, const Json& object) {
   if (&kind == &api::Configuration::kind()) return readable<api::Configuration>(object);
   if (&kind == &api::Revision::kind()) return readable<api::Revision>(object);
   if (&kind == &api::Route::kind()) return readable<api::Route>(object);
+  if (&kind == &api::HorizontalPodAutoscaler::kind()) {
+    return readable<api::HorizontalPodAutoscaler>(object);
+  }
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }
 

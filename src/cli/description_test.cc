@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/hpa.h"
 #include "api/types.h"
 
 namespace ebb::cli {
@@ -106,14 +107,29 @@ TEST(DescriptionTest, APod) {
   EXPECT_THAT(text, HasSubstr("  Node       local\n"));
 }
 
+TEST(DescriptionTest, AHorizontalPodAutoscaler) {
+  Facts hpa;
+  hpa.object = Json::parse(R"({"metadata": {"name": "h", "namespace": "default"},
+      "spec": {"scaleTargetRef": {"kind": "Service", "name": "hello"}, "maxReplicas": 9,
+               "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                            "target": {"averageUtilization": 50}}}]},
+      "status": {"currentReplicas": 3, "desiredReplicas": 4}})");
+  const std::string text = description_of(api::HorizontalPodAutoscaler::kind(), hpa, kStyle);
+  EXPECT_THAT(text, testing::StartsWith("HorizontalPodAutoscaler h\n"));
+  EXPECT_THAT(text, HasSubstr("  Scales      Service/hello\n"));
+  EXPECT_THAT(text, HasSubstr("  Metrics     cpu: <unknown>/50%\n"));
+  EXPECT_THAT(text, HasSubstr("  Bounds      1 to 9 pods\n"));
+  EXPECT_THAT(text, HasSubstr("  Wanted      4\n"));
+}
+
 TEST(DescriptionTest, SurvivesObjectsOfAnyShape) {
   for (const char* text : {"{}", "[]", "1", R"({"metadata": 1, "spec": [], "status": {"traffic": 3,
                             "conditions": [1, null]}})"}) {
     Facts odd;
     odd.object = Json::parse(text);
     odd.revisions = odd.pods = odd.autoscalers = odd.events = {odd.object};
-    for (const api::Kind* kind :
-         {&api::Service::kind(), &api::Revision::kind(), &api::Pod::kind()}) {
+    for (const api::Kind* kind : {&api::Service::kind(), &api::Revision::kind(), &api::Pod::kind(),
+                                  &api::HorizontalPodAutoscaler::kind()}) {
       EXPECT_THAT(description_of(*kind, odd, kStyle), HasSubstr("Events"));
     }
   }

@@ -22,7 +22,6 @@
 #include "base/result.h"
 #include "control/revision_gc.h"
 #include "net/address.h"
-
 #include "scheduling/pool_size.h"
 #include "serving/gateway.h"
 
@@ -55,7 +54,8 @@ struct UpOptions {
   std::string runtimes;    // folder of the runtimes; empty: the installed ones
   std::string access_log;  // file; empty: none
   bool isolation = true;
-  bool pod_network = true;                         // false: all pods have only their loopback
+  Duration metrics_interval = std::chrono::seconds(15);  // between two readings of a pod's use
+  bool pod_network = true;                               // false: all pods have only their loopback
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
   std::map<std::string, std::string> autoscaling;  // default annotations
   control::RevisionGcSettings gc;
@@ -157,6 +157,7 @@ struct RollbackOptions {
 };
 
 struct TopOptions {
+  std::string what;  // "pods", "nodes": what they use; empty: what revisions do
   bool once = false;
   bool all_namespaces = false;
   Duration interval{};

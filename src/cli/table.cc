@@ -5,7 +5,9 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "api/hpa.h"
 #include "api/types.h"
+#include "api/usage.h"
 #include "cli/console.h"
 
 namespace ebb::cli {
@@ -102,6 +104,32 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   }
   if (kind.plural == "routes") {
     return {name(), at("URL", {"status", "url"}), ready(), age(), reason()};
+  }
+  if (kind.plural == "horizontalpodautoscalers") {
+    return {name(),
+            {"REFERENCE",
+             [](const Json& object, WallTime) { return first_line(api::reference_text(object)); }},
+            {"TARGETS",
+             [](const Json& object, WallTime) { return first_line(api::targets_text(object)); }},
+            at("MINPODS", {"spec", "minReplicas"}),
+            at("MAXPODS", {"spec", "maxReplicas"}),
+            {"REPLICAS",
+             [](const Json& object, WallTime) {
+               const std::string pods = text_at(object, {"status", "currentReplicas"});
+               return pods.empty() ? std::string("0") : pods;
+             }},
+            age()};
+  }
+  if (kind.group == api::PodMetrics::kind().group) {
+    const auto used = [](const char* title, const char* what) {
+      return Column{title, [what](const Json& object, WallTime) {
+                      const Json::json_pointer container("/containers/0/usage");
+                      const bool pod = object.contains(container);
+                      return pod ? text_at(object.at(container), {what})
+                                 : text_at(object, {"usage", what});
+                    }};
+    };
+    return {name(), used("CPU", "cpu"), used("MEMORY", "memory"), at("WINDOW", {"window"})};
   }
   if (kind.plural == "pods") {
     return {name(),

@@ -45,6 +45,21 @@ void read_duration(api::FieldReader& fields, const char* key, const std::string&
   }
 }
 
+void read_interval(api::FieldReader& fields, Duration& out, Errors& errors) {
+  constexpr const char* kKey = "metricsInterval";
+  std::string text;
+  fields.read(kKey, text);
+  if (text.empty()) return;
+  const auto parsed = api::parse_duration(text);
+  if (!parsed) {
+    wrong(errors, kKey, parsed.error().message);
+  } else if (*parsed < kMinMetricsInterval || *parsed > kMaxMetricsInterval) {
+    wrong(errors, kKey, "\"" + text + "\" is not within 1s and 10m");
+  } else {
+    out = *parsed;
+  }
+}
+
 void read_log_level(api::FieldReader& fields, log::Level& out, Errors& errors) {
   static const std::map<std::string, log::Level> kLevels = {{"debug", log::Level::kDebug},
                                                             {"info", log::Level::kInfo},
@@ -194,6 +209,7 @@ Result<UpOptions> up_options(const api::Json& document) {
     up.isolation = isolation != "none";
     fields.read("podNetwork", up.pod_network);
     fields.read("scaleToZero", up.scale_to_zero);
+    read_interval(fields, up.metrics_interval, errors);
     read_log_level(fields, up.settings.log_level, errors);
     read_pools(fields, up.settings, errors);
     read_requests(fields, up.requests, errors);
@@ -223,6 +239,7 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.access_log == wanted.access_log, "accessLog");
   compare(running.isolation == wanted.isolation, "isolation");
   compare(running.pod_network == wanted.pod_network, "podNetwork");
+  compare(running.metrics_interval == wanted.metrics_interval, "metricsInterval");
   compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
   compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
   compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");

@@ -66,6 +66,7 @@ accessLog: /var/log/ebb.log
 isolation: none
 podNetwork: false
 scaleToZero: false
+metricsInterval: 5s
 logLevel: debug
 maxBody: 5Mi
 serverTiming: all
@@ -89,6 +90,7 @@ gc:
   EXPECT_FALSE(up->isolation);
   EXPECT_FALSE(up->pod_network);
   EXPECT_FALSE(up->scale_to_zero);
+  EXPECT_EQ(up->metrics_interval, std::chrono::seconds(5));
   EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
   EXPECT_EQ(up->requests.max_body, 5u << 20);
   EXPECT_EQ(up->requests.server_timing, serving::ServerTiming::kAll);
@@ -118,6 +120,10 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
   EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
   EXPECT_THAT(error("serverTiming: some\n"), HasSubstr("serverTiming: \"some\" is none of"));
+  EXPECT_THAT(error("metricsInterval: often\n"), HasSubstr("metricsInterval: "));
+  EXPECT_THAT(error("metricsInterval: 0.5s\n"),
+              HasSubstr("metricsInterval: \"0.5s\" is not within 1s and 10m"));
+  EXPECT_THAT(error("metricsInterval: 1h\n"), HasSubstr("is not within 1s and 10m"));
   EXPECT_THAT(error("pool: -1\n"), HasSubstr("pool: -1 is not within 0 and 10000"));
   EXPECT_THAT(error("pool: many\n"),
               HasSubstr("pool: \"many\" is neither a number of pods nor a range like 8-64"));
@@ -139,8 +145,9 @@ TEST_F(UpSettingsTest, WhatARunningEbbCannotTakeOver) {
                                           "autoscaling: {window: 10s}\n"
                                           "gc: {min-non-active-revisions: 1}\n")),
             "");
-  EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n")),
-            "gateway, domain");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n"
+                                          "metricsInterval: 30s\n")),
+            "gateway, domain, metricsInterval");
 }
 
 }  // namespace
