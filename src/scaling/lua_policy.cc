@@ -49,6 +49,15 @@ Result<LuaPolicy> LuaPolicy::compile(std::string_view source, const LuaLimits& l
   return LuaPolicy(std::move(text), limits, std::move(*sandbox));
 }
 
+void LuaPolicy::take_history(const LuaPolicy& before) {
+  newest_ = before.newest_;
+  stable_ = before.stable_;
+  panic_ = before.panic_;
+  requests_ = before.requests_;
+  begin_ = before.begin_;
+  desired_ = before.desired_;
+}
+
 void LuaPolicy::observe(const Metric& metric) {
   newest_ = metric;
   newest_.pods.clear();
