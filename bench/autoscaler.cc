@@ -100,7 +100,7 @@ class Bench {
           [](const std::string&, const std::string&) {});
       node_.revisions[uids_[i]].listener = throttler;
       traffic_.add(throttler);
-      plans.push_back({.pod = std::move(pod)});
+      plans.emplace_back().pod = std::move(pod);
     }
     const size_t built = heap_bytes();
     for (auto& plan : plans) scaler_.add(std::move(plan));

@@ -48,6 +48,7 @@ void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& po
   constexpr double kCpuTarget = 80;
   constexpr double kMiB = 1024.0 * 1024.0;
   hpa.cpu_request = pod.cpu_millis > 0 ? pod.cpu_millis : kDefaultCpu;
+  hpa.zero_after = wish.stable_window;
   hpa.memory_request = static_cast<int64_t>(pod.memory_bytes);
   hpa.spec.min = std::max(1, static_cast<int>(wish.min_scale));
   hpa.spec.max =

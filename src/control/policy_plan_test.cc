@@ -74,6 +74,7 @@ TEST(PolicyPlanTest, HpaAsKnativeMakesIt) {
   EXPECT_EQ(planned.spec().hpa.spec.metrics[0].target, 60);
   EXPECT_EQ(planned.spec().hpa.cpu_request, 500);
   EXPECT_EQ(planned.spec().hpa.spec.max, 5);
+  EXPECT_EQ(planned.spec().window(), 300s);
   EXPECT_TRUE(scaling::validate(planned.spec().hpa.spec));
 
   planned = plan({hpa, {kPrefix + "metric", "concurrency"}, {kPrefix + "target", "7"}});
