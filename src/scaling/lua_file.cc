@@ -67,13 +67,14 @@ Decision LuaFilePolicy::decide(const Situation& situation) {
   if (!policy_) {
     Decision decision;
     decision.error = problem_;
-    decision.reason = "there is no policy, the last amount stays: " + problem_;
+    if (situation.explain)
+      decision.reason = "there is no policy, the last amount stays: " + problem_;
     return decision;
   }
   Decision decision = policy_->decide(situation);
   if (!problem_.empty()) {
     decision.error = problem_;
-    decision.reason += ", by the policy before the change";
+    if (situation.explain) decision.reason += ", by the policy before the change";
   } else if (!decision.error.empty()) {
     decision.error = in_file(file_->name(), decision.error);
   }

@@ -92,7 +92,7 @@ Decision Schedule::decide(const Situation& situation) {
   const WallTime wall =
       wall_ + std::chrono::duration_cast<WallTime::duration>(situation.now - now_);
   const int64_t minute = std::chrono::floor<std::chrono::minutes>(wall.time_since_epoch()).count();
-  if (minute == minute_) return last_;
+  if (minute == minute_) return last_;  // its text is made once a minute: always
   minute_ = minute;
   last_ = Decision();
   last_.valid = true;
