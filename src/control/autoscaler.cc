@@ -71,7 +71,9 @@ void AutoScaler::add(ScalePlan plan) {
   entry.plan = std::move(plan);
   entry.throttler = traffic_.find(uid);
   entry.added_at = clock_.wall();
-  entry.made = entry.changed = ++version_;
+  entry.place = by_change_.insert(by_change_.end(), &entry);
+  touch(entry);
+  entry.made = entry.changed;
   entry.reason = "nothing was to be decided yet";
   const Key key{entry.plan.pod->ns, entry.plan.pod->name};
   keys_.erase(key);  // one of the same name that was deleted: its text goes with it
@@ -92,7 +94,8 @@ void AutoScaler::remove(const std::string& revision) {
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   std::erase(active_, &entry);
-  entry.changed = ++version_;
+  touch(entry);
+  by_change_.erase(entry.place);
   gone_.push_back(status_of(entry));
   gone_.back().gone = true;
   if (gone_.size() > kMaxGone) {
@@ -122,6 +125,7 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   plan.pod = entry->plan.pod;
   entry->plan = std::move(plan);
   const TimePoint now = clock_.now();
+  entry->rested.reset();
   if (entry->live) *entry->live = live_for(*entry, now);
   if (entry->plan.policy->never_rests()) activate(*entry, now);
   if (floor_of(*entry) <= entry->want) return;
@@ -129,15 +133,18 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   apply(*entry, floor_of(*entry), "the settings raised the minimum");
 }
 
-AutoScaler::Live AutoScaler::live_for(const Entry& entry, TimePoint now) const {
+AutoScaler::Live AutoScaler::live_for(Entry& entry, TimePoint now) const {
   const auto& spec = *entry.plan.policy;
   // An hour of seconds would be kept for a window that is none.
   const Duration window = std::min<Duration>(spec.window(), std::chrono::hours(1));
-  Live live{
-      .policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall()),
-      .concurrency = scaling::Window(window),
-      .requests = scaling::Window(window),
-      .error = {}};
+  auto policy = std::move(entry.rested);
+  if (!policy) {
+    policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall());
+  }
+  Live live{.policy = std::move(policy),
+            .concurrency = scaling::Window(window),
+            .requests = scaling::Window(window),
+            .error = {}};
   if (spec.hybrid_keep_alive) live.idle = std::make_unique<IdleTimes>(*spec.hybrid_keep_alive);
   return live;
 }
@@ -154,7 +161,15 @@ bool AutoScaler::at_rest(const Entry& entry, const serving::Throttler::Counts& c
   return entry.want == 0 && counts.ready + counts.starting == 0 &&
          counts.in_flight + counts.waiting == 0 && !entry.proof && floor_of(entry) == 0 &&
          !entry.plan.policy->never_rests() &&
-         now - counts.last_active > entry.plan.policy->memory();
+         now - counts.last_active > entry.plan.policy->window();
+}
+
+void AutoScaler::rest(Entry& entry) {
+  if (entry.plan.policy->learns()) entry.rested = std::move(entry.live->policy);
+  entry.live.reset();
+  entry.concurrency = 0;
+  entry.requests = 0;
+  entry.panic = false;
 }
 
 // --- Metric -> decision -> amount ---
@@ -169,10 +184,7 @@ void AutoScaler::tick() {
   std::erase_if(active_, [&](Entry* entry) {
     decide(*entry, now);
     if (!at_rest(*entry, entry->throttler->counts(), now)) return false;
-    entry->live.reset();
-    entry->concurrency = 0;
-    entry->requests = 0;
-    entry->panic = false;
+    rest(*entry);
     return true;
   });
 }
@@ -332,7 +344,7 @@ void AutoScaler::apply(Entry& entry, int want, std::string_view why, Silence sil
   }
   entry.reason = why;
   entry.decided_at = clock_.wall();
-  entry.changed = ++version_;
+  touch(entry);
   target_.scale(entry.plan.pod->revision, want);
 }
 
@@ -341,6 +353,11 @@ void AutoScaler::note(Entry& entry, int ready) {
   if (entry.rescaled || (entry.told_want == entry.want && entry.told_ready == ready)) return;
   entry.rescaled = true;
   rescaled_.push_back(entry.plan.pod->revision);
+}
+
+void AutoScaler::touch(Entry& entry) {
+  entry.changed = ++version_;
+  by_change_.splice(by_change_.end(), by_change_, entry.place);
 }
 
 void AutoScaler::wake(const std::string& revision) {
@@ -355,7 +372,7 @@ void AutoScaler::wake(const std::string& revision) {
   if (before == entry->want) return;
   entry->reason = "a request waits";
   entry->decided_at = clock_.wall();
-  entry->changed = ++version_;
+  touch(*entry);
   note(*entry, entry->told_ready);
   if (settings_.events == nullptr) return;
   settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
@@ -540,8 +557,8 @@ bool AutoScaler::changes(int64_t after, std::vector<ScaleStatus>* out) const {
     // What came and went since then was never seen.
     if (went.changed > after && went.made <= after) out->push_back(went);
   }
-  for (const auto& [uid, entry] : entries_) {
-    if (entry.changed > after) out->push_back(status_of(entry));
+  for (auto at = by_change_.rbegin(); at != by_change_.rend() && (*at)->changed > after; ++at) {
+    out->push_back(status_of(**at));
   }
   std::sort(out->begin(), out->end(),
             [](const auto& a, const auto& b) { return a.changed < b.changed; });

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -151,6 +152,7 @@ class AutoScaler final : public serving::Waker {
     ScalePlan plan;
     std::shared_ptr<serving::Throttler> throttler;  // shared: with the request path
     std::unique_ptr<Live> live;                     // null: at rest
+    std::unique_ptr<scaling::Policy> rested;        // at rest, of a policy that learns
     int want = 0;
     bool reachable = true;
     bool panic = false;
@@ -164,6 +166,7 @@ class AutoScaler final : public serving::Waker {
     WallTime added_at{};
     int64_t made = 0;
     int64_t changed = 0;
+    std::list<Entry*>::iterator place{};  // in by_change_
     // As take_rescaled() has told it.
     int told_want = 0;
     int told_ready = 0;
@@ -176,7 +179,8 @@ class AutoScaler final : public serving::Waker {
 
   // Looks at it in every tick from now on.
   void activate(Entry& entry, TimePoint now);
-  [[nodiscard]] Live live_for(const Entry& entry, TimePoint now) const;
+  [[nodiscard]] Live live_for(Entry& entry, TimePoint now) const;
+  void rest(Entry& entry);
   [[nodiscard]] bool at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);
@@ -193,6 +197,7 @@ class AutoScaler final : public serving::Waker {
   // `why` must not change the amount again. Silence: no event, no log.
   void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
+  void touch(Entry& entry);  // it changed
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;
   void finish_start(const std::string& revision, const std::string& error, TimePoint at);
@@ -211,6 +216,7 @@ class AutoScaler final : public serving::Waker {
   // By uid, which is the pod template's; entries stay where they are.
   std::unordered_map<std::string_view, Entry> entries_;
   std::map<Key, Entry*> keys_;
+  std::list<Entry*> by_change_;  // all, the newest change last
   std::vector<Entry*> active_;
   std::vector<std::string> rescaled_;  // uids
   std::deque<ScaleStatus> gone_;
