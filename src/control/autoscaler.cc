@@ -70,6 +70,8 @@ void AutoScaler::add(ScalePlan plan) {
   Entry& entry = at->second;
   entry.plan = std::move(plan);
   entry.throttler = traffic_.find(uid);
+  entry.quota = &quotas_[entry.plan.pod->ns];
+  entry.quota->join();
   entry.added_at = clock_.wall();
   entry.place = by_change_.insert(by_change_.end(), &entry);
   touch(entry);
@@ -81,7 +83,7 @@ void AutoScaler::add(ScalePlan plan) {
   if (!entry.throttler) return;
   // Pods of an earlier front, perhaps.
   const auto counts = entry.throttler->counts();
-  entry.want = counts.ready + counts.starting;
+  set_want(entry, counts.ready + counts.starting);
   note(entry, counts.ready);
   if (std::max(entry.want, floor_of(entry)) > 0 || entry.plan.policy->never_rests()) {
     activate(entry, clock_.now());
@@ -96,6 +98,9 @@ void AutoScaler::remove(const std::string& revision) {
   std::erase(active_, &entry);
   touch(entry);
   by_change_.erase(entry.place);
+  entry.quota->changed(-entry.want);
+  entry.quota->forget(entry.plan.pod->revision);
+  if (entry.quota->leave()) quotas_.erase(entry.plan.pod->ns);
   gone_.push_back(status_of(entry));
   gone_.back().gone = true;
   if (gone_.size() > kMaxGone) {
@@ -115,7 +120,7 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   entry->reachable = reachable;
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, clock_.now());
-  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
+  raise(*entry, "traffic goes there, and a minimum is set");
 }
 
 void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
@@ -130,7 +135,7 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   if (entry->plan.policy->never_rests()) activate(*entry, now);
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, now);
-  apply(*entry, floor_of(*entry), "the settings raised the minimum");
+  raise(*entry, "the settings raised the minimum");
 }
 
 AutoScaler::Live AutoScaler::live_for(Entry& entry, TimePoint now) const {
@@ -179,7 +184,10 @@ void AutoScaler::tick() {
   if (settings_.policies != nullptr) settings_.policies->refresh(now);  // reads: without the lock
   const std::lock_guard lock(mutex_);
   for (Entry* entry : active_) observe(*entry, now);
-  if (now < next_decision_) return;
+  if (now < next_decision_) {
+    share_out(now);
+    return;
+  }
   next_decision_ = now + scaling::kDecisionPeriod;
   std::erase_if(active_, [&](Entry* entry) {
     decide(*entry, now);
@@ -187,6 +195,7 @@ void AutoScaler::tick() {
     rest(*entry);
     return true;
   });
+  share_out(now);
 }
 
 void AutoScaler::observe(Entry& entry, TimePoint now) {
@@ -235,6 +244,7 @@ void AutoScaler::tell_error(Entry& entry, const std::string& error) {
 
 int AutoScaler::set_want(Entry& entry, int want) {
   const int before = std::exchange(entry.want, want);
+  entry.quota->changed(want - before);
   if (!entry.live) return before;
   auto& wishes = entry.live->wishes;
   if (want > before) wishes.push_back({.at = clock_.now(), .pods = want - before});
@@ -263,17 +273,36 @@ void AutoScaler::measure_start(Entry& entry, TimePoint ready, bool well) {
 int AutoScaler::floor_of(const Entry& entry) const {
   const int proof = entry.proof ? std::max(1, entry.plan.initial_scale) : 0;
   const int last = settings_.enable_scale_to_zero ? 0 : 1;
-  return std::max(proof, entry.reachable ? std::max(last, entry.plan.bounds.min) : 0);
+  return std::max(proof, entry.reachable ? std::max(last, bounds_of(entry).min) : 0);
+}
+
+scaling::Bounds AutoScaler::bounds_of(const Entry& entry) const {
+  scaling::Bounds bounds = entry.plan.bounds;
+  if (const int most = limits_.per_revision; most > 0) {
+    bounds.max = bounds.max > 0 ? std::min(bounds.max, most) : most;
+    bounds.min = std::min(bounds.min, most);
+  }
+  return bounds;
+}
+
+void AutoScaler::raise(Entry& entry, std::string why, Silence silence) {
+  const auto counts = entry.throttler ? entry.throttler->counts() : serving::Throttler::Counts();
+  const int want = within_namespace(entry, counts, std::max(entry.want, floor_of(entry)), why);
+  apply(entry, want, why, silence);
 }
 
 int AutoScaler::within_bounds(const Entry& entry, int want) const {
-  const int most = entry.plan.bounds.max;
+  const int most = bounds_of(entry).max;
   return most > 0 ? std::min(want, most) : want;
 }
 
 void AutoScaler::decide(Entry& entry, TimePoint now) {
   if (entry.proof && now >= entry.proof->deadline) {
-    start_ended(entry.plan.pod->revision, "no pod could be started in time: no node has room");
+    const bool cut = entry.want < std::max(1, entry.plan.initial_scale);
+    start_ended(entry.plan.pod->revision,
+                cut ? fmt::format("no pod could be started in time: the namespace has its {} pods",
+                                  limits_.per_namespace)
+                    : "no pod could be started in time: no node has room");
   }
   const auto counts = entry.throttler->counts();
   const auto decision = entry.live->policy->decide(situation_of(entry, counts, now));
@@ -285,9 +314,13 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   std::string why = decision.reason;
   int want = entry.want;
   if (decision.valid) {
-    want = scaling::amount(decision, entry.plan.bounds, entry.reachable);
+    const auto bounds = bounds_of(entry);
+    want = scaling::amount(decision, bounds, entry.reachable);
     if (want > decision.desired) why += fmt::format(", raised to the minimum {}", want);
-    if (want < decision.desired) why += fmt::format(", held at the maximum {}", want);
+    if (want < decision.desired) {
+      const bool operators = entry.plan.bounds.max == 0 || bounds.max < entry.plan.bounds.max;
+      why += fmt::format(", held at {} {}", operators ? "max-scale-limit" : "the maximum", want);
+    }
   }
   // The last pod stays until its time has come; one that nobody ever called, or
   // whose start failed, is not started for that.
@@ -319,6 +352,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = 1;  // whoever is held was let in: it is answered
     why = "a request waits";
   }
+  want = within_namespace(entry, counts, want, why);
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at && want > counts.ready + counts.starting) {
     want = counts.ready + counts.starting;
@@ -365,8 +399,11 @@ void AutoScaler::wake(const std::string& revision) {
   Entry* entry = entry_of(revision);
   if (entry == nullptr) return;
   activate(*entry, clock_.now());
-  const int want = std::max({entry->want, 1, entry->plan.policy->activation_scale()});
-  const int before = set_want(*entry, within_bounds(*entry, want));
+  const int wish =
+      within_bounds(*entry, std::max({entry->want, 1, entry->plan.policy->activation_scale()}));
+  const int want = entry->quota->allowed(revision, entry->want, wish, limits_.per_namespace);
+  if (want < wish) end_crowd_soon(revision);  // who asks for a turn does so there
+  const int before = set_want(*entry, want);
   // First the pod: this is the request path.
   target_.scale(revision, entry->want);
   if (before == entry->want) return;
@@ -381,11 +418,15 @@ void AutoScaler::wake(const std::string& revision) {
 }
 
 void AutoScaler::crowded(const std::string& revision) {
-  {
-    const std::lock_guard lock(mutex_);
-    crowds_.push_back(revision);
-    if (crowds_.size() > 1) return;
-  }
+  const std::lock_guard lock(mutex_);
+  end_crowd_soon(revision);
+}
+
+void AutoScaler::end_crowd_soon(const std::string& revision) {
+  // Of those that say it again and again only what came last.
+  if (!crowds_.empty() && crowds_.back() == revision) return;
+  crowds_.push_back(revision);
+  if (crowds_.size() > 1) return;
   control_.post([this] {
     if (control_.now() >= next_relief_) {
       relieve_crowds();
@@ -407,6 +448,8 @@ void AutoScaler::relieve_crowds() {
     if (const auto throttler = traffic_.find(revision)) throttler->crowd_seen();
     decide_now(revision);
   }
+  const std::lock_guard lock(mutex_);
+  share_out(clock_.now());
 }
 
 void AutoScaler::decide_now(const std::string& revision) {
@@ -417,11 +460,11 @@ void AutoScaler::decide_now(const std::string& revision) {
   activate(*entry, now);
   const auto counts = entry->throttler->counts();
   if (now < counts.retry_at) return;
-  std::string why;
-  int pods = 0;
+  std::string why = "a request waits";
+  int pods = counts.waiting > 0 ? 1 : 0;  // where the namespace had no room at the wake
   switch (entry->plan.policy->burst()) {
     case scaling::PolicySpec::Burst::kWait:
-      return;
+      break;
     case scaling::PolicySpec::Burst::kLoadOverTarget:
       pods = load_over_target(entry->plan.policy->kpa, counts, why);
       break;
@@ -429,13 +472,14 @@ void AutoScaler::decide_now(const std::string& revision) {
       const auto decision = entry->live->policy->decide(situation_of(*entry, counts, now));
       tell_error(*entry, decision.error);
       if (!decision.valid) return;
-      pods = decision.desired;
+      pods = std::max(pods, decision.desired);
       why = decision.reason;
       break;
     }
   }
-  const int want = within_bounds(*entry, pods);
-  if (want <= entry->want) return;
+  const int wish = within_bounds(*entry, pods);
+  if (wish <= entry->want) return;
+  const int want = within_namespace(*entry, counts, wish, why);
   apply(*entry, want, why, Silence::kNo);
   note(*entry, counts.ready);
 }
@@ -452,8 +496,7 @@ void AutoScaler::prove(const std::string& revision, Proven proven) {
   const int wanted = entry->plan.initial_scale;
   if (wanted > 0) {
     activate(*entry, clock_.now());
-    apply(*entry, std::max(entry->want, floor_of(*entry)), "to prove that it starts",
-          Silence::kYes);
+    raise(*entry, "to prove that it starts", Silence::kYes);
   }
   const bool ready = entry->throttler && entry->throttler->counts().ready >= wanted;
   if (wanted == 0 || ready) {
@@ -503,6 +546,7 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
 ScaleStatus AutoScaler::status_of(const Entry& entry) const {
   ScaleStatus status;
   status.pod = entry.plan.pod;
+  status.policy = entry.plan.policy->policy;
   status.desired = entry.want;
   status.concurrency = entry.concurrency;
   status.requests = entry.requests;
