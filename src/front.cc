@@ -118,14 +118,19 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       pod_metrics_(clock_),
       options_(options),
       pools_(options.settings, opened_.runtimes),
+      policies_(opened_.policies),
       scheduler_({.pods_folder = opened_.data.pods(),
                   .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},
                  clock_),
       autoscaler_(control_, traffic_, scheduler_, clock_,
-                  {.enable_scale_to_zero = options.scale_to_zero, .events = &events_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling),
-      live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {}
+                  {.enable_scale_to_zero = options.scale_to_zero,
+                   .events = &events_,
+                   .policies = &policies_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_),
+      live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {
+  autoscaler_.set_limits(options.limits);
+}
 
 Front::~Front() = default;
 
@@ -316,6 +321,7 @@ void Front::reload(std::string_view document) {
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
+  autoscaler_.set_limits(wanted->limits);
   host_.set_defaults(wanted->autoscaling);
   reconcilers_->set_gc(wanted->gc);
   const std::string later = cli::needs_restart(options_, *wanted);

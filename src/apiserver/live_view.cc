@@ -1,9 +1,12 @@
 #include "apiserver/live_view.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
 #include "api/defaults.h"
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
@@ -70,6 +73,8 @@ api::Json to_json(const control::ScaleStatus& status) {
   if (!status.pod->configuration.empty()) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
+  scaler.meta.annotations[fmt::format("{}class", api::kAutoscalingPrefix)] =
+      scaling::to_string(status.policy);
   scaler.status = {.desired_scale = status.desired,
                    .actual_scale = status.ready,
                    .starting = status.starting,
@@ -79,6 +84,8 @@ api::Json to_json(const control::ScaleStatus& status) {
                    .requests_per_second = status.requests,
                    .panic = status.panic,
                    .reason = status.reason,
+                   .error = status.error,
+                   .start_seconds = std::chrono::duration<double>(status.start_time).count(),
                    .decided_at = {}};
   if (status.decided_at != WallTime{}) {
     scaler.status.decided_at = api::to_rfc3339(status.decided_at);

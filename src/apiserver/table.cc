@@ -190,7 +190,8 @@ std::vector<Column> columns_of(const api::Kind& kind) {
          {"Memory", "string", 0, at("/usage/memory")},
          {"Window", "string", 0, at("/window")}});
   } else if (&kind == &api::PodAutoscaler::kind()) {
-    add({{"Desired", "integer", 0, at("/status/desiredScale")},
+    add({{"Class", "string", 1, at("/metadata/annotations/autoscaling.knative.dev~1class")},
+         {"Desired", "integer", 0, at("/status/desiredScale")},
          {"Actual", "integer", 0, at("/status/actualScale")},
          {"Starting", "integer", 1, at("/status/starting")},
          {"In Flight", "integer", 0, at("/status/inFlight")},

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/revision_gc.h"
+#include "control/scale_limits.h"
 #include "net/address.h"
 #include "scheduling/pool_size.h"
 #include "serving/gateway.h"
@@ -52,12 +53,14 @@ struct UpOptions {
   std::optional<net::Address> metrics;  // where /metrics needs no token
   std::string domain = "localhost";
   std::string runtimes;    // folder of the runtimes; empty: the installed ones
+  std::string policies;    // folder of the scaling policies in Lua; empty: DATA/policies
   std::string access_log;  // file; empty: none
   bool isolation = true;
   Duration metrics_interval = std::chrono::seconds(15);  // between two readings of a pod's use
   bool pod_network = true;                               // false: all pods have only their loopback
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
   std::map<std::string, std::string> autoscaling;  // default annotations
+  control::ScaleLimits limits;
   control::RevisionGcSettings gc;
   serving::GatewaySettings requests;
   Settings settings;
@@ -172,6 +175,10 @@ struct RestoreOptions {
   std::string data;  // folder
 };
 
+struct PolicyCheckOptions {
+  std::string file;
+};
+
 struct RuntimesOptions {};
 
 struct VersionOptions {};
@@ -185,10 +192,10 @@ struct ConnectionOptions {
   std::string ns;          // empty: the kubeconfig's
 };
 
-using Command =
-    std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions, DeleteOptions,
-                 InvokeOptions, LogsOptions, TrafficOptions, RollbackOptions, TopOptions,
-                 BackupOptions, RestoreOptions, RuntimesOptions, VersionOptions>;
+using Command = std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions,
+                             DeleteOptions, InvokeOptions, LogsOptions, TrafficOptions,
+                             RollbackOptions, TopOptions, BackupOptions, RestoreOptions,
+                             PolicyCheckOptions, RuntimesOptions, VersionOptions>;
 
 struct Invocation {
   ConnectionOptions connection;

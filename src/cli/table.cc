@@ -1,10 +1,13 @@
 #include "cli/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
 #include "api/hpa.h"
 #include "api/types.h"
 #include "api/usage.h"
@@ -176,6 +179,7 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   }
   if (kind.plural == "podautoscalers") {
     return {name(),
+            {"CLASS", [](const Json& object, WallTime) { return scaling_class(object); }},
             at("DESIRED", {"status", "desiredScale"}),
             at("READY", {"status", "actualScale"}),
             at("STARTING", {"status", "starting"}),
@@ -186,6 +190,8 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             at("PANIC", {"status", "panic"}, true),
             age(),
             {"REASON", [](const Json& object, WallTime) {
+               const std::string error = text_at(object, {"status", "error"});
+               if (!error.empty()) return first_line("POLICY FAILED: " + error);
                return first_line(text_at(object, {"status", "reason"}));
              }}};
   }
@@ -199,6 +205,14 @@ size_t width(const std::string& text) {
 }
 
 }  // namespace
+
+std::string scaling_class(const Json& autoscaler) {
+  std::string name = text_at(
+      autoscaler, {"metadata", "annotations", fmt::format("{}class", api::kAutoscalingPrefix)});
+  constexpr std::string_view kOwn = "ebb.dev/";
+  if (name.starts_with(kOwn)) return name.substr(kOwn.size());
+  return name.substr(0, name.find('.'));
+}
 
 std::string text_at(const Json& object, const Path& path) {
   const Json* value = &object;

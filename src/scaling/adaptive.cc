@@ -91,13 +91,13 @@ Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
   const int step = std::max(1, to_pods(slots));
   const double servers = load * step / slots;
-  if (quick) return {pods_for(load, slots), load};
+  if (quick) return {pods_for(load, slots), false};
   const int needed = servers_for({.load = servers,
                                   .service = service(),
                                   .wait = seconds_of(settings_.wait),
                                   .share = settings_.share,
                                   .step = step});
-  return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), load};
+  return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), true};
 }
 
 int Adaptive::now_needed(const Situation& situation) const {
@@ -126,7 +126,9 @@ Decision Adaptive::decide(const Situation& situation) {
   constexpr Duration kLeastSilence = std::chrono::seconds(10);
   const Duration silence = std::max(settings_.window, kLeastSilence);
   if (!busy(situation) && (!last_metric_ || now - *last_metric_ > silence)) {
-    decision.reason = "no metrics in the window: the last amount stays";
+    if (situation.explain) {
+      decision.reason = "no metrics in the window: the last amount stays";
+    }
     return decision;
   }
   decision.valid = true;
@@ -141,27 +143,33 @@ Decision Adaptive::decide(const Situation& situation) {
       std::floor(std::max(0, situation.ready) * slots - situation.in_flight - situation.waiting));
   if (!last_active_ || now - *last_active_ >= idle_time_) {
     peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
-    decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+    if (situation.explain) {
+      decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+    }
     return decision;
   }
 
   const double rising = significant(fast);
   const double load = std::max(slow, rising);
-  const int calm = steady(load, situation).pods;
+  const auto [calm, spare] = steady(load, situation);
   const int urgent = now_needed(situation);
   const int wish = std::max({1, calm, urgent});
   decision.panic = urgent > calm || rising > slow;
+  peak_.record(now, wish);
+  decision.desired = peak_.value();
+  if (!situation.explain) return decision;
   if (urgent > calm) {
     decision.reason = fmt::format("{} in pods and {} waiting now -> {}", situation.in_flight,
                                   situation.waiting, urgent);
   } else {
-    decision.reason =
-        fmt::format("{} load {:.2f}, {:.0f} a pod, at most {:g} % wait over {:g} ms -> {}",
-                    rising > slow ? "rising" : "steady", load, slots, settings_.share * 100,
-                    seconds_of(settings_.wait) * 1000, wish);
+    const std::string aim =
+        spare ? fmt::format("at most {:g} % wait over {:g} ms", settings_.share * 100,
+                            seconds_of(settings_.wait) * 1000)
+              : fmt::format("none to spare, a start takes {:.0f} ms",
+                            seconds_of(situation.start_time) * 1000);
+    decision.reason = fmt::format("{} load {:.2f}, {:.0f} a pod, {} -> {}",
+                                  rising > slow ? "rising" : "steady", load, slots, aim, wish);
   }
-  peak_.record(now, wish);
-  decision.desired = peak_.value();
   if (decision.desired > wish) {
     decision.reason += fmt::format(", kept at {} for the window", decision.desired);
   }

@@ -55,7 +55,7 @@ class Adaptive final : public Policy {
   };
   struct Wish {
     int pods = 0;
-    double load = 0;
+    bool spare = true;  // it has pods for load above the average
   };
   void note_activity(TimePoint at);
   [[nodiscard]] double offered(const Load& load) const;
