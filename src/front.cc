@@ -104,7 +104,9 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
                    .events = &events_,
                    .policies = &policies_}),
       host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_),
-      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
+      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {
+  autoscaler_.set_limits(options.limits);
+}
 
 Front::~Front() = default;
 
@@ -292,6 +294,7 @@ void Front::reload(std::string_view document) {
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
+  autoscaler_.set_limits(wanted->limits);
   host_.set_defaults(wanted->autoscaling);
   reconcilers_->set_gc(wanted->gc);
   const std::string later = cli::needs_restart(options_, *wanted);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
 #include "api/defaults.h"
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
@@ -62,6 +63,8 @@ api::Json to_json(const control::ScaleStatus& status) {
   if (!status.pod->configuration.empty()) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
+  scaler.meta.annotations[std::string(api::kAutoscalingPrefix) + "class"] =
+      scaling::to_string(status.policy);
   scaler.status = {.desired_scale = status.desired,
                    .actual_scale = status.ready,
                    .starting = status.starting,

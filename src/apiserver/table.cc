@@ -162,7 +162,8 @@ std::vector<Column> columns_of(const api::Kind& kind) {
     columns.push_back({"Status", "string", 0, at("/status/phase")});
   }
   if (&kind == &api::PodAutoscaler::kind()) {
-    add({{"Desired", "integer", 0, at("/status/desiredScale")},
+    add({{"Class", "string", 1, at("/metadata/annotations/autoscaling.knative.dev~1class")},
+         {"Desired", "integer", 0, at("/status/desiredScale")},
          {"Actual", "integer", 0, at("/status/actualScale")},
          {"Starting", "integer", 1, at("/status/starting")},
          {"In Flight", "integer", 0, at("/status/inFlight")},

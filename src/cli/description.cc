@@ -273,17 +273,18 @@ class Description {
   }
 
   void autoscaler() {
-    Table shown{{"REVISION", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING", "CONCURRENCY",
-                 "RPS", "PANIC", "DECIDED", "WHY"},
+    Table shown{{"REVISION", "CLASS", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING",
+                 "CONCURRENCY", "RPS", "PANIC", "DECIDED", "WHY"},
                 {}};
     for (const Json& one : facts_.autoscalers) {
       const auto status = [&one](const char* field) {
         return or_none(text(one, {"status", field}));
       };
       const std::string decided = age(text_at(one, {"status", "decidedAt"}));
-      shown.rows.push_back({name_of(one), status("desiredScale"), status("actualScale"),
-                            status("starting"), status("inFlight"), status("waiting"),
-                            decimal(one, "concurrency"), decimal(one, "requestsPerSecond"),
+      shown.rows.push_back({name_of(one), or_none(scaling_class(one)), status("desiredScale"),
+                            status("actualScale"), status("starting"), status("inFlight"),
+                            status("waiting"), decimal(one, "concurrency"),
+                            decimal(one, "requestsPerSecond"),
                             text_at(one, {"status", "panic"}) == "true" ? "yes" : "no",
                             decided == kNone ? decided : decided + " ago",
                             or_none(headline(one, {"status", "reason"}))});

@@ -37,7 +37,8 @@ Facts facts() {
         [{"type": "Ready", "status": "True"}]}})")};
   out.pods = {Json::parse(R"({"metadata": {"name": "p1", "labels": {"ebb.dev/state": "Warm",
       "serving.knative.dev/revision": "hello-1"}}, "spec": {"nodeName": "local"}})")};
-  out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"desiredScale": 3,
+  out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1", "annotations":
+      {"autoscaling.knative.dev/class": "ebb.dev/adaptive"}}, "status": {"desiredScale": 3,
       "actualScale": 1, "starting": 2, "inFlight": 40, "waiting": 7, "concurrency": 12.34,
       "requestsPerSecond": 99.96, "panic": true, "reason": "load outran the pods",
       "decidedAt": "2026-01-01T00:09:58Z"}})")};
@@ -64,7 +65,7 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
            "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m ...\n",
            "  hello-1   90%       -      True    1      -\n",
            "  next   hello-2    http://n\n",
-           "  hello-1    3         1       2          40          7         12.3          100.0   "
+           "  hello-1    adaptive   3         1       2          40          7         12.3          100.0   "
            "yes "
            "    2s ago    load outran the pods\n",
            "Last failure\n  hello-2: bad [31m\n  its last output:\n  Traceback\n",

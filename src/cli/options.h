@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/revision_gc.h"
+#include "control/scale_limits.h"
 #include "net/address.h"
 #include "serving/gateway.h"
 
@@ -56,6 +57,7 @@ struct UpOptions {
   bool pod_network = true;                         // false: all pods have only their loopback
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
   std::map<std::string, std::string> autoscaling;  // default annotations
+  control::ScaleLimits limits;
   control::RevisionGcSettings gc;
   serving::GatewaySettings requests;
   Settings settings;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
 #include "api/types.h"
 #include "cli/console.h"
 
@@ -148,6 +149,7 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   }
   if (kind.plural == "podautoscalers") {
     return {name(),
+            {"CLASS", [](const Json& object, WallTime) { return scaling_class(object); }},
             at("DESIRED", {"status", "desiredScale"}),
             at("READY", {"status", "actualScale"}),
             at("STARTING", {"status", "starting"}),
@@ -173,6 +175,14 @@ size_t width(const std::string& text) {
 }
 
 }  // namespace
+
+std::string scaling_class(const Json& autoscaler) {
+  std::string name = text_at(
+      autoscaler, {"metadata", "annotations", std::string(api::kAutoscalingPrefix) + "class"});
+  constexpr std::string_view kOwn = "ebb.dev/";
+  if (name.starts_with(kOwn)) return name.substr(kOwn.size());
+  return name.substr(0, name.find('.'));
+}
 
 std::string text_at(const Json& object, const Path& path) {
   const Json* value = &object;

@@ -1,6 +1,7 @@
 #include "cli/up_settings.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
@@ -113,14 +114,39 @@ void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
   }
 }
 
+// What no annotation can exceed. The first is Knative's name.
+constexpr std::string_view kRevisionLimit = "max-scale-limit";
+constexpr std::string_view kNamespaceLimit = "max-pods-per-namespace";
+
+void read_limit(const std::string& key, const std::string& text, int& out, Errors& errors) {
+  constexpr int kMost = 1'000'000;
+  const char* end = text.data() + text.size();
+  const auto [stopped, code] = std::from_chars(text.data(), end, out);
+  if (code == std::errc() && stopped == end && out >= 0 && out <= kMost) return;
+  out = 0;
+  wrong(errors, "autoscaling." + key,
+        fmt::format("\"{}\" is no whole number within 0 (no limit) and {}", text, kMost));
+}
+
 // The keys of the annotations without their prefix, for revisions that do not set them.
 void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
   std::map<std::string, std::string> keys;
   fields.read_quantities("autoscaling", keys);
   for (const auto& [key, value] : keys) {
-    up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
+    if (key == kRevisionLimit) {
+      read_limit(key, value, up.limits.per_revision, errors);
+    } else if (key == kNamespaceLimit) {
+      read_limit(key, value, up.limits.per_namespace, errors);
+    } else {
+      up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
+    }
   }
-  static_cast<void>(api::parse_autoscaling(up.autoscaling, "autoscaling", errors));
+  const auto defaults = api::parse_autoscaling(up.autoscaling, "autoscaling", errors);
+  const int most = up.limits.per_revision;
+  if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {
+    wrong(errors, "autoscaling.max-scale-limit",
+          fmt::format("{} is below the default of min-scale or max-scale", most));
+  }
 }
 
 void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& errors) {

@@ -70,7 +70,12 @@ maxBody: 5Mi
 serverTiming: all
 pool: 3
 pools: {node: 2, python: 40}
-autoscaling: {window: 10s, target-utilization-percentage: 50}
+autoscaling:
+  window: 10s
+  target-utilization-percentage: 50
+  max-scale: 20
+  max-scale-limit: 40
+  max-pods-per-namespace: 100
 gc:
   retain-since-create-time: 1h
   retain-since-last-active-time: disabled
@@ -95,6 +100,8 @@ gc:
   EXPECT_EQ(up->settings.pools, (std::map<std::string, int>{{"node", 2}, {"python", 40}}));
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/target-utilization-percentage"), "50");
+  EXPECT_EQ(up->autoscaling.size(), 3u) << "limits are no annotations";
+  EXPECT_EQ(up->limits, (control::ScaleLimits{.per_revision = 40, .per_namespace = 100}));
   EXPECT_EQ(up->gc.retain_since_create_time, std::chrono::hours(1));
   EXPECT_FALSE(up->gc.retain_since_last_active_time);
   EXPECT_EQ(up->gc.min_non_active_revisions, 2);
@@ -120,6 +127,12 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("pool: many\n"), HasSubstr("pool: "));
   EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));
   EXPECT_THAT(error("autoscaling: {window: 1s}\n"), HasSubstr("window"));
+  EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
+              HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
+  EXPECT_THAT(error("autoscaling: {max-pods-per-namespace: ten}\n"),
+              HasSubstr("autoscaling.max-pods-per-namespace: \"ten\" is no whole number"));
+  EXPECT_THAT(error("autoscaling: {max-scale-limit: 5, max-scale: 6}\n"),
+              HasSubstr("5 is below the default of min-scale or max-scale"));
   EXPECT_THAT(error("gc: {retain-since-create-time: long}\n"),
               HasSubstr("gc.retain-since-create-time: "));
   EXPECT_THAT(error("gc: {min-non-active-revisions: 9, max-non-active-revisions: 3}\n"),
