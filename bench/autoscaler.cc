@@ -7,6 +7,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <string>
@@ -201,6 +202,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: bench/autoscaler [REVISIONS [ACTIVE PERCENT]]\n");
     return 2;
   }
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // it runs for minutes
   ebb::log::set_level(ebb::log::Level::kWarn);
   ebb::bench::Bench bench(revisions, active);
   bench.add();

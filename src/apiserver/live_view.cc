@@ -1,5 +1,7 @@
 #include "apiserver/live_view.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
@@ -63,7 +65,7 @@ api::Json to_json(const control::ScaleStatus& status) {
   if (!status.pod->configuration.empty()) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
-  scaler.meta.annotations[std::string(api::kAutoscalingPrefix) + "class"] =
+  scaler.meta.annotations[fmt::format("{}class", api::kAutoscalingPrefix)] =
       scaling::to_string(status.policy);
   scaler.status = {.desired_scale = status.desired,
                    .actual_scale = status.ready,

@@ -1,5 +1,7 @@
 #include "cli/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <functional>
@@ -178,7 +180,7 @@ size_t width(const std::string& text) {
 
 std::string scaling_class(const Json& autoscaler) {
   std::string name = text_at(
-      autoscaler, {"metadata", "annotations", std::string(api::kAutoscalingPrefix) + "class"});
+      autoscaler, {"metadata", "annotations", fmt::format("{}class", api::kAutoscalingPrefix)});
   constexpr std::string_view kOwn = "ebb.dev/";
   if (name.starts_with(kOwn)) return name.substr(kOwn.size());
   return name.substr(0, name.find('.'));

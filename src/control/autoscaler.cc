@@ -172,6 +172,7 @@ bool AutoScaler::at_rest(const Entry& entry, const serving::Throttler::Counts& c
 void AutoScaler::rest(Entry& entry) {
   if (entry.plan.policy->learns()) entry.rested = std::move(entry.live->policy);
   entry.live.reset();
+  entry.reason.shrink_to_fit();  // it has held longer ones
   entry.concurrency = 0;
   entry.requests = 0;
   entry.panic = false;
