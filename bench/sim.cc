@@ -183,7 +183,7 @@ void memories(const Trace& day) {
   engine("two minutes, kpa", choice("kpa", "container-concurrency=1"), 2);
 }
 
-int main_of(const std::string& part) {
+int main_of(const std::string& part, std::vector<std::string> policies) {
   const Trace day = azure_day(1350);
   if (day.functions.empty())
     fmt::print("EBB_SHARED is not set: no traces, only what is synthetic\n");
@@ -196,8 +196,9 @@ int main_of(const std::string& part) {
     eviction_table(day);
   }
   if (all || part == "days") {
-    kpa_table("400", azure_day(400));
-    kpa_table("1350", day);
+    if (policies.empty()) policies = {"kpa", "adaptive"};
+    policies_table("400", azure_day(400), policies);
+    policies_table("1350", day, policies);
   }
   return 0;
 }
@@ -205,4 +206,8 @@ int main_of(const std::string& part) {
 }  // namespace
 }  // namespace ebb::bench
 
-int main(int argc, char** argv) { return ebb::bench::main_of(argc > 1 ? argv[1] : ""); }
+int main(int argc, char** argv) {
+  std::vector<std::string> policies;
+  for (int i = 2; i < argc; ++i) policies.emplace_back(argv[i]);
+  return ebb::bench::main_of(argc > 1 ? argv[1] : "", std::move(policies));
+}

@@ -118,6 +118,10 @@ struct Run {
     const auto done = restore(options, console);
     return done ? kExitOk : fail_with(done.error(), console);
   }
+  int operator()(const SimulateOptions& options) const {
+    const auto done = simulate(options, console);
+    return done ? kExitOk : fail_with(done.error(), console);
+  }
   int operator()(const RuntimesOptions& /*options*/) const {
     return with_api(connection, console, [&](ApiClient& client, const std::string& /*ns*/) {
       return runtimes(client, console);

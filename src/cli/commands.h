@@ -52,5 +52,7 @@ namespace ebb::cli {
                                   Console& console);
 // Needs no API.
 [[nodiscard]] Result<void> restore(const RestoreOptions& options, Console& console);
+// Needs no API. Shows how far it is where `err` is a terminal.
+[[nodiscard]] Result<void> simulate(const SimulateOptions& options, Console& console);
 
 }  // namespace ebb::cli

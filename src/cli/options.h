@@ -23,6 +23,7 @@
 #include "control/revision_gc.h"
 #include "net/address.h"
 #include "serving/gateway.h"
+#include "sim/compare.h"
 
 namespace ebb::cli {
 
@@ -168,6 +169,11 @@ struct RestoreOptions {
   std::string data;  // folder
 };
 
+struct SimulateOptions {
+  sim::CompareOptions compare;
+  Output output = Output::kTable;  // or kJson
+};
+
 struct RuntimesOptions {};
 
 struct VersionOptions {};
@@ -184,7 +190,7 @@ struct ConnectionOptions {
 using Command =
     std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions, DeleteOptions,
                  InvokeOptions, LogsOptions, TrafficOptions, RollbackOptions, TopOptions,
-                 BackupOptions, RestoreOptions, RuntimesOptions, VersionOptions>;
+                 BackupOptions, RestoreOptions, SimulateOptions, RuntimesOptions, VersionOptions>;
 
 struct Invocation {
   ConnectionOptions connection;

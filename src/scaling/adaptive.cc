@@ -16,6 +16,9 @@ double seconds_of(Duration duration) { return std::chrono::duration<double>(dura
 
 constexpr Duration kSecond = std::chrono::seconds(1);
 
+// After so long without a metric, what was seen before says nothing about now.
+Duration silence_of(Duration window) { return std::max(window, Duration(10 * kSecond)); }
+
 // What a rise is seen in, and what the steady load is: the wish is kept for a whole
 // window anyway.
 Duration brief_of(Duration window) { return std::max(kSecond, window / 10); }
@@ -38,6 +41,10 @@ void Adaptive::observe(const Metric& metric) {
   const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
   const double inside = std::max(0.0, concurrency - std::max(0.0, sane(metric.queued)));
   const double ended = std::max(0.0, sane(metric.ended));
+  if (last_metric_ && metric.at - *last_metric_ > silence_of(settings_.window)) {
+    slow_ = Load(calm_of(settings_.window));
+    fast_ = Load(brief_);
+  }
   for (Load* load : {&slow_, &fast_}) {
     load->inside.record(metric.at, inside);
     load->arrivals.record(metric.at, requests);
@@ -123,8 +130,7 @@ Decision Adaptive::decide(const Situation& situation) {
   Decision decision;
   const TimePoint now = situation.now;
   if (busy(situation)) note_activity(now);
-  constexpr Duration kLeastSilence = std::chrono::seconds(10);
-  const Duration silence = std::max(settings_.window, kLeastSilence);
+  const Duration silence = silence_of(settings_.window);
   if (!busy(situation) && (!last_metric_ || now - *last_metric_ > silence)) {
     decision.reason = "no metrics in the window: the last amount stays";
     return decision;

@@ -67,6 +67,7 @@ class Cluster final {
   void tick(int64_t now);
   [[nodiscard]] bool settled() const;  // tick() would do nothing until something happens
   [[nodiscard]] Totals totals(int64_t now);
+  [[nodiscard]] int nodes() const { return ready_ + booting_; }
 
  private:
   struct Node {
@@ -79,7 +80,6 @@ class Cluster final {
     int64_t idle_since = 0;
   };
 
-  [[nodiscard]] int nodes() const { return ready_ + booting_; }
   uint32_t add_node(int64_t now);  // booting
   void remove_node(uint32_t node, int64_t now);
   void make_ready(uint32_t node, int64_t now);

@@ -55,6 +55,7 @@ bool Engine::give(Live& live) {
 
   ++report_.pods_started;
   ++report_.by_function[live.function].pods;
+  timeline_.pods(now_, +1);
   report_.peak_pods = std::max(report_.peak_pods, ++pods_now_);
   const int64_t second = now_ / 1'000'000'000;
   if (second != starts_second_) starts_in_second_ = 0;
@@ -126,6 +127,7 @@ void Engine::remove(uint32_t pod) {
   state.phase = PodState::Phase::kGone;
   ++state.life;
   --pods_now_;
+  timeline_.pods(now_, -1);
   free_pods_.push_back(pod);
   if (cluster_) cluster_->release(state.cluster_pod, now_);
 }

@@ -58,9 +58,24 @@ void Engine::release_if_at_rest(Live& live) {
 
 void Engine::start_ticking(Live& live) {
   live.ticking = true;
-  live.policy = options_.policy.make(live.ready, time(now_));
+  const Duration memory = options_.policy.memory;
+  const auto resting = memory > Duration(0) ? resting_.find(live.function) : resting_.end();
+  if (resting != resting_.end() && now_ - resting->second.last_active <= memory.count()) {
+    live.policy = std::move(resting->second.policy);
+  } else {
+    live.policy = options_.policy.make(live.ready, time(now_));
+  }
+  if (resting != resting_.end()) resting_.erase(resting);
   ticking_.push_back(index_of(live));
   ensure_ticks();
+}
+
+void Engine::stop_ticking(Live& live) {
+  live.ticking = false;
+  if (options_.policy.memory > Duration(0)) {
+    resting_[live.function] = {std::move(live.policy), live.last_active};
+  }
+  live.policy.reset();
 }
 
 void Engine::ensure_ticks() {
@@ -83,8 +98,7 @@ void Engine::tick() {
                          now_ - live.last_active > options_.policy.stable_window.count() &&
                          options_.policy.bounds.min == 0;
     if (at_rest) {
-      live.ticking = false;
-      live.policy.reset();
+      stop_ticking(live);
       live.in_line = false;
       release_if_at_rest(live);
     } else if (!decides || !rest(live)) {
@@ -145,10 +159,16 @@ int Engine::needed_pods(const Live& live) const {
   return (requests + options_.concurrency - 1) / options_.concurrency;
 }
 
+void Engine::note_error(const scaling::Decision& decision) {
+  if (decision.error.empty()) return;
+  if (report_.policy_errors++ == 0) report_.first_policy_error = decision.error;
+}
+
 void Engine::decide(Live& live) {
   const int ready = live.ready;
   const auto decision = live.policy->decide(situation(live));
   ++report_.decisions;
+  note_error(decision);
   AmountInput in;
   in.want = live.want;
   in.needed_pods = needed_pods(live);
@@ -208,6 +228,7 @@ void Engine::decide_now(Live& live) {
   } else {
     const auto decision = live.policy->decide(situation(live));
     ++report_.decisions;
+    note_error(decision);
     if (decision.valid) want = decision.desired;
   }
   if (const int most = options_.policy.bounds.max; most > 0) want = std::min(want, most);
@@ -229,7 +250,8 @@ int64_t Engine::same_until(const Live& live) const {
   if (!live.calm || live.want != 1 || options_.policy.bounds.min > 0) return 0;
   const int64_t kept_until =
       live.last_active + options_.policy.stable_window.count() + options_.policy.retention.count();
-  return std::max(kept_until, live.last_load_at + promise.window.count());
+  const Duration window = promise.idle_time ? promise.idle_time(*live.policy) : promise.window;
+  return std::max(kept_until, live.last_load_at + window.count());
 }
 
 bool Engine::rest(Live& live) {
@@ -265,7 +287,9 @@ void Engine::wake_up(Live& live, int64_t last_tick) {
 void Engine::rest_ended(uint32_t index, uint32_t generation) {
   Live& live = lives_[index];
   if (live.generation != generation || !live.resting) return;
-  if (!live.panic && now_ - live.last_active > options_.policy.stable_window.count()) {
+  // What a policy remembers of its idle times changes with the decision that ends them.
+  if (!live.panic && !options_.policy.idle->idle_time &&
+      now_ - live.last_active > options_.policy.stable_window.count()) {
     live.resting = false;
     live.policy.reset();
     scale(live, 0);

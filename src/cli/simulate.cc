@@ -1,0 +1,23 @@
+#include "cli/commands.h"
+#include "sim/compare.h"
+
+namespace ebb::cli {
+
+Result<void> simulate(const SimulateOptions& options, Console& console) {
+  sim::CompareOptions compare = options.compare;
+  Result<sim::Comparison> found = [&] {
+    Progress progress(console);
+    if (console.err_is_terminal) {
+      compare.progress = [&progress](const std::string& policy, double share) {
+        progress.step("Simulating " + policy);
+        progress.detail(fmt::format("{:.0f} %", 100 * share));
+      };
+    }
+    return sim::compare(compare, sim::PolicyTable());
+  }();
+  if (!found) return fail(found.error());
+  console.out << (options.output == Output::kJson ? sim::to_json(*found) : sim::to_table(*found));
+  return {};
+}
+
+}  // namespace ebb::cli
