@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -39,7 +40,7 @@ Result<int> slots_for(double node_memory_mb, const Trace& trace) {
   return static_cast<int>(std::min(slots, kMost));
 }
 
-std::string seconds(double value) {
+std::string time_text(double value) {
   if (value < 1e-6) return "0";
   if (value < 1) return fmt::format("{:.3g}ms", value * 1000);
   return fmt::format("{:.3g}s", value);
@@ -71,8 +72,8 @@ Row row_of(const Report& r) {
           std::to_string(r.cold),
           fmt::format("{:.2f}%", 100 * r.cold_share()),
           fmt::format("{:.0f}/{:.0f}/{:.0f}%", 100 * cold.p50, 100 * cold.p75, 100 * cold.p99),
-          seconds(r.waits.percentile(0.5)),
-          seconds(r.waits.percentile(0.99)),
+          time_text(r.waits.percentile(0.5)),
+          time_text(r.waits.percentile(0.99)),
           fmt::format("{:.3f}", r.slowdown_geomean_p99),
           fmt::format("{:.2f}", r.held_mb_s / kGbHours),
           fmt::format("{:.1f}%", 100 * r.waste()),
