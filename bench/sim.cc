@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
@@ -60,12 +61,14 @@ PolicyChoice choice(const char* name, const char* settings = "") {
   return *PolicyTable().make(name, *parse_settings(settings));
 }
 
-EngineOptions options(PolicyChoice policy, int concurrency, bool nodes) {
+// With `nodes` > 0: so many from the start, 60 at most.
+EngineOptions options(PolicyChoice policy, int concurrency, int nodes) {
   EngineOptions out{.policy = std::move(policy), .concurrency = concurrency};
   out.arrivals.spread = Spread::kExponential;
   out.start = *StartTime::parse("lognormal:300ms:0.3");
-  if (nodes)
-    out.cluster = ClusterOptions{.min_nodes = 1, .max_nodes = 60, .slots = 64, .buffer = 16};
+  if (nodes > 0) {
+    out.cluster = ClusterOptions{.min_nodes = nodes, .max_nodes = 60, .slots = 64, .buffer = 16};
+  }
   return out;
 }
 
@@ -118,20 +121,19 @@ void speeds(const Trace& day) {
     speed("one machine of 60 GB, greedy-dual",
           [&] { return run_memory(day, {.memory_mb = 60 * 1024}).calls; });
     const auto kpa = [] { return choice("kpa", "container-concurrency=1"); };
-    engine_speed("engine, 1350-function day, keep-alive", day,
-                 options(choice("keep-alive"), 1, false));
+    engine_speed("engine, 1350-function day, keep-alive", day, options(choice("keep-alive"), 1, 0));
     engine_speed("engine, 1350-function day, keep-alive, nodes and pools", day,
-                 options(choice("keep-alive"), 1, true));
+                 options(choice("keep-alive"), 1, 1));
     engine_speed("engine, 1350-function day, hybrid, nodes and pools", day,
-                 options(choice("hybrid"), 1, true));
-    engine_speed("engine, 1350-function day, kpa", day, options(kpa(), 1, false));
-    engine_speed("engine, 1350-function day, kpa, nodes and pools", day, options(kpa(), 1, true));
+                 options(choice("hybrid"), 1, 1));
+    engine_speed("engine, 1350-function day, kpa", day, options(kpa(), 1, 0));
+    engine_speed("engine, 1350-function day, kpa, nodes and pools", day, options(kpa(), 1, 1));
   }
   const Trace busy = steady(50, 3000, 10);
   engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 1", busy,
-               options(choice("kpa", "container-concurrency=1"), 1, true));
+               options(choice("kpa", "container-concurrency=1"), 1, 16));
   engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 10", busy,
-               options(choice("kpa", "container-concurrency=10"), 10, true));
+               options(choice("kpa", "container-concurrency=10"), 10, 16));
 }
 
 // In a process of its own, so that its peak is its own.
@@ -173,7 +175,7 @@ void memories(const Trace& day) {
   const auto engine = [&](const char* name, PolicyChoice policy, uint32_t minutes) {
     memory(name, [&] {
       const Trace many = cut(day, minutes, kCopies);
-      const Report report = run_engine(many, options(std::move(policy), 1, false));
+      const Report report = run_engine(many, options(std::move(policy), 1, 0));
       return fmt::format("{} functions, {} called, {} calls, {:.2f} M calls/s, {} pods at most",
                          many.size(), report.functions_called, report.calls,
                          report.calls_per_s() / 1e6, report.peak_pods);
@@ -207,6 +209,7 @@ int main_of(const std::string& part, std::vector<std::string> policies) {
 }  // namespace ebb::bench
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // also into a pipe
   std::vector<std::string> policies;
   for (int i = 2; i < argc; ++i) policies.emplace_back(argv[i]);
   return ebb::bench::main_of(argc > 1 ? argv[1] : "", std::move(policies));

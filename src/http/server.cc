@@ -105,7 +105,11 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
     connection->cut();
     ++cut_tunnels;
   }
-  if (cut_tunnels > 0) log::info("http", "{} upgraded connections were cut", cut_tunnels);
+  if (cut_tunnels > 0) {
+    log::info("http", "{} upgraded connections were cut", cut_tunnels);
+    // Their handlers return on their own now, though the deadline may have passed.
+    deadline = std::max(deadline, state->executor.now() + kUnwindTime);
+  }
   co_await wait_until_empty(*state, deadline);
   const size_t cut = state->open.size();
   if (cut == 0) co_return cut;

@@ -101,10 +101,11 @@ IoError socket_failure(int err, const char* what) {
 
 // --- Socket ---
 
-Socket::Socket(Executor& e, UniqueFd fd) : executor(e), fd_(std::move(fd)) {
+Socket::Socket(Executor& e, UniqueFd fd)
+    : EventTarget{.is_socket = true}, executor(e), fd_(std::move(fd)) {
   epoll_event event{};
   event.events = watched_ = kReadEvents | EPOLLET;
-  event.data.ptr = this;
+  event.data.ptr = static_cast<EventTarget*>(this);
   if (::epoll_ctl(executor.impl().epoll.get(), EPOLL_CTL_ADD, fd_.get(), &event) != 0) {
     problem_ = errno;
     fd_.reset();
@@ -121,7 +122,7 @@ Socket::~Socket() {
 void Socket::close() {
   if (!fd_) return;
   Executor::Impl& engine = executor.impl();
-  engine.forget(this);
+  engine.forget(*this);
   // Said, since another process or executor may share the open socket, and then closing
   // would leave it in the set.
   ::epoll_ctl(engine.epoll.get(), EPOLL_CTL_DEL, fd_.get(), nullptr);
@@ -140,7 +141,7 @@ void Socket::close() {
 void Socket::set_watched(uint32_t events) {
   epoll_event event{};
   event.events = watched_ = events;
-  event.data.ptr = this;
+  event.data.ptr = static_cast<EventTarget*>(this);
   ::epoll_ctl(executor.impl().epoll.get(), EPOLL_CTL_MOD, fd_.get(), &event);
 }
 
@@ -220,20 +221,19 @@ void Executor::Impl::stop() {
 int Executor::Impl::watch(int fd, Level& level) {
   epoll_event watched{};
   watched.events = EPOLLIN | EPOLLRDHUP;
-  watched.data.u64 = reinterpret_cast<uintptr_t>(&level) | kLevelBit;
+  watched.data.ptr = static_cast<EventTarget*>(&level);
   return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &watched) == 0 ? 0 : errno;
 }
 
 void Executor::Impl::unwatch(int fd, const Level& level) {
   ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
-  forget(&level);
+  forget(level);
 }
 
-void Executor::Impl::forget(const void* target) {
-  const auto address = reinterpret_cast<uintptr_t>(target);
+void Executor::Impl::forget(const EventTarget& target) {
   for (int i = event; i < event_count; ++i) {
     epoll_event& later = events[static_cast<size_t>(i)];
-    if ((later.data.u64 & ~uint64_t{kLevelBit}) == address) later.data.u64 = 0;
+    if (later.data.ptr == &target) later.data.ptr = nullptr;
   }
 }
 
@@ -266,14 +266,14 @@ bool Executor::Impl::run_posted() {
 }
 
 bool Executor::Impl::run_event(const epoll_event& ready) {
-  const epoll_data data = ready.data;
-  if (data.u64 == 0) return false;  // a wake-up, or its target has gone in this turn
-  if ((data.u64 & kLevelBit) != 0) {
-    const auto on_ready = reinterpret_cast<Level*>(data.u64 & ~uint64_t{kLevelBit})->on_ready;
+  auto* const target = static_cast<EventTarget*>(ready.data.ptr);
+  if (target == nullptr) return false;  // a wake-up, or its target has gone in this turn
+  if (!target->is_socket) {
+    const auto on_ready = static_cast<Level*>(target)->on_ready;
     on_ready();  // a copy: it may end the watch
     return true;
   }
-  auto& socket = *static_cast<Socket*>(data.ptr);
+  auto& socket = *static_cast<Socket*>(target);
   uint32_t what = ready.events;
   if ((what & kEnd) != 0) {
     socket.ended_ = true;
@@ -292,7 +292,7 @@ bool Executor::Impl::run_event(const epoll_event& ready) {
   if (wanted(socket.write)) {
     socket.write.poke();
     // Whoever was resumed may have ended the socket: forget() has noted it.
-    if (ready.data.ptr != &socket) return true;
+    if (ready.data.ptr == nullptr) return true;
   }
   if (wanted(socket.read)) socket.read.poke();
   return true;

@@ -74,8 +74,13 @@ class Direction final {
   Direction* next_ = nullptr;
 };
 
+// What an event of the kernel is about.
+struct EventTarget {
+  const bool is_socket;
+};
+
 // A non-blocking descriptor in an executor's epoll set, edge-triggered; owned.
-class Socket final {
+class Socket final : public EventTarget {
  public:
   // Takes it over. If the kernel cannot watch it, it is closed and problem() says why.
   Socket(Executor& executor, UniqueFd fd);
@@ -148,16 +153,17 @@ struct Executor::Impl {
   bool turn(TimePoint wait_until);
 
   // Level-triggered, for FdWatch: `on_ready` runs while `fd` is readable.
-  struct Level {
+  struct Level : EventTarget {
+    explicit Level(std::function<void()> callback)
+        : EventTarget{.is_socket = false}, on_ready(std::move(callback)) {}
     std::function<void()> on_ready;
   };
   [[nodiscard]] int watch(int fd, Level& level);
   void unwatch(int fd, const Level& level);
   // No event of this turn reaches it any more.
-  void forget(const void* target);
+  void forget(const EventTarget& target);
 
-  static constexpr int kEvents = 128;        // taken from the kernel at once
-  static constexpr uintptr_t kLevelBit = 1;  // marks a Level among the pointers
+  static constexpr int kEvents = 128;  // taken from the kernel at once
 
   TimePoint& turn_time;
   UniqueFd epoll;

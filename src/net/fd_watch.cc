@@ -14,7 +14,8 @@ struct FdWatch::Impl {
 };
 
 FdWatch::FdWatch(Executor& executor, int fd, std::function<void()> on_readable)
-    : impl_(std::make_unique<Impl>(Impl{executor, fd, {std::move(on_readable)}})) {
+    : impl_(std::make_unique<Impl>(
+          Impl{executor, fd, Executor::Impl::Level(std::move(on_readable))})) {
   if (const int err = executor.impl().watch(fd, impl_->level); err != 0) {
     throw std::runtime_error(std::string("cannot watch a descriptor: ") + std::strerror(err));
   }

@@ -114,7 +114,7 @@ class LocalController final {
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   TimePoint pause_refills_until_{};
-  std::map<std::string, std::unique_ptr<PodProcess>> pods_;       // by id
+  std::map<std::string, std::unique_ptr<PodProcess>> pods_;  // by id
   std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
 };

@@ -4,8 +4,8 @@
 // Holt-Winters over an hour, over a day and an hour, and harmonics of the last day. The
 // one whose one-step error was smallest is believed, and only where what it says stands
 // out of that error and is half a pod at least; never more than was ever seen. It only raises
-// (Combine::Role::kRaises): a wrong forecast costs memory, never latency. Takes about
-// 30 KiB. Not thread-safe.
+// (Combine::Role::kRaises): a wrong forecast costs memory, never latency. Its
+// models remember a day of minutes. Not thread-safe.
 //
 //   Forecast policy({.target = 10, .lead = start_time_p99 + tick});
 //   policy.observe(metric);

@@ -56,14 +56,16 @@ Groups group(const HpaSpec& spec, const HpaMetricSpec& metric, const HpaInput& i
   for (size_t i = 0; i < input.pods.size(); ++i) {
     const HpaPod& pod = input.pods[i];
     if (pod.deleted || pod.phase == HpaPod::Phase::kFailed) continue;
-    if (pod.phase == HpaPod::Phase::kPending) {
+    const HpaReading::Sample* sample = sample_of[i];
+    const bool unready =
+        pod.phase == HpaPod::Phase::kPending ||
+        (cpu && sample != nullptr && unready_for_cpu(spec, pod, *sample, input.now));
+    if (unready) {
       groups.unready.push_back(i);
-    } else if (sample_of[i] == nullptr) {
+    } else if (sample == nullptr) {
       groups.missing.push_back(i);
-    } else if (cpu && unready_for_cpu(spec, pod, *sample_of[i], input.now)) {
-      groups.unready.push_back(i);
     } else {
-      groups.samples[i] = sample_of[i]->value;
+      groups.samples[i] = sample->value;
     }
   }
   return groups;

@@ -36,11 +36,9 @@ ZeroStep while_inactive(const ZeroSettings& settings, const ZeroState& state) {
     }
   }
   const Duration retention = settings.reachable ? settings.retention : Duration(0);
-  if (state.active_for >= std::max(settings.grace, retention)) {
-    step.apply = true;
-  } else if (state.active_for < retention) {
+  if (state.active_for < retention) {
     step.requeue = retention - state.active_for;
-  } else if (state.proxy_for >= settings.grace) {
+  } else if (state.active_for >= settings.grace || state.proxy_for >= settings.grace) {
     step.apply = true;
   } else {
     step.requeue = settings.grace - state.proxy_for;

@@ -31,7 +31,7 @@ struct BadLine : std::runtime_error {
 
 // --- Reading ---
 
-double number(const Json& object, const char* key, double fallback) {
+double number(const Json& object, std::string_view key, double fallback) {
   constexpr double kMost = 1e9;  // years of seconds, and more pods than there are
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return fallback;
@@ -41,27 +41,27 @@ double number(const Json& object, const char* key, double fallback) {
   return value;
 }
 
-int integer(const Json& object, const char* key, int fallback) {
+int integer(const Json& object, std::string_view key, int fallback) {
   const double value = number(object, key, fallback);
   if (value != std::trunc(value)) throw BadLine(fmt::format("{:?} must be a whole number", key));
   return static_cast<int>(value);
 }
 
-bool boolean(const Json& object, const char* key) {
+bool boolean(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return false;
   if (!found->is_boolean()) throw BadLine(fmt::format("{:?} must be true or false", key));
   return found->get<bool>();
 }
 
-std::string text(const Json& object, const char* key) {
+std::string text(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return {};
   if (!found->is_string()) throw BadLine(fmt::format("{:?} must be a string", key));
   return found->get<std::string>();
 }
 
-const Json& object_at(const Json& object, const char* key) {
+const Json& object_at(const Json& object, std::string_view key) {
   static const Json kNone = Json::object();
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return kNone;
@@ -69,7 +69,7 @@ const Json& object_at(const Json& object, const char* key) {
   return *found;
 }
 
-std::map<std::string, std::string> texts(const Json& object, const char* key) {
+std::map<std::string, std::string> texts(const Json& object, std::string_view key) {
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : object_at(object, key).items()) {
     if (!value.is_string()) throw BadLine(fmt::format("{}: {:?} must be a string", key, name));
@@ -93,7 +93,7 @@ Json buckets_answer(const Json& wish) {
       seconds_of(window),
       boolean(wish, "weighted") ? Window::Weighting::kExponential : Window::Weighting::kLinear,
       seconds_of(bucket));
-  const auto list = [&wish](const char* key) -> const Json& {
+  const auto list = [&wish](std::string_view key) -> const Json& {
     const auto found = wish.find(key);
     if (found == wish.end() || !found->is_array()) {
       throw BadLine(fmt::format("{:?} must be a list", key));

@@ -16,10 +16,11 @@ Result<PolicyChoice> make_kpa_choice(const PolicySettings& settings) {
   scaling::KpaSettings kpa;
   scaling::Bounds bounds;
   if (const auto metric = read.word("metric")) {
-    if (*metric == "rps")
+    if (*metric == "rps") {
       kpa.metric = scaling::MetricKind::kRequests;
-    else if (*metric != "concurrency")
+    } else if (*metric != "concurrency") {
       read.note("metric must be concurrency or rps");
+    }
   }
   scaling::TargetWish wish;
   read.number("container-concurrency", wish.container_concurrency, 0, 1000);
@@ -189,6 +190,7 @@ PolicyTable::PolicyTable() {
 
 std::vector<std::string> PolicyTable::names() const {
   std::vector<std::string> out;
+  out.reserve(makers_.size());
   for (const auto& [name, maker] : makers_) out.push_back(name);
   return out;
 }

@@ -80,10 +80,11 @@ Result<StartTime> StartTime::parse(std::string_view text) {
     text.remove_prefix(prefix.size());
     return true;
   };
-  if (rest_after("exponential:"))
+  if (rest_after("exponential:")) {
     out.kind = Kind::kExponential;
-  else if (rest_after("lognormal:"))
+  } else if (rest_after("lognormal:")) {
     out.kind = Kind::kLognormal;
+  }
   std::string_view sigma;
   if (out.kind == Kind::kLognormal) {
     const size_t colon = text.find(':');

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import PROGRAM, Ebb, wait_until
+from harness import PATIENCE, PROGRAM, Ebb, wait_until
 
 GOOD = "def handle(request): return 'fine'\n"
 SHORT_START = ("--annotation", "serving.knative.dev/progress-deadline=1s")
@@ -136,7 +136,9 @@ def handle(request):
 
     def test_out_of_memory_in_a_request(self):
         self.ebb.deploy("eats", "def handle(request):\n    x = bytearray(1 << 30)\n    return 'no'\n")
-        answer = self.ebb.get("eats")
+        # While much of the machine's memory waits for its disk, the kernel looks for pages
+        # to free for ten seconds and more before it ends anybody.
+        answer = self.ebb.get("eats", timeout=PATIENCE * 3)
         self.assertEqual(answer.status, 502)
         self.assertIn("out of memory", answer.text)
 
