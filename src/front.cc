@@ -94,13 +94,16 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
       events_(clock_),
       options_(options),
       pools_(options.settings),
+      policies_(opened_.policies),
       scheduler_({.pods_folder = opened_.data.pods(),
                   .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},
                  clock_),
       autoscaler_(control_, traffic_, scheduler_, clock_,
-                  {.enable_scale_to_zero = options.scale_to_zero, .events = &events_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling),
+                  {.enable_scale_to_zero = options.scale_to_zero,
+                   .events = &events_,
+                   .policies = &policies_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_),
       live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
 
 Front::~Front() = default;

@@ -18,6 +18,7 @@
 #include "cli/options.h"
 #include "control/autoscaler.h"
 #include "control/event_recorder.h"
+#include "control/policy_folder.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
 #include "control/scheduler.h"
@@ -49,6 +50,7 @@ struct Opened {
   std::unique_ptr<serving::AccessLog> access_log;  // null: not wanted
   std::string token;
   std::string runtimes;  // their folder
+  std::string policies;  // likewise
 };
 
 // How many cold pods of which runtime. Thread-safe.
@@ -114,6 +116,7 @@ class Front final {
   control::EventRecorder events_;
   const cli::UpOptions options_;  // as they were at the start
   PoolSizes pools_;
+  control::PolicyFolder policies_;
   control::Scheduler scheduler_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "api/duration.h"
+#include "api/policy_annotations.h"
 #include "api/types.h"
 
 namespace ebb::api {
@@ -136,6 +137,11 @@ void read_scales(Reader& read, AutoscalingSpec& spec) {
   }
 }
 
+bool is_own(std::string_view autoscaler_class) {
+  return autoscaler_class == kAdaptiveClass || autoscaler_class == kAverageClass ||
+         autoscaler_class == kLuaClass;
+}
+
 void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
   bool known = true;
   if (const auto* text = read.find("class")) {
@@ -151,8 +157,13 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
   }
   if (const auto* text = read.find("metric")) {
     bool kpa = known && spec.autoscaler_class == "kpa.autoscaling.knative.dev";
-    if (text->empty() || (kpa && *text != "concurrency" && *text != "rps")) {
+    const bool own = is_own(spec.autoscaler_class);
+    if (text->empty() || ((kpa || own) && *text != "concurrency" && *text != "rps")) {
       read.report(*text, "must be \"concurrency\" or \"rps\"");
+    } else if (spec.autoscaler_class == kAdaptiveClass && *text != "concurrency") {
+      read.report(*text, fmt::format("class {} looks at requests and concurrency by itself: leave "
+                                     "it out",
+                                     kAdaptiveClass));
     } else {
       spec.metric = *text;
     }
@@ -166,6 +177,13 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
       read.report(*text, "must be \"linear\" or \"weighted-exponential\"");
     }
   }
+}
+
+// What holds without the annotation.
+Duration default_window(const std::string& autoscaler_class) {
+  if (autoscaler_class == kAverageClass) return std::chrono::seconds(10);
+  if (autoscaler_class == "hpa.autoscaling.knative.dev") return std::chrono::seconds(300);
+  return AutoscalingSpec().stable_window;
 }
 
 // A misspelt annotation would else be without effect and without a word.
@@ -219,7 +237,9 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
       "panic-threshold-percentage", [](double v) { return v >= 110 && v <= 1000; },
       "must be in [110, 1000]", spec.panic_threshold_percentage);
 
-  read.duration("window", kMinWindow, kHour, true, spec.stable_window);
+  const Duration least = is_own(spec.autoscaler_class) ? kMinOwnWindow : kMinWindow;
+  spec.stable_window = default_window(spec.autoscaler_class);
+  read.duration("window", least, kHour, true, spec.stable_window);
   read.duration("scale-down-delay", Duration(0), kHour, true, spec.scale_down_delay);
   read.duration("scale-to-zero-pod-retention-period", Duration(0), kHour, false, spec.retention);
   return spec;

@@ -1,6 +1,7 @@
 // The autoscaling annotations of a revision as values, with Knative's defaults and
-// bounds (pkg/apis/autoscaling/annotation_validation.go). The only difference: an
-// initial scale of zero is always allowed.
+// bounds (pkg/apis/autoscaling/annotation_validation.go). The differences: an initial
+// scale of zero is always allowed, and Ebb's own classes (api/policy_annotations.h) take
+// windows from 1 s.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +31,9 @@ struct AutoscalingSpec {
   std::optional<double> target;        // per pod; unset: total_target() says
   double target_utilization = 0.7;     // fraction of the target that is aimed at
   double target_burst_capacity = 211;  // requests; -1: the activator stays in the path
-  Duration stable_window = std::chrono::seconds(60);
-  double panic_window_percentage = 10;      // of the stable window
-  double panic_threshold_percentage = 200;  // of the capacity
+  Duration stable_window = std::chrono::seconds(60);  // ebb.dev/average: 10, hpa: 300
+  double panic_window_percentage = 10;                // of the stable window
+  double panic_threshold_percentage = 200;            // of the capacity
   Duration scale_down_delay{};
   Duration retention{};                // scale-to-zero-pod-retention-period
   std::string aggregation = "linear";  // or "weighted-exponential"

@@ -44,6 +44,8 @@ Json PodAutoscaler::to_json() const {
   to["requestsPerSecond"] = rounded(status.requests_per_second);
   to["panic"] = status.panic;
   to["reason"] = status.reason;
+  to["startSeconds"] = rounded(status.start_seconds);
+  write(to, "error", status.error);
   write(to, "decidedAt", status.decided_at);
   return json;
 }

@@ -9,6 +9,7 @@
 #include "api/defaults.h"
 #include "api/duration.h"
 #include "api/json_fields.h"
+#include "api/policy_annotations.h"
 #include "api/quantity.h"
 
 namespace ebb::api {
@@ -164,7 +165,7 @@ void check_meta(Errors& errors, const ObjectMeta& meta) {
 // On a Service, Configuration or Route autoscaling annotations have no effect.
 void refuse_autoscaling(Errors& errors, const ObjectMeta& meta) {
   for (const auto& [key, value] : meta.annotations) {
-    if (key.starts_with(kAutoscalingPrefix)) {
+    if (is_scaling_annotation(key)) {
       errors.push_back({"metadata.annotations[" + key + "]",
                         "Forbidden: autoscaling annotations must be put under "
                         "\"spec.template.metadata.annotations\" to work"});
@@ -318,6 +319,7 @@ void check_revision_spec(Errors& errors, const std::string& path, const Revision
 
 void check_revision_annotations(Errors& errors, const std::string& path, const ObjectMeta& meta) {
   (void)parse_autoscaling(meta.annotations, path, errors);
+  (void)parse_policy(meta.annotations, path, errors);
   (void)parse_progress_deadline(meta.annotations, path, errors);
   auto code = meta.annotations.find(std::string(kCodeAnnotation));
   if (code != meta.annotations.end() && !is_code_digest(code->second)) {

@@ -71,6 +71,8 @@ api::Json to_json(const control::ScaleStatus& status) {
                    .requests_per_second = status.requests,
                    .panic = status.panic,
                    .reason = status.reason,
+                   .error = status.error,
+                   .start_seconds = std::chrono::duration<double>(status.start_time).count(),
                    .decided_at = {}};
   if (status.decided_at != WallTime{}) {
     scaler.status.decided_at = api::to_rfc3339(status.decided_at);

@@ -122,6 +122,10 @@ struct Run {
     const auto done = simulate(options, console);
     return done ? kExitOk : fail_with(done.error(), console);
   }
+  int operator()(const PolicyCheckOptions& options) const {
+    const auto done = check_policy(options, console);
+    return done ? kExitOk : fail_with(done.error(), console);
+  }
   int operator()(const RuntimesOptions& /*options*/) const {
     return with_api(connection, console, [&](ApiClient& client, const std::string& /*ns*/) {
       return runtimes(client, console);

@@ -50,7 +50,8 @@ namespace ebb::cli {
 
 [[nodiscard]] Result<void> backup(const BackupOptions& options, ApiClient& client,
                                   Console& console);
-// Needs no API.
+// These need no API.
+[[nodiscard]] Result<void> check_policy(const PolicyCheckOptions& options, Console& console);
 [[nodiscard]] Result<void> restore(const RestoreOptions& options, Console& console);
 // Needs no API. Shows how far it is where `err` is a terminal.
 [[nodiscard]] Result<void> simulate(const SimulateOptions& options, Console& console);

@@ -291,6 +291,10 @@ class Description {
     if (shown.rows.empty()) return;
     title("Autoscaler");
     table(shown);
+    for (const Json& one : facts_.autoscalers) {
+      const std::string error = headline(one, {"status", "error"});
+      if (!error.empty()) out_ += fmt::format("  {}: the policy failed: {}\n", name_of(one), error);
+    }
   }
 
   static std::string decimal(const Json& object, const char* field) {

@@ -51,6 +51,7 @@ struct UpOptions {
   std::optional<net::Address> metrics;  // where /metrics needs no token
   std::string domain = "localhost";
   std::string runtimes;    // folder of the runtimes; empty: the installed ones
+  std::string policies;    // folder of the scaling policies in Lua; empty: DATA/policies
   std::string access_log;  // file; empty: none
   bool isolation = true;
   bool pod_network = true;                         // false: all pods have only their loopback
@@ -174,6 +175,10 @@ struct SimulateOptions {
   Output output = Output::kTable;  // or kJson
 };
 
+struct PolicyCheckOptions {
+  std::string file;
+};
+
 struct RuntimesOptions {};
 
 struct VersionOptions {};
@@ -187,10 +192,10 @@ struct ConnectionOptions {
   std::string ns;          // empty: the kubeconfig's
 };
 
-using Command =
-    std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions, DeleteOptions,
-                 InvokeOptions, LogsOptions, TrafficOptions, RollbackOptions, TopOptions,
-                 BackupOptions, RestoreOptions, SimulateOptions, RuntimesOptions, VersionOptions>;
+using Command = std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions,
+                             DeleteOptions, InvokeOptions, LogsOptions, TrafficOptions,
+                             RollbackOptions, TopOptions, BackupOptions, RestoreOptions,
+                             PolicyCheckOptions, SimulateOptions, RuntimesOptions, VersionOptions>;
 
 struct Invocation {
   ConnectionOptions connection;

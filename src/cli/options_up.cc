@@ -30,6 +30,8 @@ class UpLine final : public CommandLine {
     setting(up, "--domain", "domain", "functions are at NAME.NAMESPACE.DOMAIN (default localhost)");
     setting(up, "--access-log", "accessLog", "file that gets a line for each request");
     setting(up, "--runtimes", "runtimes", "folder of the runtimes (default: the installed ones)");
+    setting(up, "--policies", "policies",
+            "folder of scaling policies in Lua (default: policies in the data folder)");
     setting(up, "--isolation", "isolation",
             "full (default); none runs functions unprotected, for trying Ebb out");
     setting(up, "--log-level", "logLevel", "debug, info (default), warn or error");

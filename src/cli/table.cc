@@ -158,6 +158,8 @@ std::vector<Column> columns_of(const api::Kind& kind) {
             at("PANIC", {"status", "panic"}, true),
             age(),
             {"REASON", [](const Json& object, WallTime) {
+               const std::string error = text_at(object, {"status", "error"});
+               if (!error.empty()) return first_line("POLICY FAILED: " + error);
                return first_line(text_at(object, {"status", "reason"}));
              }}};
   }

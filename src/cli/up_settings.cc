@@ -190,6 +190,7 @@ Result<UpOptions> up_options(const api::Json& document) {
     }
     fields.read("domain", up.domain);
     fields.read("runtimes", up.runtimes);
+    fields.read("policies", up.policies);
     fields.read("accessLog", up.access_log);
     std::string isolation;
     fields.read("isolation", isolation);
@@ -225,6 +226,7 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.metrics == wanted.metrics, "metrics");
   compare(running.domain == wanted.domain, "domain");
   compare(running.runtimes == wanted.runtimes, "runtimes");
+  compare(running.policies == wanted.policies, "policies");
   compare(running.access_log == wanted.access_log, "accessLog");
   compare(running.isolation == wanted.isolation, "isolation");
   compare(running.pod_network == wanted.pod_network, "podNetwork");

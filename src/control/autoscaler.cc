@@ -1,6 +1,8 @@
 #include "control/autoscaler.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "base/log.h"
 #include "scaling/scale_to_zero.h"
@@ -11,9 +13,28 @@ namespace {
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
 constexpr const char* kLog = "autoscaler";
 
-resources::ObjectKey key_of(const scheduling::PodTemplate& pod) { return {pod.ns, pod.name}; }
+// Of the newest start, in the smoothed time that starts take.
+constexpr double kNewestStart = 0.3;
+
+// What the panic window will say of the load that is there now.
+int load_over_target(const scaling::KpaSettings& kpa, const serving::Throttler::Counts& counts,
+                     std::string& why) {
+  const int requests = counts.in_flight + counts.waiting;
+  const double most = std::ceil(kpa.max_scale_up_rate * std::max(1, counts.ready));
+  double pods = std::max(1, kpa.activation_scale);
+  if (kpa.metric == scaling::MetricKind::kConcurrency) {
+    pods = std::max(pods, std::ceil(requests / kpa.target));
+  }
+  why = fmt::format("{} requests at once / target {:.1f}", requests, kpa.target);
+  return static_cast<int>(std::min(pods, most));
+}
 
 }  // namespace
+
+const std::shared_ptr<const scaling::PolicySpec>& ScalePlan::knative_defaults() {
+  static const auto kDefaults = std::make_shared<const scaling::PolicySpec>();
+  return kDefaults;
+}
 
 AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
                        scheduling::ScaleTarget& target, const Clock& clock,
@@ -43,7 +64,7 @@ AutoScaler::Entry* AutoScaler::entry_of(const std::string& revision) {
 
 void AutoScaler::add(ScalePlan plan) {
   const std::lock_guard lock(mutex_);
-  const std::string uid = plan.pod->revision;
+  const std::string& uid = plan.pod->revision;
   const auto [at, fresh] = entries_.try_emplace(uid);
   if (!fresh) return;
   Entry& entry = at->second;
@@ -52,13 +73,17 @@ void AutoScaler::add(ScalePlan plan) {
   entry.added_at = clock_.wall();
   entry.made = entry.changed = ++version_;
   entry.reason = "nothing was to be decided yet";
-  uids_[key_of(*entry.plan.pod)] = uid;
+  const Key key{entry.plan.pod->ns, entry.plan.pod->name};
+  keys_.erase(key);  // one of the same name that was deleted: its text goes with it
+  keys_.emplace(key, &entry);
   if (!entry.throttler) return;
   // Pods of an earlier front, perhaps.
   const auto counts = entry.throttler->counts();
   entry.want = counts.ready + counts.starting;
   note(entry, counts.ready);
-  if (std::max(entry.want, floor_of(entry)) > 0) activate(entry, clock_.now());
+  if (std::max(entry.want, floor_of(entry)) > 0 || entry.plan.policy->never_rests()) {
+    activate(entry, clock_.now());
+  }
 }
 
 void AutoScaler::remove(const std::string& revision) {
@@ -74,8 +99,9 @@ void AutoScaler::remove(const std::string& revision) {
     forgotten_ = gone_.front().changed;
     gone_.pop_front();
   }
-  const auto uid = uids_.find(key_of(*entry.plan.pod));
-  if (uid != uids_.end() && uid->second == revision) uids_.erase(uid);
+  const auto key = keys_.find(Key(entry.plan.pod->ns, entry.plan.pod->name));
+  if (key != keys_.end() && key->second == &entry) keys_.erase(key);
+  const auto pod = entry.plan.pod;  // whose uid is the entry's key
   entries_.erase(found);
 }
 
@@ -97,16 +123,23 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   entry->plan = std::move(plan);
   const TimePoint now = clock_.now();
   if (entry->live) *entry->live = live_for(*entry, now);
+  if (entry->plan.policy->never_rests()) activate(*entry, now);
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, now);
   apply(*entry, floor_of(*entry), "the settings raised the minimum");
 }
 
-AutoScaler::Live AutoScaler::live_for(const Entry& entry, TimePoint now) {
-  const Duration window = entry.plan.policy.stable_window;
-  return {.policy = scaling::make_kpa(entry.plan.policy, entry.throttler->counts().ready, now),
-          .concurrency = scaling::Window(window),
-          .requests = scaling::Window(window)};
+AutoScaler::Live AutoScaler::live_for(const Entry& entry, TimePoint now) const {
+  const auto& spec = *entry.plan.policy;
+  // An hour of seconds would be kept for a window that is none.
+  const Duration window = std::min<Duration>(spec.window(), std::chrono::hours(1));
+  Live live{
+      .policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall()),
+      .concurrency = scaling::Window(window),
+      .requests = scaling::Window(window),
+      .error = {}};
+  if (spec.hybrid_keep_alive) live.idle = std::make_unique<IdleTimes>(*spec.hybrid_keep_alive);
+  return live;
 }
 
 void AutoScaler::activate(Entry& entry, TimePoint now) {
@@ -119,14 +152,16 @@ void AutoScaler::activate(Entry& entry, TimePoint now) {
 bool AutoScaler::at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
                          TimePoint now) const {
   return entry.want == 0 && counts.ready + counts.starting == 0 &&
-         counts.in_flight + counts.waiting == 0 && !entry.proving && floor_of(entry) == 0 &&
-         now - counts.last_active > entry.plan.policy.stable_window;
+         counts.in_flight + counts.waiting == 0 && !entry.proof && floor_of(entry) == 0 &&
+         !entry.plan.policy->never_rests() &&
+         now - counts.last_active > entry.plan.policy->memory();
 }
 
 // --- Metric -> decision -> amount ---
 
 void AutoScaler::tick() {
   const TimePoint now = clock_.now();
+  if (settings_.policies != nullptr) settings_.policies->refresh(now);  // reads: without the lock
   const std::lock_guard lock(mutex_);
   for (Entry* entry : active_) observe(*entry, now);
   if (now < next_decision_) return;
@@ -147,10 +182,74 @@ void AutoScaler::observe(Entry& entry, TimePoint now) {
   entry.live->policy->observe(metric);
   entry.live->concurrency.record(now, metric.concurrency);
   entry.live->requests.record(now, metric.requests);
+  if (entry.live->idle) {
+    const auto counts = entry.throttler->counts();
+    const bool active = counts.in_flight + counts.waiting > 0;
+    entry.live->idle->observe(now, active, counts.last_active);
+  }
+}
+
+// A request in a pod that still loads waits, as those do that have no slot.
+scaling::Situation AutoScaler::situation_of(const Entry& entry,
+                                            const serving::Throttler::Counts& counts,
+                                            TimePoint now) {
+  return {.now = now,
+          .ready = counts.ready,
+          .starting = counts.starting,
+          .reachable = entry.reachable,
+          .in_flight = counts.in_flight - counts.in_starting,
+          .waiting = counts.waiting + counts.in_starting,
+          .pod_concurrency = static_cast<int>(entry.plan.pod->concurrency),
+          .start_time = entry.start_time};
+}
+
+void AutoScaler::tell_error(Entry& entry, const std::string& error) {
+  if (entry.live->error == error) return;
+  entry.live->error = error;
+  const auto& pod = *entry.plan.pod;
+  if (error.empty()) {
+    log::info(kLog, "{}/{}: the policy works again", pod.ns, pod.name);
+  } else {
+    log::warn(kLog, "{}/{}: the policy failed: {}", pod.ns, pod.name, error);
+  }
+  if (settings_.events == nullptr) return;
+  if (error.empty()) {
+    settings_.events->record(pod, EventRecorder::Type::kNormal, "PolicyMended",
+                             "the scaling policy works again");
+  } else {
+    settings_.events->record(pod, EventRecorder::Type::kWarning, "PolicyFailed", error);
+  }
+}
+
+int AutoScaler::set_want(Entry& entry, int want) {
+  const int before = std::exchange(entry.want, want);
+  if (!entry.live) return before;
+  auto& wishes = entry.live->wishes;
+  if (want > before) wishes.push_back({.at = clock_.now(), .pods = want - before});
+  // Taken back: the newest first.
+  for (int less = before - want; less > 0 && !wishes.empty();) {
+    const int taken = std::min(less, wishes.back().pods);
+    less -= taken;
+    wishes.back().pods -= taken;
+    if (wishes.back().pods == 0) wishes.pop_back();
+  }
+  return before;
+}
+
+void AutoScaler::measure_start(Entry& entry, TimePoint ready, bool well) {
+  if (!entry.live || entry.live->wishes.empty()) return;  // nobody wished for it: a replacement
+  auto& oldest = entry.live->wishes.front();
+  const Duration took = std::max(Duration(1), ready - oldest.at);
+  if (--oldest.pods == 0) entry.live->wishes.erase(entry.live->wishes.begin());
+  if (!well) return;
+  entry.start_time = entry.start_time == Duration(0)
+                         ? took
+                         : std::chrono::duration_cast<Duration>(
+                               entry.start_time * (1 - kNewestStart) + took * kNewestStart);
 }
 
 int AutoScaler::floor_of(const Entry& entry) const {
-  const int proof = entry.proving ? std::max(1, entry.plan.initial_scale) : 0;
+  const int proof = entry.proof ? std::max(1, entry.plan.initial_scale) : 0;
   const int last = settings_.enable_scale_to_zero ? 0 : 1;
   return std::max(proof, entry.reachable ? std::max(last, entry.plan.bounds.min) : 0);
 }
@@ -161,14 +260,13 @@ int AutoScaler::within_bounds(const Entry& entry, int want) const {
 }
 
 void AutoScaler::decide(Entry& entry, TimePoint now) {
-  if (entry.proving && now >= entry.proof_deadline) {
+  if (entry.proof && now >= entry.proof->deadline) {
     start_ended(entry.plan.pod->revision, "no pod could be started in time: no node has room");
   }
   const auto counts = entry.throttler->counts();
-  const auto decision = entry.live->policy->decide({.now = now,
-                                                    .ready = counts.ready,
-                                                    .starting = counts.starting,
-                                                    .reachable = entry.reachable});
+  const auto decision = entry.live->policy->decide(situation_of(entry, counts, now));
+  tell_error(entry, decision.error);
+  if (counts.ready >= entry.want) entry.live->wishes.clear();  // none is on the way
   entry.panic = decision.panic;
   entry.concurrency = entry.live->concurrency.average(now);
   entry.requests = entry.live->requests.average(now);
@@ -182,12 +280,16 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   // The last pod stays until its time has come; one that nobody ever called, or
   // whose start failed, is not started for that.
   const scaling::Idleness idle{.last_active = counts.last_active,
-                               .stable_window = entry.plan.policy.stable_window,
+                               .stable_window = entry.plan.policy->window(),
                                .retention = entry.plan.retention,
                                .reachable = entry.reachable};
   if (want == 0 && entry.want > 0 && !scaling::may_go_to_zero(want, idle, now)) {
     want = 1;
     why += ", the last one stays until nobody has called for a while";
+  }
+  if (want == 0 && entry.live->idle && entry.live->idle->loaded_at(now)) {
+    want = 1;
+    why += ", loaded: a request is likely to come";
   }
   if (const int busy = std::min(entry.want, entry.throttler->needed_pods()); want < busy) {
     want = busy;
@@ -199,7 +301,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   }
   if (want < floor_of(entry)) {
     want = floor_of(entry);
-    why += entry.proving ? ", kept to prove that it starts" : ", kept at the minimum";
+    why += entry.proof ? ", kept to prove that it starts" : ", kept at the minimum";
   }
   if (want == 0 && counts.waiting > 0) {
     want = 1;  // whoever is held was let in: it is answered
@@ -215,7 +317,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
 }
 
 void AutoScaler::apply(Entry& entry, int want, std::string_view why, Silence silence) {
-  const int before = std::exchange(entry.want, want);
+  const int before = set_want(entry, want);
   if (before != want && silence == Silence::kNo) {
     const auto& pod = *entry.plan.pod;
     log::info(kLog, "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, before, want, why);
@@ -246,8 +348,8 @@ void AutoScaler::wake(const std::string& revision) {
   Entry* entry = entry_of(revision);
   if (entry == nullptr) return;
   activate(*entry, clock_.now());
-  const int want = std::max({entry->want, 1, entry->plan.policy.activation_scale});
-  const int before = std::exchange(entry->want, within_bounds(*entry, want));
+  const int want = std::max({entry->want, 1, entry->plan.policy->activation_scale()});
+  const int before = set_want(*entry, within_bounds(*entry, want));
   // First the pod: this is the request path.
   target_.scale(revision, entry->want);
   if (before == entry->want) return;
@@ -298,18 +400,26 @@ void AutoScaler::decide_now(const std::string& revision) {
   activate(*entry, now);
   const auto counts = entry->throttler->counts();
   if (now < counts.retry_at) return;
-  const auto& policy = entry->plan.policy;
-  const double most = std::ceil(policy.max_scale_up_rate * std::max(1, counts.ready));
-  double pods = std::max(1, policy.activation_scale);
-  if (policy.metric == scaling::MetricKind::kConcurrency) {
-    pods = std::max(pods, std::ceil((counts.in_flight + counts.waiting) / policy.target));
+  std::string why;
+  int pods = 0;
+  switch (entry->plan.policy->burst()) {
+    case scaling::PolicySpec::Burst::kWait:
+      return;
+    case scaling::PolicySpec::Burst::kLoadOverTarget:
+      pods = load_over_target(entry->plan.policy->kpa, counts, why);
+      break;
+    case scaling::PolicySpec::Burst::kAskPolicy: {
+      const auto decision = entry->live->policy->decide(situation_of(*entry, counts, now));
+      tell_error(*entry, decision.error);
+      if (!decision.valid) return;
+      pods = decision.desired;
+      why = decision.reason;
+      break;
+    }
   }
-  const int want = within_bounds(*entry, static_cast<int>(std::min(pods, most)));
+  const int want = within_bounds(*entry, pods);
   if (want <= entry->want) return;
-  apply(*entry, want,
-        fmt::format("{} requests at once / target {:.1f}", counts.in_flight + counts.waiting,
-                    policy.target),
-        Silence::kNo);
+  apply(*entry, want, why, Silence::kNo);
   note(*entry, counts.ready);
 }
 
@@ -319,8 +429,9 @@ void AutoScaler::prove(const std::string& revision, Proven proven) {
   const std::lock_guard lock(mutex_);
   Entry* entry = entry_of(revision);
   if (entry == nullptr) return;
-  entry->proving = std::move(proven);
-  entry->proof_deadline = clock_.now() + entry->plan.pod->start_deadline + kPlaceTimeout;
+  entry->proof = std::make_unique<Proof>(
+      Proof{.proven = std::move(proven),
+            .deadline = clock_.now() + entry->plan.pod->start_deadline + kPlaceTimeout});
   const int wanted = entry->plan.initial_scale;
   if (wanted > 0) {
     activate(*entry, clock_.now());
@@ -335,7 +446,15 @@ void AutoScaler::prove(const std::string& revision, Proven proven) {
 
 void AutoScaler::start_ended(const std::string& revision, const std::string& error) {
   // Posted: the caller holds the Scheduler's lock.
-  control_.post([this, revision, error] { finish_proof(revision, error); });
+  control_.post([this, revision, error, at = clock_.now()] { finish_start(revision, error, at); });
+}
+
+void AutoScaler::finish_start(const std::string& revision, const std::string& error, TimePoint at) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (Entry* entry = entry_of(revision)) measure_start(*entry, at, error.empty());
+  }
+  finish_proof(revision, error);
 }
 
 void AutoScaler::finish_proof(const std::string& revision, const std::string& error) {
@@ -346,9 +465,10 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
     if (entry == nullptr || !entry->throttler) return;
     const auto counts = entry->throttler->counts();
     note(*entry, counts.ready);
-    if (!entry->proving) return;
+    if (!entry->proof) return;
     if (error.empty() && counts.ready < entry->plan.initial_scale) return;
-    proven = std::exchange(entry->proving, nullptr);
+    proven = std::move(entry->proof->proven);
+    entry->proof.reset();
     // Given back at once where nothing keeps it: a start is cheap.
     const bool in_use = counts.in_flight + counts.waiting > 0 || counts.last_active != TimePoint{};
     if (!in_use) {
@@ -371,6 +491,8 @@ ScaleStatus AutoScaler::status_of(const Entry& entry) const {
   status.requests = entry.requests;
   status.panic = entry.panic;
   status.reason = entry.reason;
+  if (entry.live) status.error = entry.live->error;
+  status.start_time = entry.start_time;
   status.decided_at = entry.decided_at;
   status.added_at = entry.added_at;
   status.made = entry.made;
@@ -392,16 +514,16 @@ ScaleStatus AutoScaler::status(const std::string& revision) const {
 
 std::optional<ScaleStatus> AutoScaler::find(const resources::ObjectKey& revision) const {
   const std::lock_guard lock(mutex_);
-  const auto found = uids_.find(revision);
-  if (found == uids_.end()) return std::nullopt;
-  return status_of(entries_.at(found->second));
+  const auto found = keys_.find(key_of(revision));
+  if (found == keys_.end()) return std::nullopt;
+  return status_of(*found->second);
 }
 
 std::vector<ScaleStatus> AutoScaler::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<ScaleStatus> out;
-  out.reserve(uids_.size());
-  for (const auto& [key, uid] : uids_) out.push_back(status_of(entries_.at(uid)));
+  out.reserve(keys_.size());
+  for (const auto& [key, entry] : keys_) out.push_back(status_of(*entry));
   return out;
 }
 
@@ -437,7 +559,7 @@ std::vector<resources::ObjectKey> AutoScaler::take_rescaled() {
     if (entry->told_want == entry->want && entry->told_ready == ready) continue;
     entry->told_want = entry->want;
     entry->told_ready = ready;
-    out.push_back(key_of(*entry->plan.pod));
+    out.push_back({entry->plan.pod->ns, entry->plan.pod->name});
   }
   return out;
 }

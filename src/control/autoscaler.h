@@ -1,9 +1,10 @@
 // The AutoScaler as a running part: metric -> decision -> amount, for every revision.
 //
-// It samples once a second, decides every 2 s, and wakes a revision from zero the
-// moment its first request is held (an event, not a tick). A tick looks only at
-// revisions where something happens; those at rest at zero cost nothing. Thread-safe:
-// wake() runs on the executor that holds the request.
+// Each revision has a policy of its class (scaling/policy_spec.h). It samples once a
+// second, decides every 2 s, and wakes a revision from zero the moment its first request
+// is held (an event, not a tick). A tick looks only at revisions where something happens,
+// and at those whose policy acts at rest (a schedule, a forecast); the others cost no
+// time. Thread-safe: wake() runs on the executor that holds the request.
 //
 //   autoscaler.add(plan);
 //   autoscaler.prove(uid, [](const std::string& error) { ... });   // one pod starts well
@@ -22,10 +23,12 @@
 
 #include "base/clock.h"
 #include "control/event_recorder.h"
+#include "control/idle_times.h"
+#include "control/policy_folder.h"
 #include "net/executor.h"
 #include "resources/resource_client.h"
-#include "scaling/kpa.h"
-#include "scaling/metrics_source.h"
+#include "scaling/policy_spec.h"
+#include "scaling/window.h"
 #include "scheduling/scale_target.h"
 #include "serving/activator.h"
 #include "serving/traffic.h"
@@ -35,16 +38,20 @@ namespace ebb::control {
 // How one revision is scaled.
 struct ScalePlan {
   std::shared_ptr<const scheduling::PodTemplate> pod;  // shared: with the Scheduler
-  scaling::KpaSettings policy;
+  // Never null. Shared: by all revisions that are scaled alike.
+  std::shared_ptr<const scaling::PolicySpec> policy = knative_defaults();
   scaling::Bounds bounds;
   int initial_scale = 1;  // pods that must start well before it is ready; 0: none
   Duration retention{};   // of the last pod, after the stable window
+
+  [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();
 };
 
 // What an operator sets for all revisions.
 struct AutoScalerSettings {
   bool enable_scale_to_zero = true;  // false: one pod of each reachable revision stays
   EventRecorder* events = nullptr;   // nullptr: nobody asks
+  PolicyFolder* policies = nullptr;  // looked at in every tick; nullptr: there is none
 };
 
 // What is known of one revision, and what was decided for it last.
@@ -59,6 +66,8 @@ struct ScaleStatus {
   double requests = 0;     // per second, likewise
   bool panic = false;
   std::string reason;
+  std::string error;      // what must be mended in the policy; "": nothing
+  Duration start_time{};  // from the wish for a pod until it is ready; 0: not measured
   WallTime decided_at{};  // 1970: not yet
   WallTime added_at{};
   int64_t made = 0;     // the change that made it, as of EventRecorder
@@ -98,8 +107,9 @@ class AutoScaler final : public serving::Waker {
   // Requests wait although there are pods: decide_now(), at most every kCrowdPeriod.
   static constexpr Duration kCrowdPeriod = std::chrono::milliseconds(20);
   void crowded(const std::string& revision) override;
-  // Decides for this revision now instead of at the next tick, by the rule of the panic
-  // window, for what is in the system at this moment. Only ever raises. Any thread.
+  // Decides for this revision now instead of at the next tick, for what is in the system
+  // at this moment: by its policy, or for class kpa by the rule of the panic window. Only
+  // ever raises. Any thread.
   void decide_now(const std::string& revision);
 
   // --- To be seen ---
@@ -124,6 +134,18 @@ class AutoScaler final : public serving::Waker {
     std::unique_ptr<scaling::Policy> policy;
     scaling::Window concurrency;
     scaling::Window requests;
+    std::string error;  // of the policy, as told last
+    // Pods wished and not ready yet, oldest first.
+    struct Wish {
+      TimePoint at;
+      int pods = 0;
+    };
+    std::vector<Wish> wishes{};
+    std::unique_ptr<IdleTimes> idle{};  // null: the last pod goes after a fixed time
+  };
+  struct Proof {
+    Proven proven;
+    TimePoint deadline;
   };
   struct Entry {
     ScalePlan plan;
@@ -131,10 +153,11 @@ class AutoScaler final : public serving::Waker {
     std::unique_ptr<Live> live;                     // null: at rest
     int want = 0;
     bool reachable = true;
-    Proven proving;  // empty: not
-    TimePoint proof_deadline{};
     bool panic = false;
+    bool rescaled = false;         // in rescaled_
+    std::unique_ptr<Proof> proof;  // null: nothing is being proven
     std::string reason;
+    Duration start_time{};  // smoothed
     double concurrency = 0;
     double requests = 0;
     WallTime decided_at{};
@@ -144,23 +167,35 @@ class AutoScaler final : public serving::Waker {
     // As take_rescaled() has told it.
     int told_want = 0;
     int told_ready = 0;
-    bool rescaled = false;  // in rescaled_
   };
+  // Their texts are those of the entry's pod template.
+  using Key = std::pair<std::string_view, std::string_view>;  // namespace, name
+  [[nodiscard]] static Key key_of(const resources::ObjectKey& key) { return {key.ns, key.name}; }
+
   enum class Silence { kNo, kYes };
 
   // Looks at it in every tick from now on.
   void activate(Entry& entry, TimePoint now);
-  [[nodiscard]] static Live live_for(const Entry& entry, TimePoint now);
+  [[nodiscard]] Live live_for(const Entry& entry, TimePoint now) const;
   [[nodiscard]] bool at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);
   void decide(Entry& entry, TimePoint now);
+  [[nodiscard]] static scaling::Situation situation_of(const Entry& entry,
+                                                       const serving::Throttler::Counts& counts,
+                                                       TimePoint now);
+  // What the policy must be mended in becomes an event when it is new.
+  void tell_error(Entry& entry, const std::string& error);
+  // Changes the amount; what is wished for is timed. The amount before.
+  int set_want(Entry& entry, int want);
+  void measure_start(Entry& entry, TimePoint ready, bool well);
   void relieve_crowds();
   // `why` must not change the amount again. Silence: no event, no log.
   void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;
+  void finish_start(const std::string& revision, const std::string& error, TimePoint at);
   void finish_proof(const std::string& revision, const std::string& error);
   [[nodiscard]] ScaleStatus status_of(const Entry& entry) const;
   [[nodiscard]] Entry* entry_of(const std::string& revision);
@@ -173,8 +208,9 @@ class AutoScaler final : public serving::Waker {
   net::Timer timer_;
 
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Entry> entries_;  // by uid; entries stay where they are
-  std::map<resources::ObjectKey, std::string> uids_;
+  // By uid, which is the pod template's; entries stay where they are.
+  std::unordered_map<std::string_view, Entry> entries_;
+  std::map<Key, Entry*> keys_;
   std::vector<Entry*> active_;
   std::vector<std::string> rescaled_;  // uids
   std::deque<ScaleStatus> gone_;

@@ -9,6 +9,14 @@ namespace ebb::control {
 namespace {
 
 using namespace std::chrono_literals;
+using scaling::PolicyClass;
+using scaling::PolicySpec;
+
+std::shared_ptr<const PolicySpec> with_window(Duration window) {
+  PolicySpec spec;
+  spec.kpa.stable_window = window;
+  return std::make_shared<const PolicySpec>(std::move(spec));
+}
 
 // Remembers what was wanted; pods start at once, as from a full pool.
 class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSource {
@@ -41,7 +49,8 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
 
 class AutoScalerTest : public testing::Test {
  protected:
-  void add(int concurrency = 1, int min = 0, const std::function<void(ScalePlan&)>& change = {}) {
+  void add(int concurrency = 1, int min = 0,
+           const std::function<void(ScalePlan&, PolicySpec&)>& change = {}) {
     throttler_ = std::make_shared<serving::Throttler>(
         serving::ThrottlerOptions{.revision = "uid", .concurrency = concurrency}, node_, clock_,
         [this](const std::string& /*pod*/, const std::string& error) {
@@ -51,14 +60,17 @@ class AutoScalerTest : public testing::Test {
     pod->revision = "uid";
     pod->ns = "default";
     pod->name = "hello-00001";
+    pod->concurrency = static_cast<uint32_t>(concurrency);
     node_.subscribe(pod, throttler_);
     traffic_.add(throttler_);
     ScalePlan plan;
     plan.pod = pod;
-    plan.policy.stable_window = 6s;
-    plan.policy.set_target({.container_concurrency = concurrency});
+    PolicySpec spec;
+    spec.kpa.stable_window = 6s;
+    spec.kpa.set_target({.container_concurrency = concurrency});
     plan.bounds.min = min;
-    if (change) change(plan);
+    if (change) change(plan, spec);
+    plan.policy = std::make_shared<const PolicySpec>(std::move(spec));
     scaler_.add(plan);
   }
   void pass(Duration time) {
@@ -129,7 +141,7 @@ TEST_F(AutoScalerTest, OtherRulesHoldAtOnce) {
   add(10);
   const auto plan = [](int min, Duration window) {
     ScalePlan plan;
-    plan.policy.stable_window = window;
+    plan.policy = with_window(window);
     plan.bounds.min = min;
     return plan;
   };
@@ -193,7 +205,7 @@ struct Case {
   const char* name;
   int concurrency;
   double requests;  // held in the system all the time
-  void (*change)(ScalePlan&);
+  void (*change)(ScalePlan&, PolicySpec&);
   size_t pods;  // after 10 s
 };
 
@@ -214,24 +226,27 @@ TEST_P(AutoScalerRules, Hold) {
 
 INSTANTIATE_TEST_SUITE_P(
     Knative, AutoScalerRules,
-    testing::Values(Case{"Formula", 10, 21, [](ScalePlan&) {}, 3},
-                    Case{"Maximum", 1, 20, [](ScalePlan& plan) { plan.bounds.max = 4; }, 4},
-                    Case{"Minimum", 10, 1, [](ScalePlan& plan) { plan.bounds.min = 3; }, 3},
-                    Case{"ActivationScale", 10, 1,
-                         [](ScalePlan& plan) { plan.policy.activation_scale = 5; }, 5},
-                    Case{"ActivationScaleUnderTheMaximum", 10, 1,
-                         [](ScalePlan& plan) {
-                           plan.policy.activation_scale = 5;
-                           plan.bounds.max = 3;
-                         },
-                         3},
-                    Case{"ScaleUpRate", 1, 100,
-                         [](ScalePlan& plan) { plan.policy.max_scale_up_rate = 1.5; }, 12},
-                    Case{"Unlimited", 0, 150, [](ScalePlan&) {}, 3}),
+    testing::Values(
+        Case{"Formula", 10, 21, [](ScalePlan&, PolicySpec&) {}, 3},
+        Case{"Maximum", 1, 20, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.bounds.max = 4; },
+             4},
+        Case{"Minimum", 10, 1, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.bounds.min = 3; },
+             3},
+        Case{"ActivationScale", 10, 1,
+             [](ScalePlan& /*plan*/, PolicySpec& spec) { spec.kpa.activation_scale = 5; }, 5},
+        Case{"ActivationScaleUnderTheMaximum", 10, 1,
+             [](ScalePlan& plan, PolicySpec& spec) {
+               spec.kpa.activation_scale = 5;
+               plan.bounds.max = 3;
+             },
+             3},
+        Case{"ScaleUpRate", 1, 100,
+             [](ScalePlan& /*plan*/, PolicySpec& spec) { spec.kpa.max_scale_up_rate = 1.5; }, 12},
+        Case{"Unlimited", 0, 150, [](ScalePlan&, PolicySpec&) {}, 3}),
     [](const auto& one) { return one.param.name; });
 
 TEST_F(AutoScalerTest, TheLastPodIsRetainedAsLongAsAsked) {
-  add(1, 0, [](ScalePlan& plan) { plan.retention = 20s; });
+  add(1, 0, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.retention = 20s; });
   scaler_.wake("uid");
   {
     auto slot = throttler_->try_acquire();
@@ -243,7 +258,7 @@ TEST_F(AutoScalerTest, TheLastPodIsRetainedAsLongAsAsked) {
 }
 
 TEST_F(AutoScalerTest, RetentionDoesNotHoldWhatNobodyCanReach) {
-  add(1, 0, [](ScalePlan& plan) { plan.retention = 1h; });
+  add(1, 0, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.retention = 1h; });
   scaler_.wake("uid");
   {
     auto slot = throttler_->try_acquire();
@@ -275,7 +290,7 @@ TEST_F(AutoScalerTest, WithoutScaleToZeroOnePodStays) {
   auto pod = std::make_shared<scheduling::PodTemplate>();
   pod->revision = "uid";
   plan.pod = pod;
-  plan.policy.stable_window = 6s;
+  plan.policy = with_window(6s);
   scaler.add(plan);
   for (int i = 0; i < 30; ++i) {
     clock_.advance(1s);
@@ -285,7 +300,7 @@ TEST_F(AutoScalerTest, WithoutScaleToZeroOnePodStays) {
 }
 
 TEST_F(AutoScalerTest, AnInitialScaleOfZeroStartsNothing) {
-  add(1, 0, [](ScalePlan& plan) { plan.initial_scale = 0; });
+  add(1, 0, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.initial_scale = 0; });
   std::optional<std::string> outcome;
   scaler_.prove("uid", [&](std::string error) { outcome = std::move(error); });
   settle();
@@ -295,7 +310,7 @@ TEST_F(AutoScalerTest, AnInitialScaleOfZeroStartsNothing) {
 
 TEST_F(AutoScalerTest, AnInitialScaleMustBeReachedByAllThenTheyRest) {
   node_.start_well = false;
-  add(1, 0, [](ScalePlan& plan) { plan.initial_scale = 3; });
+  add(1, 0, [](ScalePlan& plan, PolicySpec& /*spec*/) { plan.initial_scale = 3; });
   std::optional<std::string> outcome;
   scaler_.prove("uid", [&](std::string error) { outcome = std::move(error); });
   settle();
@@ -311,9 +326,9 @@ TEST_F(AutoScalerTest, AnInitialScaleMustBeReachedByAllThenTheyRest) {
 }
 
 TEST_F(AutoScalerTest, RequestsPerSecondCount) {
-  add(0, 0, [](ScalePlan& plan) {
-    plan.policy.metric = scaling::MetricKind::kRequests;
-    plan.policy.set_target({.target = 10});
+  add(0, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.kpa.metric = scaling::MetricKind::kRequests;
+    spec.kpa.set_target({.target = 10});
   });
   scaler_.wake("uid");
   for (int second = 0; second < 10; ++second) {
@@ -355,6 +370,196 @@ TEST_F(AutoScalerTest, ACrowdGetsItsPodsWithoutWaitingForATick) {
   EXPECT_EQ(node_.names.size(), 15u);  // 100 / (0.7 * 10)
   pass(2s);
   EXPECT_GE(node_.names.size(), 10u);  // no tick takes away what is busy
+}
+
+// --- The other classes ---
+
+class AutoScalerClasses : public AutoScalerTest {
+ protected:
+  // So many requests come at once, as the gateway lets them in.
+  void burst(int requests) {
+    for (int i = 0; i < requests; ++i) {
+      held_.push_back(serving::Throttler::GrantShot::make(executor_));
+      const auto ticket = throttler_->enqueue(held_.back().sender);
+      if (ticket.no_pods) scaler_.wake("uid");
+      if (ticket.crowded) scaler_.crowded("uid");
+    }
+    settle();
+  }
+  // Those that have a slot are answered.
+  void answer() {
+    std::vector<serving::Throttler::GrantShot::Pair> left;
+    for (auto& shot : held_) {
+      auto awaiter = shot.receiver.wait(TimePoint{});
+      if (awaiter.await_ready()) {
+        auto grant = awaiter.await_resume();
+        ASSERT_TRUE(grant && *grant);
+      } else {
+        left.push_back(std::move(shot));
+      }
+    }
+    held_ = std::move(left);
+  }
+  [[nodiscard]] std::vector<std::string> event_reasons() const {
+    std::vector<std::string> out;
+    for (const auto& one : events_.list()) out.push_back(one.event.reason);
+    return out;
+  }
+
+  std::vector<serving::Throttler::GrantShot::Pair> held_;
+};
+
+TEST_F(AutoScalerClasses, AdaptiveReactsToABurstAtOnceAndDoesNotOvershoot) {
+  add(1, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAdaptive;
+    spec.adaptive.window = 2s;
+  });
+  burst(10);
+  EXPECT_EQ(node_.names.size(), 10u) << "no tick was needed";
+  pass(4s);
+  EXPECT_EQ(node_.names.size(), 10u) << "slow requests, as many pods as they need";
+  answer();
+  EXPECT_TRUE(held_.empty());
+  pass(12s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  EXPECT_GT(scaler_.active(), 0u) << "a return that comes soon is to be learned from";
+  pass(10s);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(AutoScalerClasses, AdaptiveCountsRequestsInPodsThatStillLoadAsWaiting) {
+  node_.start_well = false;
+  add(1, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) { spec.policy = PolicyClass::kAdaptive; });
+  burst(10);
+  EXPECT_EQ(node_.names.size(), 10u) << "the first one sits in a pod that is no help yet";
+}
+
+TEST_F(AutoScalerClasses, BoundsHoldForABurst) {
+  add(1, 0, [](ScalePlan& plan, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAdaptive;
+    plan.bounds.max = 4;
+  });
+  burst(10);
+  EXPECT_EQ(node_.names.size(), 4u);
+}
+
+TEST_F(AutoScalerClasses, AverageMakesExactlyAsManyAsTheRuleSays) {
+  add(10, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAverage;
+    spec.average = {.target = 10, .window = 4s};
+  });
+  burst(100);
+  pass(10s);
+  EXPECT_EQ(node_.names.size(), 10u);
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("average 100.0 / target 10.0"));
+}
+
+TEST_F(AutoScalerClasses, HpaGrowsByUseOverTargetAndGoesToZero) {
+  add(10, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    using scaling::HpaMetricSpec;
+    spec.policy = PolicyClass::kHpa;
+    spec.hpa.spec.max = 100;
+    spec.hpa.zero_after = 60s;
+    spec.hpa.spec.downscale_stabilization = 30s;
+    spec.hpa.spec.metrics = {{.source = HpaMetricSpec::Source::kExternal,
+                              .name = "concurrency",
+                              .type = HpaMetricSpec::Type::kAverageValue,
+                              .target = 5000}};
+  });
+  burst(40);
+  EXPECT_EQ(node_.names.size(), 1u) << "it decides every 15 s";
+  pass(90s);
+  EXPECT_EQ(node_.names.size(), 8u) << "40 in the system at 5 a pod";
+  answer();
+  pass(150s);
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerClasses, AFailingLuaPolicyKeepsTheAmountAndIsToldOnce) {
+  auto file = std::make_shared<scaling::LuaFile>("mine.lua");
+  file->set("function decide(m, s) return {desired = 3, reason = 'three'} end");
+  add(10, 0, [&](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kLua;
+    spec.lua = file;
+    spec.lua_window = 2s;
+  });
+  burst(1);
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 3u);
+  EXPECT_EQ(scaler_.status("uid").error, "");
+
+  file->set("function decide(m, s) return {desired = m.nothing + 1} end");
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 3u);
+  EXPECT_THAT(scaler_.status("uid").error, testing::StartsWith("mine.lua:1:"));
+  EXPECT_EQ(std::ranges::count(event_reasons(), "PolicyFailed"), 2)
+      << "one for the revision, one for its service";
+
+  file->set("function decide(m, s) return {desired = 5} end");
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 5u);
+  EXPECT_EQ(scaler_.status("uid").error, "");
+  EXPECT_THAT(event_reasons(), testing::Contains("PolicyMended"));
+
+  file->set("function decide(m, s) return {desired = 0} end");
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 1u) << "whoever is inside keeps a pod";
+  answer();
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerClasses, AScheduleStartsPodsWhereNobodyCalls) {
+  add(1, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAverage;
+    spec.schedule = *scaling::parse_schedule("1 0 * * * | 3 0 * * * | 2");  // it is midnight
+  });
+  EXPECT_EQ(scaler_.active(), 1u);
+  pass(50s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  pass(20s);
+  EXPECT_EQ(node_.names.size(), 2u);
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("schedule"));
+  pass(150s);
+  EXPECT_EQ(node_.names.size(), 0u);
+}
+
+TEST_F(AutoScalerClasses, HybridKeepAliveUnloadsAndLoadsAheadByPattern) {
+  add(1, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAverage;
+    spec.average.window = 4s;
+    spec.hybrid_keep_alive = scaling::HybridSettings{.fallback = 5min};
+  });
+  const auto call = [&] {
+    burst(1);
+    pass(1s);
+    answer();
+  };
+  call();
+  pass(4min);
+  EXPECT_EQ(node_.names.size(), 1u) << "nothing is known: kept for a while";
+  pass(2min);
+  EXPECT_EQ(node_.names.size(), 0u);
+  for (int i = 0; i < 20; ++i) {  // one call each 20 minutes
+    call();
+    pass(20min);
+  }
+  call();
+  pass(30s);
+  EXPECT_EQ(node_.names.size(), 0u) << "nobody will come for a while";
+  pass(18min);
+  EXPECT_EQ(node_.names.size(), 1u) << "the next call is due";
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("likely"));
+}
+
+TEST_F(AutoScalerClasses, MeasuresHowLongAStartTakes) {
+  node_.start_well = false;
+  add(1);
+  burst(1);
+  clock_.advance(400ms);
+  node_.listener->pod_ready(node_.names[0]);
+  settle();
+  EXPECT_EQ(scaler_.status("uid").start_time, 400ms);
 }
 
 // --- What it costs, and what is to be seen ---

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
+#include "api/policy_annotations.h"
 #include "api/quantity.h"
 #include "base/log.h"
 #include "control/routing_labels.h"
@@ -41,45 +42,25 @@ std::string probe_path(const api::Container& container) {
   return text.starts_with('/') ? text : "/" + text;
 }
 
-void set_policy(const api::AutoscalingSpec& wish, int concurrency, ScalePlan& plan) {
-  auto& policy = plan.policy;
-  policy.metric =
-      wish.metric == "rps" ? scaling::MetricKind::kRequests : scaling::MetricKind::kConcurrency;
-  policy.weighting = wish.aggregation == "weighted-exponential"
-                         ? scaling::Window::Weighting::kExponential
-                         : scaling::Window::Weighting::kLinear;
-  policy.stable_window = wish.stable_window;
-  policy.panic_window_percentage = wish.panic_window_percentage;
-  policy.panic_threshold_percentage = wish.panic_threshold_percentage;
-  policy.activation_scale = static_cast<int>(wish.activation_scale);
-  policy.scale_down_delay = wish.scale_down_delay;
-  policy.target_burst_capacity = wish.target_burst_capacity;
-  policy.set_target({.container_concurrency = concurrency,
-                     .target = wish.target,
-                     .utilization = wish.target_utilization});
-  plan.bounds = {.min = static_cast<int>(wish.min_scale), .max = static_cast<int>(wish.max_scale)};
-  plan.initial_scale = static_cast<int>(wish.initial_scale);
-  plan.retention = wish.retention;
-}
-
-RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
-                                        const RevisionHost::Annotations& defaults) {
-  own.insert(defaults.begin(), defaults.end());  // its own win
-  return own;
-}
-
-// All of the plan but its pod.
-void plan_scaling(const RevisionHost::Annotations& annotations, int concurrency, ScalePlan& plan,
-                  std::vector<api::FieldError>& errors) {
-  set_policy(api::parse_autoscaling(annotations, "metadata", errors), concurrency, plan);
-}
-
 RevisionHost::Annotations scaling_annotations(const RevisionHost::Annotations& all) {
   RevisionHost::Annotations out;
   for (const auto& [key, value] : all) {
-    if (key.starts_with(api::kAutoscalingPrefix)) out.emplace(key, value);
+    if (api::is_scaling_annotation(key)) out.emplace(key, value);
   }
   return out;
+}
+
+// Its own win. Which metrics there are depends on the class: who chooses another one does
+// not get the default metric.
+RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
+                                        const RevisionHost::Annotations& defaults) {
+  const std::string prefix(api::kAutoscalingPrefix);
+  const bool own_class = own.contains(prefix + "class");
+  for (const auto& [key, value] : defaults) {
+    if (own_class && key == prefix + "metric") continue;
+    own.emplace(key, value);
+  }
+  return own;
 }
 
 }  // namespace
@@ -136,7 +117,8 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
   if (auto set = set_resources(container, pod); !set) return fail(set.error());
 
   ScalePlan plan;
-  plan_scaling(with_defaults(revision.meta.annotations, defaults), concurrency, plan, errors);
+  plan_scaling(with_defaults(scaling_annotations(revision.meta.annotations), defaults), pod, plan,
+               errors);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -145,12 +127,14 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
 }
 
 RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
-                           AutoScaler& autoscaler, const Clock& clock, Annotations defaults)
+                           AutoScaler& autoscaler, const Clock& clock, Annotations defaults,
+                           PolicyFolder* policies)
     : traffic_(traffic),
       pods_(pods),
       autoscaler_(autoscaler),
       clock_(clock),
-      defaults_(std::move(defaults)) {}
+      defaults_(std::move(defaults)),
+      policies_(policies) {}
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
@@ -176,11 +160,12 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
       backend.throttler,
       {.ns = plan->pod->ns, .service = plan->pod->service, .revision = plan->pod->name});
   pods_.subscribe(plan->pod, backend.throttler);
-  const int concurrency = static_cast<int>(plan->pod->concurrency);
+  auto own = scaling_annotations(revision.meta.annotations);
+  plan->policy = shared_.get(with_defaults(own, defaults_), *plan->pod, plan->policy, policies_);
+  auto pod = plan->pod;
   autoscaler_.add(std::move(*plan));
-  hosted_.emplace(uid, Hosted{.backend = std::move(backend),
-                              .own = scaling_annotations(revision.meta.annotations),
-                              .concurrency = concurrency});
+  hosted_.emplace(
+      uid, Hosted{.backend = std::move(backend), .own = std::move(own), .pod = std::move(pod)});
   return {};
 }
 
@@ -192,8 +177,9 @@ void RevisionHost::set_defaults(Annotations defaults) {
     if (now == with_defaults(hosted.own, before)) continue;
     ScalePlan plan;
     std::vector<api::FieldError> errors;
-    plan_scaling(now, hosted.concurrency, plan, errors);
+    plan_scaling(now, *hosted.pod, plan, errors);
     if (errors.empty()) {
+      plan.policy = shared_.get(now, *hosted.pod, plan.policy, policies_);
       autoscaler_.replan(uid, std::move(plan));
     } else {
       log::warn("control", "revision {} is scaled as before: with the new settings, {}: {}",

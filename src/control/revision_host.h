@@ -12,6 +12,8 @@
 #include "api/types.h"
 #include "base/result.h"
 #include "control/autoscaler.h"
+#include "control/policy_folder.h"
+#include "control/policy_plan.h"
 #include "scheduling/scale_target.h"
 #include "serving/routing_table.h"
 #include "serving/traffic.h"
@@ -22,8 +24,9 @@ class RevisionHost final {
  public:
   using Annotations = std::map<std::string, std::string>;
 
+  // `policies`: where those of class ebb.dev/lua are; nullptr: there are none.
   RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
-               const Clock& clock, Annotations defaults = {});
+               const Clock& clock, Annotations defaults = {}, PolicyFolder* policies = nullptr);
 
   // From now on the revision can be called and scaled. Its code must be on the nodes
   // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
@@ -51,10 +54,12 @@ class RevisionHost final {
   AutoScaler& autoscaler_;
   const Clock& clock_;
   Annotations defaults_;
+  PolicyFolder* policies_;
+  PolicyShare shared_;
   struct Hosted {
     serving::Backend backend;
-    Annotations own;  // what scales it
-    int concurrency = 0;
+    Annotations own;                                     // what scales it
+    std::shared_ptr<const scheduling::PodTemplate> pod;  // shared: with Scheduler, AutoScaler
   };
   std::map<std::string, Hosted> hosted_;  // by uid
 };

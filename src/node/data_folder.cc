@@ -17,8 +17,8 @@ Result<void> DataFolder::prepare(uid_t front) const {
     uid_t owner;
     mode_t mode;
   } folders[] = {{root, 0, 0755},       {store(), front, 0700}, {blobs(), front, 0700},
-                 {code(), front, 0711}, {logs(), front, 0700},  {run(), 0, 0711},
-                 {pods(), 0, 0711}};
+                 {code(), front, 0711}, {logs(), front, 0700},  {policies(), 0, 0755},
+                 {run(), 0, 0711},      {pods(), 0, 0711}};
   for (const auto& folder : folders) {
     if (::mkdir(folder.path.c_str(), folder.mode) != 0 && errno != EEXIST) {
       return fail_errno(errno, "cannot make the folder " + folder.path);

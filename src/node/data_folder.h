@@ -19,12 +19,13 @@ inline constexpr uid_t kFirstPodUid = kFrontUid + 1;
 struct DataFolder {
   std::string root;  // absolute
 
-  [[nodiscard]] std::string store() const { return root + "/store"; }    // SQLite
-  [[nodiscard]] std::string blobs() const { return root + "/blobs"; }    // code packages
-  [[nodiscard]] std::string code() const { return root + "/code"; }      // unpacked, by hash
-  [[nodiscard]] std::string logs() const { return root + "/logs"; }      // UID.log of revisions
-  [[nodiscard]] std::string run() const { return root + "/run"; }        // sockets
-  [[nodiscard]] std::string pods() const { return root + "/run/pods"; }  // POD.sock
+  [[nodiscard]] std::string store() const { return root + "/store"; }        // SQLite
+  [[nodiscard]] std::string blobs() const { return root + "/blobs"; }        // code packages
+  [[nodiscard]] std::string code() const { return root + "/code"; }          // unpacked, by hash
+  [[nodiscard]] std::string logs() const { return root + "/logs"; }          // UID.log of revisions
+  [[nodiscard]] std::string policies() const { return root + "/policies"; }  // NAME.lua
+  [[nodiscard]] std::string run() const { return root + "/run"; }            // sockets
+  [[nodiscard]] std::string pods() const { return root + "/run/pods"; }      // POD.sock
   [[nodiscard]] std::string controller_socket() const { return root + "/run/node.sock"; }
   // Locked by the Local Controller for as long as it lives; its pid is the content.
   [[nodiscard]] std::string controller_lock() const { return root + "/run/lock"; }

@@ -132,7 +132,9 @@ Decision Adaptive::decide(const Situation& situation) {
   if (busy(situation)) note_activity(now);
   const Duration silence = silence_of(settings_.window);
   if (!busy(situation) && (!last_metric_ || now - *last_metric_ > silence)) {
-    decision.reason = "no metrics in the window: the last amount stays";
+    if (situation.explain) {
+      decision.reason = "no metrics in the window: the last amount stays";
+    }
     return decision;
   }
   decision.valid = true;
@@ -147,7 +149,9 @@ Decision Adaptive::decide(const Situation& situation) {
       std::floor(std::max(0, situation.ready) * slots - situation.in_flight - situation.waiting));
   if (!last_active_ || now - *last_active_ >= idle_time_) {
     peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
-    decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+    if (situation.explain) {
+      decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+    }
     return decision;
   }
 
@@ -157,6 +161,9 @@ Decision Adaptive::decide(const Situation& situation) {
   const int urgent = now_needed(situation);
   const int wish = std::max({1, calm, urgent});
   decision.panic = urgent > calm || rising > slow;
+  peak_.record(now, wish);
+  decision.desired = peak_.value();
+  if (!situation.explain) return decision;
   if (urgent > calm) {
     decision.reason = fmt::format("{} in pods and {} waiting now -> {}", situation.in_flight,
                                   situation.waiting, urgent);
@@ -166,8 +173,6 @@ Decision Adaptive::decide(const Situation& situation) {
                     rising > slow ? "rising" : "steady", load, slots, settings_.share * 100,
                     seconds_of(settings_.wait) * 1000, wish);
   }
-  peak_.record(now, wish);
-  decision.desired = peak_.value();
   if (decision.desired > wish) {
     decision.reason += fmt::format(", kept at {} for the window", decision.desired);
   }

@@ -27,19 +27,22 @@ void Average::observe(const Metric& metric) {
 Decision Average::decide(const Situation& situation) {
   Decision decision;
   if (load_.empty(situation.now) && !busy(situation)) {
-    decision.reason = "no metrics in the window: the last amount stays";
+    if (situation.explain) {
+      decision.reason = "no metrics in the window: the last amount stays";
+    }
     return decision;
   }
   decision.valid = true;
   decision.stable = load_.average(situation.now);
   decision.panic_value = decision.stable;
   decision.desired = pods_for(decision.stable, settings_.target);
-  decision.reason = fmt::format("average {:.1f} / target {:.1f} -> {}", decision.stable,
-                                settings_.target, decision.desired);
-  if (decision.desired < 1 && busy(situation)) {
-    decision.desired = 1;
-    decision.reason += ", raised to 1: a request is in the system";
+  const bool raised = decision.desired < 1 && busy(situation);
+  if (situation.explain) {
+    decision.reason =
+        fmt::format("average {:.1f} / target {:.1f} -> {}{}", decision.stable, settings_.target,
+                    decision.desired, raised ? ", raised to 1: a request is in the system" : "");
   }
+  if (raised) decision.desired = 1;
   return decision;
 }
 

@@ -14,7 +14,7 @@ void Combine::observe(const Metric& metric) {
 
 Decision Combine::decide(const Situation& situation) {
   Decision chosen;
-  chosen.reason = "no policy knows anything: the last amount stays";
+  if (situation.explain) chosen.reason = "no policy knows anything: the last amount stays";
   bool known = false;  // some deciding part is valid
   bool panic = false;
   std::string error;
@@ -25,14 +25,15 @@ Decision Combine::decide(const Situation& situation) {
       error = fmt::format("{}: {}", part.name, decision.error);
     }
     if (!decision.valid) {
-      if (unknown.empty()) unknown = fmt::format("{}: {}", part.name, decision.reason);
+      if (situation.explain && unknown.empty())
+        unknown = fmt::format("{}: {}", part.name, decision.reason);
       continue;
     }
     panic = panic || decision.panic;
     known = known || part.role == Role::kDecides;
     if (chosen.valid && decision.desired <= chosen.desired) continue;
     chosen = std::move(decision);
-    chosen.reason = fmt::format("{}: {}", part.name, chosen.reason);
+    if (situation.explain) chosen.reason = fmt::format("{}: {}", part.name, chosen.reason);
   }
   // A floor alone lowers nothing: what runs or starts stays.
   if (!known && chosen.valid && chosen.desired <= situation.ready + situation.starting) {

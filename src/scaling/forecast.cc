@@ -83,7 +83,7 @@ std::optional<Forecast::Guess> Forecast::guess(int ahead) const {
 Decision Forecast::decide(const Situation& situation) {
   Decision decision;
   if (!step_begin_ || situation.now < *step_begin_) {
-    decision.reason = "no metrics yet";
+    if (situation.explain) decision.reason = "no metrics yet";
     return decision;
   }
   // From the open step (1 ahead of the closed ones) to the one that `lead` reaches.
@@ -98,7 +98,7 @@ Decision Forecast::decide(const Situation& situation) {
     if (one && (!most || one->load > most->load)) most = one;
   }
   if (!most) {
-    decision.reason = "not enough history for a forecast";
+    if (situation.explain) decision.reason = "not enough history for a forecast";
     return decision;
   }
   decision.valid = true;
@@ -107,13 +107,16 @@ Decision Forecast::decide(const Situation& situation) {
   // below half of the most there ever was.
   const double least = std::max(most->sigma, std::min(settings_.target, most_) / 2);
   if (most->load < least || most->load <= 0) {
-    decision.reason =
-        fmt::format("{} forecast {:.1f} does not stand out: error {:.1f}, least {:.1f}",
-                    most->model, most->load, most->sigma, least);
+    if (situation.explain) {
+      decision.reason =
+          fmt::format("{} forecast {:.1f} does not stand out: error {:.1f}, least {:.1f}",
+                      most->model, most->load, most->sigma, least);
+    }
     return decision;
   }
   const double load = std::min(most->load + settings_.deviations * most->sigma, most_);
   decision.desired = pods_for(load, settings_.target);
+  if (!situation.explain) return decision;
   decision.reason = fmt::format(
       "{} forecast {:.1f} +- {:.1f} within {} s / target {:.1f} -> {}", most->model, most->load,
       most->sigma, std::chrono::duration_cast<std::chrono::seconds>(settings_.lead).count(),

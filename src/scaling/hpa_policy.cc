@@ -100,12 +100,13 @@ Decision HpaPolicy::decide(const Situation& situation) {
     last_.desired = result.desired;
     last_.stable = concurrency_.average(situation.now);
     last_.panic_value = last_.stable;
-    last_.reason = result.text;
+    last_.reason = result.text;  // made every 15 s only: always
   }
   Decision decision = last_;
   if (busy(situation) && (!decision.valid || decision.desired < 1)) {
     decision.valid = true;
     decision.desired = std::max({1, situation.ready + situation.starting, settings_.spec.min});
+    if (!situation.explain) return decision;
     decision.reason = fmt::format("a request is in the system ({})", last_.reason);
   }
   return decision;

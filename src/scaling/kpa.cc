@@ -118,7 +118,9 @@ Decision Kpa::decide(const Situation& situation) {
   Decision decision;
   // Without a burst limit all traffic passes the activator, whose silence is knowledge.
   if (settings_.target_burst_capacity >= 0 && load_.stable.empty(situation.now)) {
-    decision.reason = "no metrics in the stable window: the last amount stays";
+    if (situation.explain) {
+      decision.reason = "no metrics in the stable window: the last amount stays";
+    }
     return decision;
   }
   decision.valid = true;
@@ -134,25 +136,31 @@ Decision Kpa::decide(const Situation& situation) {
     const double wanted = std::max(stable.pods, panic.pods);
     panic_pods_ = std::max(panic_pods_, to_pods(wanted));
     decision.desired = panic_pods_;
-    const bool by_panic = panic.pods >= stable.pods;
-    decision.reason =
-        fmt::format("panic: {} {:.1f} / target {:.1f} -> {}{}", by_panic ? "burst" : "stable",
-                    by_panic ? decision.panic_value : decision.stable, settings_.target,
-                    to_pods(wanted), by_panic ? panic.limit : stable.limit);
-    if (panic_pods_ > to_pods(wanted)) {
-      decision.reason += fmt::format(", kept at {} until the panic ends", panic_pods_);
+    if (situation.explain) {
+      const bool by_panic = panic.pods >= stable.pods;
+      decision.reason =
+          fmt::format("panic: {} {:.1f} / target {:.1f} -> {}{}", by_panic ? "burst" : "stable",
+                      by_panic ? decision.panic_value : decision.stable, settings_.target,
+                      to_pods(wanted), by_panic ? panic.limit : stable.limit);
+      if (panic_pods_ > to_pods(wanted)) {
+        decision.reason += fmt::format(", kept at {} until the panic ends", panic_pods_);
+      }
     }
   } else {
     decision.desired = to_pods(stable.pods);
-    decision.reason = fmt::format("stable {:.1f} / target {:.1f} -> {}{}", decision.stable,
-                                  settings_.target, decision.desired, stable.limit);
+    if (situation.explain) {
+      decision.reason = fmt::format("stable {:.1f} / target {:.1f} -> {}{}", decision.stable,
+                                    settings_.target, decision.desired, stable.limit);
+    }
   }
 
   if (delay_ && situation.reachable) {
     delay_->record(situation.now, decision.desired);
     if (delay_->max() > decision.desired) {
       decision.desired = delay_->max();
-      decision.reason += fmt::format(", kept at {} by the scale-down delay", decision.desired);
+      if (situation.explain) {
+        decision.reason += fmt::format(", kept at {} by the scale-down delay", decision.desired);
+      }
     }
   }
   decision.excess_burst_capacity = excess_burst_capacity(

@@ -49,6 +49,15 @@ Result<LuaPolicy> LuaPolicy::compile(std::string_view source, const LuaLimits& l
   return LuaPolicy(std::move(text), limits, std::move(*sandbox));
 }
 
+void LuaPolicy::take_history(const LuaPolicy& before) {
+  newest_ = before.newest_;
+  stable_ = before.stable_;
+  panic_ = before.panic_;
+  requests_ = before.requests_;
+  begin_ = before.begin_;
+  desired_ = before.desired_;
+}
+
 void LuaPolicy::observe(const Metric& metric) {
   newest_ = metric;
   newest_.pods.clear();
@@ -92,20 +101,24 @@ Decision LuaPolicy::decide(const Situation& situation) {
   }
   if (failure != LuaSandbox::Failure::kNone) {
     decision.error = std::move(message);
-    decision.reason = "the policy failed, the last amount stays: " + decision.error;
+    if (situation.explain) {
+      decision.reason = "the policy failed, the last amount stays: " + decision.error;
+    }
   } else if (!call.answered) {
-    decision.reason = "the policy says nothing: the last amount stays";
+    if (situation.explain) decision.reason = "the policy says nothing: the last amount stays";
   } else {
     decision.valid = true;
     decision.desired = desired_ = pods_of(call.desired);
-    decision.reason = call.reason[0] != 0 ? std::string(call.reason.data())
-                                          : fmt::format("the policy says {}", decision.desired);
+    if (situation.explain) {
+      decision.reason = call.reason[0] != 0 ? std::string(call.reason.data())
+                                            : fmt::format("the policy says {}", decision.desired);
+    }
   }
   const int running = situation.ready + situation.starting;
   if (busy(situation) && (decision.valid ? decision.desired < 1 : running < 1)) {
     decision.valid = true;
     decision.desired = 1;
-    decision.reason += ", raised to 1: a request is in the system";
+    if (situation.explain) decision.reason += ", raised to 1: a request is in the system";
   }
   return decision;
 }

@@ -59,6 +59,8 @@ class LuaPolicy final : public Policy {
 
   void observe(const Metric& metric) override;
   [[nodiscard]] Decision decide(const Situation& situation) override;
+  // What another one saw and answered last, so that it goes on where that one ends.
+  void take_history(const LuaPolicy& before);
 
  private:
   LuaPolicy(std::string source, const LuaLimits& limits, std::unique_ptr<LuaSandbox> sandbox);

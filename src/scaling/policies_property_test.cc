@@ -212,6 +212,29 @@ TEST(PolicyPropertyTest, ADayLaterTheAnswersAreTheSame) {
   }
 }
 
+TEST(PolicyPropertyTest, WithoutAReasonTheAnswersAreTheSame) {
+  for (const Kind& kind : kinds()) {
+    for (unsigned seed = 0; seed < kSeeds; ++seed) {
+      const auto told = kind.make(kStart);
+      const auto silent = kind.make(kStart);
+      auto past = life(seed, kLength, 1);
+      const auto a = answers(*told, past);
+      for (Second& second : past) second.situation.explain = false;
+      const auto b = answers(*silent, past);
+      for (size_t t = 0; t < a.size(); ++t) {
+        ASSERT_EQ(a[t].valid, b[t].valid) << kind.name << " at " << t;
+        ASSERT_EQ(a[t].desired, b[t].desired) << kind.name << " at " << t;
+        ASSERT_EQ(a[t].panic, b[t].panic) << kind.name << " at " << t;
+        ASSERT_EQ(a[t].stable, b[t].stable) << kind.name << " at " << t;
+        ASSERT_EQ(a[t].panic_value, b[t].panic_value) << kind.name << " at " << t;
+        ASSERT_EQ(a[t].excess_burst_capacity, b[t].excess_burst_capacity)
+            << kind.name << " at " << t;
+        ASSERT_EQ(a[t].error, b[t].error) << kind.name << " at " << t;
+      }
+    }
+  }
+}
+
 TEST(PolicyPropertyTest, AmountsStayWithinTheirBounds) {
   std::mt19937 random(5);
   std::uniform_int_distribution<int> any(-5, 50);

@@ -69,6 +69,9 @@ struct Situation {
   int waiting = 0;          // requests held for want of a slot at this moment
   int pod_concurrency = 0;  // requests that one pod takes at a time; 0: no limit
   Duration start_time{};    // from the wish for a pod until it is ready, as measured; 0: unknown
+  // False: nobody will read Decision::reason, which may then be empty; nothing else differs.
+  // To make the text costs several times what the decision does.
+  bool explain = true;
 };
 
 // What the policy wishes, and why.
@@ -79,8 +82,9 @@ struct Decision {
   int excess_burst_capacity = 0;  // requests that could come on top without waiting
   double stable = 0;              // the average over the stable window, in the metric's unit
   double panic_value = 0;         // over the panic window
-  std::string reason;             // one line for a person: "stable 14.2 / target 7.0 -> 3"
-  std::string error{};            // what a user must mend in a policy of theirs; "": nothing
+  // One line for a person: "stable 14.2 / target 7.0 -> 3". See Situation::explain.
+  std::string reason;
+  std::string error{};  // what a user must mend in a policy of theirs; "": nothing
 };
 
 class Policy {

@@ -24,7 +24,7 @@ std::string_view next_part(std::string_view& text, std::string_view at) {
   return trimmed(part);
 }
 
-Result<ScheduleWindow> parse_window(std::string_view text) {
+Result<ScheduleWindow> parse_window(std::string_view text, std::string_view otherwise) {
   const auto wrong = [text](const std::string& why) {
     return fail(Errc::kInvalid, "window {:?}: {}", text, why);
   };
@@ -48,14 +48,14 @@ Result<ScheduleWindow> parse_window(std::string_view text) {
       pods > kMost) {
     return wrong(fmt::format("{:?} pods must be a number in [1, {}]", pods_text, kMost));
   }
-  auto zone = TimeZone::find(zone_text.empty() ? "UTC" : zone_text);
+  auto zone = TimeZone::find(zone_text.empty() ? otherwise : zone_text);
   if (!zone) return wrong(zone.error().message);
   return ScheduleWindow{*open, *close, pods, *zone, std::string(text)};
 }
 
 }  // namespace
 
-Result<std::vector<ScheduleWindow>> parse_schedule(std::string_view text) {
+Result<std::vector<ScheduleWindow>> parse_schedule(std::string_view text, std::string_view zone) {
   std::vector<ScheduleWindow> windows;
   while (!trimmed(text).empty()) {
     const std::string_view part = next_part(text, ";\n");
@@ -63,7 +63,7 @@ Result<std::vector<ScheduleWindow>> parse_schedule(std::string_view text) {
     if (windows.size() == kMaxScheduleWindows) {
       return fail(Errc::kInvalid, "more than {} windows", kMaxScheduleWindows);
     }
-    auto window = parse_window(part);
+    auto window = parse_window(part, zone);
     if (!window) return fail(window.error());
     windows.push_back(std::move(*window));
   }
@@ -92,7 +92,7 @@ Decision Schedule::decide(const Situation& situation) {
   const WallTime wall =
       wall_ + std::chrono::duration_cast<WallTime::duration>(situation.now - now_);
   const int64_t minute = std::chrono::floor<std::chrono::minutes>(wall.time_since_epoch()).count();
-  if (minute == minute_) return last_;
+  if (minute == minute_) return last_;  // its text is made once a minute: always
   minute_ = minute;
   last_ = Decision();
   last_.valid = true;

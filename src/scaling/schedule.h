@@ -29,8 +29,10 @@ struct ScheduleWindow {
 
 inline constexpr size_t kMaxScheduleWindows = 64;
 
-// kInvalid with the window and what is wrong with it. An empty text is no window.
-[[nodiscard]] Result<std::vector<ScheduleWindow>> parse_schedule(std::string_view text);
+// kInvalid with the window and what is wrong with it. An empty text is no window. `zone`
+// is that of the windows which name none.
+[[nodiscard]] Result<std::vector<ScheduleWindow>> parse_schedule(std::string_view text,
+                                                                 std::string_view zone = "UTC");
 
 // Whether it opened later than it closed last.
 [[nodiscard]] bool is_open(const ScheduleWindow& window, WallTime now);

@@ -13,7 +13,7 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 void Slot::release() {
   if (!owner_) return;
-  owner_->release(*pod_);
+  owner_->release(*pod_, since_);
   owner_.reset();
   pod_.reset();
 }
@@ -39,7 +39,7 @@ Throttler::Entry Throttler::try_acquire() {
       ++arrivals_;
       retries_.deposit();
       ++pod->in_flight_;
-      return {.slot = Slot(shared_from_this(), std::move(pod)), .refused = {}};
+      return {.slot = Slot(shared_from_this(), std::move(pod), changed_at_), .refused = {}};
     }
   }
   return {.slot = {}, .refused = refusal(0)};
@@ -71,6 +71,7 @@ Throttler::Waiters::iterator Throttler::erase_waiter(Waiters::iterator waiter) {
 
 void Throttler::leave(uint64_t ticket) {
   const std::lock_guard lock(mutex_);
+  pass(clock_.now());
   if (const auto found = waiting_.find(ticket); found != waiting_.end()) erase_waiter(found);
   count(-1);
 }
@@ -120,7 +121,8 @@ void Throttler::grant_waiting() {
     auto pod = pick();
     if (!pod) return;
     const auto oldest = waiting_.begin();
-    Grant grant(Slot(shared_from_this(), pod));
+    pass(clock_.now());
+    Grant grant(Slot(shared_from_this(), pod, changed_at_));
     if (oldest->second.sender.set(std::move(grant))) {
       ++pod->in_flight_;
     } else {
@@ -132,17 +134,23 @@ void Throttler::grant_waiting() {
 
 void Throttler::refuse_waiting(const Refused& refused) {
   waiting_bytes_ = 0;
+  pass(clock_.now());
   for (auto& [ticket, waiter] : std::exchange(waiting_, {})) {
     Grant refusal = fail(refused);
     if (waiter.sender.set(std::move(refusal))) count(-1);  // else it will leave()
   }
 }
 
-void Throttler::release(QueueProxy& pod) {
+void Throttler::release(QueueProxy& pod, TimePoint since) {
   bool drained = false;
   {
     const std::lock_guard lock(mutex_);
     count(-1);
+    if (pod.ready_) {
+      const TimePoint loaded = pod.loaded_at_.load(std::memory_order_relaxed);
+      ++ended_;
+      service_ += std::max(0.0, seconds(changed_at_ - std::max(since, loaded)));
+    }
     --pod.in_flight_;
     drained = pod.draining_ && pod.in_flight_ == 0 && !pod.exit_;
     if (!pod.draining_) grant_waiting();
@@ -291,6 +299,7 @@ Throttler::Counts Throttler::counts() const {
   for (const auto& pod : pods_) {
     ++(pod->ready_ ? counts.ready : counts.starting);
     counts.in_flight += pod->in_flight_;
+    if (pod->starting()) counts.in_starting += pod->in_flight_;
   }
   for (const auto& pod : draining_) counts.in_flight += pod->in_flight_;
   counts.waiting = static_cast<int>(waiting_.size());
@@ -315,29 +324,44 @@ void Throttler::crowd_seen() {
   crowd_told_ = false;
 }
 
-void Throttler::count(int change) {
-  const TimePoint now = clock_.now();
-  area_ += in_system_ * seconds(now - changed_at_);
-  in_system_ += change;
+void Throttler::pass(TimePoint now) {
+  const double passed = seconds(now - changed_at_);
+  area_ += in_system_ * passed;
+  waiting_area_ += static_cast<double>(waiting_.size()) * passed;
   changed_at_ = now;
-  last_active_ = now;
+}
+
+void Throttler::count(int change) {
+  pass(clock_.now());
+  in_system_ += change;
+  last_active_ = changed_at_;
 }
 
 void Throttler::begin_sampling(TimePoint now) {
   const std::lock_guard lock(mutex_);
   area_ = 0;
+  waiting_area_ = 0;
+  ended_ = 0;
+  service_ = 0;
   changed_at_ = now;
   sampled_at_ = now;
 }
 
 scaling::Metric Throttler::sample(TimePoint now) {
   const std::lock_guard lock(mutex_);
-  area_ += in_system_ * seconds(now - changed_at_);
-  changed_at_ = now;
+  pass(now);
   const double period = std::max(1e-9, seconds(now - sampled_at_));
-  scaling::Metric metric{.at = now, .concurrency = area_ / period, .requests = arrivals_ / period};
+  scaling::Metric metric{.at = now,
+                         .concurrency = area_ / period,
+                         .requests = arrivals_ / period,
+                         .queued = waiting_area_ / period,
+                         .ended = ended_ / period,
+                         .service_seconds = service_ / period};
   area_ = 0;
+  waiting_area_ = 0;
   arrivals_ = 0;
+  ended_ = 0;
+  service_ = 0;
   sampled_at_ = now;
   return metric;
 }

@@ -45,13 +45,14 @@ struct Refused {
 class [[nodiscard]] Slot final {
  public:
   Slot() = default;
-  Slot(std::shared_ptr<Throttler> owner, std::shared_ptr<QueueProxy> pod)
-      : owner_(std::move(owner)), pod_(std::move(pod)) {}
+  Slot(std::shared_ptr<Throttler> owner, std::shared_ptr<QueueProxy> pod, TimePoint since)
+      : owner_(std::move(owner)), pod_(std::move(pod)), since_(since) {}
   Slot(Slot&&) noexcept = default;
   Slot& operator=(Slot&& other) noexcept {
     release();
     owner_ = std::move(other.owner_);
     pod_ = std::move(other.pod_);
+    since_ = other.since_;
     return *this;
   }
   ~Slot() { release(); }
@@ -67,6 +68,7 @@ class [[nodiscard]] Slot final {
   }
   std::shared_ptr<Throttler> owner_;  // shared: a request outlives its revision
   std::shared_ptr<QueueProxy> pod_;   // shared: and its pod
+  TimePoint since_{};
 };
 
 struct ThrottlerOptions {
@@ -160,6 +162,7 @@ class Throttler final : public scheduling::PodListener,
     int ready = 0;
     int starting = 0;
     int in_flight = 0;
+    int in_starting = 0;  // of those in flight: in pods that still load
     int waiting = 0;
     size_t waiting_bytes = 0;
     uint64_t hung = 0;        // pods that stopped answering, since the beginning
@@ -173,7 +176,8 @@ class Throttler final : public scheduling::PodListener,
   [[nodiscard]] int needed_pods() const;
   // The AutoScaler looks at the crowd now: the next who waits tells it anew.
   void crowd_seen();
-  // Time-weighted average of requests in the system, and arrivals, since the last call.
+  // Time-weighted averages of requests in the system and of those held, arrivals, and what
+  // ended, since the last call. Time in a pod that still loads does not count as service.
   [[nodiscard]] scaling::Metric sample(TimePoint now);
   // Nobody sampled while nothing happened: the next sample's period begins now.
   void begin_sampling(TimePoint now);
@@ -192,7 +196,7 @@ class Throttler final : public scheduling::PodListener,
   };
   using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
 
-  void release(QueueProxy& pod);
+  void release(QueueProxy& pod, TimePoint since);
   Waiters::iterator erase_waiter(Waiters::iterator waiter);
   std::shared_ptr<QueueProxy> pick();          // with a free slot, or null
   bool put_out_of_use(const QueueProxy& pod);  // false: it was already
@@ -200,6 +204,8 @@ class Throttler final : public scheduling::PodListener,
   void refuse_waiting(const Refused& refused);
   [[nodiscard]] std::optional<Refused> refusal(size_t bytes) const;
   void count(int change);  // requests in the system
+  // Adds up what was in the system until now. Before that changes.
+  void pass(TimePoint now);
   void start_failed(const std::string& pod, const std::string& message);
 
   const ThrottlerOptions options_;
@@ -223,7 +229,10 @@ class Throttler final : public scheduling::PodListener,
   // Traffic since the last sample.
   int in_system_ = 0;
   double area_ = 0;  // request-seconds
+  double waiting_area_ = 0;
   double arrivals_ = 0;
+  double ended_ = 0;
+  double service_ = 0;  // seconds
   TimePoint changed_at_;
   TimePoint sampled_at_;
   TimePoint last_active_{};

@@ -70,6 +70,37 @@ TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
   EXPECT_EQ(throttler->counts().waiting, 1);
 }
 
+TEST_F(ThrottlerTest, SamplesWhatWaitedAndHowLongServiceTook) {
+  auto throttler = make(1);
+  add(*throttler, "a", false);
+  throttler->begin_sampling(clock_.now());
+  auto one = throttler->try_acquire();
+  auto other = shot();
+  static_cast<void>(throttler->enqueue(other.sender));
+  EXPECT_EQ(throttler->counts().in_starting, 1);
+  clock_.advance(250ms);
+  throttler->pod_ready("a");
+  EXPECT_EQ(throttler->counts().in_starting, 0);
+  clock_.advance(250ms);
+  one.slot.reset();  // 250 ms of service: loading is none
+  clock_.advance(500ms);
+  auto metric = throttler->sample(clock_.now());
+  EXPECT_NEAR(metric.concurrency, 1.5, 1e-9);
+  EXPECT_NEAR(metric.queued, 0.5, 1e-9);
+  EXPECT_NEAR(metric.ended, 1, 1e-9);
+  EXPECT_NEAR(metric.service_seconds, 0.25, 1e-9);
+
+  {
+    auto grant = got(other.receiver);
+    ASSERT_TRUE(grant && *grant);
+    clock_.advance(1s);
+  }
+  metric = throttler->sample(clock_.now());
+  EXPECT_NEAR(metric.queued, 0, 1e-9);
+  EXPECT_NEAR(metric.ended, 1, 1e-9);
+  EXPECT_NEAR(metric.service_seconds, 1.5, 1e-9) << "since its grant in the second before";
+}
+
 TEST_F(ThrottlerTest, APodThatStoppedAnsweringGetsNoMoreRequests) {
   auto throttler = make(0);
   add(*throttler, "a");

@@ -1,0 +1,189 @@
+#include "api/policy_annotations.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "api/autoscaling.h"
+#include "api/duration.h"
+
+namespace ebb::api {
+namespace {
+
+using Annotations = std::map<std::string, std::string>;
+
+constexpr std::string_view kWait = "ebb.dev/policy-wait";
+constexpr std::string_view kShare = "ebb.dev/policy-share";
+constexpr std::string_view kFile = "ebb.dev/policy-file";
+constexpr std::string_view kTimezone = "ebb.dev/schedule-timezone";
+constexpr std::string_view kForecast = "ebb.dev/forecast";
+constexpr std::string_view kForecastLead = "ebb.dev/forecast-lead";
+constexpr std::string_view kKeepAlive = "ebb.dev/keep-alive";
+constexpr std::array<std::string_view, 8> kKeys{
+    kWait, kShare, kFile, kScheduleAnnotation, kTimezone, kForecast, kForecastLead, kKeepAlive};
+// What begins like these and is none of them is misspelt.
+constexpr std::array<std::string_view, 4> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
+                                                    "ebb.dev/forecast", "ebb.dev/keep-alive"};
+
+constexpr Duration kMinWait = std::chrono::milliseconds(1);
+constexpr Duration kMaxWait = std::chrono::minutes(1);
+constexpr double kMinShare = 0.0001;
+constexpr double kMaxShare = 0.5;
+constexpr Duration kMinLead = std::chrono::seconds(1);
+constexpr Duration kMaxLead = std::chrono::hours(1);
+constexpr size_t kMaxFileName = 128;
+
+// Looks annotations up and reports what is wrong with them.
+class Reader {
+ public:
+  Reader(const Annotations& annotations, const std::string& path, std::vector<FieldError>& errors)
+      : annotations_(annotations), path_(path), errors_(errors) {}
+
+  const std::string* find(std::string_view key) const {
+    const auto found = annotations_.find(std::string(key));
+    return found == annotations_.end() ? nullptr : &found->second;
+  }
+  void report(std::string_view key, const std::string& value, std::string_view why) {
+    errors_.push_back(
+        {annotation_path(path_, key), fmt::format("Invalid value: \"{}\": {}", value, why)});
+  }
+  void duration(std::string_view key, Duration least, Duration most, Duration& out) {
+    const auto* text = find(key);
+    if (!text) return;
+    auto value = parse_duration(*text);
+    if (!value) {
+      report(key, *text, value.error().message);
+    } else if (*value < least || *value > most) {
+      report(key, *text,
+             fmt::format("must be in [{}, {}]", format_duration(least), format_duration(most)));
+    } else {
+      out = *value;
+    }
+  }
+  // One of two words, of which `yes` sets it.
+  void choice(std::string_view key, std::string_view yes, std::string_view no, bool& out) {
+    const auto* text = find(key);
+    if (!text) return;
+    if (*text != yes && *text != no) {
+      report(key, *text, fmt::format("must be \"{}\" or \"{}\"", yes, no));
+      return;
+    }
+    out = *text == yes;
+  }
+  // Reports it if there is one: it would have no effect.
+  void refuse(std::string_view key, std::string_view why) {
+    if (const auto* text = find(key)) report(key, *text, why);
+  }
+
+ private:
+  const Annotations& annotations_;
+  const std::string& path_;
+  std::vector<FieldError>& errors_;
+};
+
+void read_share(Reader& read, double& out) {
+  const auto* text = read.find(kShare);
+  if (!text) return;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size() ||
+      !(value >= kMinShare && value <= kMaxShare)) {
+    read.report(kShare, *text, fmt::format("must be a number in [{}, {}]", kMinShare, kMaxShare));
+    return;
+  }
+  out = value;
+}
+
+// No folder can be part of it, so that nothing outside of that of the policies is read.
+bool is_policy_name(std::string_view name) {
+  constexpr std::string_view kEnd = ".lua";
+  return name.size() > kEnd.size() && name.size() <= kMaxFileName && name.ends_with(kEnd) &&
+         name.front() != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
+void read_class_settings(Reader& read, PolicyAnnotations& policy) {
+  static const std::string kClass = std::string(kAutoscalingPrefix) + "class";
+  const auto* text = read.find(kClass);
+  const std::string_view used = text ? std::string_view(*text) : std::string_view();
+  if (used.starts_with("ebb.dev/") && used != kAdaptiveClass && used != kAverageClass &&
+      used != kLuaClass) {
+    read.report(kClass, *text,
+                fmt::format("must be {}, {} or {}", kAdaptiveClass, kAverageClass, kLuaClass));
+  }
+  if (used == kAdaptiveClass) {
+    read.duration(kWait, kMinWait, kMaxWait, policy.wait);
+    read_share(read, policy.share);
+  } else {
+    const auto why = fmt::format("has an effect only with class {}", kAdaptiveClass);
+    read.refuse(kWait, why);
+    read.refuse(kShare, why);
+  }
+  if (used != kLuaClass) {
+    read.refuse(kFile, fmt::format("has an effect only with class {}", kLuaClass));
+    return;
+  }
+  const auto* file = read.find(kFile);
+  if (!file) {
+    read.report(kClass, *text, fmt::format("needs {}, the name of its file", kFile));
+  } else if (!is_policy_name(*file)) {
+    read.report(kFile, *file,
+                fmt::format("must be NAME.lua of letters, digits, '-', '_' and '.', at most {} "
+                            "characters, without a folder",
+                            kMaxFileName));
+  } else {
+    policy.file = *file;
+  }
+}
+
+void refuse_unknown(const Annotations& annotations, const std::string& path,
+                    std::vector<FieldError>& errors) {
+  for (const auto& [key, value] : annotations) {
+    const auto begins = [&key = key](std::string_view prefix) { return key.starts_with(prefix); };
+    if (std::none_of(kPrefixes.begin(), kPrefixes.end(), begins)) continue;
+    if (std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end()) continue;
+    errors.push_back({annotation_path(path, key),
+                      fmt::format("Invalid value: \"{}\": unknown autoscaling annotation", key)});
+  }
+}
+
+}  // namespace
+
+std::string annotation_path(const std::string& path, std::string_view key) {
+  return fmt::format("{}[{}]", path, key);
+}
+
+bool is_scaling_annotation(std::string_view key) {
+  return key.starts_with(kAutoscalingPrefix) ||
+         std::any_of(kPrefixes.begin(), kPrefixes.end(),
+                     [key](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+PolicyAnnotations parse_policy(const Annotations& annotations, const std::string& path,
+                               std::vector<FieldError>& errors) {
+  PolicyAnnotations policy;
+  Reader read(annotations, path, errors);
+  refuse_unknown(annotations, path, errors);
+  read_class_settings(read, policy);
+  if (const auto* text = read.find(kScheduleAnnotation)) policy.schedule = *text;
+  if (const auto* zone = read.find(kTimezone)) {
+    policy.timezone = *zone;
+    if (policy.schedule.empty()) {
+      read.refuse(kTimezone, fmt::format("has an effect only with {}", kScheduleAnnotation));
+    }
+  }
+  read.choice(kForecast, "true", "false", policy.forecast);
+  if (policy.forecast) {
+    read.duration(kForecastLead, kMinLead, kMaxLead, policy.forecast_lead);
+  } else {
+    read.refuse(kForecastLead, fmt::format("has an effect only with {} \"true\"", kForecast));
+  }
+  read.choice(kKeepAlive, "hybrid", "fixed", policy.hybrid_keep_alive);
+  return policy;
+}
+
+}  // namespace ebb::api

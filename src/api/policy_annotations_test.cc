@@ -1,0 +1,137 @@
+#include "api/policy_annotations.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/autoscaling.h"
+
+namespace ebb::api {
+namespace {
+
+using namespace std::chrono_literals;
+using Annotations = std::map<std::string, std::string>;
+
+constexpr const char* kClass = "autoscaling.knative.dev/class";
+
+struct Parsed {
+  PolicyAnnotations policy;
+  std::vector<FieldError> errors;
+};
+
+Parsed parse(const Annotations& annotations) {
+  Parsed out;
+  out.policy = parse_policy(annotations, "metadata.annotations", out.errors);
+  return out;
+}
+
+TEST(PolicyAnnotationsTest, WithoutAnyTheDefaultsHold) {
+  const auto parsed = parse({{"ebb.dev/network", "none"}, {"example.com/a", "b"}});
+  EXPECT_TRUE(parsed.errors.empty());
+  EXPECT_EQ(parsed.policy, PolicyAnnotations());
+}
+
+TEST(PolicyAnnotationsTest, ReadsEachOfThem) {
+  const auto adaptive = parse({{kClass, "ebb.dev/adaptive"},
+                               {"ebb.dev/policy-wait", "250ms"},
+                               {"ebb.dev/policy-share", "0.05"},
+                               {"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
+                               {"ebb.dev/schedule-timezone", "Europe/Berlin"},
+                               {"ebb.dev/forecast", "true"},
+                               {"ebb.dev/forecast-lead", "2m"},
+                               {"ebb.dev/keep-alive", "hybrid"}});
+  EXPECT_TRUE(adaptive.errors.empty());
+  EXPECT_EQ(adaptive.policy, (PolicyAnnotations{.wait = 250ms,
+                                                .share = 0.05,
+                                                .file = "",
+                                                .schedule = "0 8 * * * | 0 18 * * * | 2",
+                                                .timezone = "Europe/Berlin",
+                                                .forecast = true,
+                                                .forecast_lead = 2min,
+                                                .hybrid_keep_alive = true}));
+  const auto lua = parse({{kClass, "ebb.dev/lua"}, {"ebb.dev/policy-file", "gentle-2.lua"}});
+  EXPECT_TRUE(lua.errors.empty());
+  EXPECT_EQ(lua.policy.file, "gentle-2.lua");
+}
+
+struct Bad {
+  Annotations annotations;
+  const char* key;  // that the error names
+  const char* why;
+};
+
+class BadPolicy : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadPolicy, IsRefusedByName) {
+  const auto parsed = parse(GetParam().annotations);
+  ASSERT_EQ(parsed.errors.size(), 1u);
+  EXPECT_EQ(parsed.errors[0].path, "metadata.annotations[" + std::string(GetParam().key) + "]");
+  EXPECT_THAT(parsed.errors[0].message, testing::HasSubstr(GetParam().why));
+}
+
+const std::pair<const std::string, std::string> kAdaptive{kClass, "ebb.dev/adaptive"};
+const std::pair<const std::string, std::string> kLua{kClass, "ebb.dev/lua"};
+
+INSTANTIATE_TEST_SUITE_P(
+    Annotations, BadPolicy,
+    testing::Values(
+        Bad{{{kClass, "ebb.dev/magic"}}, kClass, "ebb.dev/adaptive, ebb.dev/average or"},
+        Bad{{kAdaptive, {"ebb.dev/policy-wait", "0s"}}, "ebb.dev/policy-wait", "in [1ms, 1m"},
+        Bad{{kAdaptive, {"ebb.dev/policy-wait", "fast"}}, "ebb.dev/policy-wait", "fast"},
+        Bad{{kAdaptive, {"ebb.dev/policy-share", "1"}}, "ebb.dev/policy-share", "[0.0001, 0.5]"},
+        Bad{{kAdaptive, {"ebb.dev/policy-share", "nan"}}, "ebb.dev/policy-share", "a number"},
+        Bad{{{"ebb.dev/policy-wait", "1s"}}, "ebb.dev/policy-wait", "ebb.dev/adaptive"},
+        Bad{{{"ebb.dev/policy-file", "a.lua"}}, "ebb.dev/policy-file", "ebb.dev/lua"},
+        Bad{{kLua}, kClass, "needs ebb.dev/policy-file"},
+        Bad{{kLua, {"ebb.dev/policy-file", "../a.lua"}}, "ebb.dev/policy-file", "a folder"},
+        Bad{{kLua, {"ebb.dev/policy-file", ".lua"}}, "ebb.dev/policy-file", "NAME.lua"},
+        Bad{{kLua, {"ebb.dev/policy-file", "a.txt"}}, "ebb.dev/policy-file", "NAME.lua"},
+        Bad{{{"ebb.dev/schedule-timezone", "UTC"}}, "ebb.dev/schedule-timezone", "schedule"},
+        Bad{{{"ebb.dev/forecast", "yes"}}, "ebb.dev/forecast", "\"true\" or \"false\""},
+        Bad{{{"ebb.dev/forecast-lead", "1m"}}, "ebb.dev/forecast-lead", "only with"},
+        Bad{{{"ebb.dev/forecast", "true"}, {"ebb.dev/forecast-lead", "2h"}},
+            "ebb.dev/forecast-lead",
+            "must be in [1s, 1h"},
+        Bad{{{"ebb.dev/keep-alive", "long"}}, "ebb.dev/keep-alive", "\"hybrid\" or \"fixed\""},
+        Bad{{{"ebb.dev/policy-wiat", "1s"}}, "ebb.dev/policy-wiat", "unknown"}));
+
+TEST(PolicyAnnotationsTest, KnowsWhatIsAboutScaling) {
+  EXPECT_TRUE(is_scaling_annotation("autoscaling.knative.dev/window"));
+  EXPECT_TRUE(is_scaling_annotation("ebb.dev/policy-file"));
+  EXPECT_TRUE(is_scaling_annotation("ebb.dev/schedule"));
+  EXPECT_FALSE(is_scaling_annotation("ebb.dev/network"));
+}
+
+// Knative's own annotations, with classes that are Ebb's.
+TEST(AutoscalingOfOwnClassesTest, WindowsMayBeShort) {
+  std::vector<FieldError> errors;
+  const auto own = parse_autoscaling(
+      {{kClass, "ebb.dev/adaptive"}, {"autoscaling.knative.dev/window", "1s"}}, "a", errors);
+  EXPECT_TRUE(errors.empty());
+  EXPECT_EQ(own.stable_window, 1s);
+  static_cast<void>(parse_autoscaling(
+      {{kClass, "ebb.dev/adaptive"}, {"autoscaling.knative.dev/window", "900ms"}}, "a", errors));
+  ASSERT_EQ(errors.size(), 1u);
+  errors.clear();
+  static_cast<void>(parse_autoscaling({{"autoscaling.knative.dev/window", "5s"}}, "a", errors));
+  EXPECT_EQ(errors.size(), 1u) << "Knative's bound for Knative's class";
+}
+
+TEST(AutoscalingOfOwnClassesTest, DefaultsAndMetricsFollowTheClass) {
+  std::vector<FieldError> errors;
+  EXPECT_EQ(parse_autoscaling({{kClass, "ebb.dev/average"}}, "a", errors).stable_window, 10s);
+  EXPECT_EQ(parse_autoscaling({{kClass, "ebb.dev/adaptive"}}, "a", errors).stable_window, 60s);
+  EXPECT_TRUE(errors.empty());
+  for (const char* metric : {"cpu", "memory"}) {
+    errors.clear();
+    static_cast<void>(parse_autoscaling(
+        {{kClass, "ebb.dev/average"}, {"autoscaling.knative.dev/metric", metric}}, "a", errors));
+    EXPECT_EQ(errors.size(), 1u);
+  }
+  errors.clear();
+  static_cast<void>(parse_autoscaling(
+      {{kClass, "ebb.dev/adaptive"}, {"autoscaling.knative.dev/metric", "rps"}}, "a", errors));
+  EXPECT_EQ(errors.size(), 1u) << "it looks at both by itself";
+}
+
+}  // namespace
+}  // namespace ebb::api

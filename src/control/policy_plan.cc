@@ -1,0 +1,153 @@
+#include "control/policy_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "api/autoscaling.h"
+#include "api/policy_annotations.h"
+
+namespace ebb::control {
+namespace {
+
+using scaling::HpaMetricSpec;
+using scaling::PolicyClass;
+using scaling::PolicySpec;
+
+constexpr double kThousandths = 1000;
+// A pod without a limit counts as one core.
+constexpr int64_t kDefaultCpu = 1000;
+// While nothing is known of a function's idle times.
+constexpr Duration kFirstKeepAlive = std::chrono::minutes(10);
+
+scaling::MetricKind metric_of(const api::AutoscalingSpec& wish) {
+  return wish.metric == "rps" ? scaling::MetricKind::kRequests : scaling::MetricKind::kConcurrency;
+}
+
+void set_kpa(const api::AutoscalingSpec& wish, int concurrency, scaling::KpaSettings& kpa) {
+  kpa.metric = metric_of(wish);
+  kpa.weighting = wish.aggregation == "weighted-exponential"
+                      ? scaling::Window::Weighting::kExponential
+                      : scaling::Window::Weighting::kLinear;
+  kpa.stable_window = wish.stable_window;
+  kpa.panic_window_percentage = wish.panic_window_percentage;
+  kpa.panic_threshold_percentage = wish.panic_threshold_percentage;
+  kpa.activation_scale = static_cast<int>(wish.activation_scale);
+  kpa.scale_down_delay = wish.scale_down_delay;
+  kpa.target_burst_capacity = wish.target_burst_capacity;
+  kpa.set_target({.container_concurrency = concurrency,
+                  .target = wish.target,
+                  .utilization = wish.target_utilization});
+}
+
+// As Knative makes a HorizontalPodAutoscaler of the annotations: cpu in percent of the
+// request, memory in MiB, anything else as an average for each pod.
+void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& pod,
+             scaling::HpaPolicySettings& hpa) {
+  constexpr double kCpuTarget = 80;
+  constexpr double kMiB = 1024.0 * 1024.0;
+  hpa.cpu_request = pod.cpu_millis > 0 ? pod.cpu_millis : kDefaultCpu;
+  hpa.zero_after = wish.stable_window;
+  hpa.memory_request = static_cast<int64_t>(pod.memory_bytes);
+  hpa.spec.min = std::max(1, static_cast<int>(wish.min_scale));
+  hpa.spec.max =
+      wish.max_scale > 0 ? static_cast<int>(wish.max_scale) : std::numeric_limits<int>::max();
+  HpaMetricSpec metric{.name = wish.metric};
+  if (wish.metric == "cpu") {
+    metric.target = std::max<int64_t>(1, std::llround(wish.target.value_or(kCpuTarget)));
+  } else {
+    const bool memory = wish.metric == "memory";
+    const double target =
+        wish.target.value_or(wish.total_target(static_cast<int64_t>(pod.concurrency)));
+    metric.source = memory ? HpaMetricSpec::Source::kResource : HpaMetricSpec::Source::kExternal;
+    metric.type = HpaMetricSpec::Type::kAverageValue;
+    metric.target = std::llround(target * kThousandths * (memory ? kMiB : 1));
+  }
+  hpa.spec.metrics = {metric};
+}
+
+void set_own(const api::AutoscalingSpec& wish, const api::PolicyAnnotations& own, int concurrency,
+             PolicySpec& spec) {
+  spec.adaptive = {.target = wish.total_target(concurrency),
+                   .window = wish.stable_window,
+                   .wait = own.wait,
+                   .share = own.share};
+  spec.average = {.metric = metric_of(wish),
+                  .target = wish.total_target(concurrency),
+                  .window = wish.stable_window};
+  spec.lua_window = wish.stable_window;
+  if (own.forecast) {
+    spec.forecast = scaling::ForecastSettings{.metric = metric_of(wish),
+                                              .target = wish.total_target(concurrency),
+                                              .lead = own.forecast_lead};
+  }
+  if (own.hybrid_keep_alive) {
+    spec.hybrid_keep_alive = scaling::HybridSettings{
+        .fallback = wish.retention > Duration(0) ? wish.retention : kFirstKeepAlive};
+  }
+}
+
+}  // namespace
+
+void plan_scaling(const std::map<std::string, std::string>& annotations,
+                  const scheduling::PodTemplate& pod, ScalePlan& plan,
+                  std::vector<api::FieldError>& errors) {
+  const auto wish = api::parse_autoscaling(annotations, "metadata", errors);
+  const auto own = api::parse_policy(annotations, "metadata", errors);
+  const int concurrency = static_cast<int>(pod.concurrency);
+  auto spec = std::make_shared<PolicySpec>();
+  spec->policy = scaling::policy_class(wish.autoscaler_class).value_or(PolicyClass::kKpa);
+  set_kpa(wish, concurrency, spec->kpa);
+  if (spec->policy == PolicyClass::kHpa) set_hpa(wish, pod, spec->hpa);
+  set_own(wish, own, concurrency, *spec);
+  if (spec->policy == PolicyClass::kLua) {
+    spec->lua = std::make_shared<scaling::LuaFile>(own.file);  // nobody reads this one
+  }
+  if (auto windows = scaling::parse_schedule(own.schedule, own.timezone)) {
+    spec->schedule = std::move(*windows);
+  } else {
+    errors.push_back(
+        {api::annotation_path("metadata", api::kScheduleAnnotation), windows.error().message});
+  }
+  plan.policy = std::move(spec);
+  plan.bounds = {.min = static_cast<int>(wish.min_scale), .max = static_cast<int>(wish.max_scale)};
+  plan.initial_scale = static_cast<int>(wish.initial_scale);
+  plan.retention = wish.retention;
+}
+
+void check_schedule(const std::map<std::string, std::string>& annotations, const std::string& path,
+                    std::vector<api::FieldError>& errors) {
+  std::vector<api::FieldError> seen_by_validation;
+  const auto own = api::parse_policy(annotations, path, seen_by_validation);
+  if (own.schedule.empty()) return;
+  const auto windows = scaling::parse_schedule(own.schedule, own.timezone);
+  if (windows) return;
+  errors.push_back(
+      {api::annotation_path(path, api::kScheduleAnnotation),
+       fmt::format("Invalid value: \"{}\": {}", own.schedule, windows.error().message)});
+}
+
+std::shared_ptr<const PolicySpec> PolicyShare::get(
+    const std::map<std::string, std::string>& annotations, const scheduling::PodTemplate& pod,
+    std::shared_ptr<const PolicySpec> made, PolicyFolder* policies) {
+  std::string key = fmt::format("{}/{}/{}", pod.concurrency, pod.cpu_millis, pod.memory_bytes);
+  for (const auto& [name, value] : annotations) {
+    key += fmt::format("\n{}:{}={}", name, value.size(), value);
+  }
+  auto& known = known_[key];
+  if (auto shared = known.lock()) return shared;
+  if (made->lua && policies != nullptr) {
+    auto with_file = std::make_shared<PolicySpec>(*made);
+    with_file->lua = policies->file(made->lua->name());
+    made = std::move(with_file);
+  }
+  known = made;
+  if (known_.size() >= sweep_at_) {
+    std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
+    sweep_at_ = std::max<size_t>(64, 2 * known_.size());
+  }
+  return made;
+}
+
+}  // namespace ebb::control

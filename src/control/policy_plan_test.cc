@@ -1,0 +1,139 @@
+#include "control/policy_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ebb::control {
+namespace {
+
+using namespace std::chrono_literals;
+using scaling::HpaMetricSpec;
+using scaling::PolicyClass;
+using Annotations = std::map<std::string, std::string>;
+
+const std::string kPrefix = "autoscaling.knative.dev/";
+
+struct Planned {
+  ScalePlan plan;
+  std::vector<api::FieldError> errors;
+  [[nodiscard]] const scaling::PolicySpec& spec() const { return *plan.policy; }
+};
+
+Planned plan(const Annotations& annotations, const scheduling::PodTemplate& pod = {}) {
+  Planned out;
+  plan_scaling(annotations, pod, out.plan, out.errors);
+  return out;
+}
+
+TEST(PolicyPlanTest, WithoutAnnotationsItIsKnatives) {
+  const auto planned = plan({});
+  EXPECT_TRUE(planned.errors.empty());
+  EXPECT_EQ(planned.spec().policy, PolicyClass::kKpa);
+  EXPECT_EQ(planned.spec().kpa.target, 70);
+  EXPECT_EQ(planned.spec().window(), 60s);
+  EXPECT_FALSE(planned.spec().never_rests());
+  EXPECT_EQ(plan({{kPrefix + "class", "keda.example.com"}}).spec().policy, PolicyClass::kKpa);
+}
+
+TEST(PolicyPlanTest, Adaptive) {
+  scheduling::PodTemplate pod;
+  pod.concurrency = 4;
+  const auto planned = plan({{kPrefix + "class", "ebb.dev/adaptive"},
+                             {kPrefix + "window", "2s"},
+                             {kPrefix + "max-scale", "9"},
+                             {"ebb.dev/policy-wait", "50ms"},
+                             {"ebb.dev/policy-share", "0.1"}},
+                            pod);
+  EXPECT_TRUE(planned.errors.empty());
+  EXPECT_EQ(planned.spec().policy, PolicyClass::kAdaptive);
+  EXPECT_EQ(planned.spec().adaptive.window, 2s);
+  EXPECT_EQ(planned.spec().adaptive.wait, 50ms);
+  EXPECT_EQ(planned.spec().adaptive.share, 0.1);
+  EXPECT_EQ(planned.spec().adaptive.target, 4);
+  EXPECT_EQ(planned.plan.bounds.max, 9);
+}
+
+TEST(PolicyPlanTest, Average) {
+  const auto planned = plan({{kPrefix + "class", "ebb.dev/average"},
+                             {kPrefix + "metric", "rps"},
+                             {kPrefix + "target", "25"}});
+  EXPECT_EQ(planned.spec().average.metric, scaling::MetricKind::kRequests);
+  EXPECT_EQ(planned.spec().average.target, 25);
+  EXPECT_EQ(planned.spec().average.window, 10s);
+}
+
+TEST(PolicyPlanTest, HpaAsKnativeMakesIt) {
+  scheduling::PodTemplate pod;
+  pod.cpu_millis = 500;
+  const std::pair<const std::string, std::string> hpa{kPrefix + "class",
+                                                      "hpa.autoscaling.knative.dev"};
+  auto planned = plan({hpa, {kPrefix + "target", "60"}, {kPrefix + "max-scale", "5"}}, pod);
+  ASSERT_EQ(planned.spec().hpa.spec.metrics.size(), 1u);
+  EXPECT_EQ(planned.spec().hpa.spec.metrics[0].name, "cpu");
+  EXPECT_EQ(planned.spec().hpa.spec.metrics[0].type, HpaMetricSpec::Type::kUtilization);
+  EXPECT_EQ(planned.spec().hpa.spec.metrics[0].target, 60);
+  EXPECT_EQ(planned.spec().hpa.cpu_request, 500);
+  EXPECT_EQ(planned.spec().hpa.spec.max, 5);
+  EXPECT_EQ(planned.spec().window(), 300s);
+  EXPECT_TRUE(scaling::validate(planned.spec().hpa.spec));
+
+  planned = plan({hpa, {kPrefix + "metric", "concurrency"}, {kPrefix + "target", "7"}});
+  const auto& metric = planned.spec().hpa.spec.metrics[0];
+  EXPECT_EQ(metric.source, HpaMetricSpec::Source::kExternal);
+  EXPECT_EQ(metric.type, HpaMetricSpec::Type::kAverageValue);
+  EXPECT_EQ(metric.target, 7000);
+  EXPECT_TRUE(scaling::validate(planned.spec().hpa.spec));
+}
+
+TEST(PolicyPlanTest, WhatRaisesTheFloor) {
+  const auto planned = plan({{"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
+                             {"ebb.dev/schedule-timezone", "Europe/Berlin"},
+                             {"ebb.dev/forecast", "true"},
+                             {"ebb.dev/forecast-lead", "30s"},
+                             {"ebb.dev/keep-alive", "hybrid"}});
+  EXPECT_TRUE(planned.errors.empty());
+  ASSERT_EQ(planned.spec().schedule.size(), 1u);
+  ASSERT_TRUE(planned.spec().forecast);
+  EXPECT_EQ(planned.spec().forecast->lead, 30s);
+  EXPECT_EQ(planned.spec().forecast->target, 100);
+  ASSERT_TRUE(planned.spec().hybrid_keep_alive);
+  EXPECT_EQ(planned.spec().hybrid_keep_alive->fallback, 10min);
+}
+
+TEST(PolicyPlanTest, AScheduleThatCannotBeReadIsTold) {
+  for (const auto& [schedule, zone, why] :
+       {std::tuple{"8 o'clock | 0 18 * * * | 2", "UTC", "8 o'clock"},
+        std::tuple{"0 8 * * * | 0 18 * * * | 2", "Mars/Base", "Mars/Base"}}) {
+    const Annotations annotations{{"ebb.dev/schedule", schedule},
+                                  {"ebb.dev/schedule-timezone", zone}};
+    EXPECT_EQ(plan(annotations).errors.size(), 1u);
+    std::vector<api::FieldError> errors;
+    check_schedule(annotations, "spec.template.metadata.annotations", errors);
+    ASSERT_EQ(errors.size(), 1u);
+    EXPECT_EQ(errors[0].path, "spec.template.metadata.annotations[ebb.dev/schedule]");
+    EXPECT_THAT(errors[0].message, testing::HasSubstr(why));
+  }
+}
+
+TEST(PolicyShareTest, ThoseThatAreScaledAlikeShareOne) {
+  PolicyShare share;
+  PolicyFolder folder("/nowhere");
+  scheduling::PodTemplate pod;
+  const Annotations plain;
+  const auto one = share.get(plain, pod, plan(plain).plan.policy, &folder);
+  EXPECT_EQ(share.get(plain, pod, plan(plain).plan.policy, &folder), one);
+  pod.concurrency = 1;
+  EXPECT_NE(share.get(plain, pod, plan(plain, pod).plan.policy, &folder), one);
+
+  const Annotations lua{{kPrefix + "class", "ebb.dev/lua"}, {"ebb.dev/policy-file", "a.lua"}};
+  const auto mine = share.get(lua, pod, plan(lua).plan.policy, &folder);
+  EXPECT_EQ(mine->lua, folder.file("a.lua"));
+  for (int i = 0; i < 1000; ++i) {  // what no revision has any more does not pile up
+    pod.memory_bytes = static_cast<uint64_t>(i);
+    static_cast<void>(share.get(plain, pod, plan(plain, pod).plan.policy, &folder));
+  }
+  EXPECT_EQ(share.get(lua, pod, plan(lua).plan.policy, &folder)->policy, PolicyClass::kLua);
+}
+
+}  // namespace
+}  // namespace ebb::control
