@@ -203,7 +203,7 @@ void Engine::arrive(const Arrival& arrival) {
     if (const uint32_t pod = pick(live); pod != kNone) return bind(live, pod, request);
   }
   append(live.queue, request);
-  ++live.waiting;
+  if (++live.waiting == 1 && live.missing > 0) keep_place(live);
   if (on_demand()) {
     demand(live);
   } else if (live.pods.empty()) {
@@ -266,15 +266,18 @@ void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) 
 }
 
 void Engine::grant_waiting(Live& live) {
+  bool granted = false;
   while (!live.queue.empty()) {
     const uint32_t pod = pick(live);
-    if (pod == kNone) return;
+    if (pod == kNone) break;
     live.queued_area += live.waiting * static_cast<double>(now_ - live.changed_at);
     live.area += live.in_system * static_cast<double>(now_ - live.changed_at);
     live.changed_at = now_;
     --live.waiting;
     bind(live, pod, take(live.queue));
+    granted = true;
   }
+  if (granted && live.missing > 0) keep_place(live);
 }
 
 void Engine::end(uint32_t pod, int64_t service) {

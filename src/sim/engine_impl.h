@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "scheduling/wait_line.h"
 #include "sim/engine.h"
 #include "sim/engine_state.h"
 #include "sim/event_queue.h"
@@ -63,6 +64,7 @@ class Engine final {
   void pod_ready(uint32_t pod, uint32_t life);
   void note_shortage(Live& live);
   void serve_line();
+  void keep_place(const Live& live);  // in the line, by its oldest request
 
   // --- Which functions are live: engine_scale.cc ---
   Live& activate(FunctionId function);
@@ -122,8 +124,8 @@ class Engine final {
   std::vector<uint32_t> free_pods_;
   std::vector<Request> requests_;
   std::vector<uint32_t> free_requests_;
-  std::deque<std::pair<uint32_t, uint32_t>> line_;  // Live, generation: who wants a cold pod
-  std::vector<Kept> kept_;                          // by function, on demand
+  scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
+  std::vector<Kept> kept_;               // by function, on demand
   struct Resting {
     std::unique_ptr<scaling::Policy> policy;
     int64_t last_active = 0;

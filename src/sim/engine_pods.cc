@@ -22,7 +22,7 @@ void Engine::fill(Live& live) {
 bool Engine::give(Live& live) {
   uint32_t cluster_pod = kNone;
   if (cluster_) {
-    const auto given = cluster_->assign(live.function, now_);
+    const auto given = cluster_->assign(now_);
     if (!given) return false;
     cluster_pod = *given;
   }
@@ -132,29 +132,32 @@ void Engine::remove(uint32_t pod) {
   if (cluster_) cluster_->release(state.cluster_pod, now_);
 }
 
-// --- Who wants a cold pod, in the order of asking ---
+// --- Who wants a cold pod, see scheduling/wait_line.h ---
 
 void Engine::note_shortage(Live& live) {
   if (!cluster_) return;
   const int missing = std::max(0, live.want - static_cast<int>(live.pods.size()));
+  if (missing == live.missing) return;
   missing_ += missing - live.missing;
   live.missing = missing;
-  if (missing > 0 && !live.in_line) {
-    line_.emplace_back(index_of(live), live.generation);
-    live.in_line = true;
-  }
+  keep_place(live);
   cluster_->set_missing(missing_, now_);
   ensure_ticks();
 }
 
+void Engine::keep_place(const Live& live) {
+  if (live.missing > 0) {
+    line_.set(index_of(live), live.queue.empty()
+                                  ? std::nullopt
+                                  : std::optional(time(requests_[live.queue.head].arrived)));
+  } else {
+    line_.remove(index_of(live));
+  }
+}
+
 void Engine::serve_line() {
-  while (!line_.empty()) {
-    const auto [index, generation] = line_.front();
-    Live& live = lives_[index];
-    if (live.generation != generation || !live.in_line) {
-      line_.pop_front();
-      continue;
-    }
+  while (const auto index = line_.next()) {
+    Live& live = lives_[*index];
     if (on_demand()) {  // others may have taken who waited
       const int slots = std::max(1, options_.concurrency);
       const int less = std::max(0, live.missing - (live.waiting + slots - 1) / slots);
@@ -168,10 +171,7 @@ void Engine::serve_line() {
       --missing_;
       grant_waiting(live);
     }
-    if (live.missing == 0) {
-      live.in_line = false;
-      line_.pop_front();
-    }
+    keep_place(live);
     cluster_->set_missing(missing_, now_);
   }
 }

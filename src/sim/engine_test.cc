@@ -257,7 +257,8 @@ TEST(Engine, KpaDecidesAsItWouldAlone) {
       ASSERT_EQ(again.desired, decision.desired);
       ASSERT_EQ(again.panic, decision.panic);
       ASSERT_EQ(again.stable, decision.stable);
-      ASSERT_EQ(again.reason, decision.reason);
+      ASSERT_EQ(again.panic_value, decision.panic_value);
+      ASSERT_EQ(again.excess_burst_capacity, decision.excess_burst_capacity);
       panics += decision.panic ? 1 : 0;
     }
   }
