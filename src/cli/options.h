@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,7 +24,10 @@
 #include "control/revision_gc.h"
 #include "net/address.h"
 #include "serving/gateway.h"
-#include "sim/compare.h"
+
+namespace ebb::sim {
+struct CompareOptions;
+}
 
 namespace ebb::cli {
 
@@ -171,8 +175,10 @@ struct RestoreOptions {
 };
 
 struct SimulateOptions {
-  sim::CompareOptions compare;
-  Output output = Output::kTable;  // or kJson
+  enum class Output { kTable, kJson, kHtml };
+  // Shared: a variant needs complete types, and so no other command sees sim/.
+  std::shared_ptr<const sim::CompareOptions> compare;
+  Output output = Output::kTable;
 };
 
 struct PolicyCheckOptions {

@@ -1,10 +1,11 @@
 #include "cli/commands.h"
 #include "sim/compare.h"
+#include "sim/page.h"
 
 namespace ebb::cli {
 
 Result<void> simulate(const SimulateOptions& options, Console& console) {
-  sim::CompareOptions compare = options.compare;
+  sim::CompareOptions compare = *options.compare;
   Result<sim::Comparison> found = [&] {
     Progress progress(console);
     if (console.err_is_terminal) {
@@ -16,7 +17,17 @@ Result<void> simulate(const SimulateOptions& options, Console& console) {
     return sim::compare(compare, sim::PolicyTable());
   }();
   if (!found) return fail(found.error());
-  console.out << (options.output == Output::kJson ? sim::to_json(*found) : sim::to_table(*found));
+  switch (options.output) {
+    case SimulateOptions::Output::kTable:
+      console.out << sim::to_table(*found);
+      break;
+    case SimulateOptions::Output::kJson:
+      console.out << sim::to_json(*found);
+      break;
+    case SimulateOptions::Output::kHtml:
+      console.out << sim::to_html(*found);
+      break;
+  }
   return {};
 }
 

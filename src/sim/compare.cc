@@ -31,19 +31,12 @@ Result<int> slots_for(double node_memory_mb, const Trace& trace) {
   for (const Function& function : trace.functions) total += function.memory_mb;
   const double mean = total / static_cast<double>(trace.size());
   const double slots = mean > 0 ? node_memory_mb / mean : 0;
-  constexpr double kMost = 10'000;
   if (slots < 1) {
     return fail(Errc::kInvalid,
                 "a node's memory must be that of one function at least: {:.0f} MiB on average",
                 mean);
   }
-  return static_cast<int>(std::min(slots, kMost));
-}
-
-std::string time_text(double value) {
-  if (value < 1e-6) return "0";
-  if (value < 1) return fmt::format("{:.3g}ms", value * 1000);
-  return fmt::format("{:.3g}s", value);
+  return static_cast<int>(std::min<double>(slots, kMostSlots));
 }
 
 using Row = std::vector<std::string>;
@@ -66,21 +59,29 @@ std::string aligned(const std::vector<Row>& rows) {
   return out;
 }
 
-Row row_of(const Report& r) {
+Row row_of(const Report& r, bool nodes) {
   const ColdShares cold = cold_shares(r);
-  return {r.policy,
-          std::to_string(r.cold),
+  Row out{r.policy,
+          grouped(r.cold),
           fmt::format("{:.2f}%", 100 * r.cold_share()),
           fmt::format("{:.0f}/{:.0f}/{:.0f}%", 100 * cold.p50, 100 * cold.p75, 100 * cold.p99),
           time_text(r.waits.percentile(0.5)),
           time_text(r.waits.percentile(0.99)),
-          fmt::format("{:.3f}", r.slowdown_geomean_p99),
-          fmt::format("{:.2f}", r.held_mb_s / kGbHours),
+          fmt::format("{:.2f}", r.slowdown_geomean_p99),
+          amount_text(held_gb_h(r)),
           fmt::format("{:.1f}%", 100 * r.waste()),
-          std::to_string(r.pods_started),
-          std::to_string(r.peak_pods),
-          r.node_s > 0 ? fmt::format("{:.1f}", r.node_s / 3600) : "-"};
+          grouped(r.pods_started),
+          grouped(static_cast<uint64_t>(r.peak_pods))};
+  if (nodes) out.push_back(amount_text(r.node_s / 3600));
+  return out;
 }
+
+constexpr std::string_view kTerms =
+    "\nCOLD: calls that waited for a pod to start. FUNCTIONS' COLD: the share of a function's calls"
+    "\n  that were cold; half, 75 and 99 % of the functions have no more. WAIT: from a call's"
+    "\n  arrival to the start of its execution. SLOWDOWN: (wait + execution) / execution, 1 is"
+    "\n  perfect; p99 of each function, geometric mean. GB-HOURS: memory held by functions' pods;"
+    "\n  WASTED: the part during which no call ran in the pod.\n";
 
 nlohmann::ordered_json json_of(const Report& r) {
   const ColdShares cold = cold_shares(r);
@@ -100,7 +101,7 @@ nlohmann::ordered_json json_of(const Report& r) {
       {"functions_cold_share", {{"p50", cold.p50}, {"p75", cold.p75}, {"p99", cold.p99}}},
       {"wait_s", percentiles(r.waits)},
       {"slowdown_geomean_p99", r.slowdown_geomean_p99},
-      {"memory_held_gb_h", r.held_mb_s / kGbHours},
+      {"memory_held_gb_h", held_gb_h(r)},
       {"memory_used_gb_h", r.busy_mb_s / kGbHours},
       {"memory_wasted_share", r.waste()},
       {"pods_started", r.pods_started},
@@ -151,7 +152,7 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
     if (!choice) return fail(choice.error());
     choices.push_back(*std::move(choice));
   }
-  auto trace = open_trace(run.trace);
+  auto trace = open_trace(run.trace, run.reading);
   if (!trace) return fail(trace.error());
   if (options.node_memory_mb > 0) {
     const auto slots = slots_for(options.node_memory_mb, *trace);
@@ -162,8 +163,18 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
   }
   Comparison out;
   out.trace = run.trace.path;
+  out.skipped = trace->skipped;
   out.start = run.start;
-  out.slots = run.cluster ? run.cluster->slots : 0;
+  out.concurrency = run.concurrency;
+  const Duration until = run.arrivals.until;
+  out.length_s = std::chrono::duration<double>(until > Duration(0) ? std::min(until, trace->length)
+                                                                   : trace->length)
+                     .count();
+  if (run.cluster) {
+    out.slots = run.cluster->slots;
+    out.min_nodes = run.cluster->min_nodes;
+    out.max_nodes = run.cluster->max_nodes;
+  }
   for (PolicyChoice& choice : choices) {
     const std::string label = choice.name;
     std::function<void(double)> progress;
@@ -177,33 +188,92 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
   return out;
 }
 
-std::string to_table(const Comparison& comparison) {
+double held_gb_h(const Report& report) { return report.held_mb_s / kGbHours; }
+
+std::string amount_text(double value) {
+  constexpr double kWhole = 1000;  // from here on without a fraction
+  if (value >= kWhole) return grouped(static_cast<uint64_t>(std::llround(value)));
+  return value >= 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.3g}", value);
+}
+
+std::string grouped(uint64_t number) {
+  std::string out = std::to_string(number);
+  constexpr size_t kGroup = 3;
+  for (size_t at = out.size(); at > kGroup;) out.insert(at -= kGroup, 1, ',');
+  return out;
+}
+
+std::string time_text(double seconds) {
+  if (seconds < 1e-6) return "0";
+  if (seconds < 1) return fmt::format("{:.3g}ms", seconds * 1000);
+  return fmt::format("{:.3g}s", seconds);
+}
+
+std::vector<std::string> summary(const Comparison& comparison) {
   const Report& first = comparison.reports.front();
-  std::string out = fmt::format(
-      "{}: {} calls of {} functions in {:.1f} h, cold start {}, {}\n\n", comparison.trace,
-      first.calls, first.functions_called, first.simulated_s / 3600, comparison.start,
-      comparison.slots > 0 ? fmt::format("{} pods a node", comparison.slots)
-                           : std::string("room for every pod"));
-  std::vector<Row> rows{{"POLICY", "COLD", "SHARE", "FUNCTIONS p50/75/99", "WAIT p50", "WAIT p99",
-                         "SLOWDOWN", "GB-HOURS", "WASTED", "PODS", "PEAK", "NODE-HOURS"}};
-  for (const Report& report : comparison.reports) rows.push_back(row_of(report));
-  out += aligned(rows);
+  constexpr double kHour = 3600;
+  constexpr double kMinute = 60;
+  const double length = comparison.length_s;
+  std::vector<std::string> out;
+  out.push_back(fmt::format("{} calls of {} functions in {}", grouped(first.calls),
+                            grouped(first.functions_called),
+                            length >= kHour     ? fmt::format("{:.3g} h", length / kHour)
+                            : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
+                                                : fmt::format("{:.3g} s", length)));
+  std::string how = fmt::format("cold start {}, ", comparison.start);
+  how += comparison.concurrency == 0 ? std::string("no limit of calls in a pod")
+         : comparison.concurrency == 1
+             ? std::string("one call in a pod at a time")
+             : fmt::format("{} calls in a pod at a time", comparison.concurrency);
+  how += comparison.slots == 0
+             ? std::string(", room for every pod")
+             : fmt::format(", {} to {} nodes with room for {} pods each", comparison.min_nodes,
+                           comparison.max_nodes, comparison.slots);
+  out.push_back(std::move(how));
+  if (comparison.skipped.rows > 0) {
+    out.push_back(fmt::format("{} rows of the trace were wrong and left out, the first at {}",
+                              grouped(comparison.skipped.rows), comparison.skipped.first));
+  }
+  return out;
+}
+
+std::vector<std::string> remarks(const Comparison& comparison) {
+  std::vector<std::string> out;
   for (const Report& r : comparison.reports) {
     if (r.unfinished > 0) {
-      out += fmt::format("{}: {} calls had not ended\n", r.policy, r.unfinished);
+      out.push_back(fmt::format("{}: {} calls had not ended", r.policy, grouped(r.unfinished)));
     }
     if (r.policy_errors > 0) {
-      out += fmt::format("{}: {} decisions failed, the first: {}\n", r.policy, r.policy_errors,
-                         r.first_policy_error);
+      out.push_back(fmt::format("{}: {} decisions failed, the first: {}", r.policy,
+                                grouped(r.policy_errors), r.first_policy_error));
     }
   }
   return out;
 }
 
+std::string to_table(const Comparison& comparison) {
+  std::string out = comparison.trace + ": ";
+  for (const std::string& line : summary(comparison)) out += line + "\n";
+  const bool nodes = comparison.slots > 0;
+  std::vector<Row> rows{{"POLICY", "COLD", "SHARE", "FUNCTIONS' COLD", "WAIT p50", "WAIT p99",
+                         "SLOWDOWN", "GB-HOURS", "WASTED", "STARTS", "PEAK PODS"}};
+  if (nodes) rows.front().emplace_back("NODE-HOURS");
+  for (const Report& report : comparison.reports) rows.push_back(row_of(report, nodes));
+  out += "\n" + aligned(rows);
+  for (const std::string& line : remarks(comparison)) out += line + "\n";
+  return out + std::string(kTerms);
+}
+
 std::string to_json(const Comparison& comparison) {
   nlohmann::ordered_json out{{"trace", comparison.trace},
                              {"start", comparison.start},
+                             {"concurrency", comparison.concurrency},
                              {"slots", comparison.slots},
+                             {"min_nodes", comparison.min_nodes},
+                             {"max_nodes", comparison.max_nodes},
+                             {"length_s", comparison.length_s},
+                             {"skipped_rows", comparison.skipped.rows},
+                             {"first_skipped", comparison.skipped.first},
                              {"seed", comparison.reports.front().seed},
                              {"functions", comparison.reports.front().functions},
                              {"functions_called", comparison.reports.front().functions_called}};

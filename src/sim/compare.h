@@ -7,6 +7,7 @@
 //   fmt::print("{}", to_table(*comparison));
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,17 +35,34 @@ struct ColdShares {
 
 struct Comparison {
   std::string trace;  // its path
+  SkippedRows skipped;
+  double length_s = 0;  // of what was replayed of it
   std::string start;
-  int slots = 0;                // of a node; 0: room for every pod
-  std::vector<Report> reports;  // in the order of the policies, whose labels they bear
+  int concurrency = 1;
+  int slots = 0;  // of a node; 0: room for every pod
+  int min_nodes = 0;
+  int max_nodes = 0;
+  std::vector<Report> reports;  // at least one, in the order of the policies, named as they were
 };
 
 // All policies and options are checked before anything runs.
 [[nodiscard]] Result<Comparison> compare(const CompareOptions& options,
                                          const PolicyTable& policies);
 
+// For people, with the terms explained.
 [[nodiscard]] std::string to_table(const Comparison& comparison);
 // Without what differs from run to run, such as times of the simulation itself.
 [[nodiscard]] std::string to_json(const Comparison& comparison);
+
+// Of these renderings and of sim/page.h.
+
+// What was replayed on what, and what was left out of it; a sentence each.
+[[nodiscard]] std::vector<std::string> summary(const Comparison& comparison);
+// What went wrong with single policies.
+[[nodiscard]] std::vector<std::string> remarks(const Comparison& comparison);
+[[nodiscard]] double held_gb_h(const Report& report);
+[[nodiscard]] std::string amount_text(double value);  // "0.084", "12.3", "1,234"
+[[nodiscard]] std::string grouped(uint64_t number);   // "259,251"
+[[nodiscard]] std::string time_text(double seconds);  // "12.5ms"
 
 }  // namespace ebb::sim

@@ -50,9 +50,13 @@ TEST_F(Compare, SetsPoliciesSideBySide) {
   }
   EXPECT_EQ(calls, 2);
   const std::string table = to_table(*found);
-  EXPECT_THAT(table, HasSubstr("2 calls of 1 functions"));
-  EXPECT_THAT(table, HasSubstr("fixed:10m      1   50.00%"));
-  EXPECT_THAT(table, HasSubstr("fixed:1s       2  100.00%"));
+  EXPECT_THAT(table, HasSubstr("2 calls of 1 functions in 6 min\n"
+                               "cold start 1s, one call in a pod at a time, room for every pod\n"));
+  EXPECT_THAT(table, HasSubstr(R"(
+POLICY      COLD     SHARE   FUNCTIONS' COLD   WAIT p50   WAIT p99   SLOWDOWN   GB-HOURS   WASTED   STARTS   PEAK PODS
+fixed:10m      1    50.00%         50/50/50%          0         1s       1.99     0.0125    99.4%        1           1
+fixed:1s       2   100.00%      100/100/100%         1s         1s       1.99   0.000208    66.7%        2           1
+)"));
 }
 
 TEST_F(Compare, IsTheSameEachTime) {

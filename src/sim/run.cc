@@ -4,9 +4,6 @@ namespace ebb::sim {
 namespace {
 
 Result<void> check(const RunOptions& options) {
-  constexpr int kMostConcurrency = 1000;  // as of a revision
-  constexpr int kMostNodes = 100'000;
-  constexpr int kMostSlots = 10'000;
   constexpr uint32_t kMostCopies = 10'000;
   if (options.concurrency < 0 || options.concurrency > kMostConcurrency) {
     return fail(Errc::kInvalid, "concurrency must be 0 (no limit) to {}", kMostConcurrency);
@@ -59,7 +56,7 @@ Result<Outcome> run(const RunOptions& options, const PolicyTable& policies) {
   auto policy = policies.make(options.policy, settings);
   if (!policy) return fail(policy.error());
   if (const auto start = StartTime::parse(options.start); !start) return fail(start.error());
-  auto trace = open_trace(options.trace);
+  auto trace = open_trace(options.trace, options.reading);
   if (!trace) return fail(trace.error());
   Outcome out;
   out.trace = options.copies == 1 ? *std::move(trace) : repeated(*trace, options.copies);

@@ -15,8 +15,14 @@
 
 namespace ebb::sim {
 
+// Bounds of the options.
+inline constexpr int kMostConcurrency = 1000;  // as of a revision
+inline constexpr int kMostNodes = 100'000;
+inline constexpr int kMostSlots = 10'000;
+
 struct RunOptions {
   TraceFiles trace = {};
+  ReadOptions reading = {};
   uint32_t copies = 1;  // of every function
   std::string policy = "kpa";
   PolicySettings settings = {};

@@ -1,5 +1,7 @@
 """`ebb simulate` on a trace that is made here: needs no running Ebb."""
 
+import collections
+import html.parser
 import json
 import pathlib
 import subprocess
@@ -16,7 +18,7 @@ class Simulate(unittest.TestCase):
         cls.addClassCleanup(cls.folder.cleanup)
         cls.trace = pathlib.Path(cls.folder.name) / "calls.csv"
         # Two calls of a second, 5 minutes apart.
-        cls.trace.write_text("start_s,function,duration_ms\n0,f,1000\n300,f,1000\n")
+        cls.trace.write_text("timestamp,function,duration\n0,f,1000\n300,f,1000\n")
 
     def simulate(self, *options, code=0):
         done = subprocess.run([PROGRAM, "simulate", str(self.trace), *options],
@@ -60,7 +62,60 @@ class Simulate(unittest.TestCase):
         bad.write_text("start_s,function,duration_ms\n0,f,-5\n")
         done = subprocess.run([PROGRAM, "simulate", str(bad)], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("bad.csv:2: duration_ms must be 0 to", done.stderr)
+        self.assertIn("bad.csv:2:5: duration must be 0 to", done.stderr)
+
+    def test_lenient(self):
+        some = pathlib.Path(self.folder.name) / "some.csv"
+        some.write_text("timestamp,function,duration,memory\n0,f,1000,128\n1,f,soon,128\n"
+                        "300,f,1000,128\n200,f,1000,128\n")
+        command = [PROGRAM, "simulate", str(some), "--policy", "kpa", "-o", "json"]
+        strict = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(strict.returncode, 1)
+        self.assertIn("some.csv:3:5: duration is no number", strict.stderr)
+        out = json.loads(subprocess.run([*command, "--lenient"], capture_output=True,
+                                        check=True).stdout)
+        self.assertEqual((out["skipped_rows"], out["policies"][0]["calls"]), (2, 2))
+
+    def test_the_page_stands_by_itself(self):
+        out = self.simulate("--nodes", "2", "-o", "html").stdout
+        page = Page()
+        page.feed(out)
+        page.close()
+        self.assertEqual(page.open, [])
+        self.assertEqual(page.outside, [])
+        self.assertGreaterEqual(page.count["svg"], 6)
+        for policy in ("kpa", "adaptive", "fixed:10m", "hybrid"):
+            self.assertIn(policy, out)
+
+
+class Page(html.parser.HTMLParser):
+    """Which elements are left open, and what the page would fetch."""
+
+    VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside, self.count = [], [], collections.Counter()
+
+    def handle_starttag(self, tag, attrs):
+        self.count[tag] += 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.outside += [value for name, value in attrs
+                         if name in ("src", "href", "data", "srcset") or "url(" in (value or "")]
+        if tag in ("script", "link", "iframe", "object"):
+            self.outside.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.count[tag] += 1
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            raise AssertionError(f"</{tag}> closes another element, line {self.getpos()[0]}")
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "style" and ("url(" in data or "@import" in data):
+            self.outside.append(data)
 
 
 if __name__ == "__main__":
