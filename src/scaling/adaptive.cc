@@ -39,7 +39,8 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
 void Adaptive::observe(const Metric& metric) {
   const double concurrency = load_of(metric, MetricKind::kConcurrency);
   const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
-  const double inside = std::max(0.0, concurrency - std::max(0.0, sane(metric.queued)));
+  const double queued = std::clamp(sane(metric.queued), 0.0, std::max(0.0, concurrency));
+  const double inside = std::max(0.0, concurrency) - queued;
   const double ended = std::max(0.0, sane(metric.ended));
   if (last_metric_ && metric.at - *last_metric_ > silence_of(settings_.window)) {
     slow_ = Load(calm_of(settings_.window));
@@ -47,6 +48,7 @@ void Adaptive::observe(const Metric& metric) {
   }
   for (Load* load : {&slow_, &fast_}) {
     load->inside.record(metric.at, inside);
+    load->queued.record(metric.at, queued);
     load->arrivals.record(metric.at, requests);
   }
   served_.record(metric.at, ended > 0 ? std::max(0.0, sane(metric.service_seconds)) : 0);
@@ -75,9 +77,12 @@ double Adaptive::service() const {
 }
 
 double Adaptive::offered(const Load& load) const {
-  // Full pods hide load that waits; arrivals see it, once a service time is known.
+  // Full pods hide load that waits; arrivals see it, once a service time is known. But no
+  // more than is there (Little: all in the system is what arrives in a service time and a
+  // wait): a few arrivals in a second, each of minutes, are not minutes of such arrivals.
+  const double inside = load.inside.value();
   const double arriving = ended_.value() > 0 ? load.arrivals.value() * service() : 0;
-  return std::max(load.inside.value(), arriving);
+  return std::max(inside, std::min(arriving, inside + load.queued.value()));
 }
 
 // The part of a brief average that is not chance: a sum of requests in the system over

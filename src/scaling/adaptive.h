@@ -49,8 +49,9 @@ class Adaptive final : public Policy {
 
  private:
   struct Load {
-    explicit Load(Duration span) : inside(span), arrivals(span) {}
+    explicit Load(Duration span) : inside(span), queued(span), arrivals(span) {}
     MovingAverage inside;    // requests in pods
+    MovingAverage queued;    // requests held for want of a slot
     MovingAverage arrivals;  // per second
   };
   struct Wish {
