@@ -97,16 +97,21 @@ double Adaptive::slots_of(const Situation& situation) const {
   return situation.pod_concurrency > 0 ? situation.pod_concurrency : settings_.target;
 }
 
+double Adaptive::budget() const {
+  return std::max(seconds_of(settings_.wait), settings_.patience * service());
+}
+
 Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   const double slots = slots_of(situation);
-  const bool quick = situation.start_time > Duration(0) && situation.start_time <= settings_.wait;
+  const double wait = budget();
+  const bool quick = situation.start_time > Duration(0) && seconds_of(situation.start_time) <= wait;
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
   const int step = std::max(1, to_pods(slots));
   const double servers = load * step / slots;
   if (quick) return {pods_for(load, slots), load};
   const int needed = servers_for({.load = servers,
                                   .service = service(),
-                                  .wait = seconds_of(settings_.wait),
+                                  .wait = wait,
                                   .share = settings_.share,
                                   .step = step});
   return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), load};
@@ -126,8 +131,8 @@ int Adaptive::now_needed(const Situation& situation) const {
   if (!(left > 0)) return held;
   // Pods that are not ready yet, those on the way included: once they are, what is left
   // is to be served within `wait`, or within as much again as it waited for the start.
-  const double budget = std::max(seconds_of(settings_.wait), start);
-  const int fresh = pods_for(left * std::min(1.0, seconds / budget), slots);
+  const double until = std::max(budget(), start);
+  const int fresh = pods_for(left * std::min(1.0, seconds / until), slots);
   return std::max(held, to_pods(static_cast<double>(std::max(0, situation.ready)) + fresh));
 }
 
@@ -174,9 +179,9 @@ Decision Adaptive::decide(const Situation& situation) {
                                   situation.waiting, urgent);
   } else {
     decision.reason =
-        fmt::format("{} load {:.2f}, {:.0f} a pod, at most {:g} % wait over {:g} ms -> {}",
+        fmt::format("{} load {:.2f}, {:.0f} a pod, at most {:g} % wait over {:.3g} ms -> {}",
                     rising > slow ? "rising" : "steady", load, slots, settings_.share * 100,
-                    seconds_of(settings_.wait) * 1000, wish);
+                    budget() * 1000, wish);
   }
   if (decision.desired > wish) {
     decision.reason += fmt::format(", kept at {} for the window", decision.desired);

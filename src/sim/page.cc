@@ -24,7 +24,7 @@ constexpr std::string_view kStyle = R"(
 --c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b8569a;--c4:#c98500;--c5:#2b9bd8;--c6:#000}}
 :root{color-scheme:light dark}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:32px 24px 48px;max-width:1080px;background:var(--page);
+body{margin:0 auto;padding:32px 24px 48px;max-width:1160px;background:var(--page);
 color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:26px;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}
 h2{font-size:17px;margin:36px 0 2px}
@@ -33,7 +33,7 @@ p{margin:0 0 8px}
 .note{font-size:14px}
 .table{overflow-x:auto;margin:20px 0 6px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{padding:6px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
+th,td{padding:6px 7px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 th{font-weight:600;color:var(--soft);vertical-align:bottom;line-height:1.3}
 thead tr:first-child th{border-bottom:0;padding-bottom:0;font-weight:400}
 th.group{text-align:center;border-left:1px solid var(--rule)}
@@ -54,9 +54,9 @@ svg .load{color:var(--load)}
 svg .area{fill:var(--load);opacity:.18}
 svg .front{fill:none;stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4}
 svg .dot{fill:currentColor;stroke:var(--page);stroke-width:1.5}
-svg .name{fill:currentColor;font-weight:600}
+svg .name{fill:currentColor;font-weight:600;paint-order:stroke;stroke:var(--page);stroke-width:3px}
 .d1{stroke-dasharray:6 3}.d2{stroke-dasharray:2 3}
-text.d1,text.d2,.dot.d1,.dot.d2{stroke-dasharray:none}
+svg text,svg .dot{stroke-dasharray:none}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;font-size:14px;
 color:var(--soft)}
 dt{font-weight:600}dd{margin:0}
@@ -90,10 +90,15 @@ std::vector<Column> columns(bool nodes) {
       {"calls", "Cold", [](const Report& r) { return grouped(r.cold); },
        [](const Report& r) { return static_cast<double>(r.cold); }},
       {"share", "", [](const Report& r) { return percent(r.cold_share()); }, nullptr},
-      {"p50", "Functions' cold share", [](const Report& r) { return percent(cold_shares(r).p50); },
+      {"p50", "Functions' cold share",
+       [](const Report& r) { return fmt::format("{:.0f}\u202f%", 100 * cold_shares(r).p50); },
        nullptr},
-      {"p75", "", [](const Report& r) { return percent(cold_shares(r).p75); }, nullptr},
-      {"p99", "", [](const Report& r) { return percent(cold_shares(r).p99); }, nullptr},
+      {"p75", "",
+       [](const Report& r) { return fmt::format("{:.0f}\u202f%", 100 * cold_shares(r).p75); },
+       nullptr},
+      {"p99", "",
+       [](const Report& r) { return fmt::format("{:.0f}\u202f%", 100 * cold_shares(r).p99); },
+       nullptr},
       {"p50", "Wait", [](const Report& r) { return time_text(r.waits.percentile(0.5)); }, nullptr},
       {"p99", "", [](const Report& r) { return time_text(r.waits.percentile(0.99)); },
        [](const Report& r) { return r.waits.percentile(0.99); }},

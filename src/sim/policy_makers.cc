@@ -35,6 +35,7 @@ Result<PolicyChoice> make_adaptive_choice(const PolicySettings& settings) {
   scaling::AdaptiveSettings adaptive;
   read.time("window", adaptive.window, seconds(1), hours(1));
   read.time("wait", adaptive.wait, Duration(0), hours(1));
+  read.number("patience", adaptive.patience, 0, 1000);
   read.number("share", adaptive.share, 1e-6, 0.999999);
   read.number("target", adaptive.target, 0.01, kMany);
   read_bounds(read, choice.bounds);
