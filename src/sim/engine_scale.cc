@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sim/amount.h"
+#include "scaling/next_amount.h"
 #include "sim/engine_impl.h"
 
 namespace ebb::sim {
@@ -175,11 +175,12 @@ void Engine::decide(Live& live) {
   const auto decision = live.policy->decide(situation(live));
   ++report_.decisions;
   note_error(decision);
-  AmountInput in;
+  scaling::AmountInput in;
   in.want = live.want;
   in.needed_pods = needed_pods(live);
   in.waiting = live.waiting;
   in.bounds = options_.policy.bounds;
+  in.floor = in.bounds.min;
   in.idle.last_active = time(live.in_system > 0 ? now_ : live.last_active);
   in.idle.stable_window = options_.policy.stable_window;
   in.idle.retention = options_.policy.retention;
@@ -191,7 +192,7 @@ void Engine::decide(Live& live) {
     live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
     if (!live.panic_ends) live.panic_since = now_;
   }
-  scale(live, next_amount(decision, in, time(now_)));
+  scale(live, scaling::next_amount(decision, in, time(now_)).pods);
 }
 
 // --- At once ---
