@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "scaling/closed_loop.h"
 #include "scaling/kpa.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
