@@ -38,6 +38,9 @@ namespace {
 
 constexpr int kRounds = 3;
 
+// Only runs whose name contains it.
+std::string only;
+
 double cpu_seconds() {
   timespec t{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -46,6 +49,7 @@ double cpu_seconds() {
 
 // Runs it and prints calls per second; `work` returns the number of calls.
 void speed(const std::string& name, const std::function<uint64_t()>& work) {
+  if (name.find(only) == std::string::npos) return;
   double best = 1e9;
   uint64_t calls = 0;
   for (int i = 0; i < kRounds; ++i) {
@@ -91,12 +95,14 @@ void engine_speed(const char* name, const Trace& trace, const EngineOptions& eng
   std::string found;
   speed(name, [&] {
     const Report report = run_engine(trace, engine);
-    found = fmt::format("{} pods started, {} at most at a time, wait p99 {:.3f} s, {} decisions",
-                        report.pods_started, report.peak_pods, report.waits.percentile(0.99),
-                        report.decisions);
+    found = fmt::format(
+        "{} pods started, {} at most at a time, wait p99 {:.3f} s, {} decisions, "
+        "{} samples, {} events",
+        report.pods_started, report.peak_pods, report.waits.percentile(0.99), report.decisions,
+        report.samples, report.events);
     return report.calls;
   });
-  fmt::print("    {}\n", found);
+  if (!found.empty()) fmt::print("    {}\n", found);
 }
 
 void speeds(const Trace& day) {
@@ -185,11 +191,12 @@ void memories(const Trace& day) {
   engine("two minutes, kpa", choice("kpa", "container-concurrency=1"), 2);
 }
 
-int main_of(const std::string& part) {
+int main_of(const std::string& part, std::vector<std::string> names) {
   const Trace day = azure_day(1350);
   if (day.functions.empty())
     fmt::print("EBB_SHARED is not set: no traces, only what is synthetic\n");
   const bool all = part.empty();
+  if (part == "speed" && !names.empty()) only = names.front();
   if (all || part == "speed") speeds(day);
   if (all || part == "memory") memories(day);
   if (day.functions.empty()) return 0;
@@ -198,8 +205,9 @@ int main_of(const std::string& part) {
     eviction_table(day);
   }
   if (all || part == "days") {
-    kpa_table("400", azure_day(400));
-    kpa_table("1350", day);
+    if (names.empty()) names = {"kpa", "adaptive"};
+    policies_table("400", azure_day(400), names);
+    policies_table("1350", day, names);
   }
   return 0;
 }
@@ -209,5 +217,7 @@ int main_of(const std::string& part) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // also into a pipe
-  return ebb::bench::main_of(argc > 1 ? argv[1] : "");
+  std::vector<std::string> names;
+  for (int i = 2; i < argc; ++i) names.emplace_back(argv[i]);
+  return ebb::bench::main_of(argc > 1 ? argv[1] : "", std::move(names));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "sim/trace.h"
 
@@ -12,6 +13,9 @@ namespace ebb::bench {
 
 void keep_alive_table(const sim::Trace& day);
 void eviction_table(const sim::Trace& day);
-void kpa_table(const std::string& name, const sim::Trace& day);
+// Policies as `ebb simulate --policy` takes them, with starts of 1 ms and 1 s and several
+// sizes of nodes.
+void policies_table(const std::string& name, const sim::Trace& day,
+                    const std::vector<std::string>& policies);
 
 }  // namespace ebb::bench

@@ -118,6 +118,10 @@ struct Run {
     const auto done = restore(options, console);
     return done ? kExitOk : fail_with(done.error(), console);
   }
+  int operator()(const SimulateOptions& options) const {
+    const auto done = simulate(options, console);
+    return done ? kExitOk : fail_with(done.error(), console);
+  }
   int operator()(const PolicyCheckOptions& options) const {
     const auto done = check_policy(options, console);
     return done ? kExitOk : fail_with(done.error(), console);

@@ -53,5 +53,7 @@ namespace ebb::cli {
 // These need no API.
 [[nodiscard]] Result<void> check_policy(const PolicyCheckOptions& options, Console& console);
 [[nodiscard]] Result<void> restore(const RestoreOptions& options, Console& console);
+// Needs no API. Shows how far it is where `err` is a terminal.
+[[nodiscard]] Result<void> simulate(const SimulateOptions& options, Console& console);
 
 }  // namespace ebb::cli

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -25,6 +26,10 @@
 #include "net/address.h"
 #include "scheduling/pool_size.h"
 #include "serving/gateway.h"
+
+namespace ebb::sim {
+struct CompareOptions;
+}
 
 namespace ebb::cli {
 
@@ -175,6 +180,13 @@ struct RestoreOptions {
   std::string data;  // folder
 };
 
+struct SimulateOptions {
+  enum class Output { kTable, kJson, kHtml };
+  // Shared: a variant needs complete types, and so no other command sees sim/.
+  std::shared_ptr<const sim::CompareOptions> compare;
+  Output output = Output::kTable;
+};
+
 struct PolicyCheckOptions {
   std::string file;
 };
@@ -195,7 +207,7 @@ struct ConnectionOptions {
 using Command = std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions,
                              DeleteOptions, InvokeOptions, LogsOptions, TrafficOptions,
                              RollbackOptions, TopOptions, BackupOptions, RestoreOptions,
-                             PolicyCheckOptions, RuntimesOptions, VersionOptions>;
+                             PolicyCheckOptions, SimulateOptions, RuntimesOptions, VersionOptions>;
 
 struct Invocation {
   ConnectionOptions connection;

@@ -142,6 +142,7 @@ CommandLines all_command_lines() {
   add_resource_lines(lines);
   add_call_lines(lines);
   add_traffic_lines(lines);
+  add_simulate_line(lines);
   add_policy_lines(lines);
   add_program_lines(lines);
   return lines;

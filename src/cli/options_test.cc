@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "cli/cli.h"
+#include "sim/compare.h"
 
 namespace ebb::cli {
 namespace {
@@ -249,6 +250,62 @@ TEST(OptionsTest, RunHandsUpItsOptionsAndReturnsItsCode) {
   EXPECT_EQ(data, "here");
   EXPECT_EQ(run(Args{"nonsense"}, up, console), kExitUsage);
   EXPECT_NE(err.str(), "");
+}
+
+TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
+  const auto plain = command<SimulateOptions>({"simulate", "calls.csv"});
+  EXPECT_EQ(plain.compare->run.trace.path, "calls.csv");
+  EXPECT_THAT(plain.compare->policies, ElementsAre("kpa", "adaptive", "fixed:10m", "hybrid"));
+  EXPECT_EQ(plain.output, SimulateOptions::Output::kTable);
+  EXPECT_FALSE(plain.compare->run.reading.lenient);
+  EXPECT_FALSE(plain.compare->run.cluster);
+  const auto full = command<SimulateOptions>({"simulate",
+                                              "--policy",
+                                              "adaptive,window=30s",
+                                              "--policy",
+                                              "fixed:10m",
+                                              "t.csv",
+                                              "--nodes",
+                                              "20",
+                                              "--node-memory",
+                                              "16Gi",
+                                              "--cold-start",
+                                              "python=1ms",
+                                              "--seed",
+                                              "7",
+                                              "--until",
+                                              "2h",
+                                              "-o",
+                                              "html",
+                                              "--lenient",
+                                              "--min-nodes",
+                                              "0"});
+  EXPECT_THAT(full.compare->policies, ElementsAre("adaptive,window=30s", "fixed:10m"));
+  EXPECT_EQ(full.compare->run.cluster->max_nodes, 20);
+  EXPECT_EQ(full.compare->node_memory_mb, 16384);
+  EXPECT_EQ(full.compare->run.start, "1ms");
+  EXPECT_EQ(full.compare->run.arrivals.seed, 7);
+  EXPECT_EQ(full.compare->run.arrivals.until, std::chrono::hours(2));
+  EXPECT_EQ(full.output, SimulateOptions::Output::kHtml);
+  EXPECT_TRUE(full.compare->run.reading.lenient);
+  EXPECT_EQ(full.compare->run.cluster->min_nodes, 0);
+  EXPECT_EQ(command<SimulateOptions>({"simulate", "t", "-o", "json"}).output,
+            SimulateOptions::Output::kJson);
+}
+
+TEST(OptionsTest, SimulateRefusesWhatMakesNoSense) {
+  expect_usage_error({"simulate"}, "TRACE");
+  expect_usage_error({"simulate", "t", "--cold-start", "soon"}, "--cold-start: \"soon\"");
+  expect_usage_error({"simulate", "t", "--node-memory", "16Gi"}, "--nodes must say");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--node-memory", "x"}, "such as 16Gi");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--node-memory", "1Gi", "--node-slots", "3"},
+                     "exclude each other");
+  expect_usage_error({"simulate", "t", "--until", "0"}, "--until must be above 0");
+  expect_usage_error({"simulate", "t", "--nodes", "0"}, "--nodes");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--min-nodes", "3"}, "0 to --nodes, 2");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--node-slots", "0"}, "--node-slots");
+  expect_usage_error({"simulate", "t", "--concurrency", "1001"}, "--concurrency");
+  expect_usage_error({"simulate", "t", "-o", "pdf"}, "pdf");
 }
 
 }  // namespace

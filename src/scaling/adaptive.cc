@@ -16,6 +16,9 @@ double seconds_of(Duration duration) { return std::chrono::duration<double>(dura
 
 constexpr Duration kSecond = std::chrono::seconds(1);
 
+// After so long without a metric, what was seen before says nothing about now.
+Duration silence_of(Duration window) { return std::max(window, Duration(10 * kSecond)); }
+
 // What a rise is seen in, and what the steady load is: the wish is kept for a whole
 // window anyway.
 Duration brief_of(Duration window) { return std::max(kSecond, window / 10); }
@@ -36,10 +39,16 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
 void Adaptive::observe(const Metric& metric) {
   const double concurrency = load_of(metric, MetricKind::kConcurrency);
   const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
-  const double inside = std::max(0.0, concurrency - std::max(0.0, sane(metric.queued)));
+  const double queued = std::clamp(sane(metric.queued), 0.0, std::max(0.0, concurrency));
+  const double inside = std::max(0.0, concurrency) - queued;
   const double ended = std::max(0.0, sane(metric.ended));
+  if (last_metric_ && metric.at - *last_metric_ > silence_of(settings_.window)) {
+    slow_ = Load(calm_of(settings_.window));
+    fast_ = Load(brief_);
+  }
   for (Load* load : {&slow_, &fast_}) {
     load->inside.record(metric.at, inside);
+    load->queued.record(metric.at, queued);
     load->arrivals.record(metric.at, requests);
   }
   served_.record(metric.at, ended > 0 ? std::max(0.0, sane(metric.service_seconds)) : 0);
@@ -68,9 +77,12 @@ double Adaptive::service() const {
 }
 
 double Adaptive::offered(const Load& load) const {
-  // Full pods hide load that waits; arrivals see it, once a service time is known.
+  // Full pods hide load that waits; arrivals see it, once a service time is known. But no
+  // more than is there (Little: all in the system is what arrives in a service time and a
+  // wait): a few arrivals in a second, each of minutes, are not minutes of such arrivals.
+  const double inside = load.inside.value();
   const double arriving = ended_.value() > 0 ? load.arrivals.value() * service() : 0;
-  return std::max(load.inside.value(), arriving);
+  return std::max(inside, std::min(arriving, inside + load.queued.value()));
 }
 
 // The part of a brief average that is not chance: a sum of requests in the system over
@@ -85,16 +97,21 @@ double Adaptive::slots_of(const Situation& situation) const {
   return situation.pod_concurrency > 0 ? situation.pod_concurrency : settings_.target;
 }
 
+double Adaptive::budget() const {
+  return std::max(seconds_of(settings_.wait), settings_.patience * service());
+}
+
 Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   const double slots = slots_of(situation);
-  const bool quick = situation.start_time > Duration(0) && situation.start_time <= settings_.wait;
+  const double wait = budget();
+  const bool quick = situation.start_time > Duration(0) && seconds_of(situation.start_time) <= wait;
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
   const int step = std::max(1, to_pods(slots));
   const double servers = load * step / slots;
   if (quick) return {pods_for(load, slots), false};
   const int needed = servers_for({.load = servers,
                                   .service = service(),
-                                  .wait = seconds_of(settings_.wait),
+                                  .wait = wait,
                                   .share = settings_.share,
                                   .step = step});
   return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), true};
@@ -114,8 +131,8 @@ int Adaptive::now_needed(const Situation& situation) const {
   if (!(left > 0)) return held;
   // Pods that are not ready yet, those on the way included: once they are, what is left
   // is to be served within `wait`, or within as much again as it waited for the start.
-  const double budget = std::max(seconds_of(settings_.wait), start);
-  const int fresh = pods_for(left * std::min(1.0, seconds / budget), slots);
+  const double until = std::max(budget(), start);
+  const int fresh = pods_for(left * std::min(1.0, seconds / until), slots);
   return std::max(held, to_pods(static_cast<double>(std::max(0, situation.ready)) + fresh));
 }
 
@@ -123,8 +140,7 @@ Decision Adaptive::decide(const Situation& situation) {
   Decision decision;
   const TimePoint now = situation.now;
   if (busy(situation)) note_activity(now);
-  constexpr Duration kLeastSilence = std::chrono::seconds(10);
-  const Duration silence = std::max(settings_.window, kLeastSilence);
+  const Duration silence = silence_of(settings_.window);
   if (!busy(situation) && (!last_metric_ || now - *last_metric_ > silence)) {
     if (situation.explain) {
       decision.reason = "no metrics in the window: the last amount stays";
@@ -162,11 +178,10 @@ Decision Adaptive::decide(const Situation& situation) {
     decision.reason = fmt::format("{} in pods and {} waiting now -> {}", situation.in_flight,
                                   situation.waiting, urgent);
   } else {
-    const std::string aim =
-        spare ? fmt::format("at most {:g} % wait over {:g} ms", settings_.share * 100,
-                            seconds_of(settings_.wait) * 1000)
-              : fmt::format("none to spare, a start takes {:.0f} ms",
-                            seconds_of(situation.start_time) * 1000);
+    const std::string aim = spare ? fmt::format("at most {:g} % wait over {:.3g} ms",
+                                                settings_.share * 100, budget() * 1000)
+                                  : fmt::format("none to spare, a start takes {:.0f} ms",
+                                                seconds_of(situation.start_time) * 1000);
     decision.reason = fmt::format("{} load {:.2f}, {:.0f} a pod, {} -> {}",
                                   rising > slow ? "rising" : "steady", load, slots, aim, wish);
   }

@@ -1,10 +1,11 @@
 // Ebb's own policy, `ebb.dev/adaptive`: staffing by queueing instead of a fixed share.
 //
 // Three wishes, the largest counts, and it is kept for a window:
-// 1. Steady: the smallest number of pods with P(wait > `wait`) <= `share` for the
-//    offered load (Erlang C, scaling/erlang.h). The load is arrivals times service time,
-//    which a queue does not inflate, as it does the concurrency. Where a start takes no
-//    longer than `wait`, nobody needs spare pods: whoever finds no slot gets a new one.
+// 1. Steady: the smallest number of pods with P(wait > w) <= `share` for the offered load
+//    (Erlang C, scaling/erlang.h), where w is `wait`, or `patience` service times if that
+//    is more: 100 ms are nothing to a request of 5 s. The load is arrivals times service
+//    time, which a queue does not inflate, as it does the concurrency. Where a start takes
+//    no longer than w, nobody needs spare pods: whoever finds no slot gets a new one.
 // 2. Rising: the same for the last tenth of the window, once that is more than chance.
 // 3. Now: for requests that wait at this moment. Those that pods on the way or busy ones
 //    will take sooner than a start lasts need no other pod (as in CIDRE, ASPLOS'25).
@@ -30,8 +31,9 @@ namespace ebb::scaling {
 
 struct AdaptiveSettings {
   double target = 100;                         // requests of a pod that has no limit of its own
-  Duration window = std::chrono::seconds(60);  // that less load must last; at least 1 s
+  Duration window = std::chrono::seconds(45);  // that less load must last; at least 1 s
   Duration wait = std::chrono::milliseconds(100);
+  double patience = 1;  // service times that a request may wait, if that is more than `wait`
   double share = 0.01;  // of requests that may wait longer, in (0, 1)
   Duration assumed_service = std::chrono::seconds(1);  // until some request has ended
 };
@@ -49,8 +51,9 @@ class Adaptive final : public Policy {
 
  private:
   struct Load {
-    explicit Load(Duration span) : inside(span), arrivals(span) {}
+    explicit Load(Duration span) : inside(span), queued(span), arrivals(span) {}
     MovingAverage inside;    // requests in pods
+    MovingAverage queued;    // requests held for want of a slot
     MovingAverage arrivals;  // per second
   };
   struct Wish {
@@ -60,6 +63,7 @@ class Adaptive final : public Policy {
   void note_activity(TimePoint at);
   [[nodiscard]] double offered(const Load& load) const;
   [[nodiscard]] double service() const;  // seconds
+  [[nodiscard]] double budget() const;   // that a request may wait, seconds
   [[nodiscard]] double slots_of(const Situation& situation) const;
   [[nodiscard]] Wish steady(double load, const Situation& situation) const;
   [[nodiscard]] int now_needed(const Situation& situation) const;

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "scaling/closed_loop.h"
 #include "scaling/kpa.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
@@ -35,10 +35,10 @@ Situation calm(double t, int ready, Duration start = seconds(2)) {
 }
 
 TEST(AdaptiveTest, StaffsByQueueingWhereAStartIsSlow) {
-  Adaptive few({.wait = Duration(0)});
+  Adaptive few({.wait = Duration(0), .patience = 0});
   feed(few, 1, 60, 10);  // a load of 1
   EXPECT_EQ(few.decide(calm(60, 5)).desired, 5);
-  Adaptive many({.wait = Duration(0)});
+  Adaptive many({.wait = Duration(0), .patience = 0});
   feed(many, 1, 60, 1000);  // a load of 100
   const Decision d = many.decide(calm(60, 130));
   EXPECT_GT(d.desired, 100);
@@ -53,6 +53,39 @@ TEST(AdaptiveTest, HoldsNoSpareWhereAStartIsQuickerThanTheWait) {
   Adaptive slow({});
   feed(slow, 1, 60, 100);
   EXPECT_GT(slow.decide(calm(60, 10, seconds(2))).desired, 10);
+}
+
+// A load of 0.3 by requests of 5 s each: a second pod would stand by for a wait that is
+// short beside the request.
+TEST(AdaptiveTest, LongRequestsArePatient) {
+  const auto long_requests = [](Adaptive& policy) {
+    for (int t = 1; t <= 120; ++t) {
+      const double ended = t % 17 == 0 ? 1 : 0;
+      policy.observe({.at = at(t),
+                      .concurrency = 0.3,
+                      .requests = ended,
+                      .ended = ended,
+                      .service_seconds = 5 * ended});
+    }
+    return policy.decide(calm(120, 1)).desired;
+  };
+  Adaptive patient({});
+  EXPECT_EQ(long_requests(patient), 1);
+  Adaptive impatient({.patience = 0});
+  EXPECT_GT(long_requests(impatient), 1);
+}
+
+// Ten that arrive in one second and stay ten minutes each are ten, not 6000.
+TEST(AdaptiveTest, ABurstOfLongRequestsIsNoLoadToCome) {
+  Adaptive policy({.window = seconds(6)});
+  for (int t = 1; t <= 30; ++t) {
+    policy.observe({.at = at(t), .concurrency = 1, .ended = 1.0 / 30, .service_seconds = 20});
+  }
+  policy.observe({.at = at(31), .concurrency = 6, .requests = 10});
+  Situation now = calm(31, 11);
+  now.in_flight = 11;
+  EXPECT_GE(policy.decide(now).desired, 11);
+  EXPECT_LE(policy.decide(now).desired, 15);
 }
 
 TEST(AdaptiveTest, PodsOfManySlotsShareThem) {

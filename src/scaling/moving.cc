@@ -5,7 +5,12 @@
 
 namespace ebb::scaling {
 
-MovingAverage::MovingAverage(Duration span) : span_(std::max(span, Duration(1))) {}
+MovingAverage::MovingAverage(Duration span)
+    : span_(std::max(span, Duration(1))), second_(kept_after(std::chrono::seconds(1))) {}
+
+double MovingAverage::kept_after(Duration age) const {
+  return std::exp(-std::chrono::duration<double>(age) / std::chrono::duration<double>(span_));
+}
 
 void MovingAverage::record(TimePoint at, double value) {
   constexpr Duration kSameMoment = std::chrono::milliseconds(500);
@@ -15,8 +20,8 @@ void MovingAverage::record(TimePoint at, double value) {
     return;
   }
   if (last_) {
-    const double kept = std::exp(-std::chrono::duration<double>(at - *last_) /
-                                 std::chrono::duration<double>(span_));
+    const Duration age = at - *last_;
+    const double kept = age == std::chrono::seconds(1) ? second_ : kept_after(age);
     sum_ *= kept;
     weight_ *= kept;
   }

@@ -26,7 +26,10 @@ class MovingAverage final {
   [[nodiscard]] double value() const { return weight_ > 0 ? sum_ / weight_ : 0; }
 
  private:
+  [[nodiscard]] double kept_after(Duration age) const;
+
   Duration span_;
+  double second_;  // kept_after(1 s)
   double sum_ = 0;
   double weight_ = 0;
   std::optional<TimePoint> last_;

@@ -34,16 +34,17 @@ Window::Window(Duration length, Weighting weighting, Duration bucket)
 
 int64_t Window::second_of(TimePoint at) const {
   const Duration since = at.time_since_epoch();
-  const int64_t whole = since / bucket_length_;
+  // A division by what is known here costs a tenth.
+  constexpr Duration kSecond = std::chrono::seconds(1);
+  const int64_t whole = bucket_length_ == kSecond ? since / kSecond : since / bucket_length_;
   return since < whole * bucket_length_ ? whole - 1 : whole;  // rounded down, also below zero
 }
 
-double& Window::bucket(int64_t second) {
-  return buckets_[static_cast<size_t>(((second % size()) + size()) % size())];
-}
-
-double Window::bucket(int64_t second) const {
-  return buckets_[static_cast<size_t>(((second % size()) + size()) % size())];
+size_t Window::index_of(int64_t second) const {
+  int64_t at = newest_ + (second - *last_);
+  if (at < 0) at += size();
+  if (at >= size()) at -= size();
+  return static_cast<size_t>(at);
 }
 
 void Window::clear() {
@@ -61,11 +62,15 @@ void Window::record(TimePoint at, double value) {
     return;
   } else {
     for (int64_t skipped = *last_ + 1; skipped <= second; ++skipped) {
-      total_ -= bucket(skipped);
-      bucket(skipped) = 0;
+      double& expired = bucket(skipped);
+      total_ -= expired;
+      expired = 0;
     }
     first_ = std::min(first_, second);
-    last_ = std::max(*last_, second);
+    if (second > *last_) {
+      newest_ = static_cast<int64_t>(index_of(second));
+      last_ = second;
+    }
   }
   bucket(second) += value;
   total_ += value;
@@ -104,11 +109,11 @@ void Window::resize(Duration length, TimePoint now) {
   if (buckets == size()) return;
   Window resized(length, weighting_, bucket_length_);
   if (!empty(now)) {
+    resized.last_ = last_;
     for (int64_t i = 0; i < std::min(buckets, size()); ++i) {
       resized.bucket(*last_ - i) = bucket(*last_ - i);
       resized.total_ += bucket(*last_ - i);
     }
-    resized.last_ = last_;
     resized.first_ = *last_ - (size() - 1);
   }
   *this = std::move(resized);

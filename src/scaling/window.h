@@ -52,8 +52,10 @@ class Window final {
  private:
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(buckets_.size()); }
   [[nodiscard]] int64_t second_of(TimePoint at) const;
-  [[nodiscard]] double& bucket(int64_t second);
-  [[nodiscard]] double bucket(int64_t second) const;
+  // Of a second less than a length before or after the newest.
+  [[nodiscard]] size_t index_of(int64_t second) const;
+  [[nodiscard]] double& bucket(int64_t second) { return buckets_[index_of(second)]; }
+  [[nodiscard]] double bucket(int64_t second) const { return buckets_[index_of(second)]; }
   [[nodiscard]] double linear_average(int64_t now) const;
   [[nodiscard]] double exponential_average(int64_t now) const;
   void clear();
@@ -65,6 +67,7 @@ class Window final {
   // the last decimals.
   double total_ = 0;
   std::optional<int64_t> last_;  // the newest second recorded
+  int64_t newest_ = 0;           // where that is in buckets_
   int64_t first_ = 0;            // the oldest second recorded; only with last_
 };
 

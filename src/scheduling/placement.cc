@@ -29,8 +29,8 @@ const char* to_string(NodeState state) {
   return "Unknown";
 }
 
-Placement::Rank Placement::rank(const Node& node) {
-  return {.idle = node.busy() == 0, .free = node.slots - node.busy(), .node = node.name};
+Placement::Order::Node Placement::rank(const Node& node) {
+  return {.busy = node.busy(), .slots = node.slots, .name = node.name};
 }
 
 NodeState Placement::state(const Node& node) {
@@ -61,14 +61,14 @@ void Placement::unlist(const Node& node) {
   for (const auto& [runtime, pods] : node.cold) {
     const auto ranks = ready_.find(runtime);
     if (ranks == ready_.end()) continue;
-    ranks->second.erase(rank(node));
+    ranks->second.take_out(rank(node));
     if (ranks->second.empty()) ready_.erase(ranks);
   }
 }
 
 void Placement::list(const Node& node) {
   if (node.draining) return;
-  for (const auto& [runtime, pods] : node.cold) ready_[runtime].insert(rank(node));
+  for (const auto& [runtime, pods] : node.cold) ready_[runtime].put(rank(node));
 }
 
 void Placement::forget_use(const Node& node, const std::string& id, const Pod& pod) {
@@ -152,7 +152,7 @@ Result<void> Placement::adopt_warm(std::string_view node, std::string pod, std::
 std::optional<PodRef> Placement::assign(std::string_view runtime, std::string_view revision) {
   const auto ranks = ready_.find(runtime);
   if (ranks == ready_.end()) return std::nullopt;
-  Node& target = *node(ranks->second.begin()->node);
+  Node& target = *node(ranks->second.front());
   unlist(target);
   const auto cold = target.cold.find(runtime);
   const auto oldest = cold->second.begin();
@@ -225,9 +225,9 @@ int Placement::cold_count(std::string_view runtime) const {
   const auto ranks = ready_.find(runtime);
   if (ranks == ready_.end()) return 0;
   size_t count = 0;
-  for (const Rank& rank : ranks->second) {
-    count += nodes_.find(rank.node)->second.cold.find(runtime)->second.size();
-  }
+  ranks->second.for_each([&](const std::string& name) {
+    count += nodes_.find(name)->second.cold.find(runtime)->second.size();
+  });
   return static_cast<int>(count);
 }
 

@@ -1,8 +1,7 @@
 // Which pod on which node serves a revision: knows every node, every pod and the
 // state of each, and picks a cold pod when a revision needs one more.
 //
-// It packs: occupied nodes first and the fullest of them, so that idle nodes stay
-// idle and can be given back. A pod goes Cold -> Warm -> Draining -> gone, never
+// It packs, see scheduling/pack_order.h. A pod goes Cold -> Warm -> Draining -> gone, never
 // back; a node never uses an id again. Pure and not thread-safe; calls cost O(log n).
 //
 //   Placement placement;
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "scheduling/pack_order.h"
 
 namespace ebb::scheduling {
 
@@ -131,15 +131,8 @@ class Placement final {
 
     [[nodiscard]] int busy() const { return warm_pods + draining_pods; }
   };
-  // Where assign() looks first: occupied, then fullest, then by name.
-  struct Rank {
-    bool idle = true;
-    int free = 0;  // slots without a busy pod
-    std::string node;
-    friend auto operator<=>(const Rank&, const Rank&) = default;
-  };
-
-  [[nodiscard]] static Rank rank(const Node& node);
+  using Order = PackOrder<std::string>;
+  [[nodiscard]] static Order::Node rank(const Node& node);
   [[nodiscard]] static NodeState state(const Node& node);
   [[nodiscard]] static NodeView view(const Node& node);
   [[nodiscard]] static PodView view(const Node& node, const std::string& id, const Pod& pod);
@@ -152,7 +145,7 @@ class Placement final {
 
   std::map<std::string, Node, std::less<>> nodes_;
   // By runtime, the nodes that take work and have a cold pod of it.
-  std::map<std::string, std::set<Rank>, std::less<>> ready_;
+  std::map<std::string, Order, std::less<>> ready_;
   std::map<std::string, std::set<PodRef>, std::less<>> by_revision_;  // no empty entries
   uint64_t next_order_ = 0;
 };

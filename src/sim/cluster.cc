@@ -1,21 +1,12 @@
 #include "sim/cluster.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace ebb::sim {
 namespace {
 
-constexpr const char* kRuntime = "any";  // pools hold pods of one kind
-constexpr double kSecond = 1e9;          // in ns
-
-template <class Number>
-Number parse(std::string_view text) {
-  Number out = 0;
-  std::from_chars(text.data(), text.data() + text.size(), out);
-  return out;
-}
+constexpr double kSecond = 1e9;  // in ns
 
 }  // namespace
 
@@ -57,7 +48,6 @@ uint32_t Cluster::add_node(int64_t now) {
   const auto index = static_cast<uint32_t>(free - nodes_.begin());
   if (free == nodes_.end()) nodes_.emplace_back();
   nodes_[index] = {};
-  nodes_[index].name = std::to_string(index);
   nodes_[index].state = Node::State::kBooting;
   ++booting_;
   ++totals_.nodes_started;
@@ -72,14 +62,15 @@ void Cluster::make_ready(uint32_t index, int64_t now) {
   node.creates_until = now;
   --booting_;
   ++ready_;
-  (void)placement_.add_node(node.name, options_.slots);
 }
 
 void Cluster::remove_node(uint32_t index, int64_t now) {
   account(now);
+  unlist(index);
   Node& node = nodes_[index];
-  for (const auto& pod : placement_.remove_node(node.name)) (void)pod;  // it is idle: none
-  cold_ -= node.cold;
+  cold_ -= static_cast<int>(node.cold.size());
+  free_pods_.insert(free_pods_.end(), node.cold.begin(), node.cold.end());
+  node.cold.clear();
   --ready_;
   node.state = Node::State::kGone;
 }
@@ -109,21 +100,29 @@ bool Cluster::settled() const { return nodes() <= options_.min_nodes; }
 
 // --- Pods ---
 
+void Cluster::unlist(uint32_t index) {
+  const Node& node = nodes_[index];
+  if (!node.cold.empty()) order_.take_out({node.used, options_.slots, index});
+}
+
+void Cluster::list(uint32_t index) {
+  const Node& node = nodes_[index];
+  if (!node.cold.empty()) order_.put({node.used, options_.slots, index});
+}
+
 void Cluster::create_cold(uint32_t index) {
   Node& node = nodes_[index];
   Pod pod = 0;
   if (free_pods_.empty()) {
-    pod = static_cast<Pod>(refs_.size());
-    refs_.emplace_back();
+    pod = static_cast<Pod>(node_of_.size());
     node_of_.push_back(0);
   } else {
     pod = free_pods_.back();
     free_pods_.pop_back();
   }
-  refs_[pod] = {node.name, std::to_string(pod)};
   node_of_[pod] = index;
-  (void)placement_.pod_cold(node.name, refs_[pod].pod, kRuntime);
-  ++node.cold;
+  node.cold.push_back(pod);
+  if (node.cold.size() == 1) list(index);
   ++cold_;
   ++totals_.pods_created;
 }
@@ -131,9 +130,10 @@ void Cluster::create_cold(uint32_t index) {
 void Cluster::refill(uint32_t index, int64_t now) {
   Node& node = nodes_[index];
   if (node.state != Node::State::kReady) return;
+  const auto cold = static_cast<int>(node.cold.size());
   // The pool, and beyond it what is asked for this moment.
-  while (node.used + node.cold + node.creating < options_.slots &&
-         (node.cold + node.creating < options_.pool || cold_ + creating_ < missing_)) {
+  while (node.used + cold + node.creating < options_.slots &&
+         (cold + node.creating < options_.pool || cold_ + creating_ < missing_)) {
     node.creates_until = std::max(node.creates_until, now) + options_.pod_create.count();
     ++node.creating;
     ++creating_;
@@ -141,16 +141,18 @@ void Cluster::refill(uint32_t index, int64_t now) {
   }
 }
 
-std::optional<Cluster::Pod> Cluster::assign(FunctionId function, int64_t now) {
-  const auto ref = placement_.assign(kRuntime, std::to_string(function));
-  if (!ref) return std::nullopt;
+std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
+  if (order_.empty()) return std::nullopt;
   account(now);
-  const auto pod = parse<Pod>(ref->pod);
-  const uint32_t index = node_of_[pod];
-  --nodes_[index].cold;
+  const uint32_t index = order_.front();
+  unlist(index);
+  Node& node = nodes_[index];
+  const Pod pod = node.cold.front();
+  node.cold.pop_front();
   --cold_;
-  ++nodes_[index].used;
+  ++node.used;
   ++used_;
+  list(index);
   refill(index, now);
   if (options_.buffer > 0) grow(now);
   return pod;
@@ -159,11 +161,12 @@ std::optional<Cluster::Pod> Cluster::assign(FunctionId function, int64_t now) {
 void Cluster::release(Pod pod, int64_t now) {
   account(now);
   const uint32_t index = node_of_[pod];
-  placement_.remove_pod(refs_[pod]);
+  unlist(index);
   free_pods_.push_back(pod);
   Node& node = nodes_[index];
   --used_;
   if (--node.used == 0) node.idle_since = now;
+  list(index);
   refill(index, now);
 }
 

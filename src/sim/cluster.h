@@ -1,5 +1,5 @@
 // The machines under the simulated pods: nodes with slots, on each a pool of cold pods,
-// and how nodes come and go. Where a pod goes is decided by scheduling::Placement, as in
+// and how nodes come and go. Where a pod goes is decided by scheduling::PackOrder, as in
 // production.
 //
 // Not thread-safe. Time is what the caller says; what the cluster does later it asks for
@@ -7,19 +7,18 @@
 //
 //   Cluster cluster(options, [&](int64_t at, Cluster::Event e) { queue.push(at, e); });
 //   cluster.start(0);
-//   if (auto pod = cluster.assign(function, now)) ...   // nullopt: none is cold
+//   if (auto pod = cluster.assign(now)) ...   // nullopt: none is cold
 //   cluster.release(*pod, now);
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "base/clock.h"
-#include "scheduling/placement.h"
-#include "sim/trace.h"
+#include "scheduling/pack_order.h"
 
 namespace ebb::sim {
 
@@ -56,8 +55,8 @@ class Cluster final {
 
   // The nodes that are there from the start, their pools full.
   void start(int64_t now);
-  // A cold pod for the function.
-  [[nodiscard]] std::optional<Pod> assign(FunctionId function, int64_t now);
+  // A cold pod, the oldest of its node.
+  [[nodiscard]] std::optional<Pod> assign(int64_t now);
   // The pod has ended; its slot is free.
   void release(Pod pod, int64_t now);
   // How many pods are asked for and could not be given. Nodes come for them at once.
@@ -67,19 +66,19 @@ class Cluster final {
   void tick(int64_t now);
   [[nodiscard]] bool settled() const;  // tick() would do nothing until something happens
   [[nodiscard]] Totals totals(int64_t now);
+  [[nodiscard]] uint32_t node_of(Pod pod) const { return node_of_[pod]; }
+  [[nodiscard]] int nodes() const { return ready_ + booting_; }
 
  private:
   struct Node {
-    std::string name;
     enum class State : uint8_t { kGone, kBooting, kReady } state = State::kGone;
-    int used = 0;  // given to functions
-    int cold = 0;
+    int used = 0;          // given to functions
+    std::deque<Pod> cold;  // oldest first
     int creating = 0;
     int64_t creates_until = 0;
     int64_t idle_since = 0;
   };
 
-  [[nodiscard]] int nodes() const { return ready_ + booting_; }
   uint32_t add_node(int64_t now);  // booting
   void remove_node(uint32_t node, int64_t now);
   void make_ready(uint32_t node, int64_t now);
@@ -87,13 +86,15 @@ class Cluster final {
   void refill(uint32_t node, int64_t now);
   void grow(int64_t now);
   void account(int64_t now);
+  // A node's place in the order depends on its pods: out before a change, back after.
+  void unlist(uint32_t node);
+  void list(uint32_t node);
 
   ClusterOptions options_;
   Later later_;
-  scheduling::Placement placement_;
+  scheduling::PackOrder<uint32_t> order_;
   std::vector<Node> nodes_;
-  std::vector<scheduling::PodRef> refs_;  // by pod
-  std::vector<uint32_t> node_of_;
+  std::vector<uint32_t> node_of_;  // by pod
   std::vector<Pod> free_pods_;
   int ready_ = 0;
   int booting_ = 0;

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "scheduling/placement.h"
 #include "sim/event_queue.h"
+#include "sim/random.h"
 
 namespace ebb::sim {
 namespace {
@@ -23,38 +27,41 @@ class ClusterTest : public testing::Test {
   void pass(int64_t until) {
     while (events_.next_ns() <= until) {
       now_ = events_.next_ns();
-      cluster_->happen(events_.pop(), now_);
+      const Cluster::Event event = events_.pop();
+      cluster_->happen(event, now_);
+      if (seen_) seen_(event);
     }
     now_ = until;
   }
   EventQueue<Cluster::Event> events_;
   std::optional<Cluster> cluster_;
+  std::function<void(const Cluster::Event&)> seen_;
   int64_t now_ = 0;
 };
 
 TEST_F(ClusterTest, GivesColdPodsAndRefillsThePoolOneAfterTheOther) {
   make({.slots = 8, .pool = 2, .pod_create = seconds(1)});
-  ASSERT_TRUE(cluster_->assign(1, 0));
-  ASSERT_TRUE(cluster_->assign(2, 0));
-  EXPECT_FALSE(cluster_->assign(3, 0));  // two are being made
+  ASSERT_TRUE(cluster_->assign(0));
+  ASSERT_TRUE(cluster_->assign(0));
+  EXPECT_FALSE(cluster_->assign(0));  // two are being made
   pass(kSecond);
-  EXPECT_TRUE(cluster_->assign(3, now_));
-  EXPECT_FALSE(cluster_->assign(4, now_));
+  EXPECT_TRUE(cluster_->assign(now_));
+  EXPECT_FALSE(cluster_->assign(now_));
   pass(2 * kSecond);
-  EXPECT_TRUE(cluster_->assign(4, now_));
+  EXPECT_TRUE(cluster_->assign(now_));
 }
 
 TEST_F(ClusterTest, NeverHoldsMoreThanItsSlots) {
   make({.slots = 3, .pool = 2, .pod_create = milliseconds(1)});
   std::vector<Cluster::Pod> pods;
   for (int i = 0; i < 10; ++i) {
-    if (const auto pod = cluster_->assign(1, now_)) pods.push_back(*pod);
+    if (const auto pod = cluster_->assign(now_)) pods.push_back(*pod);
     pass(now_ + kSecond);
   }
   EXPECT_EQ(pods.size(), 3);
   cluster_->release(pods[0], now_);
   pass(now_ + kSecond);
-  EXPECT_TRUE(cluster_->assign(2, now_));
+  EXPECT_TRUE(cluster_->assign(now_));
 }
 
 TEST_F(ClusterTest, BootsNodesForWhatIsMissingAndGivesIdleOnesBack) {
@@ -65,14 +72,14 @@ TEST_F(ClusterTest, BootsNodesForWhatIsMissingAndGivesIdleOnesBack) {
         .pod_create = Duration(0),
         .node_boot = seconds(30),
         .node_idle = seconds(100)});
-  EXPECT_FALSE(cluster_->assign(1, 0));
+  EXPECT_FALSE(cluster_->assign(0));
   cluster_->set_missing(5, 0);
   pass(30 * kSecond - 1);
-  EXPECT_FALSE(cluster_->assign(1, now_));
+  EXPECT_FALSE(cluster_->assign(now_));
   pass(30 * kSecond);
   std::vector<Cluster::Pod> pods;
   for (int i = 0; i < 5; ++i) {
-    const auto pod = cluster_->assign(1, now_);
+    const auto pod = cluster_->assign(now_);
     ASSERT_TRUE(pod) << i;
     pods.push_back(*pod);
   }
@@ -87,6 +94,39 @@ TEST_F(ClusterTest, BootsNodesForWhatIsMissingAndGivesIdleOnesBack) {
   EXPECT_DOUBLE_EQ(cluster_->totals(200 * kSecond).node_seconds, 2 * 140);
 }
 
+TEST_F(ClusterTest, TakesTheNodeThatPlacementWould) {
+  constexpr int kNodes = 9;  // one digit: ordered alike by name and by number
+  make({.min_nodes = kNodes, .max_nodes = kNodes, .slots = 6, .pool = 3});
+  scheduling::Placement placement;
+  int created = 0;
+  const auto create = [&](uint32_t node) {
+    ASSERT_TRUE(placement.pod_cold(std::to_string(node), std::to_string(created++), "any"));
+  };
+  for (uint32_t node = 0; node < kNodes; ++node) {
+    ASSERT_TRUE(placement.add_node(std::to_string(node), 6));
+    for (int i = 0; i < 3; ++i) create(node);
+  }
+  seen_ = [&](const Cluster::Event& event) { create(event.node); };
+  std::map<Cluster::Pod, scheduling::PodRef> held;
+  Random random(7);
+  for (int step = 0; step < 5000; ++step) {
+    if (random.uniform() < 0.55) {
+      const auto pod = cluster_->assign(now_);
+      const auto ref = placement.assign("any", "f");
+      ASSERT_EQ(pod.has_value(), ref.has_value());
+      if (!pod) continue;
+      ASSERT_EQ(std::to_string(cluster_->node_of(*pod)), ref->node);
+      held.emplace(*pod, *ref);
+    } else if (!held.empty()) {
+      const auto some = std::next(held.begin(), static_cast<int>(random.uniform() * held.size()));
+      cluster_->release(some->first, now_);
+      ASSERT_TRUE(placement.remove_pod(some->second));
+      held.erase(some);
+    }
+    pass(now_ + static_cast<int64_t>(random.uniform() * 4e6));
+  }
+}
+
 TEST_F(ClusterTest, KeepsABufferAhead) {
   make({.min_nodes = 1,
         .max_nodes = 5,
@@ -95,9 +135,9 @@ TEST_F(ClusterTest, KeepsABufferAhead) {
         .pod_create = Duration(0),
         .node_boot = seconds(60),
         .buffer = 3});
-  EXPECT_TRUE(cluster_->assign(1, 0));
+  EXPECT_TRUE(cluster_->assign(0));
   EXPECT_EQ(cluster_->totals(0).nodes_started, 1);  // 3 are free
-  EXPECT_TRUE(cluster_->assign(1, 0));
+  EXPECT_TRUE(cluster_->assign(0));
   EXPECT_EQ(cluster_->totals(0).nodes_started, 2);
 }
 

@@ -29,8 +29,26 @@ std::string shown(std::string_view field) {
 
 }  // namespace
 
-Error CsvReader::error(std::string_view what) const {
-  return {Errc::kInvalid, fmt::format("{}:{}: {}", name_, line_, what)};
+Error CsvReader::error(std::string_view what) const { return error_at(0, what); }
+
+Error CsvReader::error_at(size_t field, std::string_view what) const {
+  size_t line = line_;
+  size_t column = 1;
+  bool quoted = false;
+  for (size_t i = 0, left = field; left > 0 && i < row_.size(); ++i, ++column) {
+    if (row_[i] == '"') quoted = !quoted;
+    if (!quoted && (row_[i] == '\n' || row_[i] == '\r')) break;
+    if (!quoted && row_[i] == ',') --left;
+    if (row_[i] == '\n') {
+      ++line;
+      column = 0;
+    }
+  }
+  return {Errc::kInvalid, fmt::format("{}:{}:{}: {}", name_, line, column, what)};
+}
+
+std::string_view CsvReader::text(size_t field) const {
+  return field < fields_.size() ? trimmed(fields_[field]) : std::string_view();
 }
 
 // After the opening quote: up to the closing one.
@@ -74,6 +92,7 @@ bool CsvReader::next() {
     rest_.remove_prefix(1);
   }
   line_ = next_line_;
+  row_ = rest_;
   if (rest_.empty()) return false;
   while (true) {
     if (fields_.size() == kMaxFields) {
@@ -107,20 +126,23 @@ bool CsvReader::next() {
 Result<double> CsvReader::number(size_t field, double least, double most,
                                  std::string_view what) const {
   if (field >= fields_.size()) {
-    return fail(error(fmt::format("{} is missing: the row has {} fields, this would be field {}",
-                                  what, fields_.size(), field + 1)));
+    return fail(
+        error_at(field, fmt::format("{} is missing: the row has {} fields, this would be field {}",
+                                    what, fields_.size(), field + 1)));
   }
-  const std::string_view text = trimmed(fields_[field]);
+  const std::string_view text = this->text(field);
+  if (text.empty()) return fail(error_at(field, fmt::format("{} is missing", what)));
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code == std::errc::result_out_of_range || (code == std::errc() && !std::isfinite(value))) {
-    return fail(error(fmt::format("{} is out of range: \"{}\"", what, shown(text))));
+    return fail(error_at(field, fmt::format("{} is out of range: \"{}\"", what, shown(text))));
   }
   if (code != std::errc() || end != text.data() + text.size()) {
-    return fail(error(fmt::format("{} is no number: \"{}\"", what, shown(text))));
+    return fail(error_at(field, fmt::format("{} is no number: \"{}\"", what, shown(text))));
   }
   if (value < least || value > most) {
-    return fail(error(fmt::format("{} must be {} to {}, not {}", what, least, most, shown(text))));
+    return fail(error_at(
+        field, fmt::format("{} must be {} to {}, not {}", what, least, most, shown(text))));
   }
   return value;
 }

@@ -6,7 +6,7 @@
 //
 //   CsvReader csv(text, "run.csv");
 //   while (csv.next()) use(csv.fields());
-//   if (csv.failed()) return csv.error("...");    // "run.csv:17: ..."
+//   if (csv.failed()) return csv.error();    // "run.csv:17:1: ..."
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,14 @@ class CsvReader final {
 
   // After next() said false: whether that was an error.
   [[nodiscard]] bool failed() const { return problem_ != nullptr; }
-  // "name:line: what"; for failed(), `what` is known.
+  // "name:line:column: what", both from 1; of the row's start, or of one of its fields. A
+  // field beyond the last one is at the row's end. For failed(), `what` is known.
   [[nodiscard]] Error error(std::string_view what) const;
+  [[nodiscard]] Error error_at(size_t field, std::string_view what) const;
   [[nodiscard]] Error error() const { return error(problem_); }
 
+  // The row's field without blanks around it; empty if there is none.
+  [[nodiscard]] std::string_view text(size_t field) const;
   // The row's field as a finite number within [least, most]; "what" names it.
   [[nodiscard]] Result<double> number(size_t field, double least, double most,
                                       std::string_view what) const;
@@ -45,6 +49,7 @@ class CsvReader final {
   bool quoted_field();
 
   std::string_view rest_;
+  std::string_view row_;  // from its start to the end of the text
   std::string name_;
   std::vector<std::string_view> fields_;
   std::deque<std::string> unescaped_;  // a deque: its strings stay where they are

@@ -31,10 +31,10 @@ TEST(Csv, SaysWhereAQuoteDoesNotEnd) {
   ASSERT_TRUE(csv.next());
   EXPECT_FALSE(csv.next());
   ASSERT_TRUE(csv.failed());
-  EXPECT_EQ(csv.error().message, "t.csv:2: a quoted field does not end");
+  EXPECT_EQ(csv.error().message, "t.csv:2:1: a quoted field does not end");
   CsvReader after("\"a\"b,c", "t.csv");
   EXPECT_FALSE(after.next());
-  EXPECT_EQ(after.error().message, "t.csv:1: text after a quoted field");
+  EXPECT_EQ(after.error().message, "t.csv:1:1: text after a quoted field");
 }
 
 TEST(Csv, NumbersAreCheckedAndErrorsSayWhat) {
@@ -42,11 +42,11 @@ TEST(Csv, NumbersAreCheckedAndErrorsSayWhat) {
   ASSERT_TRUE(csv.next());
   EXPECT_EQ(*csv.number(0, 0, 10, "n"), 1.5);
   EXPECT_EQ(*csv.number(1, 0, 10, "n"), 2);
-  EXPECT_EQ(csv.number(2, 0, 10, "n").error().message, "t.csv:1: n is no number: \"x\"");
-  EXPECT_EQ(csv.number(3, 0, 10, "n").error().message, "t.csv:1: n must be 0 to 10, not -3");
+  EXPECT_EQ(csv.number(2, 0, 10, "n").error().message, "t.csv:1:9: n is no number: \"x\"");
+  EXPECT_EQ(csv.number(3, 0, 10, "n").error().message, "t.csv:1:11: n must be 0 to 10, not -3");
   EXPECT_THAT(csv.number(4, 0, 10, "n").error().message, HasSubstr("out of range"));
   EXPECT_THAT(csv.number(5, 0, 10, "n").error().message, HasSubstr("out of range"));
-  EXPECT_THAT(csv.number(6, 0, 10, "n").error().message, HasSubstr("no number"));
+  EXPECT_THAT(csv.number(6, 0, 10, "n").error().message, HasSubstr("is missing"));
   EXPECT_THAT(csv.number(7, 0, 10, "n").error().message, HasSubstr("the row has 7 fields"));
 }
 
@@ -54,7 +54,7 @@ TEST(Csv, FindsColumnsByName) {
   CsvReader csv("one, two\n", "t.csv");
   ASSERT_TRUE(csv.next());
   EXPECT_EQ(*column(csv, "two"), 1);
-  EXPECT_EQ(column(csv, "three").error().message, "t.csv:1: there is no column \"three\"");
+  EXPECT_EQ(column(csv, "three").error().message, "t.csv:1:1: there is no column \"three\"");
 }
 
 }  // namespace

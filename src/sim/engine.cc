@@ -27,6 +27,7 @@ Engine::Engine(const Trace& trace, const EngineOptions& options)
     : trace_(trace),
       options_(options),
       arrivals_(trace, options.arrivals),
+      timeline_(length(), [this] { return cluster_ ? cluster_->nodes() : 0; }),
       live_of_(trace.size(), kNone) {
   report_.by_function.resize(trace.size());
   if (on_demand()) kept_.resize(trace.size());
@@ -40,6 +41,11 @@ Engine::Engine(const Trace& trace, const EngineOptions& options)
 }
 
 // --- Time ---
+
+int64_t Engine::length() const {
+  const Duration until = options_.arrivals.until;
+  return (until > Duration(0) ? std::min(until, trace_.length) : trace_.length).count();
+}
 
 void Engine::advance(int64_t until) {
   while (true) {
@@ -88,6 +94,9 @@ Report Engine::run() {
   }
   std::vector<Arrival> minute;
   while (arrivals_.next(minute)) {
+    if (options_.progress && length() > 0) {
+      options_.progress(static_cast<double>(now_) / static_cast<double>(length()));
+    }
     for (const Arrival& arrival : minute) {
       if (arrival.at_ns > now_) {
         advance(arrival.at_ns);
@@ -105,17 +114,15 @@ Report Engine::run() {
 
 // What is in the system ends, and the trace's time passes.
 void Engine::finish() {
-  const Duration until = options_.arrivals.until;
-  const int64_t length = std::max(
-      (until > Duration(0) ? std::min(until, trace_.length) : trace_.length).count(), now_);
-  const int64_t limit = length + options_.drain.count();
-  advance(length);
+  const int64_t end = std::max(length(), now_);
+  const int64_t limit = end + options_.drain.count();
+  advance(end);
   while (in_system_ > 0) {
     const int64_t next = std::min(events_.next_ns(), next_tick_);
     if (next > limit) break;
     advance(next);
   }
-  const int64_t last = std::max(length, now_);
+  const int64_t last = std::max(end, now_);
   report_.unfinished = static_cast<uint64_t>(in_system_);
   report_.simulated_s = seconds(last);
   now_ = last;
@@ -129,6 +136,7 @@ void Engine::finish() {
     report_.nodes_started = totals.nodes_started;
     report_.peak_nodes = totals.peak_nodes;
   }
+  report_.timeline = timeline_.finish();
   report_.policy = options_.policy.name;
   report_.seed = options_.arrivals.seed;
   report_.functions = trace_.size();
@@ -180,6 +188,8 @@ void Engine::count(Live& live, int change) {
 }
 
 void Engine::arrive(const Arrival& arrival) {
+  timeline_.at(now_);
+  timeline_.called();
   ++report_.calls;
   ++report_.by_function[arrival.function].calls;
   if (on_demand()) called(arrival);
@@ -193,7 +203,7 @@ void Engine::arrive(const Arrival& arrival) {
     if (const uint32_t pod = pick(live); pod != kNone) return bind(live, pod, request);
   }
   append(live.queue, request);
-  ++live.waiting;
+  if (++live.waiting == 1 && live.missing > 0) keep_place(live);
   if (on_demand()) {
     demand(live);
   } else if (live.pods.empty()) {
@@ -235,6 +245,8 @@ void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) 
   const double wait = seconds(now_ - request.arrived);
   FunctionReport& function = report_.by_function[live.function];
   report_.waits.add(wait);
+  timeline_.at(now_);
+  timeline_.waited(wait);
   if (cold) {
     ++report_.cold;
     ++function.cold;
@@ -254,15 +266,18 @@ void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) 
 }
 
 void Engine::grant_waiting(Live& live) {
+  bool granted = false;
   while (!live.queue.empty()) {
     const uint32_t pod = pick(live);
-    if (pod == kNone) return;
+    if (pod == kNone) break;
     live.queued_area += live.waiting * static_cast<double>(now_ - live.changed_at);
     live.area += live.in_system * static_cast<double>(now_ - live.changed_at);
     live.changed_at = now_;
     --live.waiting;
     bind(live, pod, take(live.queue));
+    granted = true;
   }
+  if (granted && live.missing > 0) keep_place(live);
 }
 
 void Engine::end(uint32_t pod, int64_t service) {

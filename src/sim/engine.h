@@ -12,6 +12,7 @@
 //   const Report report = run_engine(trace, options);
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "sim/arrivals.h"
@@ -34,6 +35,7 @@ struct EngineOptions {
   // false: IdlePromise is not made use of. The report is the same but for `decisions`,
   // `samples` and `events`.
   bool skip_idle = true;
+  std::function<void(double share)> progress = {};  // told now and then, if it is set
 };
 
 [[nodiscard]] Report run_engine(const Trace& trace, const EngineOptions& options);

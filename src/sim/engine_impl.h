@@ -3,11 +3,14 @@
 #pragma once
 
 #include <deque>
+#include <unordered_map>
 #include <vector>
 
+#include "scheduling/wait_line.h"
 #include "sim/engine.h"
 #include "sim/engine_state.h"
 #include "sim/event_queue.h"
+#include "sim/timeline.h"
 
 namespace ebb::sim {
 
@@ -61,6 +64,7 @@ class Engine final {
   void pod_ready(uint32_t pod, uint32_t life);
   void note_shortage(Live& live);
   void serve_line();
+  void keep_place(const Live& live);  // in the line, by its oldest request
 
   // --- Which functions are live: engine_scale.cc ---
   Live& activate(FunctionId function);
@@ -69,10 +73,12 @@ class Engine final {
 
   // --- By policy: engine_scale.cc ---
   void start_ticking(Live& live);
+  void stop_ticking(Live& live);
   void ensure_ticks();
   void tick();
   void sample(Live& live);
   void decide(Live& live);
+  void note_error(const scaling::Decision& decision);
   [[nodiscard]] scaling::Situation situation(const Live& live) const;
   [[nodiscard]] int needed_pods(const Live& live) const;
   void wake(Live& live);
@@ -93,11 +99,13 @@ class Engine final {
   void prewarm(FunctionId function, uint32_t calls);
 
   [[nodiscard]] static TimePoint time(int64_t ns);
+  [[nodiscard]] int64_t length() const;  // of what is replayed of the trace
 
   const Trace& trace_;
   const EngineOptions& options_;
   ArrivalStream arrivals_;
   Report report_;
+  TimelineRecorder timeline_;
   int64_t now_ = 0;
   int64_t next_tick_ = INT64_MAX;
   int64_t next_relief_ = 0;
@@ -116,8 +124,13 @@ class Engine final {
   std::vector<uint32_t> free_pods_;
   std::vector<Request> requests_;
   std::vector<uint32_t> free_requests_;
-  std::deque<std::pair<uint32_t, uint32_t>> line_;  // Live, generation: who wants a cold pod
-  std::vector<Kept> kept_;                          // by function, on demand
+  scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
+  std::vector<Kept> kept_;               // by function, on demand
+  struct Resting {
+    std::unique_ptr<scaling::Policy> policy;
+    int64_t last_active = 0;
+  };
+  std::unordered_map<FunctionId, Resting> resting_;  // see PolicyChoice::memory
   int missing_ = 0;
   int pods_now_ = 0;
   double start_mean_ns_ = 0;  // of the starts so far, the newest counting most

@@ -22,7 +22,7 @@ void Engine::fill(Live& live) {
 bool Engine::give(Live& live) {
   uint32_t cluster_pod = kNone;
   if (cluster_) {
-    const auto given = cluster_->assign(live.function, now_);
+    const auto given = cluster_->assign(now_);
     if (!given) return false;
     cluster_pod = *given;
   }
@@ -55,6 +55,7 @@ bool Engine::give(Live& live) {
 
   ++report_.pods_started;
   ++report_.by_function[live.function].pods;
+  timeline_.pods(now_, +1);
   report_.peak_pods = std::max(report_.peak_pods, ++pods_now_);
   const int64_t second = now_ / 1'000'000'000;
   if (second != starts_second_) starts_in_second_ = 0;
@@ -126,33 +127,37 @@ void Engine::remove(uint32_t pod) {
   state.phase = PodState::Phase::kGone;
   ++state.life;
   --pods_now_;
+  timeline_.pods(now_, -1);
   free_pods_.push_back(pod);
   if (cluster_) cluster_->release(state.cluster_pod, now_);
 }
 
-// --- Who wants a cold pod, in the order of asking ---
+// --- Who wants a cold pod, see scheduling/wait_line.h ---
 
 void Engine::note_shortage(Live& live) {
   if (!cluster_) return;
   const int missing = std::max(0, live.want - static_cast<int>(live.pods.size()));
+  if (missing == live.missing) return;
   missing_ += missing - live.missing;
   live.missing = missing;
-  if (missing > 0 && !live.in_line) {
-    line_.emplace_back(index_of(live), live.generation);
-    live.in_line = true;
-  }
+  keep_place(live);
   cluster_->set_missing(missing_, now_);
   ensure_ticks();
 }
 
+void Engine::keep_place(const Live& live) {
+  if (live.missing > 0) {
+    line_.set(index_of(live), live.queue.empty()
+                                  ? std::nullopt
+                                  : std::optional(time(requests_[live.queue.head].arrived)));
+  } else {
+    line_.remove(index_of(live));
+  }
+}
+
 void Engine::serve_line() {
-  while (!line_.empty()) {
-    const auto [index, generation] = line_.front();
-    Live& live = lives_[index];
-    if (live.generation != generation || !live.in_line) {
-      line_.pop_front();
-      continue;
-    }
+  while (const auto index = line_.next()) {
+    Live& live = lives_[*index];
     if (on_demand()) {  // others may have taken who waited
       const int slots = std::max(1, options_.concurrency);
       const int less = std::max(0, live.missing - (live.waiting + slots - 1) / slots);
@@ -166,10 +171,7 @@ void Engine::serve_line() {
       --missing_;
       grant_waiting(live);
     }
-    if (live.missing == 0) {
-      live.in_line = false;
-      line_.pop_front();
-    }
+    keep_place(live);
     cluster_->set_missing(missing_, now_);
   }
 }

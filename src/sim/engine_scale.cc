@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "sim/amount.h"
+#include "scaling/next_amount.h"
 #include "sim/engine_impl.h"
 
 namespace ebb::sim {
@@ -45,7 +45,7 @@ Live& Engine::activate(FunctionId function) {
 
 void Engine::release_if_at_rest(Live& live) {
   if (live.want > 0 || !live.pods.empty() || live.draining > 0 || live.in_system > 0) return;
-  if (live.ticking || live.resting || live.in_line) return;
+  if (live.ticking || live.resting || live.missing > 0) return;
   const uint32_t index = index_of(live);
   live_of_[live.function] = kNone;
   const uint32_t generation = live.generation + 1;
@@ -58,9 +58,24 @@ void Engine::release_if_at_rest(Live& live) {
 
 void Engine::start_ticking(Live& live) {
   live.ticking = true;
-  live.policy = options_.policy.make(live.ready, time(now_));
+  const Duration memory = options_.policy.memory;
+  const auto resting = memory > Duration(0) ? resting_.find(live.function) : resting_.end();
+  if (resting != resting_.end() && now_ - resting->second.last_active <= memory.count()) {
+    live.policy = std::move(resting->second.policy);
+  } else {
+    live.policy = options_.policy.make(live.ready, time(now_));
+  }
+  if (resting != resting_.end()) resting_.erase(resting);
   ticking_.push_back(index_of(live));
   ensure_ticks();
+}
+
+void Engine::stop_ticking(Live& live) {
+  live.ticking = false;
+  if (options_.policy.memory > Duration(0)) {
+    resting_[live.function] = {std::move(live.policy), live.last_active};
+  }
+  live.policy.reset();
 }
 
 void Engine::ensure_ticks() {
@@ -72,20 +87,24 @@ void Engine::ensure_ticks() {
 
 void Engine::tick() {
   const bool decides = decides_at(now_);
-  for (const uint32_t index : ticking_) sample(lives_[index]);
-  if (decides) {
-    for (const uint32_t index : ticking_) decide(lives_[index]);
-  }
+  // What one function does here changes no other's sample, so each is looked at once:
+  // their states do not all fit into a core's cache.
+  constexpr size_t kAhead = 4;
   size_t kept = 0;
-  for (const uint32_t index : ticking_) {
+  for (size_t i = 0; i < ticking_.size(); ++i) {
+    if (i + 2 * kAhead < ticking_.size()) __builtin_prefetch(&lives_[ticking_[i + 2 * kAhead]]);
+    if (i + kAhead < ticking_.size()) {
+      __builtin_prefetch(lives_[ticking_[i + kAhead]].policy.get());
+    }
+    const uint32_t index = ticking_[i];
     Live& live = lives_[index];
+    sample(live);
+    if (decides) decide(live);
     const bool at_rest = decides && live.want == 0 && live.pods.empty() && live.in_system == 0 &&
                          now_ - live.last_active > options_.policy.stable_window.count() &&
                          options_.policy.bounds.min == 0;
     if (at_rest) {
-      live.ticking = false;
-      live.policy.reset();
-      live.in_line = false;
+      stop_ticking(live);
       release_if_at_rest(live);
     } else if (!decides || !rest(live)) {
       ticking_[kept++] = index;
@@ -132,6 +151,7 @@ scaling::Situation Engine::situation(const Live& live) const {
   out.waiting = live.waiting;
   out.pod_concurrency = options_.concurrency;
   out.start_time = Duration(static_cast<int64_t>(start_mean_ns_));
+  out.explain = false;
   return out;
 }
 
@@ -145,15 +165,22 @@ int Engine::needed_pods(const Live& live) const {
   return (requests + options_.concurrency - 1) / options_.concurrency;
 }
 
+void Engine::note_error(const scaling::Decision& decision) {
+  if (decision.error.empty()) return;
+  if (report_.policy_errors++ == 0) report_.first_policy_error = decision.error;
+}
+
 void Engine::decide(Live& live) {
   const int ready = live.ready;
   const auto decision = live.policy->decide(situation(live));
   ++report_.decisions;
-  AmountInput in;
+  note_error(decision);
+  scaling::AmountInput in;
   in.want = live.want;
   in.needed_pods = needed_pods(live);
   in.waiting = live.waiting;
   in.bounds = options_.policy.bounds;
+  in.floor = in.bounds.min;
   in.idle.last_active = time(live.in_system > 0 ? now_ : live.last_active);
   in.idle.stable_window = options_.policy.stable_window;
   in.idle.retention = options_.policy.retention;
@@ -165,7 +192,7 @@ void Engine::decide(Live& live) {
     live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
     if (!live.panic_ends) live.panic_since = now_;
   }
-  scale(live, next_amount(decision, in, time(now_)));
+  scale(live, scaling::next_amount(decision, in, time(now_)).pods);
 }
 
 // --- At once ---
@@ -208,6 +235,7 @@ void Engine::decide_now(Live& live) {
   } else {
     const auto decision = live.policy->decide(situation(live));
     ++report_.decisions;
+    note_error(decision);
     if (decision.valid) want = decision.desired;
   }
   if (const int most = options_.policy.bounds.max; most > 0) want = std::min(want, most);
@@ -229,7 +257,8 @@ int64_t Engine::same_until(const Live& live) const {
   if (!live.calm || live.want != 1 || options_.policy.bounds.min > 0) return 0;
   const int64_t kept_until =
       live.last_active + options_.policy.stable_window.count() + options_.policy.retention.count();
-  return std::max(kept_until, live.last_load_at + promise.window.count());
+  const Duration window = promise.idle_time ? promise.idle_time(*live.policy) : promise.window;
+  return std::max(kept_until, live.last_load_at + window.count());
 }
 
 bool Engine::rest(Live& live) {
@@ -265,7 +294,9 @@ void Engine::wake_up(Live& live, int64_t last_tick) {
 void Engine::rest_ended(uint32_t index, uint32_t generation) {
   Live& live = lives_[index];
   if (live.generation != generation || !live.resting) return;
-  if (!live.panic && now_ - live.last_active > options_.policy.stable_window.count()) {
+  // What a policy remembers of its idle times changes with the decision that ends them.
+  if (!live.panic && !options_.policy.idle->idle_time &&
+      now_ - live.last_active > options_.policy.stable_window.count()) {
     live.resting = false;
     live.policy.reset();
     scale(live, 0);

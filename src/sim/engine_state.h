@@ -59,8 +59,7 @@ struct Live {
   bool ticking = false;  // is sampled and decided for
   bool resting = false;  // see IdlePromise
   bool crowd_told = false;
-  bool in_line = false;  // for a cold pod
-  int missing = 0;
+  int missing = 0;          // pods that it waits for
   uint32_t generation = 0;  // of this slot; tells whether a timer is out of date
   // Since the last sample.
   double area = 0;         // request-ns

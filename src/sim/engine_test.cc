@@ -257,7 +257,8 @@ TEST(Engine, KpaDecidesAsItWouldAlone) {
       ASSERT_EQ(again.desired, decision.desired);
       ASSERT_EQ(again.panic, decision.panic);
       ASSERT_EQ(again.stable, decision.stable);
-      ASSERT_EQ(again.reason, decision.reason);
+      ASSERT_EQ(again.panic_value, decision.panic_value);
+      ASSERT_EQ(again.excess_burst_capacity, decision.excess_burst_capacity);
       panics += decision.panic ? 1 : 0;
     }
   }
@@ -341,11 +342,14 @@ TEST_F(Day, TheReportDependsOnTheSeedAlone) {
 }
 
 TEST_F(Day, LeavingIdlePoliciesAloneChangesNothing) {
-  for (const char* settings :
-       {"container-concurrency=1", "target=5,window=20s", "window=6s",
-        "container-concurrency=1,scale-to-zero-pod-retention-period=90s",
-        "container-concurrency=1,min-scale=1", "activation-scale=3", "scale-down-delay=60s"}) {
-    EngineOptions options{.policy = choice("kpa", settings)};
+  for (const char* text :
+       {"kpa,container-concurrency=1", "kpa,target=5,window=20s", "kpa,window=6s",
+        "kpa,container-concurrency=1,scale-to-zero-pod-retention-period=90s",
+        "kpa,container-concurrency=1,min-scale=1", "kpa,activation-scale=3",
+        "kpa,scale-down-delay=60s", "adaptive", "adaptive,window=10s,wait=1s"}) {
+    const PolicyWish wish = parse_wish(text);
+    const std::string& settings = wish.label;
+    EngineOptions options{.policy = choice(wish.name.c_str(), wish.settings.c_str())};
     options.start.typical = milliseconds(700);
     options.arrivals.until = std::chrono::hours(4);
     Report quick = run_engine(trace_, options);

@@ -1,81 +1,18 @@
 #include "sim/policy_choice.h"
 
 #include <algorithm>
-#include <charconv>
-#include <set>
 
 #include "scaling/keep_alive.h"
-#include "sim/start_time.h"
+#include "sim/policy_makers.h"
+#include "sim/policy_reader.h"
 
 namespace ebb::sim {
 namespace {
 
-// Takes settings one by one, and knows at the end which nobody asked for.
-class Reader {
- public:
-  explicit Reader(const PolicySettings& settings) : settings_(settings) {}
-
-  template <class Number>
-  void number(const char* name, Number& out, double least, double most) {
-    const std::string* text = find(name);
-    if (text == nullptr) return;
-    double value = 0;
-    const char* end = text->data() + text->size();
-    const auto [at, code] = std::from_chars(text->data(), end, value);
-    if (code != std::errc() || at != end || !(value >= least) || value > most) {
-      note(fmt::format("{} must be a number from {} to {}, not \"{}\"", name, least, most, *text));
-      return;
-    }
-    out = static_cast<Number>(value);
-  }
-
-  void time(const char* name, Duration& out) {
-    const std::string* text = find(name);
-    if (text == nullptr) return;
-    const auto value = parse_duration(*text);
-    if (value) {
-      out = *value;
-    } else {
-      note(fmt::format("{}: {}", name, value.error().message));
-    }
-  }
-
-  std::optional<std::string> word(const char* name) {
-    const std::string* text = find(name);
-    return text == nullptr ? std::nullopt : std::optional(*text);
-  }
-
-  void note(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-  }
-
-  [[nodiscard]] Result<void> end() const {
-    if (!problem_.empty()) return fail(Errc::kInvalid, "{}", problem_);
-    for (const auto& [name, value] : settings_) {
-      if (asked_.contains(name)) continue;
-      std::string known;
-      for (const auto& other : asked_) known += (known.empty() ? "" : ", ") + other;
-      return fail(Errc::kInvalid, "no setting \"{}\" here; there are: {}", name, known);
-    }
-    return {};
-  }
-
- private:
-  const std::string* find(const char* name) {
-    asked_.insert(name);
-    const auto found = settings_.find(std::string_view(name));
-    return found == settings_.end() ? nullptr : &found->second;
-  }
-
-  const PolicySettings& settings_;
-  std::set<std::string> asked_;
-  std::string problem_;
-};
-
 constexpr double kMany = 1e6;
 
 Result<PolicyChoice> make_kpa_choice(const PolicySettings& settings) {
-  Reader read(settings);
+  PolicyReader read(settings);
   scaling::KpaSettings kpa;
   scaling::Bounds bounds;
   if (const auto metric = read.word("metric")) {
@@ -94,18 +31,16 @@ Result<PolicyChoice> make_kpa_choice(const PolicySettings& settings) {
   read.number("target-utilization-percentage", utilization, 1, 100);
   if (utilization > 0) wish.utilization = utilization / 100;
   kpa.set_target(wish);
-  read.time("window", kpa.stable_window);
+  read.time("window", kpa.stable_window, std::chrono::seconds(6), std::chrono::hours(1));
   read.number("panic-window-percentage", kpa.panic_window_percentage, 1, 100);
   read.number("panic-threshold-percentage", kpa.panic_threshold_percentage, 110, 1000);
   read.number("max-scale-up-rate", kpa.max_scale_up_rate, 1.01, kMany);
   read.number("max-scale-down-rate", kpa.max_scale_down_rate, 1.01, kMany);
   read.number("activation-scale", kpa.activation_scale, 1, kMany);
-  read.time("scale-down-delay", kpa.scale_down_delay);
-  read.number("min-scale", bounds.min, 0, kMany);
-  read.number("max-scale", bounds.max, 0, kMany);
+  read.time("scale-down-delay", kpa.scale_down_delay, Duration(0), std::chrono::hours(1));
+  read_bounds(read, bounds);
   Duration retention{};
   read.time("scale-to-zero-pod-retention-period", retention);
-  if (kpa.stable_window < std::chrono::seconds(6)) read.note("window must be 6s at least");
   if (auto ok = read.end(); !ok) return fail(ok.error());
   PolicyChoice choice = kpa_choice(kpa, bounds);
   choice.retention = retention;
@@ -129,7 +64,7 @@ class Fixed final : public scaling::Policy {
 };
 
 Result<PolicyChoice> make_fixed_choice(const PolicySettings& settings) {
-  Reader read(settings);
+  PolicyReader read(settings);
   int pods = 1;
   read.number("pods", pods, 1, kMany);
   if (auto ok = read.end(); !ok) return fail(ok.error());
@@ -142,7 +77,7 @@ Result<PolicyChoice> make_fixed_choice(const PolicySettings& settings) {
 }
 
 Result<PolicyChoice> make_keep_alive_choice(const PolicySettings& settings) {
-  Reader read(settings);
+  PolicyReader read(settings);
   Duration keep = std::chrono::minutes(10);
   read.time("keep", keep);
   if (auto ok = read.end(); !ok) return fail(ok.error());
@@ -155,12 +90,11 @@ Result<PolicyChoice> make_keep_alive_choice(const PolicySettings& settings) {
 }
 
 Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings) {
-  Reader read(settings);
+  PolicyReader read(settings);
   scaling::HybridSettings hybrid;
-  read.time("range", hybrid.range);
+  read.time("range", hybrid.range, std::chrono::minutes(1), std::chrono::hours(24 * 7));
   read.time("fallback", hybrid.fallback);
   read.number("min-samples", hybrid.min_samples, 1, kMany);
-  if (hybrid.range < std::chrono::minutes(1)) read.note("range must be 1m at least");
   if (auto ok = read.end(); !ok) return fail(ok.error());
   PolicyChoice choice;
   choice.name = "hybrid";
@@ -217,8 +151,38 @@ Result<PolicySettings> parse_settings(std::string_view text) {
   return out;
 }
 
+PolicyWish parse_wish(std::string_view text) {
+  PolicyWish out{.label = std::string(text)};
+  const size_t comma = std::min(text.find(','), text.size());
+  const std::string_view name = text.substr(0, comma);
+  out.settings = std::string(text.substr(std::min(comma + 1, text.size())));
+  const auto with = [&out](std::string setting) {
+    if (!out.settings.empty()) setting += ',';
+    out.settings.insert(0, setting);
+  };
+  const size_t colon = name.find(':');
+  const std::string value(colon == std::string_view::npos ? "" : name.substr(colon + 1));
+  out.name = std::string(name.substr(0, colon));
+  if (name.ends_with(".lua")) {
+    out.name = "lua";
+    with(fmt::format("file={}", name));
+  } else if (out.name == "fixed" && !value.empty()) {
+    out.name = "keep-alive";
+    with("keep=" + value);
+  } else if (out.name == "hybrid" && !value.empty()) {
+    with("range=" + value);
+  } else {
+    out.name = std::string(name);
+  }
+  return out;
+}
+
 PolicyTable::PolicyTable() {
   add("kpa", make_kpa_choice);
+  add("adaptive", make_adaptive_choice);
+  add("average", make_average_choice);
+  add("hpa", make_hpa_choice);
+  add("lua", make_lua_choice);
   add("fixed", make_fixed_choice);
   add("keep-alive", make_keep_alive_choice);
   add("hybrid", make_hybrid_choice);

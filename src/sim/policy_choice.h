@@ -1,7 +1,7 @@
 // How pods are started and ended in a simulation: by a scaling::Policy that is asked as
 // in production, or on demand with a keep-alive plan.
 //
-//   PolicyTable table;                                    // kpa, fixed, keep-alive, hybrid
+//   PolicyTable table;                                    // kpa, adaptive, hybrid, ...
 //   table.add("mine", [](const PolicySettings& s) -> Result<PolicyChoice> { ... });
 //   Result<PolicyChoice> choice = table.make("kpa", {{"target", "0.7"}});
 #pragma once
@@ -34,6 +34,7 @@ enum class BurstRule {
 //
 // - After a decision for at most one pod, not in panic, the wish does not rise, and is 0
 //   once `window` has passed since the last sample that was not zero.
+//   Where the policy itself varies that time, `idle_time` says it.
 // - In panic the wish stays the same for `window` after the last decision at which
 //   ceil(panic_value / target) / ready reached `panic_threshold`, and that does not
 //   happen again.
@@ -43,6 +44,7 @@ struct IdlePromise {
   Duration sample_gap{};
   double target = 1;
   double panic_threshold = 2;
+  std::function<Duration(const scaling::Policy&)> idle_time = {};
 };
 
 struct PolicyChoice {
@@ -54,6 +56,7 @@ struct PolicyChoice {
   scaling::Bounds bounds;
   Duration stable_window = std::chrono::seconds(60);
   Duration retention{};      // of the last pod, after the stable window
+  Duration memory{};         // how long after the last request a policy at rest is kept
   int activation_scale = 0;  // pods to start with from zero
   BurstRule burst = BurstRule::kAskPolicy;
   double burst_target = 1;  // for kLoadOverTarget
@@ -70,6 +73,15 @@ using PolicySettings = std::map<std::string, std::string, std::less<>>;
 // "target=10,window=60s" -> settings. kInvalid for what has no "=", or comes twice.
 [[nodiscard]] Result<PolicySettings> parse_settings(std::string_view text);
 
+// A policy as a command line names it: "kpa", "kpa,target=0.7", "fixed:10m" (keep-alive
+// for 10 minutes), "hybrid:4h" (its range), "mine.lua,window=30s".
+struct PolicyWish {
+  std::string label;  // as it was written
+  std::string name{};
+  std::string settings{};  // for parse_settings
+};
+[[nodiscard]] PolicyWish parse_wish(std::string_view text);
+
 // For a function with this hard limit of requests per pod (0: none).
 [[nodiscard]] PolicyChoice kpa_choice(const scaling::KpaSettings& settings,
                                       const scaling::Bounds& bounds = {});
@@ -79,7 +91,8 @@ class PolicyTable final {
   using Maker = std::function<Result<PolicyChoice>(const PolicySettings&)>;
 
   // Knows: kpa (Knative's annotations without their prefix: target, window, ..., and
-  // container-concurrency), fixed (pods), keep-alive (keep), hybrid (range, fallback).
+  // container-concurrency), adaptive, average, hpa, lua (sim/policy_makers.h), fixed
+  // (pods), keep-alive (keep), hybrid (range, fallback).
   PolicyTable();
   void add(std::string name, Maker maker) { makers_[std::move(name)] = std::move(maker); }
   // kNotFound with the names that there are; kInvalid for a setting it does not know.

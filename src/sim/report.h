@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/histogram.h"
+#include "sim/timeline.h"
 #include "sim/trace.h"
 
 namespace ebb::sim {
@@ -58,12 +59,16 @@ struct Report {
   uint64_t nodes_started = 0;
   int peak_nodes = 0;
 
+  uint64_t policy_errors = 0;  // decisions that a policy of the user's failed to make
+  std::string first_policy_error;
+
   uint64_t decisions = 0;  // how often a policy was asked
   uint64_t samples = 0;    // how often it was told
   uint64_t events = 0;
   double wall_s = 0;  // CPU time of the simulation, on one core
 
   std::vector<FunctionReport> by_function;
+  std::vector<TimelineBin> timeline;
 
   [[nodiscard]] double cold_share() const {
     return calls == 0 ? 0 : static_cast<double>(cold) / static_cast<double>(calls);

@@ -4,9 +4,6 @@ namespace ebb::sim {
 namespace {
 
 Result<void> check(const RunOptions& options) {
-  constexpr int kMostConcurrency = 1000;  // as of a revision
-  constexpr int kMostNodes = 100'000;
-  constexpr int kMostSlots = 10'000;
   constexpr uint32_t kMostCopies = 10'000;
   if (options.concurrency < 0 || options.concurrency > kMostConcurrency) {
     return fail(Errc::kInvalid, "concurrency must be 0 (no limit) to {}", kMostConcurrency);
@@ -35,27 +32,37 @@ Result<void> check(const RunOptions& options) {
 
 }  // namespace
 
+Result<Report> run_policy(const Trace& trace, const RunOptions& options, PolicyChoice policy,
+                          std::function<void(double share)> progress) {
+  if (auto ok = check(options); !ok) return fail(ok.error());
+  const auto start = StartTime::parse(options.start);
+  if (!start) return fail(start.error());
+  EngineOptions engine;
+  engine.policy = std::move(policy);
+  engine.arrivals = options.arrivals;
+  engine.concurrency = options.concurrency;
+  engine.start = *start;
+  engine.cluster = options.cluster;
+  engine.progress = std::move(progress);
+  return run_engine(trace, engine);
+}
+
 Result<Outcome> run(const RunOptions& options, const PolicyTable& policies) {
   if (auto ok = check(options); !ok) return fail(ok.error());
-  EngineOptions engine;
   PolicySettings settings = options.settings;
   if (options.policy == "kpa") {
     settings.try_emplace("container-concurrency", std::to_string(options.concurrency));
   }
   auto policy = policies.make(options.policy, settings);
   if (!policy) return fail(policy.error());
-  const auto start = StartTime::parse(options.start);
-  if (!start) return fail(start.error());
-  auto trace = open_trace(options.trace);
+  if (const auto start = StartTime::parse(options.start); !start) return fail(start.error());
+  auto trace = open_trace(options.trace, options.reading);
   if (!trace) return fail(trace.error());
   Outcome out;
   out.trace = options.copies == 1 ? *std::move(trace) : repeated(*trace, options.copies);
-  engine.policy = *std::move(policy);
-  engine.arrivals = options.arrivals;
-  engine.concurrency = options.concurrency;
-  engine.start = *start;
-  engine.cluster = options.cluster;
-  out.report = run_engine(out.trace, engine);
+  auto report = run_policy(out.trace, options, *std::move(policy));
+  if (!report) return fail(report.error());
+  out.report = *std::move(report);
   return out;
 }
 

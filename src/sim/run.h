@@ -7,6 +7,7 @@
 //   fmt::print("{}", to_text(outcome->report));
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "sim/engine.h"
@@ -14,8 +15,14 @@
 
 namespace ebb::sim {
 
+// Bounds of the options.
+inline constexpr int kMostConcurrency = 1000;  // as of a revision
+inline constexpr int kMostNodes = 100'000;
+inline constexpr int kMostSlots = 10'000;
+
 struct RunOptions {
   TraceFiles trace = {};
+  ReadOptions reading = {};
   uint32_t copies = 1;  // of every function
   std::string policy = "kpa";
   PolicySettings settings = {};
@@ -29,6 +36,12 @@ struct Outcome {
   Trace trace;
   Report report;
 };
+
+// The same with the trace and the policy at hand; looks neither at options.trace nor at
+// the policy's name.
+[[nodiscard]] Result<Report> run_policy(const Trace& trace, const RunOptions& options,
+                                        PolicyChoice policy,
+                                        std::function<void(double share)> progress = {});
 
 // Errors say which option or which line of which file is wrong, and what would be right.
 [[nodiscard]] Result<Outcome> run(const RunOptions& options, const PolicyTable& policies);

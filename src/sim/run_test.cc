@@ -56,7 +56,9 @@ TEST_F(Run, CopiesAndATimeLimit) {
 
 TEST_F(Run, ErrorsSayWhatIsWrong) {
   options_.policy = "magic";
-  EXPECT_EQ(error(), "no policy \"magic\"; there are: fixed, hybrid, keep-alive, kpa");
+  EXPECT_EQ(error(),
+            "no policy \"magic\"; there are: adaptive, average, fixed, hpa, hybrid, keep-alive, "
+            "kpa, lua");
   options_.policy = "keep-alive";
   options_.settings = {{"keep", "ten"}};
   EXPECT_THAT(error(), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
@@ -93,11 +95,36 @@ TEST(PolicyTable, ChecksSettings) {
   EXPECT_EQ(error("target=0.5,window=20s,max-scale=5"), "none");
   EXPECT_EQ(error("target=x"),
             "policy kpa: target must be a number from 0.01 to 1000000, not \"x\"");
-  EXPECT_THAT(error("window=1s"), HasSubstr("window must be 6s at least"));
+  EXPECT_THAT(error("window=1s"), HasSubstr("window must be 6s to 1h, not 1s"));
   EXPECT_THAT(error("metric=cpu"), HasSubstr("metric must be concurrency or rps"));
   EXPECT_FALSE(parse_settings("a=1,b"));
   EXPECT_FALSE(parse_settings("a=1,a=2"));
   EXPECT_TRUE(parse_settings("")->empty());
+}
+
+TEST(PolicyTable, RefusesWhatIsImpossible) {
+  const auto error = [](const char* text) {
+    const PolicyWish wish = parse_wish(text);
+    const auto settings = parse_settings(wish.settings);
+    if (!settings) return settings.error().message;
+    const auto choice = PolicyTable().make(wish.name, *settings);
+    return choice ? "none" : choice.error().message;
+  };
+  for (const char* good : {"kpa", "adaptive,window=1s", "adaptive", "average,target=2", "hpa",
+                           "fixed:10m", "fixed,pods=3", "hybrid:2h", "hybrid"}) {
+    EXPECT_EQ(error(good), "none") << good;
+  }
+  EXPECT_EQ(error("adaptive,window=0s"), "policy adaptive: window must be 1s to 1h, not 0s");
+  EXPECT_EQ(error("adaptive,share=1"),
+            "policy adaptive: share must be a number from 1e-06 to 0.999999, not \"1\"");
+  EXPECT_EQ(error("adaptive,min-scale=5,max-scale=2"),
+            "policy adaptive: min-scale must be 0 to max-scale, 2, not 5");
+  EXPECT_THAT(error("average,metric=cpu"), HasSubstr("metric must be concurrency or rps"));
+  EXPECT_THAT(error("hpa,max-scale=0"), HasSubstr("max-scale must be 1 to"));
+  EXPECT_THAT(error("fixed:ten"), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
+  EXPECT_THAT(error("hybrid:10s"), HasSubstr("range must be 60s to 168h, not 10s"));
+  EXPECT_THAT(error("/nowhere/mine.lua"), HasSubstr("/nowhere/mine.lua"));
+  EXPECT_THAT(error("quick"), HasSubstr("no policy \"quick\""));
 }
 
 TEST(StartTime, ParsesAndDraws) {
@@ -106,6 +133,9 @@ TEST(StartTime, ParsesAndDraws) {
   for (const char* bad : {"", "5", "-1s", "1d", "nans", "1e300h", "s"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
   }
+  EXPECT_NEAR(StartTime::parse("p50:1s,p99:10s")->sigma, 0.99, 0.001);
+  EXPECT_FALSE(StartTime::parse("p50:1s"));
+  EXPECT_FALSE(StartTime::parse("p50:1s,p99:1ms"));
   Random random(5);
   for (const char* text : {"exponential:2s", "lognormal:2s:0.5", "2s"}) {
     const auto start = StartTime::parse(text);

@@ -50,8 +50,31 @@ Duration StartTime::draw(Random& random) const {
   return typical;
 }
 
+namespace {
+
+// "300ms,p99:2s" -> a lognormal distribution with these percentiles.
+Result<StartTime> by_percentiles(std::string_view text) {
+  constexpr double kDeviations = 2.3263478740408408;  // of a normal distribution's p99
+  const size_t comma = text.find(",p99:");
+  if (comma == std::string_view::npos) {
+    return fail(Errc::kInvalid, "a start time by percentiles is p50:TIME,p99:TIME");
+  }
+  const auto median = parse_duration(text.substr(0, comma));
+  if (!median) return fail(median.error());
+  const auto tail = parse_duration(text.substr(comma + std::string_view(",p99:").size()));
+  if (!tail) return fail(tail.error());
+  if (*median <= Duration(0) || *tail < *median) {
+    return fail(Errc::kInvalid, "the p50 of a start time must be above 0, and its p99 no less");
+  }
+  const double ratio = static_cast<double>(tail->count()) / static_cast<double>(median->count());
+  return StartTime{StartTime::Kind::kLognormal, *median, std::log(ratio) / kDeviations};
+}
+
+}  // namespace
+
 Result<StartTime> StartTime::parse(std::string_view text) {
   StartTime out;
+  if (text.starts_with("p50:")) return by_percentiles(text.substr(4));
   const auto rest_after = [&text](std::string_view prefix) {
     if (!text.starts_with(prefix)) return false;
     text.remove_prefix(prefix.size());

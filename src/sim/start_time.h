@@ -21,7 +21,7 @@ struct StartTime {
   double sigma = 0;    // of the logarithm, with kLognormal
 
   [[nodiscard]] Duration draw(Random& random) const;
-  // "250ms", "exponential:1s", "lognormal:300ms:0.4".
+  // "250ms", "exponential:1s", "lognormal:300ms:0.4", "p50:300ms,p99:2s" (lognormal).
   [[nodiscard]] static Result<StartTime> parse(std::string_view text);
 };
 

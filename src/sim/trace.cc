@@ -58,6 +58,7 @@ Result<Trace> TraceBuilder::build(Duration length) && {
 Trace repeated(const Trace& trace, uint32_t copies) {
   Trace out;
   out.length = trace.length;
+  out.skipped = trace.skipped;
   out.total_calls = trace.total_calls * copies;
   out.functions.reserve(trace.size() * copies);
   out.first.reserve(trace.size() * copies + 1);

@@ -54,6 +54,12 @@ inline constexpr uint32_t kMaxMinutes = 60 * 24 * 366 * 2;
 inline constexpr uint32_t kMaxCallsPerMinute = 100'000'000;
 inline constexpr double kMaxServiceMs = 1000.0 * 3600 * 24 * 30;
 
+// Rows of the trace's files that were wrong and left out.
+struct SkippedRows {
+  uint64_t rows = 0;
+  std::string first;  // what was wrong with the first, and where
+};
+
 struct Trace {
   std::vector<Function> functions;
   // Minute counts of function f: minutes[first[f]] up to minutes[first[f + 1]], ascending.
@@ -62,6 +68,7 @@ struct Trace {
   std::vector<Call> calls;  // by time; then `minutes` is empty
   Duration length{};
   uint64_t total_calls = 0;
+  SkippedRows skipped;
 
   [[nodiscard]] std::vector<Function>::size_type size() const { return functions.size(); }
   // What it holds in memory.
@@ -76,6 +83,7 @@ class TraceBuilder final {
   void minute(uint32_t minute, uint32_t count);
   // In any order. A trace has either minutes or calls.
   void call(FunctionId function, Duration at, Duration service);
+  void skipped(SkippedRows rows) { trace_.skipped = std::move(rows); }
   [[nodiscard]] Function& operator[](FunctionId id) { return trace_.functions[id]; }
   [[nodiscard]] size_t functions() const { return trace_.functions.size(); }
 

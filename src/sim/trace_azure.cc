@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "sim/csv.h"
 
@@ -57,7 +58,8 @@ Result<KeyColumns> key_columns(const CsvReader& csv, bool with_function) {
 Result<std::string> key_of(const CsvReader& csv, const KeyColumns& columns) {
   const auto& fields = csv.fields();
   if (fields.size() <= columns.last()) {
-    return fail(csv.error(fmt::format("the row has {} fields, too few", fields.size())));
+    return fail(
+        csv.error_at(fields.size(), fmt::format("the row has {} fields, too few", fields.size())));
   }
   std::string key = fmt::format("{}/{}", fields[columns.owner], fields[columns.app]);
   if (columns.function) key += fmt::format("/{}", fields[*columns.function]);
@@ -94,45 +96,21 @@ Result<uint32_t> count_of(const CsvReader& csv, size_t field, uint32_t minute) {
   }
   const auto count = csv.number(field, 0, kMaxCallsPerMinute, fmt::format("minute {}", minute + 1));
   if (!count) return fail(count.error());
+  if (*count != std::floor(*count)) {
+    return fail(csv.error_at(field, fmt::format("minute {} must be whole", minute + 1)));
+  }
   return static_cast<uint32_t>(*count);
 }
 
-Result<Ids> read_invocations(const NamedText& file, const FunctionDefaults& defaults,
-                             TraceBuilder& builder, Duration& length) {
+// By key_of.
+using Profiles = std::unordered_map<std::string, Function>;
+using Memories = std::unordered_map<std::string, float>;
+
+Result<Profiles> read_durations(const NamedText& file, RowErrors& errors) {
+  Profiles out;
+  if (file.text.empty()) return out;
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
-  const auto keys = key_columns(csv, true);
-  if (!keys) return fail(keys.error());
-  const auto minutes = minute_columns(csv);
-  if (!minutes) return fail(minutes.error());
-  length = std::chrono::minutes(minutes->back().first + 1);
-  Ids ids;
-  while (csv.next()) {
-    auto key = key_of(csv, *keys);
-    if (!key) return fail(key.error());
-    if (ids.contains(*key)) {
-      return fail(csv.error("this owner, application and function had a row before"));
-    }
-    const FunctionId id = builder.function({.name = std::string(csv.fields()[*keys->function]),
-                                            .memory_mb = defaults.memory_mb,
-                                            .mean_ms = defaults.mean_ms,
-                                            .max_ms = defaults.mean_ms,
-                                            .percentiles_ms = {}});
-    ids.emplace(std::move(*key), id);
-    for (const auto& [minute, field] : *minutes) {
-      const auto count = count_of(csv, field, minute);
-      if (!count) return fail(count.error());
-      builder.minute(minute, *count);
-    }
-  }
-  if (csv.failed()) return fail(csv.error());
-  return ids;
-}
-
-Result<void> read_durations(const NamedText& file, const Ids& ids, TraceBuilder& builder) {
-  if (file.text.empty()) return {};
-  CsvReader csv(file.text, file.name);
-  if (auto ok = header(csv); !ok) return ok;
   const auto keys = key_columns(csv, true);
   if (!keys) return fail(keys.error());
   constexpr std::array<const char*, 9> kColumns{"Average",
@@ -150,8 +128,8 @@ Result<void> read_durations(const NamedText& file, const Ids& ids, TraceBuilder&
     if (!found) return fail(found.error());
     columns[i] = *found;
   }
-  while (csv.next()) {
-    const auto key = key_of(csv, *keys);
+  const auto row = [&]() -> Result<void> {
+    auto key = key_of(csv, *keys);
     if (!key) return fail(key.error());
     std::array<float, kColumns.size()> values{};
     for (size_t i = 0; i < columns.size(); ++i) {
@@ -159,61 +137,140 @@ Result<void> read_durations(const NamedText& file, const Ids& ids, TraceBuilder&
       if (!value) return fail(value.error());
       values[i] = static_cast<float>(*value);
     }
-    const auto known = ids.find(*key);
-    if (known == ids.end()) continue;  // the files of a day do not match in every row
-    Function& function = builder[known->second];
+    Function& function = out[*std::move(key)];
     function.mean_ms = values[0];
     function.max_ms = std::max(values[0], values[1]);
     std::copy(values.begin() + 2, values.end(), function.percentiles_ms.begin());
     if (!std::is_sorted(values.begin() + 2, values.end())) function.percentiles_ms = {};
-  }
-  if (csv.failed()) return fail(csv.error());
-  return {};
+    return {};
+  };
+  if (auto ok = read_rows(csv, errors, row); !ok) return fail(ok.error());
+  return out;
 }
 
-Result<void> read_memory(const NamedText& file, const Ids& ids, TraceBuilder& builder) {
-  if (file.text.empty()) return {};
+struct MemoryFile {
+  bool by_function = false;  // else by application
+  Memories mb;
+};
+
+Result<MemoryFile> read_memory(const NamedText& file, RowErrors& errors) {
+  MemoryFile out;
+  if (file.text.empty()) return out;
   CsvReader csv(file.text, file.name);
-  if (auto ok = header(csv); !ok) return ok;
+  if (auto ok = header(csv); !ok) return fail(ok.error());
   const auto keys = key_columns(csv, false);
   if (!keys) return fail(keys.error());
+  out.by_function = keys->function.has_value();
   const auto average = column(csv, "AverageAllocatedMb");
   if (!average) return fail(average.error());
-  std::unordered_map<std::string, std::vector<FunctionId>> apps;
-  for (const auto& [key, id] : ids) {
-    // A row per application, or per function where the file says which.
-    apps[keys->function ? key : key.substr(0, key.rfind('/'))].push_back(id);
-  }
-  while (csv.next()) {
-    const auto key = key_of(csv, *keys);
+  const auto row = [&]() -> Result<void> {
+    auto key = key_of(csv, *keys);
     if (!key) return fail(key.error());
     const auto memory = csv.number(*average, 0, kMaxMemoryMb, "AverageAllocatedMb");
     if (!memory) return fail(memory.error());
-    const auto known = apps.find(*key);
-    if (known == apps.end()) continue;
-    for (const FunctionId id : known->second) {
-      builder[id].memory_mb =
-          static_cast<float>(*memory / static_cast<double>(known->second.size()));
+    out.mb[*std::move(key)] = static_cast<float>(*memory);
+    return {};
+  };
+  if (auto ok = read_rows(csv, errors, row); !ok) return fail(ok.error());
+  return out;
+}
+
+// The files beside the one with the calls.
+struct Beside {
+  const Azure2019Texts& texts;
+  Profiles profiles;
+  MemoryFile memory;
+
+  // The key of a function's row of memory.
+  [[nodiscard]] std::string memory_key(const std::string& key) const {
+    return memory.by_function ? key : key.substr(0, key.rfind('/'));
+  }
+};
+
+Result<void> read_invocations(const Beside& beside, const ReadOptions& options, RowErrors& errors,
+                              TraceBuilder& builder, Duration& length) {
+  const NamedText& file = beside.texts.invocations;
+  CsvReader csv(file.text, file.name);
+  if (auto ok = header(csv); !ok) return fail(ok.error());
+  const auto keys = key_columns(csv, true);
+  if (!keys) return fail(keys.error());
+  const auto minutes = minute_columns(csv);
+  if (!minutes) return fail(minutes.error());
+  length = std::chrono::minutes(minutes->back().first + 1);
+  std::unordered_set<std::string> seen;
+  std::unordered_map<std::string, std::vector<FunctionId>> apps;  // by memory_key
+  std::vector<uint32_t> counts(minutes->size());
+  const auto row = [&]() -> Result<void> {
+    auto key = key_of(csv, *keys);
+    if (!key) return fail(key.error());
+    const std::string name(csv.fields()[*keys->function]);
+    const auto without = [&](const NamedText& other, const char* what) {
+      return fail(csv.error_at(
+          *keys->function, fmt::format("function {} has no {}: there is no row for it in {}", name,
+                                       what, other.name)));
+    };
+    if (seen.contains(*key)) {
+      return fail(csv.error("this owner, application and function had a row before"));
+    }
+    Function function{.name = name,
+                      .memory_mb = options.memory_mb,
+                      .mean_ms = options.mean_ms,
+                      .max_ms = options.mean_ms,
+                      .percentiles_ms = {}};
+    if (!beside.texts.durations.text.empty()) {
+      const auto profile = beside.profiles.find(*key);
+      if (profile == beside.profiles.end()) return without(beside.texts.durations, "duration");
+      function.mean_ms = profile->second.mean_ms;
+      function.max_ms = profile->second.max_ms;
+      function.percentiles_ms = profile->second.percentiles_ms;
+    }
+    const std::string memory_key = beside.memory_key(*key);
+    if (!beside.texts.memory.text.empty() && !beside.memory.mb.contains(memory_key)) {
+      return without(beside.texts.memory, "memory");
+    }
+    for (size_t i = 0; i < minutes->size(); ++i) {
+      const auto& [minute, field] = (*minutes)[i];
+      const auto count = count_of(csv, field, minute);
+      if (!count) return fail(count.error());
+      counts[i] = *count;
+    }
+    const FunctionId id = builder.function(std::move(function));
+    seen.insert(*std::move(key));
+    apps[memory_key].push_back(id);
+    for (size_t i = 0; i < counts.size(); ++i) builder.minute((*minutes)[i].first, counts[i]);
+    return {};
+  };
+  if (auto ok = read_rows(csv, errors, row); !ok) return ok;
+  for (const auto& [key, ids] : apps) {
+    const auto memory = beside.memory.mb.find(key);
+    if (memory == beside.memory.mb.end()) continue;
+    for (const FunctionId id : ids) {
+      builder[id].memory_mb = memory->second / static_cast<float>(ids.size());
     }
   }
-  if (csv.failed()) return fail(csv.error());
   return {};
 }
 
 }  // namespace
 
-Result<Trace> parse_azure2019(const Azure2019Texts& texts, const FunctionDefaults& defaults) {
+Result<Trace> parse_azure2019(const Azure2019Texts& texts, const ReadOptions& options) {
+  RowErrors errors(options);
+  auto profiles = read_durations(texts.durations, errors);
+  if (!profiles) return fail(profiles.error());
+  auto memory = read_memory(texts.memory, errors);
+  if (!memory) return fail(memory.error());
   TraceBuilder builder;
   Duration length{};
-  const auto ids = read_invocations(texts.invocations, defaults, builder, length);
-  if (!ids) return fail(ids.error());
-  if (auto ok = read_durations(texts.durations, *ids, builder); !ok) return fail(ok.error());
-  if (auto ok = read_memory(texts.memory, *ids, builder); !ok) return fail(ok.error());
-  if (ids->empty()) return fail(Errc::kInvalid, "{}: no function in it", texts.invocations.name);
+  const Beside beside{texts, *std::move(profiles), *std::move(memory)};
+  if (auto ok = read_invocations(beside, options, errors, builder, length); !ok) {
+    return fail(ok.error());
+  }
+  if (builder.functions() == 0) return fail(errors.nothing_in(texts.invocations, "function"));
+  builder.skipped(errors.skipped());
   return std::move(builder).build(length);
 }
 
-Result<Trace> parse_azure2021(const NamedText& file, const FunctionDefaults& defaults) {
+Result<Trace> parse_azure2021(const NamedText& file, const ReadOptions& options) {
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
   constexpr std::array<const char*, 4> kColumns{"app", "func", "end_timestamp", "duration"};
@@ -233,28 +290,33 @@ Result<Trace> parse_azure2021(const NamedText& file, const FunctionDefaults& def
   Ids ids;
   double earliest = 0;
   constexpr double kMaxSeconds = kMaxMinutes * 60.0;
-  while (csv.next()) {
-    const auto end = csv.number(columns[2], 0, kMaxSeconds, "end_timestamp");
-    if (!end) return fail(end.error());
-    const auto duration = csv.number(columns[3], 0, kMaxServiceMs / 1000, "duration");
-    if (!duration) return fail(duration.error());
-    if (csv.fields().size() <= std::max(columns[0], columns[1])) {
-      return fail(csv.error("app or func is missing"));
+  RowErrors errors(options);
+  const auto read = [&]() -> Result<void> {
+    for (const size_t name : {0, 1}) {
+      if (csv.text(columns[name]).empty()) {
+        return fail(csv.error_at(columns[name], fmt::format("{} is missing", kColumns[name])));
+      }
     }
+    const auto end = csv.number(columns[2], 0, kMaxSeconds, kColumns[2]);
+    if (!end) return fail(end.error());
+    const auto duration = csv.number(columns[3], 0, kMaxServiceMs / 1000, kColumns[3]);
+    if (!duration) return fail(duration.error());
     const auto name = csv.fields()[columns[1]];
     const auto [at, fresh] = ids.try_emplace(fmt::format("{}/{}", csv.fields()[columns[0]], name));
     if (fresh) {
       at->second = builder.function({.name = std::string(name),
-                                     .memory_mb = defaults.memory_mb,
+                                     .memory_mb = options.memory_mb,
                                      .mean_ms = 0,
                                      .max_ms = 0,
                                      .percentiles_ms = {}});
     }
     rows.push_back({at->second, *end - *duration, *duration});
     earliest = std::min(earliest, rows.back().start);
-  }
-  if (csv.failed()) return fail(csv.error());
-  if (rows.empty()) return fail(Errc::kInvalid, "{}: no call in it", file.name);
+    return {};
+  };
+  if (auto ok = read_rows(csv, errors, read); !ok) return fail(ok.error());
+  if (rows.empty()) return fail(errors.nothing_in(file, "call"));
+  builder.skipped(errors.skipped());
   std::vector<double> count(builder.functions());
   for (const Row& row : rows) {
     builder.call(row.function, Duration(std::llround((row.start - earliest) * kNs)),

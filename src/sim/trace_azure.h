@@ -1,5 +1,5 @@
 // Readers of Microsoft's public traces of Azure Functions. Texts in, a trace or an
-// error with file and line out. Thread-safe.
+// error with file, line and column out. Thread-safe.
 //
 // 2019 (Shahrad et al., USENIX ATC 2020): one row per function with its calls in each
 // minute of a day, and files with percentiles of durations and of memory. Columns are
@@ -12,32 +12,22 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "sim/read_rows.h"
 #include "sim/trace.h"
 
 namespace ebb::sim {
 
-// A text and the name of its file, for errors.
-struct NamedText {
-  std::string name;
-  std::string_view text;
-};
-
-// What a function has that no file says more about.
-struct FunctionDefaults {
-  float mean_ms = 100;
-  float memory_mb = 128;
-};
-
 struct Azure2019Texts {
   NamedText invocations;
-  NamedText durations;  // empty text: the defaults
-  NamedText memory;     // likewise. Of an application: split evenly over its functions
+  // Empty text: the defaults, for all. Otherwise every function must have a row.
+  NamedText durations;
+  NamedText memory;  // of an application: split evenly over its functions
 };
 
 [[nodiscard]] Result<Trace> parse_azure2019(const Azure2019Texts& texts,
-                                            const FunctionDefaults& defaults = {});
+                                            const ReadOptions& options = {});
 
 [[nodiscard]] Result<Trace> parse_azure2021(const NamedText& calls,
-                                            const FunctionDefaults& defaults = {});
+                                            const ReadOptions& options = {});
 
 }  // namespace ebb::sim

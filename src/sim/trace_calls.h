@@ -4,19 +4,22 @@
 // Access log (docs/access-log.md): arrivals are `time`, the execution is duration_us
 // less queue_us. Requests that reached no service are left out; those that were refused
 // or cut keep their arrival, and their execution time is the function's mean.
-// Plain: columns start_s, function, duration_ms and, if wanted, memory_mb, in any order
-// under a header, or the first three without one.
+// Plain: columns timestamp, function, duration and, if wanted, memory, in any order under a
+// header, or the first three in this order without one. Rows are ordered by time.
+// - timestamp: seconds from the start of the trace; or Unix time, or as in
+//   2026-11-24T02:18:09Z, from the first row's.
+// - duration: ms, or with a unit as in 1.5s.
+// - memory: MB, or a quantity as in 128Mi.
+// The columns are also known as start_s, duration_ms and memory_mb.
 #pragma once
 
+#include "sim/read_rows.h"
 #include "sim/trace.h"
-#include "sim/trace_azure.h"
 
 namespace ebb::sim {
 
-[[nodiscard]] Result<Trace> parse_access_log(const NamedText& log,
-                                             const FunctionDefaults& defaults = {});
+[[nodiscard]] Result<Trace> parse_access_log(const NamedText& log, const ReadOptions& options = {});
 
-[[nodiscard]] Result<Trace> parse_plain(const NamedText& calls,
-                                        const FunctionDefaults& defaults = {});
+[[nodiscard]] Result<Trace> parse_plain(const NamedText& calls, const ReadOptions& options = {});
 
 }  // namespace ebb::sim

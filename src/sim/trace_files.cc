@@ -69,7 +69,7 @@ TraceFormat format_of(std::string_view text) {
   return TraceFormat::kPlain;
 }
 
-Result<Trace> open_trace(const TraceFiles& files, const FunctionDefaults& defaults) {
+Result<Trace> open_trace(const TraceFiles& files, const ReadOptions& options) {
   const auto text = text_of(files.path);
   if (!text) return fail(text.error());
   const NamedText main{files.path, *text};
@@ -77,11 +77,11 @@ Result<Trace> open_trace(const TraceFiles& files, const FunctionDefaults& defaul
     case TraceFormat::kAzure2019:
       break;
     case TraceFormat::kAzure2021:
-      return parse_azure2021(main, defaults);
+      return parse_azure2021(main, options);
     case TraceFormat::kAccessLog:
-      return parse_access_log(main, defaults);
+      return parse_access_log(main, options);
     case TraceFormat::kPlain:
-      return parse_plain(main, defaults);
+      return parse_plain(main, options);
   }
   const std::string durations_path =
       files.durations.empty() ? sibling(files.path, &Siblings::durations) : files.durations;
@@ -91,7 +91,7 @@ Result<Trace> open_trace(const TraceFiles& files, const FunctionDefaults& defaul
   if (!durations) return fail(durations.error());
   const auto memory = text_of(memory_path);
   if (!memory) return fail(memory.error());
-  return parse_azure2019({main, {durations_path, *durations}, {memory_path, *memory}}, defaults);
+  return parse_azure2019({main, {durations_path, *durations}, {memory_path, *memory}}, options);
 }
 
 Result<Trace> open_trace(const std::string& path) {

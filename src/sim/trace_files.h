@@ -31,8 +31,7 @@ struct TraceFiles {
 
 inline constexpr size_t kMaxTraceBytes = size_t{8} << 30;
 
-[[nodiscard]] Result<Trace> open_trace(const TraceFiles& files,
-                                       const FunctionDefaults& defaults = {});
+[[nodiscard]] Result<Trace> open_trace(const TraceFiles& files, const ReadOptions& options = {});
 [[nodiscard]] Result<Trace> open_trace(const std::string& path);
 
 }  // namespace ebb::sim

@@ -28,13 +28,15 @@ constexpr std::string_view kDurations =
     "percentile_Average_1,percentile_Average_25,percentile_Average_50,percentile_Average_75,"
     "percentile_Average_99,percentile_Average_100\n"
     "o,a,f,20.5,3,10,40,10,11,15,20,25,39,40\n"
+    "o,a,g,5,1,5,5,5,5,5,5,5,5,5\n"
+    "o,b,f,7,1,7,7,7,7,7,7,7,7,7\n"
     "x,y,z,1,1,1,1,1,1,1,1,1,1,1\n";
 
 TEST(Azure2019, ReadsCountsDurationsAndMemoryOfAnApplication) {
   const auto trace =
       parse_azure2019({{"inv.csv", kInvocations},
                        {"run.csv", kDurations},
-                       {"mem.csv", "HashOwner,HashApp,AverageAllocatedMb\no,a,300\n"}});
+                       {"mem.csv", "HashOwner,HashApp,AverageAllocatedMb\no,a,300\no,b,96\n"}});
   ASSERT_TRUE(trace) << trace.error().message;
   ASSERT_EQ(trace->size(), 3);
   EXPECT_EQ(trace->total_calls, 10);
@@ -45,8 +47,8 @@ TEST(Azure2019, ReadsCountsDurationsAndMemoryOfAnApplication) {
   EXPECT_FLOAT_EQ(f.max_ms, 40);
   EXPECT_FLOAT_EQ(f.percentiles_ms[5], 39);
   EXPECT_FLOAT_EQ(f.memory_mb, 150);  // split over two functions
-  EXPECT_FLOAT_EQ(trace->functions[2].memory_mb, 128);
-  EXPECT_FLOAT_EQ(trace->functions[2].mean_ms, 100);
+  EXPECT_FLOAT_EQ(trace->functions[2].memory_mb, 96);
+  EXPECT_FLOAT_EQ(trace->functions[2].mean_ms, 7);
   EXPECT_EQ(trace->first[1] - trace->first[0], 2);
   EXPECT_EQ(trace->minutes[1].minute, 2);
   EXPECT_EQ(trace->minutes[1].count, 2);
@@ -60,17 +62,36 @@ TEST(Azure2019, ErrorsSayFileLineAndWhat) {
     return trace ? std::string("none") : trace.error().message;
   };
   EXPECT_EQ(invocations("o,a,f,1,1\no,a,g,1\n"),
-            "inv.csv:3: minute 2 is missing: the row has 4 fields, this would be field 5");
-  EXPECT_EQ(invocations("o,a,f,-1,1\n"), "inv.csv:2: minute 1 must be 0 to 100000000, not -1");
-  EXPECT_THAT(invocations("o,a,f,9999999999999,1\n"), HasSubstr("inv.csv:2: minute 1 must be"));
-  EXPECT_THAT(invocations("o,a,f,1,1\no,a,f,1,1\n"), StartsWith("inv.csv:3: this owner"));
-  EXPECT_THAT(invocations("o,a\n"), StartsWith("inv.csv:2: the row has 2 fields"));
+            "inv.csv:3:8: minute 2 is missing: the row has 4 fields, this would be field 5");
+  EXPECT_EQ(invocations("o,a,f,-1,1\n"), "inv.csv:2:7: minute 1 must be 0 to 100000000, not -1");
+  EXPECT_THAT(invocations("o,a,f,9999999999999,1\n"), HasSubstr("inv.csv:2:7: minute 1 must be"));
+  EXPECT_THAT(invocations("o,a,f,1,1\no,a,f,1,1\n"), StartsWith("inv.csv:3:1: this owner"));
+  EXPECT_THAT(invocations("o,a\n"), StartsWith("inv.csv:2:4: the row has 2 fields"));
   EXPECT_EQ(invocations(""), "inv.csv: no function in it");
   EXPECT_EQ(parse_azure2019({{"inv.csv", "a,b\n"}, {}, {}}).error().message,
-            "inv.csv:1: there is no column \"HashOwner\"");
+            "inv.csv:1:1: there is no column \"HashOwner\"");
   EXPECT_THAT(parse_azure2019({{"inv.csv", ""}, {}, {}}).error().message, HasSubstr("empty"));
+  EXPECT_EQ(invocations("o,a,f,1.5,1\n"), "inv.csv:2:7: minute 1 must be whole");
   const auto runs = parse_azure2019({{"inv.csv", kInvocations}, {"run.csv", "HashOwner\n"}, {}});
-  EXPECT_EQ(runs.error().message, "run.csv:1: there is no column \"HashApp\"");
+  EXPECT_EQ(runs.error().message, "run.csv:1:1: there is no column \"HashApp\"");
+}
+
+TEST(Azure2019, AFunctionMustBeInAllFiles) {
+  const std::string_view memory = "HashOwner,HashApp,AverageAllocatedMb\no,a,300\n";
+  const Azure2019Texts texts{
+      {"inv.csv", kInvocations}, {"run.csv", kDurations}, {"mem.csv", memory}};
+  EXPECT_EQ(parse_azure2019(texts).error().message,
+            "inv.csv:4:5: function f has no memory: there is no row for it in mem.csv");
+  const auto rest = parse_azure2019(texts, {.lenient = true});
+  ASSERT_TRUE(rest) << rest.error().message;
+  EXPECT_EQ(rest->size(), 2);
+  EXPECT_EQ(rest->total_calls, 3);
+  EXPECT_EQ(rest->skipped.rows, 1);
+  const auto none = parse_azure2019({{"inv.csv", kInvocations},
+                                     {"run.csv", kDurations.substr(0, kDurations.find('\n') + 1)},
+                                     {}});
+  EXPECT_EQ(none.error().message,
+            "inv.csv:2:5: function f has no duration: there is no row for it in run.csv");
 }
 
 TEST(Azure2021, TakesStartsFromEndsAndKeepsThemPositive) {
@@ -88,7 +109,7 @@ TEST(Azure2021, TakesStartsFromEndsAndKeepsThemPositive) {
   EXPECT_FLOAT_EQ(trace->functions[0].mean_ms, 5000);
   EXPECT_THAT(
       parse_azure2021({"c.csv", "app,func,end_timestamp,duration\na,f,1,-2\n"}).error().message,
-      StartsWith("c.csv:2: duration must be"));
+      StartsWith("c.csv:2:7: duration must be"));
 }
 
 TEST(AccessLog, ReplaysArrivalsInOrderWithoutTheirQueueing) {
@@ -118,14 +139,15 @@ TEST(AccessLog, ErrorsSayFileLineAndWhat) {
     return trace ? std::string("none") : trace.error().message;
   };
   EXPECT_EQ(error("{}\nnonsense\n"),
-            "access.log:1: \"time\" is missing or not like 2026-11-24T02:18:09.123456Z");
-  EXPECT_EQ(error("[1]\n"), "access.log:1: the line is no JSON object");
+            "access.log:1:1: \"time\" is missing or not like 2026-11-24T02:18:09.123456Z");
+  EXPECT_EQ(error("[1]\n"), "access.log:1:1: the line is no JSON object");
   EXPECT_THAT(error(R"({"time":"2026-13-24T02:18:09Z","service":"f"})"
                     "\n"),
               HasSubstr("\"time\""));
   EXPECT_EQ(error(R"({"time":"2026-11-24T02:18:09Z","service":"f","duration_us":"1"})"
                   "\n"),
-            "access.log:1: \"duration_us\" is missing or no number");
+            "access.log:1:46: \"duration_us\" is missing or no number");
+  EXPECT_EQ(error("{\"time\": nonsense}\n"), "access.log:1:11: the line is no JSON");
   EXPECT_THAT(error(R"({"time":"2026-11-24T02:18:09Z","service":"f","duration_us":-1,"queue_us":0})"
                     "\n"),
               HasSubstr("must be 0 to"));
@@ -142,12 +164,71 @@ TEST(Plain, WithAndWithoutAHeader) {
   ASSERT_TRUE(titled) << titled.error().message;
   EXPECT_FLOAT_EQ(titled->functions[0].memory_mb, 64);
   EXPECT_EQ(Duration(titled->calls[0].at_ns), milliseconds(500));
-  EXPECT_EQ(parse_plain({"p.csv", "x,f,20\n"}).error().message,
-            "p.csv:1: start_s is no number: \"x\"");
-  EXPECT_EQ(parse_plain({"p.csv", "1,,20\n"}).error().message,
-            "p.csv:1: the function's name is missing");
-  EXPECT_THAT(parse_plain({"p.csv", "1,f\n"}).error().message, HasSubstr("duration_ms is missing"));
+}
+
+TEST(Plain, TakesTimesAndUnits) {
+  const auto named = parse_plain({"p.csv",
+                                  "timestamp,function,duration,memory\r\n"
+                                  "0.5,f,20,64\r\n"
+                                  "1, f ,1.5s,64\r\n"
+                                  "2,g,250us,1Gi\r\n"});
+  ASSERT_TRUE(named) << named.error().message;
+  EXPECT_EQ(named->size(), 2);
+  EXPECT_EQ(Duration(named->calls[0].at_ns), milliseconds(500));
+  EXPECT_EQ(Duration(named->calls[1].service_ns), milliseconds(1500));
+  EXPECT_EQ(Duration(named->calls[2].service_ns), std::chrono::microseconds(250));
+  EXPECT_FLOAT_EQ(named->functions[0].memory_mb, 64);
+  EXPECT_FLOAT_EQ(named->functions[1].memory_mb, 1024);
+  for (const char* rows : {"2026-11-24T02:18:09Z,f,20\n2026-11-24T02:18:10.5Z,f,20\n",
+                           "1764000000,f,20\n1764000001.5,f,20\n"}) {
+    const auto absolute =
+        parse_plain({"p.csv", std::string("timestamp,function,duration\n") + rows});
+    ASSERT_TRUE(absolute) << absolute.error().message;
+    EXPECT_EQ(absolute->calls[0].at_ns, 0);
+    EXPECT_EQ(Duration(absolute->calls[1].at_ns), milliseconds(1500));
+  }
+}
+
+TEST(Plain, ErrorsSayFileLineColumnAndWhat) {
+  const auto error = [](std::string_view rows, std::string_view header = "") {
+    const std::string text =
+        std::string(header.empty() ? "timestamp,function,duration,memory\n" : header) +
+        std::string(rows);
+    const auto trace = parse_plain({"p.csv", text});
+    return trace ? std::string("none") : trace.error().message;
+  };
+  EXPECT_EQ(error("0,f,20,64\n1,f,abc,64\n"), "p.csv:3:5: duration is no number: \"abc\"");
+  EXPECT_EQ(error("0,f,-20,64\n"), "p.csv:2:5: duration must be 0 to 2592000000, not -20");
+  EXPECT_EQ(error("-1,f,20,64\n"), "p.csv:2:1: timestamp must be 0 to 7258118400, not -1");
+  EXPECT_EQ(error("5,f,20,64\n4,f,20,64\n"),
+            "p.csv:3:1: timestamp is before the row above: rows must be ordered by time");
+  EXPECT_EQ(error("5,f,,64\n"), "p.csv:2:5: duration is missing");
+  EXPECT_EQ(error("5,f,20,\n"), "p.csv:2:8: memory is missing");
+  EXPECT_THAT(error("5,f,20\n"), StartsWith("p.csv:2:7: memory is missing"));
+  EXPECT_EQ(error("5,,20,64\n"), "p.csv:2:3: function is missing");
+  EXPECT_EQ(error("5,f,20,-1Mi\n"), "p.csv:2:8: memory is no number: \"-1Mi\"");
+  EXPECT_EQ(error("", "timestamp,function\n"), "p.csv:1:1: there is no column \"duration\"");
+  EXPECT_EQ(error("0,f,20\n", "when,what,long\n"), "p.csv:1:1: there is no column \"timestamp\"");
+  EXPECT_EQ(error("", "1,,20\n"), "p.csv:1:3: function is missing");
   EXPECT_EQ(parse_plain({"p.csv", ""}).error().message, "p.csv: no call in it");
+}
+
+TEST(Plain, LenientLeavesOutWhatIsWrong) {
+  const ReadOptions lenient{.lenient = true};
+  const auto some = parse_plain({"p.csv",
+                                 "timestamp,function,duration\n"
+                                 "0,f,20\n1,f,soon\n2,g,20\n1,f,20\n-3,f,20\n3,f,20\n"},
+                                lenient);
+  ASSERT_TRUE(some) << some.error().message;
+  EXPECT_EQ(some->total_calls, 3);
+  EXPECT_EQ(some->skipped.rows, 3);
+  EXPECT_EQ(some->skipped.first, "p.csv:3:5: duration is no number: \"soon\"");
+  EXPECT_EQ(parse_plain({"p.csv", "0,f\n"}, lenient).error().message,
+            "p.csv: no call in it: 1 rows were wrong, the first at p.csv:1:4: duration is missing: "
+            "the row has 2 fields, this would be field 3");
+  // What is wrong with the file as a whole stays an error.
+  EXPECT_FALSE(parse_plain({"p.csv", "timestamp,function\n0,f\n"}, lenient));
+  EXPECT_FALSE(parse_plain({"p.csv", "0,f,1\n1,\"f,1\n"}, lenient));
 }
 
 TEST(Trace, RepeatedTakesEveryFunctionAgain) {

@@ -1,0 +1,132 @@
+// The command line of `ebb simulate`.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <limits>
+
+#include "api/quantity.h"
+#include "cli/command_line.h"
+#include "cli/flags.h"
+#include "sim/compare.h"
+#include "sim/start_time.h"
+
+namespace ebb::cli {
+
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024;
+
+class SimulateLine final : public CommandLine {
+ public:
+  const CLI::App* define(CLI::App& app) override {
+    auto* simulate =
+        app.add_subcommand("simulate", "Replay a trace through policies, side by side");
+    simulate->add_option("TRACE", trace_, "file of calls: see docs/simulator.md")->required();
+    flag(simulate, "--policy", policies_,
+         "kpa, adaptive, average, hpa, fixed:10m, hybrid or FILE.lua, with settings behind it: "
+         "adaptive,window=30s. More than one to compare them (default: kpa, adaptive, fixed:10m "
+         "and hybrid)")
+        ->type_name("POLICY");
+    flag(simulate, "--cold-start", cold_start_,
+         "time of a pod's start: 1s, p50:300ms,p99:2s or exponential:1s; a runtime may be named "
+         "before it: python=1ms (default 300ms)");
+    flag(simulate, "--concurrency", concurrency_,
+         "requests in a pod at a time, 0 for no limit (default 1)")
+        ->check(CLI::Range(0, sim::kMostConcurrency));
+    flag(simulate, "--nodes", nodes_, "nodes at most (default: room for every pod)")
+        ->check(CLI::Range(1, sim::kMostNodes));
+    flag(simulate, "--min-nodes", min_nodes_, "nodes at least (default 1)");
+    flag(simulate, "--node-memory", node_memory_,
+         "memory of a node, as in 16Gi; says how many pods fit");
+    flag(simulate, "--node-slots", node_slots_, "pods that fit on a node (default 64)")
+        ->check(CLI::Range(1, sim::kMostSlots));
+    flag(simulate, "--seed", seed_, "of what is drawn by chance (default 1)")
+        ->check(CLI::Range(0, std::numeric_limits<int>::max()));
+    flag(simulate, "--until", until_, "only the first part of the trace, as in 2h");
+    simulate->add_flag("--lenient", lenient_,
+                       "leave wrong rows of the trace out, and say how many there were");
+    flag(simulate, "-o,--output", output_, "table (default), json, or html: a page with plots")
+        ->check(CLI::IsMember({"table", "json", "html"}));
+    example(
+        simulate,
+        "  ebb simulate calls.csv --policy kpa --policy adaptive,window=30s --policy fixed:10m\n"
+        "  ebb simulate 400_inv.csv --cold-start p50:300ms,p99:2s --nodes 20 --node-memory "
+        "16Gi -o html > policies.html\n"
+        "The policies are those that run in production. Needs no running Ebb.");
+    return simulate;
+  }
+
+  [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
+    SimulateOptions to;
+    sim::CompareOptions compare;
+    sim::RunOptions& run = compare.run;
+    run.trace.path = trace_;
+    compare.policies = policies_;
+    if (policies_.empty()) compare.policies = {"kpa", "adaptive", "fixed:10m", "hybrid"};
+    run.concurrency = concurrency_;
+    run.arrivals.seed = static_cast<uint64_t>(seed_);
+    // A runtime's name before the time is for the reader.
+    run.start = cold_start_.substr(cold_start_.find('=') + 1);
+    if (const auto start = sim::StartTime::parse(run.start); !start) {
+      return fail(Errc::kInvalid, "--cold-start: {}", start.error().message);
+    }
+    if (!until_.empty()) {
+      const auto until = sim::parse_duration(until_);
+      if (!until) return fail(Errc::kInvalid, "--until: {}", until.error().message);
+      if (*until <= Duration(0)) return fail(Errc::kInvalid, "--until must be above 0");
+      run.arrivals.until = *until;
+    }
+    if (auto ok = nodes(compare); !ok) return fail(ok.error());
+    run.reading.lenient = lenient_;
+    if (output_ == "json") to.output = SimulateOptions::Output::kJson;
+    if (output_ == "html") to.output = SimulateOptions::Output::kHtml;
+    to.compare = std::make_shared<const sim::CompareOptions>(std::move(compare));
+    return Command(std::move(to));
+  }
+
+ private:
+  [[nodiscard]] Result<void> nodes(sim::CompareOptions& to) const {
+    const bool sized = node_slots_ || min_nodes_ || !node_memory_.empty();
+    if (!nodes_ && !sized) return {};
+    if (!nodes_) return fail(Errc::kInvalid, "--nodes must say how many nodes there are at most");
+    if (node_slots_ && !node_memory_.empty()) {
+      return fail(Errc::kInvalid, "--node-memory and --node-slots exclude each other");
+    }
+    sim::ClusterOptions& cluster = to.run.cluster.emplace();
+    cluster.max_nodes = *nodes_;
+    cluster.min_nodes = min_nodes_.value_or(1);
+    if (cluster.min_nodes < 0 || cluster.min_nodes > cluster.max_nodes) {
+      return fail(Errc::kInvalid, "--min-nodes must be 0 to --nodes, {}", cluster.max_nodes);
+    }
+    if (node_slots_) {
+      cluster.slots = *node_slots_;
+      cluster.pool = std::min(cluster.pool, cluster.slots);
+    }
+    if (node_memory_.empty()) return {};
+    const auto bytes = api::parse_bytes(node_memory_);
+    if (!bytes || *bytes == 0) {
+      return fail(Errc::kInvalid, "--node-memory: \"{}\" must be a quantity such as 16Gi",
+                  node_memory_);
+    }
+    to.node_memory_mb = static_cast<double>(*bytes) / kMiB;
+    return {};
+  }
+
+  std::string trace_;
+  std::vector<std::string> policies_;
+  std::string cold_start_ = "300ms";
+  int concurrency_ = 1;
+  std::optional<int> nodes_;
+  std::optional<int> min_nodes_;
+  std::optional<int> node_slots_;
+  std::string node_memory_;
+  int seed_ = 1;
+  std::string until_;
+  bool lenient_ = false;
+  std::string output_ = "table";
+};
+
+}  // namespace
+
+void add_simulate_line(CommandLines& lines) { lines.push_back(std::make_unique<SimulateLine>()); }
+
+}  // namespace ebb::cli

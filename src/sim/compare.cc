@@ -1,0 +1,286 @@
+#include "sim/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace ebb::sim {
+namespace {
+
+constexpr double kGbHours = 1024.0 * 3600;  // in MB-seconds
+
+Result<PolicyChoice> choice_of(const std::string& text, const RunOptions& run,
+                               const PolicyTable& table) {
+  const PolicyWish wish = parse_wish(text);
+  auto settings = parse_settings(wish.settings);
+  if (!settings) return fail(Errc::kInvalid, "policy {}: {}", text, settings.error().message);
+  if (wish.name == "kpa") {
+    settings->try_emplace("container-concurrency", std::to_string(run.concurrency));
+  }
+  auto choice = table.make(wish.name, *settings);
+  if (choice) choice->name = text;
+  return choice;
+}
+
+// How many of the trace's functions a node holds on average.
+Result<int> slots_for(double node_memory_mb, const Trace& trace) {
+  double total = 0;
+  for (const Function& function : trace.functions) total += function.memory_mb;
+  const double mean = total / static_cast<double>(trace.size());
+  const double slots = mean > 0 ? node_memory_mb / mean : 0;
+  if (slots < 1) {
+    return fail(Errc::kInvalid,
+                "a node's memory must be that of one function at least: {:.0f} MiB on average",
+                mean);
+  }
+  return static_cast<int>(std::min<double>(slots, kMostSlots));
+}
+
+using Row = std::vector<std::string>;
+
+std::string aligned(const std::vector<Row>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      // Names to the left, numbers to the right.
+      line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
+                     : fmt::format("   {:>{}}", row[i], widths[i]);
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+Row row_of(const Report& r, bool nodes) {
+  const ColdShares cold = cold_shares(r);
+  Row out{r.policy,
+          grouped(r.cold),
+          fmt::format("{:.2f}%", 100 * r.cold_share()),
+          fmt::format("{:.0f}/{:.0f}/{:.0f}%", 100 * cold.p50, 100 * cold.p75, 100 * cold.p99),
+          time_text(r.waits.percentile(0.5)),
+          time_text(r.waits.percentile(0.99)),
+          fmt::format("{:.2f}", r.slowdown_geomean_p99),
+          amount_text(held_gb_h(r)),
+          fmt::format("{:.1f}%", 100 * r.waste()),
+          grouped(r.pods_started),
+          grouped(static_cast<uint64_t>(r.peak_pods))};
+  if (nodes) out.push_back(amount_text(r.node_s / 3600));
+  return out;
+}
+
+constexpr std::string_view kTerms =
+    "\nCOLD: calls that waited for a pod to start. FUNCTIONS' COLD: the share of a function's calls"
+    "\n  that were cold; half, 75 and 99 % of the functions have no more. WAIT: from a call's"
+    "\n  arrival to the start of its execution. SLOWDOWN: (wait + execution) / execution, 1 is"
+    "\n  perfect; p99 of each function, geometric mean. GB-HOURS: memory held by functions' pods;"
+    "\n  WASTED: the part during which no call ran in the pod.\n";
+
+nlohmann::ordered_json json_of(const Report& r) {
+  const ColdShares cold = cold_shares(r);
+  const auto percentiles = [](const Histogram& h) {
+    return nlohmann::ordered_json{{"p50", h.percentile(0.5)},
+                                  {"p75", h.percentile(0.75)},
+                                  {"p99", h.percentile(0.99)},
+                                  {"max", h.max()},
+                                  {"mean", h.mean()}};
+  };
+  nlohmann::ordered_json out{
+      {"policy", r.policy},
+      {"calls", r.calls},
+      {"unfinished", r.unfinished},
+      {"cold", r.cold},
+      {"cold_share", r.cold_share()},
+      {"functions_cold_share", {{"p50", cold.p50}, {"p75", cold.p75}, {"p99", cold.p99}}},
+      {"wait_s", percentiles(r.waits)},
+      {"slowdown_geomean_p99", r.slowdown_geomean_p99},
+      {"memory_held_gb_h", held_gb_h(r)},
+      {"memory_used_gb_h", r.busy_mb_s / kGbHours},
+      {"memory_wasted_share", r.waste()},
+      {"pods_started", r.pods_started},
+      {"peak_pods", r.peak_pods},
+      {"peak_starts_per_s", r.peak_starts_per_s},
+      {"node_h", r.node_s / 3600},
+      {"peak_nodes", r.peak_nodes},
+      {"policy_errors", r.policy_errors}};
+  auto bins = nlohmann::ordered_json::array();
+  for (const TimelineBin& bin : r.timeline) {
+    bins.push_back({{"from_s", bin.from_s},
+                    {"length_s", bin.length_s},
+                    {"calls", bin.calls},
+                    {"pods", bin.pods},
+                    {"nodes", bin.nodes},
+                    {"wait_p99_s", bin.wait_p99}});
+  }
+  out["timeline"] = std::move(bins);
+  return out;
+}
+
+}  // namespace
+
+ColdShares cold_shares(const Report& report) {
+  std::vector<double> shares;
+  for (const FunctionReport& f : report.by_function) {
+    if (f.calls > 0) shares.push_back(static_cast<double>(f.cold) / f.calls);
+  }
+  if (shares.empty()) return {};
+  std::sort(shares.begin(), shares.end());
+  const auto at = [&shares](double p) {  // the smallest that a share p does not exceed
+    const double rank = std::ceil(p * static_cast<double>(shares.size()));
+    return shares[static_cast<size_t>(std::max(1.0, rank)) - 1];
+  };
+  return {.p50 = at(0.5), .p75 = at(0.75), .p99 = at(0.99)};
+}
+
+Result<Comparison> compare(const CompareOptions& options, const PolicyTable& policies) {
+  RunOptions run = options.run;
+  std::vector<PolicyChoice> choices;
+  std::set<std::string> seen;
+  if (options.policies.empty()) return fail(Errc::kInvalid, "there is no policy to simulate");
+  for (const std::string& text : options.policies) {
+    if (!seen.insert(text).second) {
+      return fail(Errc::kInvalid, "the policy {} comes twice", text);
+    }
+    auto choice = choice_of(text, run, policies);
+    if (!choice) return fail(choice.error());
+    choices.push_back(*std::move(choice));
+  }
+  auto trace = open_trace(run.trace, run.reading);
+  if (!trace) return fail(trace.error());
+  if (options.node_memory_mb > 0) {
+    const auto slots = slots_for(options.node_memory_mb, *trace);
+    if (!slots) return fail(slots.error());
+    if (!run.cluster) run.cluster.emplace();
+    run.cluster->slots = *slots;
+    run.cluster->pool = std::min(run.cluster->pool, *slots);
+  }
+  Comparison out;
+  out.trace = run.trace.path;
+  out.skipped = trace->skipped;
+  out.start = run.start;
+  out.concurrency = run.concurrency;
+  const Duration until = run.arrivals.until;
+  out.length_s = std::chrono::duration<double>(until > Duration(0) ? std::min(until, trace->length)
+                                                                   : trace->length)
+                     .count();
+  if (run.cluster) {
+    out.slots = run.cluster->slots;
+    out.min_nodes = run.cluster->min_nodes;
+    out.max_nodes = run.cluster->max_nodes;
+  }
+  for (PolicyChoice& choice : choices) {
+    const std::string label = choice.name;
+    std::function<void(double)> progress;
+    if (options.progress) {
+      progress = [&options, &label](double share) { options.progress(label, share); };
+    }
+    auto report = run_policy(*trace, run, std::move(choice), std::move(progress));
+    if (!report) return fail(report.error());
+    out.reports.push_back(*std::move(report));
+  }
+  return out;
+}
+
+double held_gb_h(const Report& report) { return report.held_mb_s / kGbHours; }
+
+std::string amount_text(double value) {
+  constexpr double kWhole = 1000;  // from here on without a fraction
+  if (value >= kWhole) return grouped(static_cast<uint64_t>(std::llround(value)));
+  return value >= 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.3g}", value);
+}
+
+std::string grouped(uint64_t number) {
+  std::string out = std::to_string(number);
+  constexpr size_t kGroup = 3;
+  for (size_t at = out.size(); at > kGroup;) out.insert(at -= kGroup, 1, ',');
+  return out;
+}
+
+std::string time_text(double seconds) {
+  if (seconds < 1e-6) return "0";
+  if (seconds < 1) return fmt::format("{:.3g}ms", seconds * 1000);
+  return fmt::format("{:.3g}s", seconds);
+}
+
+std::vector<std::string> summary(const Comparison& comparison) {
+  const Report& first = comparison.reports.front();
+  constexpr double kHour = 3600;
+  constexpr double kMinute = 60;
+  const double length = comparison.length_s;
+  std::vector<std::string> out;
+  out.push_back(fmt::format("{} calls of {} functions in {}", grouped(first.calls),
+                            grouped(first.functions_called),
+                            length >= kHour     ? fmt::format("{:.3g} h", length / kHour)
+                            : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
+                                                : fmt::format("{:.3g} s", length)));
+  std::string how = fmt::format("cold start {}, ", comparison.start);
+  how += comparison.concurrency == 0 ? std::string("no limit of calls in a pod")
+         : comparison.concurrency == 1
+             ? std::string("one call in a pod at a time")
+             : fmt::format("{} calls in a pod at a time", comparison.concurrency);
+  how += comparison.slots == 0
+             ? std::string(", room for every pod")
+             : fmt::format(", {} to {} nodes with room for {} pods each", comparison.min_nodes,
+                           comparison.max_nodes, comparison.slots);
+  out.push_back(std::move(how));
+  if (comparison.skipped.rows > 0) {
+    out.push_back(fmt::format("{} rows of the trace were wrong and left out, the first at {}",
+                              grouped(comparison.skipped.rows), comparison.skipped.first));
+  }
+  return out;
+}
+
+std::vector<std::string> remarks(const Comparison& comparison) {
+  std::vector<std::string> out;
+  for (const Report& r : comparison.reports) {
+    if (r.unfinished > 0) {
+      out.push_back(fmt::format("{}: {} calls had not ended", r.policy, grouped(r.unfinished)));
+    }
+    if (r.policy_errors > 0) {
+      out.push_back(fmt::format("{}: {} decisions failed, the first: {}", r.policy,
+                                grouped(r.policy_errors), r.first_policy_error));
+    }
+  }
+  return out;
+}
+
+std::string to_table(const Comparison& comparison) {
+  std::string out = comparison.trace + ": ";
+  for (const std::string& line : summary(comparison)) out += line + "\n";
+  const bool nodes = comparison.slots > 0;
+  std::vector<Row> rows{{"POLICY", "COLD", "SHARE", "FUNCTIONS' COLD", "WAIT p50", "WAIT p99",
+                         "SLOWDOWN", "GB-HOURS", "WASTED", "STARTS", "PEAK PODS"}};
+  if (nodes) rows.front().emplace_back("NODE-HOURS");
+  for (const Report& report : comparison.reports) rows.push_back(row_of(report, nodes));
+  out += "\n" + aligned(rows);
+  for (const std::string& line : remarks(comparison)) out += line + "\n";
+  return out + std::string(kTerms);
+}
+
+std::string to_json(const Comparison& comparison) {
+  nlohmann::ordered_json out{{"trace", comparison.trace},
+                             {"start", comparison.start},
+                             {"concurrency", comparison.concurrency},
+                             {"slots", comparison.slots},
+                             {"min_nodes", comparison.min_nodes},
+                             {"max_nodes", comparison.max_nodes},
+                             {"length_s", comparison.length_s},
+                             {"skipped_rows", comparison.skipped.rows},
+                             {"first_skipped", comparison.skipped.first},
+                             {"seed", comparison.reports.front().seed},
+                             {"functions", comparison.reports.front().functions},
+                             {"functions_called", comparison.reports.front().functions_called}};
+  auto list = nlohmann::ordered_json::array();
+  for (const Report& report : comparison.reports) list.push_back(json_of(report));
+  out["policies"] = std::move(list);
+  return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace ebb::sim
