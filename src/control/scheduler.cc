@@ -143,10 +143,10 @@ void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
   Runtime& runtime = found->second;
   const int64_t wanted = runtime.told ? runtime.told->cold : 0;
   runtime.pool.arrived(clock_.now(), wanted + 1 - placement_.cold_count(message.runtime));
-  if (runtime.waiting.empty()) {
-    set_pool(message.runtime);
+  if (Revision* next = next_in_line(runtime)) {
+    fill(*next);
   } else {
-    fill(revisions_.at(runtime.waiting.begin()->second));
+    set_pool(message.runtime);
   }
 }
 
@@ -202,8 +202,8 @@ void Scheduler::on_pool_failed(const std::string& node, const node::PoolFailed& 
   }
   const auto runtime = runtimes_.find(message.runtime);
   if (runtime == runtimes_.end()) return;
-  for (const auto& [ticket, uid] : runtime->second.waiting) {
-    const Revision& revision = revisions_.at(uid);
+  for (const auto& [uid, revision] : revisions_) {
+    if (!runtime->second.waiting.contains(uid)) continue;
     revision.listener->pods_unavailable(message.message);
     if (options_.events == nullptr) continue;
     options_.events->record(*revision.what, EventRecorder::Type::kWarning, "PoolFailed", text);
@@ -261,12 +261,21 @@ void Scheduler::note_shortage(Revision& revision) {
   const int missing = std::max(0, revision.want - revision.have);
   runtime.missing += missing - revision.missing;
   revision.missing = missing;
-  if (missing > 0 && revision.ticket == 0) {
-    revision.ticket = ++last_ticket_;
-    runtime.waiting.emplace(revision.ticket, revision.what->revision);
-  } else if (missing == 0 && revision.ticket != 0) {
-    runtime.waiting.erase(std::exchange(revision.ticket, 0));
+  if (missing > 0) {
+    runtime.waiting.set(revision.what->revision, revision.listener->oldest_waiting());
+  } else {
+    runtime.waiting.remove(revision.what->revision);
   }
+}
+
+Scheduler::Revision* Scheduler::next_in_line(Runtime& runtime) {
+  // Its oldest request may have got a slot or left since: then it may be another's turn.
+  for (auto next = runtime.waiting.next(); next; next = runtime.waiting.next()) {
+    Revision& revision = revisions_.at(*next);
+    runtime.waiting.set(*next, revision.listener->oldest_waiting());
+    if (runtime.waiting.next() == next) return &revision;
+  }
+  return nullptr;
 }
 
 bool Scheduler::give(Revision& revision) {

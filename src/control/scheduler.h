@@ -23,6 +23,7 @@
 #include "scheduling/placement.h"
 #include "scheduling/pool_size.h"
 #include "scheduling/scale_target.h"
+#include "scheduling/wait_line.h"
 
 namespace ebb::control {
 
@@ -98,15 +99,14 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     std::shared_ptr<const scheduling::PodTemplate> what;  // shared: with the AutoScaler
     std::shared_ptr<scheduling::PodListener> listener;    // shared: the throttler
     int want = 0;
-    int have = 0;         // pods that are not draining
-    int missing = 0;      // as its runtime's sum has it
-    uint64_t ticket = 0;  // its place in the line; 0: it waits for nothing
+    int have = 0;     // pods that are not draining
+    int missing = 0;  // as its runtime's sum has it
   };
   // What is wanted of one runtime.
   struct Runtime {
-    size_t revisions = 0;                     // that have subscribed or been announced
-    int64_t missing = 0;                      // pods, of all of them
-    std::map<uint64_t, std::string> waiting;  // revisions that want more, oldest first
+    size_t revisions = 0;                       // that have subscribed or been announced
+    int64_t missing = 0;                        // pods, of all of them
+    scheduling::WaitLine<std::string> waiting;  // revisions that want more
     ColdPool pool;
     std::optional<node::SetPool> told;  // the pool's size that nodes know
   };
@@ -120,6 +120,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void fill(Revision& revision);  // gives it cold pods up to what it wants
   bool give(Revision& revision);  // one; false if there is none
   void note_shortage(Revision& revision);
+  // Whose turn it is to get a cold pod of this runtime; null: nobody lacks one.
+  [[nodiscard]] Revision* next_in_line(Runtime& runtime);
   void drain(Revision& revision, int count);
   // Out of use without our asking: it counts no more.
   void put_out_of_use(Pod& pod);
@@ -143,7 +145,6 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   std::map<std::string, Revision> revisions_;                 // by uid
   std::map<std::string, std::string> announced_;              // uid -> runtime
   std::map<std::string, Runtime> runtimes_;                   // by name; those in use
-  uint64_t last_ticket_ = 0;
   bool claimed_ = false;  // all revisions that there are have subscribed
 };
 

@@ -32,6 +32,8 @@ struct FakeListener final : scheduling::PodListener {
     }
     return drain;
   }
+  [[nodiscard]] std::optional<TimePoint> oldest_waiting() const override { return oldest; }
+  std::optional<TimePoint> oldest;
   std::vector<std::string> pods, ready, exits, complaints;
   bool busy = false;
 };
@@ -286,6 +288,30 @@ TEST_F(SchedulerTest, TheLongestWaitingRevisionGetsTheNextPod) {
   EXPECT_THAT(later->pods, IsEmpty());
   cold("b");
   EXPECT_THAT(later->pods, ElementsAre("b"));
+}
+
+TEST_F(SchedulerTest, PodsThatAreShortGoOneAtATimeToWhoeverHasTheOldestRequest) {
+  auto other = std::make_shared<FakeListener>();
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "other";
+  what->runtime = "python";
+  scheduler_.subscribe(what, other);
+  listener_->oldest = clock_.now() + std::chrono::seconds(1);
+  other->oldest = clock_.now() + std::chrono::seconds(2);
+  scheduler_.scale("uid", 3);
+  scheduler_.scale("other", 2);
+  listener_->oldest = clock_.now() + std::chrono::seconds(3);  // that one is being served
+  cold("a");
+  EXPECT_THAT(other->pods, ElementsAre("a"));
+  other->oldest.reset();  // its second pod is wanted ahead of need
+  cold("b");
+  cold("c");
+  EXPECT_THAT(listener_->pods, ElementsAre("b", "c"));
+  listener_->oldest.reset();
+  cold("d");  // now those who asked first
+  EXPECT_THAT(listener_->pods, ElementsAre("b", "c", "d"));
+  cold("e");
+  EXPECT_THAT(other->pods, ElementsAre("a", "e"));
 }
 
 TEST_F(SchedulerTest, EventsTellOfFailuresAndOfTheNode) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,8 @@ class PodListener {
     std::vector<std::string> idle;  // the part of `chosen` that may end now
   };
   [[nodiscard]] virtual Drain begin_drain(int count) = 0;
+  // When the request came that waits for a slot longest; nullopt: none waits.
+  [[nodiscard]] virtual std::optional<TimePoint> oldest_waiting() const { return std::nullopt; }
 };
 
 class PodSource {

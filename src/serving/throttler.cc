@@ -56,7 +56,7 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
   count(+1);
   ++arrivals_;
   retries_.deposit();
-  waiting_.emplace_hint(waiting_.end(), number, Waiter{std::move(sender), bytes});
+  waiting_.emplace_hint(waiting_.end(), number, Waiter{std::move(sender), bytes, clock_.now()});
   waiting_bytes_ += bytes;
   grant_waiting();  // if a slot came free since try_acquire
   const bool crowded = !pods_.empty() && !waiting_.empty() && !crowd_told_;
@@ -266,6 +266,12 @@ void Throttler::start_failed(const std::string& pod, const std::string& message)
 void Throttler::pods_unavailable(const std::string& message) {
   const std::lock_guard lock(mutex_);
   if (pods_.empty()) start_failed("", message);
+}
+
+std::optional<TimePoint> Throttler::oldest_waiting() const {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty()) return std::nullopt;
+  return waiting_.begin()->second.since;
 }
 
 scheduling::PodListener::Drain Throttler::begin_drain(int count) {

@@ -153,6 +153,7 @@ class Throttler final : public scheduling::PodListener,
   void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override;
   void pods_unavailable(const std::string& message) override;
   [[nodiscard]] Drain begin_drain(int count) override;
+  [[nodiscard]] std::optional<TimePoint> oldest_waiting() const override;
 
   // The revision is deleted: refuses who waits and whoever comes.
   void close();
@@ -193,6 +194,7 @@ class Throttler final : public scheduling::PodListener,
   struct Waiter {
     GrantShot::Sender sender;
     size_t bytes = 0;
+    TimePoint since;
   };
   using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
 

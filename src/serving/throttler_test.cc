@@ -70,6 +70,22 @@ TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
   EXPECT_EQ(throttler->counts().waiting, 1);
 }
 
+TEST_F(ThrottlerTest, KnowsSinceWhenTheOldestWaits) {
+  auto throttler = make(1);
+  EXPECT_EQ(throttler->oldest_waiting(), std::nullopt);
+  auto first = shot();
+  auto second = shot();
+  const TimePoint start = clock_.now();
+  static_cast<void>(throttler->enqueue(first.sender));
+  clock_.advance(std::chrono::seconds(3));
+  static_cast<void>(throttler->enqueue(second.sender));
+  EXPECT_EQ(throttler->oldest_waiting(), start);
+  add(*throttler, "a");  // for the first
+  EXPECT_EQ(throttler->oldest_waiting(), start + std::chrono::seconds(3));
+  add(*throttler, "b");
+  EXPECT_EQ(throttler->oldest_waiting(), std::nullopt);
+}
+
 TEST_F(ThrottlerTest, SamplesWhatWaitedAndHowLongServiceTook) {
   auto throttler = make(1);
   add(*throttler, "a", false);
