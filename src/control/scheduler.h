@@ -30,7 +30,8 @@ namespace ebb::control {
 struct SchedulerOptions {
   std::string pods_folder;  // where the pods' sockets are
   // Cold pods to hold of a runtime in use. Called with the lock held.
-  std::function<scheduling::PoolSize(const std::string& runtime)> pool_of;
+  std::function<scheduling::PoolSize(const std::string& runtime)> pool_of =
+      [](const std::string& /*runtime*/) { return scheduling::PoolSize(); };
   EventRecorder* events = nullptr;  // nullptr: nobody asks
 };
 

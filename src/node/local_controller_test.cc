@@ -516,9 +516,9 @@ TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
 
 TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
   if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
-  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 1}));
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 4}));
   auto assign = order(expect<PodCold>().pod, "");
-  for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
+  for (int more = 3; more > 0; --more) expect<PodCold>();
   assign.code = add_code(
       "module.exports = (r) => ({ path: new URL(r.url).pathname, "
       "service: process.env.K_SERVICE, pid: process.pid })",

@@ -204,7 +204,7 @@ TEST(AdaptiveTest, ComingBackSoonAfterZeroKeepsThePodNextTime) {
 }
 
 TEST(AdaptiveTest, KnowsNothingWithoutMetrics) {
-  Adaptive policy({});
+  Adaptive policy({.window = seconds(60)});
   EXPECT_FALSE(policy.decide(calm(1, 3)).valid);
   feed(policy, 1, 10, 10);
   EXPECT_TRUE(policy.decide(calm(70, 3)).valid);
