@@ -66,7 +66,8 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
            "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m ...\n",
            "  hello-1   90%       -      True    1      -\n",
            "  next   hello-2    http://n\n",
-           "  hello-1    adaptive   3         1       2          40          7         12.3          100.0   "
+           "  hello-1    adaptive   3         1       2          40          7         12.3        "
+           "  100.0   "
            "yes "
            "    2s ago    load outran the pods\n",
            "Last failure\n  hello-2: bad [31m\n  its last output:\n  Traceback\n",

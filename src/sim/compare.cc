@@ -215,8 +215,8 @@ std::vector<std::string> summary(const Comparison& comparison) {
   constexpr double kMinute = 60;
   const double length = comparison.length_s;
   std::vector<std::string> out;
-  out.push_back(fmt::format("{} calls of {} functions in {}", grouped(first.calls),
-                            grouped(first.functions_called),
+  out.push_back(fmt::format("{} calls of {} function{} in {}", grouped(first.calls),
+                            grouped(first.functions_called), first.functions_called == 1 ? "" : "s",
                             length >= kHour     ? fmt::format("{:.3g} h", length / kHour)
                             : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
                                                 : fmt::format("{:.3g} s", length)));

@@ -50,7 +50,7 @@ TEST_F(Compare, SetsPoliciesSideBySide) {
   }
   EXPECT_EQ(calls, 2);
   const std::string table = to_table(*found);
-  EXPECT_THAT(table, HasSubstr("2 calls of 1 functions in 6 min\n"
+  EXPECT_THAT(table, HasSubstr("2 calls of 1 function in 6 min\n"
                                "cold start 1s, one call in a pod at a time, room for every pod\n"));
   EXPECT_THAT(table, HasSubstr(R"(
 POLICY      COLD     SHARE   FUNCTIONS' COLD   WAIT p50   WAIT p99   SLOWDOWN   GB-HOURS   WASTED   STARTS   PEAK PODS
