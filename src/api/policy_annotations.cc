@@ -148,7 +148,7 @@ void read_class_settings(Reader& read, PolicyAnnotations& policy) {
 void refuse_unknown(const Annotations& annotations, const std::string& path,
                     std::vector<FieldError>& errors) {
   for (const auto& [key, value] : annotations) {
-    const auto begins = [&key = key](std::string_view prefix) { return key.starts_with(prefix); };
+    const auto begins = [&name = key](std::string_view prefix) { return name.starts_with(prefix); };
     if (std::none_of(kPrefixes.begin(), kPrefixes.end(), begins)) continue;
     if (std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end()) continue;
     errors.push_back({annotation_path(path, key),

@@ -331,6 +331,7 @@ std::string svg_of(const PointPlot& plot) {
   out += fmt::format("<path class=\"front\" d=\"{}\"/>\n", front);
 
   std::vector<Box> taken;
+  taken.reserve(plot.points.size());
   for (const auto& point : plot.points) {
     taken.push_back({x.scale.at(point.x) - kDot, y.scale.at(point.y) - kDot, 2 * kDot, 2 * kDot});
   }
