@@ -7,12 +7,14 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/log.h"
 #include "control/autoscaler.h"
 
 namespace ebb::bench {
@@ -111,9 +113,10 @@ class Bench {
   }
 
   // Every revision is called once and goes back to rest at zero, some at a time.
-  void rest() {
-    scaling::PolicySpec spec;
+  void rest(scaling::PolicyClass policy, const char* name) {
+    scaling::PolicySpec spec{.policy = policy};
     spec.kpa.stable_window = 6s;
+    spec.adaptive.window = 6s;
     const auto brief = std::make_shared<const scaling::PolicySpec>(spec);
     constexpr size_t kAtOnce = 10'000;
     for (size_t first = 0; first < uids_.size(); first += kAtOnce) {
@@ -131,7 +134,7 @@ class Bench {
       }
     }
     static_cast<void>(scaler_.take_rescaled());
-    report("at rest after a call", added_);
+    report(name, added_);
   }
 
   void ticks() {
@@ -143,6 +146,8 @@ class Bench {
     }
     Times sampling;
     Times deciding;
+    Times telling;
+    int64_t seen = scaler_.version();
     constexpr int kTicks = 60;
     for (int i = 0; i < kTicks; ++i) {
       clock_.advance(1s);
@@ -150,10 +155,16 @@ class Bench {
       scaler_.tick();
       const double took = cpu_seconds() - began;
       (i % 2 == 0 ? deciding : sampling).add(took);
+      std::vector<control::ScaleStatus> changed;
+      const double asked = cpu_seconds();
+      if (!scaler_.changes(seen, &changed)) std::abort();
+      if (!changed.empty()) telling.add(cpu_seconds() - asked);
+      seen = scaler_.version();
     }
     fmt::print("{} of {} revisions are active\n", scaler_.active(), uids_.size());
     (deciding.sum > sampling.sum ? sampling : deciding).print("tick that samples");
     (deciding.sum > sampling.sum ? deciding : sampling).print("tick that samples and decides");
+    telling.print("what changed, to who watches");
     const double began = cpu_seconds();
     const size_t changed = scaler_.take_rescaled().size();
     fmt::print("{:<36} {:>9.1f} ms ({} revisions)\n", "what was rescaled",
@@ -191,9 +202,12 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: bench/autoscaler [REVISIONS [ACTIVE PERCENT]]\n");
     return 2;
   }
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // it runs for minutes
+  ebb::log::set_level(ebb::log::Level::kWarn);
   ebb::bench::Bench bench(revisions, active);
   bench.add();
   bench.ticks();
-  bench.rest();
+  bench.rest(ebb::scaling::PolicyClass::kKpa, "at rest after a call, kpa");
+  bench.rest(ebb::scaling::PolicyClass::kAdaptive, "at rest after a call, adaptive");
   return 0;
 }

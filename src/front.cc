@@ -16,6 +16,7 @@
 #include "control/scale_metrics.h"
 #include "net/listener.h"
 #include "node/packet.h"
+#include "node/runtime.h"
 #include "node/supervisor.h"
 
 namespace ebb {
@@ -86,14 +87,37 @@ struct Front::Worker {
   }
 };
 
+void PoolSizes::set(cli::Settings settings) {
+  const std::lock_guard lock(mutex_);
+  settings_ = std::move(settings);
+  by_manifest_.clear();
+}
+
+scheduling::PoolSize PoolSizes::of(const std::string& runtime) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = settings_.pools.find(runtime); found != settings_.pools.end()) {
+    return found->second;
+  }
+  if (settings_.pool) return *settings_.pool;
+  const auto [known, first] = by_manifest_.try_emplace(runtime);
+  if (first) {
+    // Without one there are no pods either: the Local Controller says why.
+    if (const auto manifest = node::Runtime::load(runtimes_ + "/" + runtime)) {
+      known->second = scheduling::PoolSize::of_manifest(static_cast<int>(manifest->pool));
+    }
+  }
+  return known->second;
+}
+
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
       traffic_(opened_.gateway.size()),
       metrics_(traffic_, opened_.gateway.size()),
       events_(clock_),
+      pod_metrics_(clock_),
       options_(options),
-      pools_(options.settings),
+      pools_(options.settings, opened_.runtimes),
       policies_(opened_.policies),
       scheduler_({.pods_folder = opened_.data.pods(),
                   .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
@@ -104,7 +128,9 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
                    .events = &events_,
                    .policies = &policies_}),
       host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_),
-      live_({scheduler_, autoscaler_, events_, clock_}, cli::version()) {}
+      live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {
+  autoscaler_.set_limits(options.limits);
+}
 
 Front::~Front() = default;
 
@@ -148,8 +174,10 @@ int Front::run() {
                                           .thread = &disk_,
                                           .logs = opened_.data.logs(),
                                           .in_use = [this] { return scheduler_.code_in_use(); }}});
-  metrics_.add_collector(
-      [this](serving::Exposition& out) { control::write_metrics(out, scheduler_, autoscaler_); });
+  metrics_.add_collector([this](serving::Exposition& out) {
+    control::write_metrics(out, scheduler_, autoscaler_);
+    control::write_usage(out, scheduler_, pod_metrics_);
+  });
   api_ = std::make_unique<apiserver::ApiServer>(
       control_, apiserver::ApiServerParts{*client_, *blobs_, live_, clock_},
       apiserver::ApiServerOptions{
@@ -236,6 +264,7 @@ void Front::connect_controller() {
 void Front::on_controller(const node::FromController& message) {
   const bool welcome = std::holds_alternative<node::Welcome>(message);
   scheduler_.on_message(kNode, message);
+  pod_metrics_.on_message(kNode, message);
   if (!welcome || phase_ == Phase::kEnding) return;
   deadline_.disarm();
   if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
@@ -292,6 +321,7 @@ void Front::reload(std::string_view document) {
   log::set_level(wanted->settings.log_level);
   pools_.set(wanted->settings);
   scheduler_.resize_pools();
+  autoscaler_.set_limits(wanted->limits);
   host_.set_defaults(wanted->autoscaling);
   reconcilers_->set_gc(wanted->gc);
   const std::string later = cli::needs_restart(options_, *wanted);
@@ -302,7 +332,8 @@ void Front::reload(std::string_view document) {
 // Its pods are gone with it. Requests that wait are served by pods of the next one.
 void Front::on_controller_gone() {
   scheduler_.remove_node(kNode);  // nobody sends to it from here on
-  control_.post([this] {          // this is called by what is destroyed
+  pod_metrics_.remove_node(kNode);
+  control_.post([this] {  // this is called by what is destroyed
     controller_.reset();
     if (phase_ == Phase::kEnding) {
       control_.stop();

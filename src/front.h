@@ -5,6 +5,7 @@
 // requests wait meanwhile.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "cli/options.h"
 #include "control/autoscaler.h"
 #include "control/event_recorder.h"
+#include "control/pod_metrics.h"
 #include "control/policy_folder.h"
 #include "control/reconcilers.h"
 #include "control/revision_host.h"
@@ -32,6 +34,7 @@
 #include "node/data_folder.h"
 #include "node/dns_forwarder.h"
 #include "resources/store_client.h"
+#include "scheduling/pool_size.h"
 #include "serving/gateway.h"
 #include "serving/metrics_page.h"
 #include "store/disk_thread.h"
@@ -56,21 +59,17 @@ struct Opened {
 // How many cold pods of which runtime. Thread-safe.
 class PoolSizes final {
  public:
-  explicit PoolSizes(cli::Settings settings) : settings_(std::move(settings)) {}
-  void set(cli::Settings settings) {
-    const std::lock_guard lock(mutex_);
-    settings_ = std::move(settings);
-  }
-  // nullopt: as the runtime's manifest says.
-  [[nodiscard]] std::optional<uint32_t> of(const std::string& runtime) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = settings_.pools.find(runtime);
-    return found == settings_.pools.end() ? settings_.pool : std::optional<int>(found->second);
-  }
+  PoolSizes(cli::Settings settings, std::string runtimes)
+      : settings_(std::move(settings)), runtimes_(std::move(runtimes)) {}
+  void set(cli::Settings settings);
+  // By the settings, else by the runtime's manifest, which is read once.
+  [[nodiscard]] scheduling::PoolSize of(const std::string& runtime);
 
  private:
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   cli::Settings settings_;
+  const std::string runtimes_;  // their folder
+  std::map<std::string, scheduling::PoolSize> by_manifest_;
 };
 
 class Front final {
@@ -114,6 +113,7 @@ class Front final {
   serving::Metrics metrics_;
   std::unique_ptr<serving::AccessLog> access_log_;
   control::EventRecorder events_;
+  control::PodMetrics pod_metrics_;
   const cli::UpOptions options_;  // as they were at the start
   PoolSizes pools_;
   control::PolicyFolder policies_;

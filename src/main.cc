@@ -112,9 +112,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   Opened& opened = out.opened;
   opened.runtimes = runtimes;
   opened.data.root = std::filesystem::absolute(options.data, error).lexically_normal();
-  opened.policies = options.policies.empty()
-                        ? opened.data.policies()
-                        : std::filesystem::absolute(options.policies, error).lexically_normal();
+  opened.policies = opened.data.policies();
+  if (!options.policies.empty()) {
+    opened.policies = std::filesystem::absolute(options.policies, error).lexically_normal();
+  }
   if (auto made = opened.data.prepare(node::kFrontUid); !made) return fail(made.error());
   auto locked = lock(opened.data);
   if (!locked) return fail(locked.error());
@@ -150,6 +151,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   out.controller = {.data = opened.data,
                     .runtimes = runtimes,
                     .node = "local",
+                    .usage_interval = options.metrics_interval,
                     .network = std::nullopt,
                     .without = rights->without};
   if (!options.isolation) {

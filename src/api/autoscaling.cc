@@ -182,6 +182,7 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
 // What holds without the annotation.
 Duration default_window(const std::string& autoscaler_class) {
   if (autoscaler_class == kAverageClass) return std::chrono::seconds(10);
+  if (autoscaler_class == kAdaptiveClass) return std::chrono::seconds(45);
   if (autoscaler_class == "hpa.autoscaling.knative.dev") return std::chrono::seconds(300);
   return AutoscalingSpec().stable_window;
 }

@@ -31,7 +31,7 @@ struct AutoscalingSpec {
   std::optional<double> target;        // per pod; unset: total_target() says
   double target_utilization = 0.7;     // fraction of the target that is aimed at
   double target_burst_capacity = 211;  // requests; -1: the activator stays in the path
-  Duration stable_window = std::chrono::seconds(60);  // ebb.dev/average: 10, hpa: 300
+  Duration stable_window = std::chrono::seconds(60);  // ebb.dev/average: 10, adaptive: 45, hpa: 300
   double panic_window_percentage = 10;                // of the stable window
   double panic_threshold_percentage = 200;            // of the capacity
   Duration scale_down_delay{};

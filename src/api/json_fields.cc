@@ -78,6 +78,14 @@ void FieldReader::read(const char* key, std::map<std::string, std::string>& out)
   }
 }
 
+void FieldReader::read_quantity(const char* key, std::optional<std::string>& out) {
+  const Json* value = take(key);
+  if (!value || !expect(value->is_string() || value->is_number(), *value, path_of(key), "string")) {
+    return;
+  }
+  out = value->is_string() ? value->get<std::string>() : to_text(*value);
+}
+
 void FieldReader::read_quantities(const char* key, std::map<std::string, std::string>& out) {
   const Json* value = take(key);
   if (!value || !expect(value->is_object(), *value, path_of(key), "object")) return;
@@ -87,6 +95,18 @@ void FieldReader::read_quantities(const char* key, std::map<std::string, std::st
       out[name] = item.is_string() ? item.get<std::string>() : to_text(item);
     }
   }
+}
+
+void FieldReader::read_quantity(const char* key, std::string& out) {
+  const Json* value = take(key);
+  if (value && expect(value->is_string() || value->is_number(), *value, path_of(key), "string")) {
+    out = value->is_string() ? value->get<std::string>() : to_text(*value);
+  }
+}
+
+void FieldReader::read_text(const char* key, std::string& out) {
+  const Json* value = take(key);
+  if (value && expect(value->is_object(), *value, path_of(key), "object")) out = to_text(*value);
 }
 
 std::string FieldReader::rest() const {
@@ -115,6 +135,21 @@ void write(Json& to, const char* key, const std::vector<std::string>& value) {
 
 void write(Json& to, const char* key, const std::map<std::string, std::string>& value) {
   if (!value.empty()) to[key] = value;
+}
+
+void read_type(FieldReader& fields, const Kind& kind, std::vector<FieldError>& errors) {
+  std::string api_version = kind.api_version();
+  std::string name(kind.kind);
+  fields.read("apiVersion", api_version);
+  fields.read("kind", name);
+  if (api_version != kind.api_version()) {
+    errors.push_back(
+        {"apiVersion", "Invalid value: \"" + api_version + "\": must be " + kind.api_version()});
+  }
+  if (name != kind.kind) {
+    errors.push_back(
+        {"kind", "Invalid value: \"" + name + "\": must be " + std::string(kind.kind)});
+  }
 }
 
 void read_meta(FieldReader& fields, ObjectMeta& meta) {

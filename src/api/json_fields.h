@@ -1,4 +1,4 @@
-// Reads the fields of a JSON object into members and back, for types.cc: notes what
+// Reads the fields of a JSON object into members and back, for the types: notes what
 // has the wrong type, and keeps what nobody asked for. Private to api/.
 #pragma once
 
@@ -30,8 +30,14 @@ class FieldReader final {
     if (!find(key)) return;
     read(key, out.emplace());
   }
+  // Like a string, but takes a number too, as its text: a quantity.
+  void read_quantity(const char* key, std::optional<std::string>& out);
   // Like a map of strings, but takes numbers too, as their text: quantities.
   void read_quantities(const char* key, std::map<std::string, std::string>& out);
+  // One of them.
+  void read_quantity(const char* key, std::string& out);
+  // An object as its text.
+  void read_text(const char* key, std::string& out);
   // Reads an object with `convert(FieldReader&, out)`.
   template <class T, class Convert>
   void read_object(const char* key, T& out, Convert convert) {
@@ -40,14 +46,16 @@ class FieldReader final {
     FieldReader fields(*value, path_of(key), errors_);
     convert(fields, out);
   }
+  // False if there is none.
   template <class T, class Convert>
-  void read_array(const char* key, std::vector<T>& out, Convert convert) {
+  bool read_array(const char* key, std::vector<T>& out, Convert convert) {
     const Json* value = take(key);
-    if (!value || !expect(value->is_array(), *value, path_of(key), "array")) return;
+    if (!value || !expect(value->is_array(), *value, path_of(key), "array")) return false;
     for (size_t i = 0; i < value->size(); ++i) {
       FieldReader fields((*value)[i], path_of(key) + "[" + std::to_string(i) + "]", errors_);
       convert(fields, out.emplace_back());
     }
+    return true;
   }
 
   // The fields that were not asked for as the text of an object; empty if none.
@@ -80,6 +88,8 @@ inline void write(Json& to, const char* key, Json value) {
   if (!value.empty()) to[key] = std::move(value);
 }
 
+// apiVersion and kind, which may be missing, and must be right.
+void read_type(FieldReader& fields, const Kind& kind, std::vector<FieldError>& errors);
 void read_meta(FieldReader& fields, ObjectMeta& meta);
 [[nodiscard]] Json write_meta(const ObjectMeta& meta);
 void read_condition(FieldReader& fields, Condition& condition);

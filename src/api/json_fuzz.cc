@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/defaults.h"
+#include "api/hpa.h"
 #include "api/json.h"
 #include "api/types.h"
 #include "api/validate.h"
@@ -45,6 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check<ebb::api::Configuration>(*json);
   check<ebb::api::Revision>(*json);
   check<ebb::api::Route>(*json);
+  check<ebb::api::HorizontalPodAutoscaler>(*json);
+  (void)ebb::api::targets_text(*json);
   round_trip<ebb::api::Pod>(*json);
   round_trip<ebb::api::Node>(*json);
   return 0;

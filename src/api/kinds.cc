@@ -3,8 +3,10 @@
 #include <array>
 
 #include "api/event.h"
+#include "api/hpa.h"
 #include "api/pod_autoscaler.h"
 #include "api/types.h"
+#include "api/usage.h"
 
 namespace ebb::api {
 namespace {
@@ -63,9 +65,11 @@ const Kind& Node::kind() {
 }
 
 std::span<const Kind* const> all_kinds() {
-  static const std::array kKinds{&Service::kind(), &Configuration::kind(), &Revision::kind(),
-                                 &Route::kind(),   &Pod::kind(),           &Node::kind(),
-                                 &Event::kind(),   &PodAutoscaler::kind()};
+  static const std::array kKinds{
+      &Service::kind(), &Configuration::kind(), &Revision::kind(), &Route::kind(), &Pod::kind(),
+      &Node::kind(), &HorizontalPodAutoscaler::kind(), &Event::kind(), &PodAutoscaler::kind(),
+      // Last: "pods" alone are the core group's.
+      &PodMetrics::kind(), &NodeMetrics::kind()};
   return kKinds;
 }
 

@@ -15,14 +15,16 @@ namespace {
 using Annotations = std::map<std::string, std::string>;
 
 constexpr std::string_view kWait = "ebb.dev/policy-wait";
+constexpr std::string_view kPatience = "ebb.dev/policy-patience";
 constexpr std::string_view kShare = "ebb.dev/policy-share";
 constexpr std::string_view kFile = "ebb.dev/policy-file";
 constexpr std::string_view kTimezone = "ebb.dev/schedule-timezone";
 constexpr std::string_view kForecast = "ebb.dev/forecast";
 constexpr std::string_view kForecastLead = "ebb.dev/forecast-lead";
 constexpr std::string_view kKeepAlive = "ebb.dev/keep-alive";
-constexpr std::array<std::string_view, 8> kKeys{
-    kWait, kShare, kFile, kScheduleAnnotation, kTimezone, kForecast, kForecastLead, kKeepAlive};
+constexpr std::array<std::string_view, 9> kKeys{kWait,     kPatience,           kShare,
+                                                kFile,     kScheduleAnnotation, kTimezone,
+                                                kForecast, kForecastLead,       kKeepAlive};
 // What begins like these and is none of them is misspelt.
 constexpr std::array<std::string_view, 4> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
                                                     "ebb.dev/forecast", "ebb.dev/keep-alive"};
@@ -31,6 +33,7 @@ constexpr Duration kMinWait = std::chrono::milliseconds(1);
 constexpr Duration kMaxWait = std::chrono::minutes(1);
 constexpr double kMinShare = 0.0001;
 constexpr double kMaxShare = 0.5;
+constexpr double kMaxPatience = 100;
 constexpr Duration kMinLead = std::chrono::seconds(1);
 constexpr Duration kMaxLead = std::chrono::hours(1);
 constexpr size_t kMaxFileName = 128;
@@ -83,14 +86,14 @@ class Reader {
   std::vector<FieldError>& errors_;
 };
 
-void read_share(Reader& read, double& out) {
-  const auto* text = read.find(kShare);
+void read_number(Reader& read, std::string_view key, double least, double most, double& out) {
+  const auto* text = read.find(key);
   if (!text) return;
   double value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size() ||
-      !(value >= kMinShare && value <= kMaxShare)) {
-    read.report(kShare, *text, fmt::format("must be a number in [{}, {}]", kMinShare, kMaxShare));
+      !(value >= least && value <= most)) {
+    read.report(key, *text, fmt::format("must be a number in [{}, {}]", least, most));
     return;
   }
   out = value;
@@ -117,10 +120,12 @@ void read_class_settings(Reader& read, PolicyAnnotations& policy) {
   }
   if (used == kAdaptiveClass) {
     read.duration(kWait, kMinWait, kMaxWait, policy.wait);
-    read_share(read, policy.share);
+    read_number(read, kPatience, 0, kMaxPatience, policy.patience);
+    read_number(read, kShare, kMinShare, kMaxShare, policy.share);
   } else {
     const auto why = fmt::format("has an effect only with class {}", kAdaptiveClass);
     read.refuse(kWait, why);
+    read.refuse(kPatience, why);
     read.refuse(kShare, why);
   }
   if (used != kLuaClass) {

@@ -26,11 +26,13 @@ inline constexpr std::string_view kScheduleAnnotation = "ebb.dev/schedule";
 
 struct PolicyAnnotations {
   Duration wait = std::chrono::milliseconds(100);  // ebb.dev/policy-wait: that is not noticed
-  double share = 0.01;                             // ebb.dev/policy-share: may wait longer
-  std::string file;                                // ebb.dev/policy-file: NAME.lua
-  std::string schedule;                            // ebb.dev/schedule; scaling/ reads the windows
-  std::string timezone = "UTC";                    // ebb.dev/schedule-timezone
-  bool forecast = false;                           // ebb.dev/forecast
+  // ebb.dev/policy-patience: service times that are not noticed either
+  double patience = 1;
+  double share = 0.01;           // ebb.dev/policy-share: may wait longer
+  std::string file;              // ebb.dev/policy-file: NAME.lua
+  std::string schedule;          // ebb.dev/schedule; scaling/ reads the windows
+  std::string timezone = "UTC";  // ebb.dev/schedule-timezone
+  bool forecast = false;         // ebb.dev/forecast
   Duration forecast_lead = std::chrono::seconds(60);  // ebb.dev/forecast-lead
   bool hybrid_keep_alive = false;                     // ebb.dev/keep-alive: hybrid
   friend bool operator==(const PolicyAnnotations&, const PolicyAnnotations&) = default;

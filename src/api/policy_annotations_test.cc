@@ -33,6 +33,7 @@ TEST(PolicyAnnotationsTest, WithoutAnyTheDefaultsHold) {
 TEST(PolicyAnnotationsTest, ReadsEachOfThem) {
   const auto adaptive = parse({{kClass, "ebb.dev/adaptive"},
                                {"ebb.dev/policy-wait", "250ms"},
+                               {"ebb.dev/policy-patience", "0.5"},
                                {"ebb.dev/policy-share", "0.05"},
                                {"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
                                {"ebb.dev/schedule-timezone", "Europe/Berlin"},
@@ -41,6 +42,7 @@ TEST(PolicyAnnotationsTest, ReadsEachOfThem) {
                                {"ebb.dev/keep-alive", "hybrid"}});
   EXPECT_TRUE(adaptive.errors.empty());
   EXPECT_EQ(adaptive.policy, (PolicyAnnotations{.wait = 250ms,
+                                                .patience = 0.5,
                                                 .share = 0.05,
                                                 .file = "",
                                                 .schedule = "0 8 * * * | 0 18 * * * | 2",
@@ -77,6 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{{{kClass, "ebb.dev/magic"}}, kClass, "ebb.dev/adaptive, ebb.dev/average or"},
         Bad{{kAdaptive, {"ebb.dev/policy-wait", "0s"}}, "ebb.dev/policy-wait", "in [1ms, 1m"},
         Bad{{kAdaptive, {"ebb.dev/policy-wait", "fast"}}, "ebb.dev/policy-wait", "fast"},
+        Bad{{kAdaptive, {"ebb.dev/policy-patience", "-1"}}, "ebb.dev/policy-patience", "[0, 100]"},
         Bad{{kAdaptive, {"ebb.dev/policy-share", "1"}}, "ebb.dev/policy-share", "[0.0001, 0.5]"},
         Bad{{kAdaptive, {"ebb.dev/policy-share", "nan"}}, "ebb.dev/policy-share", "a number"},
         Bad{{{"ebb.dev/policy-wait", "1s"}}, "ebb.dev/policy-wait", "ebb.dev/adaptive"},
@@ -119,7 +122,7 @@ TEST(AutoscalingOfOwnClassesTest, WindowsMayBeShort) {
 TEST(AutoscalingOfOwnClassesTest, DefaultsAndMetricsFollowTheClass) {
   std::vector<FieldError> errors;
   EXPECT_EQ(parse_autoscaling({{kClass, "ebb.dev/average"}}, "a", errors).stable_window, 10s);
-  EXPECT_EQ(parse_autoscaling({{kClass, "ebb.dev/adaptive"}}, "a", errors).stable_window, 60s);
+  EXPECT_EQ(parse_autoscaling({{kClass, "ebb.dev/adaptive"}}, "a", errors).stable_window, 45s);
   EXPECT_TRUE(errors.empty());
   for (const char* metric : {"cpu", "memory"}) {
     errors.clear();

@@ -80,4 +80,8 @@ Result<int64_t> parse_bytes(std::string_view text) { return parse(text, 1, "\"12
 
 Result<int64_t> parse_millicores(std::string_view text) { return parse(text, 1000, "\"500m\""); }
 
+Result<int64_t> parse_thousandths(std::string_view text) {
+  return parse(text, 1000, "\"10\" or \"500m\"");
+}
+
 }  // namespace ebb::api

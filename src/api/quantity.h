@@ -12,5 +12,7 @@ namespace ebb::api {
 [[nodiscard]] Result<int64_t> parse_bytes(std::string_view text);
 // Thousandths of a CPU, rounded up: "500m" -> 500, "2" -> 2000.
 [[nodiscard]] Result<int64_t> parse_millicores(std::string_view text);
+// Thousandths of whatever it is, rounded up: "100" -> 100000, "1Ki" -> 1024000.
+[[nodiscard]] Result<int64_t> parse_thousandths(std::string_view text);
 
 }  // namespace ebb::api

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/hpa.h"
+#include "api/hpa_schema.h"
 #include "api/types.h"
 
 namespace ebb::api {
@@ -293,6 +295,13 @@ const Schema& route() {
   return kSchema;
 }
 
+const Schema& horizontal_pod_autoscaler() {
+  static const Schema kSchema =
+      object("HorizontalPodAutoscaler", "Scales a function by what its pods use.",
+             hpa_spec_schema(), hpa_status_schema());
+  return kSchema;
+}
+
 void remove_unknown(const Schema& schema, Json& object, const std::string& path,
                     std::vector<std::string>& removed) {
   for (auto at = object.begin(); at != object.end();) {
@@ -328,6 +337,7 @@ const Schema* schema_of(const Kind& kind) {
   if (&kind == &Configuration::kind()) return &configuration();
   if (&kind == &Revision::kind()) return &revision();
   if (&kind == &Route::kind()) return &route();
+  if (&kind == &HorizontalPodAutoscaler::kind()) return &horizontal_pod_autoscaler();
   return nullptr;
 }
 

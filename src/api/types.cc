@@ -365,18 +365,7 @@ template <class T>
 Result<T> read_object(const Json& json) {
   std::vector<FieldError> errors;
   FieldReader f(json, "", errors);
-  std::string api_version(T::kind().api_version());
-  std::string kind(T::kind().kind);
-  f.read("apiVersion", api_version);
-  f.read("kind", kind);
-  if (api_version != T::kind().api_version()) {
-    errors.push_back({"apiVersion", "Invalid value: \"" + api_version + "\": must be " +
-                                        T::kind().api_version()});
-  }
-  if (kind != T::kind().kind) {
-    errors.push_back(
-        {"kind", "Invalid value: \"" + kind + "\": must be " + std::string(T::kind().kind)});
-  }
+  read_type(f, T::kind(), errors);
   T out;
   f.read_object("metadata", out.meta, read_meta);
   f.read_object("spec", out.spec, [](FieldReader& s, auto& spec) { read_spec(s, spec); });

@@ -509,4 +509,13 @@ std::vector<FieldError> validate_update(const Route& /*before*/, const Route& /*
   return {};
 }
 
+void check_object_meta(std::vector<FieldError>& errors, const ObjectMeta& meta) {
+  check_meta(errors, meta);
+}
+
+void refuse_unknown_fields(std::vector<FieldError>& errors, const std::string& path,
+                           const std::string& extra) {
+  refuse_unknown(errors, path, extra);
+}
+
 }  // namespace ebb::api

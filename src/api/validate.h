@@ -34,6 +34,12 @@ inline constexpr size_t kMaxAnnotationBytes = 256 << 10;  // keys and values of 
                                                       const Revision& after);
 [[nodiscard]] std::vector<FieldError> validate_update(const Route& before, const Route& after);
 
+// For kinds that are checked elsewhere: name, namespace, labels and annotations; and that
+// there is no field in `extra` (see types.h) of what is at `path`.
+void check_object_meta(std::vector<FieldError>& errors, const ObjectMeta& meta);
+void refuse_unknown_fields(std::vector<FieldError>& errors, const std::string& path,
+                           const std::string& extra);
+
 // A DNS-1035 label: [a-z]([-a-z0-9]*[a-z0-9])?, at most 63 characters.
 [[nodiscard]] bool is_dns1035_label(std::string_view name);
 // "sha256:" and 64 lower-case hex digits.

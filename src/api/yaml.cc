@@ -433,6 +433,9 @@ bool can_be_block(std::string_view text) {
   return text.back() != ' ' && !text.ends_with("\n\n");
 }
 
+// A key longer than 1024 characters must be announced by "? " (YAML 1.2.2, 7.4.2).
+constexpr size_t kLongestSimpleKey = 1000;
+
 std::string quoted(const std::string& text) {
   std::string out = to_text(text);
   // JSON leaves DEL as it is, which YAML does not print.
@@ -494,7 +497,13 @@ void write_value(std::string& out, const Json& json, size_t indent) {
   if (json.is_object() && !json.empty()) {
     for (const auto& [key, value] : json.items()) {
       next_line();
-      out += can_be_plain(key) ? key : quoted(key);
+      const std::string text = can_be_plain(key) ? key : quoted(key);
+      if (text.size() > kLongestSimpleKey) {
+        out += "? " + text + '\n';
+        out.append(indent, ' ');
+      } else {
+        out += text;
+      }
       out += ':';
       write_member(out, value, indent);
     }

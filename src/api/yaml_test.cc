@@ -229,6 +229,13 @@ spec:
   EXPECT_EQ(one(text), json);
 }
 
+TEST(ToYaml, LongKeysSurviveReading) {
+  for (const std::string& key : {std::string(2000, 'k'), std::string(600, '\t') + ":"}) {
+    const Json json = {{"list", {{{key, 1}, {"short", {1, 2}}}}}, {key, {{key, "a\nb\n"}}}};
+    EXPECT_EQ(one(to_yaml(json)), json) << to_yaml(json);
+  }
+}
+
 TEST(ToYaml, SurvivesReading) {
   for (const char* text :
        {R"("plain")", R"("0x1F")", R"("a\nb\n\n")", R"("\na")", R"("a \nb")", R"("a:")", R"("---")",

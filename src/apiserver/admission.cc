@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/defaults.h"
+#include "api/hpa.h"
 #include "api/json.h"
 #include "api/types.h"
 #include "api/validate.h"
@@ -36,6 +37,7 @@ std::string image_of(const api::Configuration& configuration) {
 }
 std::string image_of(const api::Revision& revision) { return image_of(revision.spec); }
 std::string image_of(const api::Route& /*route*/) { return {}; }
+std::string image_of(const api::HorizontalPodAutoscaler& /*hpa*/) { return {}; }
 
 // In the words of the scaling model, which api/ does not know.
 void check_schedule(const api::Service& service, std::vector<api::FieldError>& errors) {
@@ -101,6 +103,9 @@ Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before,
   }
   if (&kind == &api::Revision::kind()) return admit<api::Revision>(object, before, runtimes);
   if (&kind == &api::Route::kind()) return admit<api::Route>(object, before, runtimes);
+  if (&kind == &api::HorizontalPodAutoscaler::kind()) {
+    return admit<api::HorizontalPodAutoscaler>(object, before, runtimes);
+  }
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }
 
@@ -130,6 +135,9 @@ Admitted admit_status(const api::Kind& kind, const Json& object) {
   if (&kind == &api::Configuration::kind()) return readable<api::Configuration>(object);
   if (&kind == &api::Revision::kind()) return readable<api::Revision>(object);
   if (&kind == &api::Route::kind()) return readable<api::Route>(object);
+  if (&kind == &api::HorizontalPodAutoscaler::kind()) {
+    return readable<api::HorizontalPodAutoscaler>(object);
+  }
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }
 

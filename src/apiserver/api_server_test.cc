@@ -50,13 +50,43 @@ TEST_F(ApiServerTest, ReadyzFollowsTheServer) {
   EXPECT_EQ(get("/healthz").code, 200);
 }
 
+// --- autoscaling/v2 ---
+
+TEST_F(ApiServerTest, AHorizontalPodAutoscalerIsStoredShownAndPatchedAsKubectlDoes) {
+  const std::string all = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+  const char* object = R"({"metadata": {"name": "h"}, "spec": {"maxReplicas": 4,
+      "scaleTargetRef": {"apiVersion": "serving.knative.dev/v1", "kind": "Service",
+                         "name": "hello"}}})";
+  const auto created = ask({.method = "POST", .target = all, .body = object});
+  ASSERT_EQ(created.code, 201) << created.body;
+  EXPECT_EQ(created.json()["spec"]["minReplicas"], 1);
+  const auto table = ask({.target = all, .accept = "application/json;as=Table;v=v1"}).json();
+  const Json& row = table["rows"][0]["cells"];
+  EXPECT_EQ(row[1], "Service/hello");
+  EXPECT_EQ(row[2], "cpu: <unknown>/80%");
+  EXPECT_EQ(row[5], 0);
+
+  const std::string strategic = "application/strategic-merge-patch+json";
+  const auto patched = patch(all + "/h", R"({"spec": {"maxReplicas": 7}})", strategic);
+  ASSERT_EQ(patched.code, 200) << patched.body;
+  EXPECT_EQ(patched.json()["spec"]["maxReplicas"], 7);
+  EXPECT_EQ(patch(all + "/h", R"({"spec": {"$patch": "replace"}})", strategic).code, 422);
+  const auto wrong = patch(all + "/h", R"({"spec": {"maxReplicas": 0}})", strategic);
+  EXPECT_EQ(wrong.code, 422);
+  EXPECT_EQ(wrong.json()["details"]["causes"][0]["field"], "spec.maxReplicas");
+  ASSERT_EQ(post(service("hello")).code, 201);
+  EXPECT_EQ(patch(path("hello"), "{}", strategic).code, 415);
+  EXPECT_EQ(remove(all + "/h").code, 200);
+  EXPECT_EQ(get(all + "/h").code, 404);
+}
+
 // --- discovery ---
 
 TEST_F(ApiServerTest, Discovery) {
   EXPECT_THAT(get("/version").json()["gitVersion"].get<std::string>(), StartsWith("v1."));
   EXPECT_EQ(get("/api").json()["versions"][0], "v1");
   auto groups = get("/apis").json();
-  ASSERT_EQ(groups["groups"].size(), 2U);
+  ASSERT_EQ(groups["groups"].size(), 4U);
   EXPECT_EQ(groups["groups"][0]["preferredVersion"]["groupVersion"], "serving.knative.dev/v1");
   EXPECT_EQ(get("/apis/serving.knative.dev").json()["kind"], "APIGroup");
   auto resources = get("/apis/serving.knative.dev/v1").json();

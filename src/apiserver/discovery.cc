@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "api/event.h"
+#include "api/hpa.h"
 #include "api/kinds.h"
 #include "api/pod_autoscaler.h"
 #include "api/types.h"
+#include "api/usage.h"
 
 namespace ebb::apiserver {
 namespace {
@@ -49,7 +51,11 @@ Json resource_of(const Kind& kind) {
     if (&kind == &api::Pod::kind()) resource["categories"] = {"all"};
   } else {
     resource["verbs"] = {"create", "delete", "get", "list", "patch", "update", "watch"};
-    resource["categories"] = {"all", "knative", "serving"};
+    if (&kind == &api::HorizontalPodAutoscaler::kind()) {
+      resource["categories"] = {"all"};
+    } else {
+      resource["categories"] = {"all", "knative", "serving"};
+    }
   }
   return resource;
 }
@@ -89,7 +95,8 @@ Json namespaces() {
 
 bool is_live(const Kind& kind) {
   return &kind == &api::Pod::kind() || &kind == &api::Node::kind() ||
-         &kind == &api::Event::kind() || &kind == &api::PodAutoscaler::kind();
+         &kind == &api::Event::kind() || &kind == &api::PodAutoscaler::kind() ||
+         &kind == &api::PodMetrics::kind() || &kind == &api::NodeMetrics::kind();
 }
 
 Json version_info(std::string_view ebb_version) {

@@ -137,6 +137,10 @@ LiveClient::LiveClient(net::Executor& executor, LiveObjects& live, int64_t first
       live_(live),
       pods_(std::make_unique<View>(first_version, [this] { return to_json(live_.pods()); })),
       nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })),
+      pod_metrics_(
+          std::make_unique<View>(first_version, [this] { return to_json(live_.pod_metrics()); })),
+      node_metrics_(
+          std::make_unique<View>(first_version, [this] { return to_json(live_.node_metrics()); })),
       nothing_(std::make_unique<View>(first_version, [] { return std::vector<Json>(); })) {}
 
 LiveClient::~LiveClient() = default;
@@ -144,6 +148,8 @@ LiveClient::~LiveClient() = default;
 LiveSource& LiveClient::source_of(const api::Kind& kind) {
   if (&kind == &api::Pod::kind()) return *pods_;
   if (&kind == &api::Node::kind()) return *nodes_;
+  if (&kind == &api::PodMetrics::kind()) return *pod_metrics_;
+  if (&kind == &api::NodeMetrics::kind()) return *node_metrics_;
   LiveSource* source = &kind == &api::Event::kind() ? live_.events() : live_.autoscalers();
   return source != nullptr ? *source : *nothing_;
 }

@@ -1,7 +1,7 @@
-// What runs now as resources, with versions and watch: pods, nodes, events and pod
-// autoscalers. Read-only.
+// What runs now as resources, with versions and watch: pods and nodes, what they use,
+// events and pod autoscalers. Read-only.
 //
-// Of pods and nodes a change is found by comparing with what was seen last, whenever
+// Of pods, nodes and their use a change is found by comparing with what was seen last, whenever
 // somebody looks; events and autoscalers number their own changes (LiveSource). A watch
 // looks four times a second. Used on one executor.
 #pragma once
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/types.h"
+#include "api/usage.h"
 #include "net/executor.h"
 #include "resources/resource_client.h"
 
@@ -40,6 +41,9 @@ class LiveObjects {
   virtual ~LiveObjects() = default;
   [[nodiscard]] virtual std::vector<api::Pod> pods() = 0;
   [[nodiscard]] virtual std::vector<api::Node> nodes() = 0;
+  // Of those that have been measured.
+  [[nodiscard]] virtual std::vector<api::PodMetrics> pod_metrics() { return {}; }
+  [[nodiscard]] virtual std::vector<api::NodeMetrics> node_metrics() { return {}; }
   // nullptr: there are none.
   [[nodiscard]] virtual LiveSource* events() { return nullptr; }
   [[nodiscard]] virtual LiveSource* autoscalers() { return nullptr; }
@@ -75,6 +79,8 @@ class LiveClient final : public resources::ResourceClient {
   LiveObjects& live_;
   std::unique_ptr<View> pods_;
   std::unique_ptr<View> nodes_;
+  std::unique_ptr<View> pod_metrics_;
+  std::unique_ptr<View> node_metrics_;
   std::unique_ptr<View> nothing_;
 };
 

@@ -1,7 +1,12 @@
 #include "apiserver/live_view.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
 #include "api/defaults.h"
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
@@ -37,6 +42,12 @@ api::Pod to_pod(const control::PodStatus& status) {
   return pod;
 }
 
+api::Usage to_usage(const control::ResourceUse& use) {
+  constexpr double kNanos = 1e9;
+  return {.cpu_nanocores = std::llround(use.cores * kNanos),
+          .memory_bytes = static_cast<int64_t>(use.memory_bytes)};
+}
+
 // With the number of its newest change as its version.
 template <class T>
 api::Json numbered(T object, int64_t changed) {
@@ -62,6 +73,8 @@ api::Json to_json(const control::ScaleStatus& status) {
   if (!status.pod->configuration.empty()) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
+  scaler.meta.annotations[fmt::format("{}class", api::kAutoscalingPrefix)] =
+      scaling::to_string(status.policy);
   scaler.status = {.desired_scale = status.desired,
                    .actual_scale = status.ready,
                    .starting = status.starting,
@@ -146,6 +159,7 @@ bool AutoscalerSource::changes(const std::string& ns, int64_t* position,
 
 LiveView::LiveView(Uses uses, std::string version)
     : scheduler_(uses.scheduler),
+      metrics_(uses.metrics),
       events_(uses.events),
       autoscalers_(uses.autoscaler),
       version_(std::move(version)),
@@ -171,6 +185,12 @@ std::vector<api::Node> LiveView::nodes() {
     node.spec.unschedulable = view.state == scheduling::NodeState::kDraining;
     node.status.capacity["pods"] = std::to_string(view.slots);
     node.status.allocatable["pods"] = std::to_string(view.slots);
+    if (const auto size = metrics_.size_of(view.name)) {
+      for (auto* amounts : {&node.status.capacity, &node.status.allocatable}) {
+        (*amounts)["cpu"] = std::to_string(size->cores);
+        (*amounts)["memory"] = fmt::format("{}Ki", size->memory_bytes >> 10);
+      }
+    }
     node.status.conditions.push_back({.type = "Ready",
                                       .status = api::Condition::Status::kTrue,
                                       .reason = "LocalControllerReady",
@@ -186,6 +206,41 @@ std::vector<api::Node> LiveView::nodes() {
     }
     node.status.version = version_;
     out.push_back(std::move(node));
+  }
+  return out;
+}
+
+std::vector<api::PodMetrics> LiveView::pod_metrics() {
+  std::map<std::string, control::PodUse> used;
+  for (auto& use : metrics_.pods()) used.emplace(use.pod, std::move(use));
+  std::vector<api::PodMetrics> out;
+  if (used.empty()) return out;
+  for (const auto& status : scheduler_.pods()) {
+    const auto found = used.find(status.view.ref.pod);
+    if (found == used.end() || !status.what) continue;
+    api::Pod pod = to_pod(status);
+    const control::ResourceUse& use = found->second.use;
+    api::PodMetrics metrics;
+    metrics.meta.name = pod.meta.name;
+    metrics.meta.ns = pod.meta.ns;
+    metrics.meta.labels = std::move(pod.meta.labels);
+    metrics.meta.creation_timestamp = metrics.timestamp = api::to_rfc3339(use.at);
+    metrics.window = use.window;
+    metrics.usage = to_usage(use);
+    out.push_back(std::move(metrics));
+  }
+  return out;
+}
+
+std::vector<api::NodeMetrics> LiveView::node_metrics() {
+  std::vector<api::NodeMetrics> out;
+  for (const auto& node : metrics_.nodes()) {
+    api::NodeMetrics metrics;
+    metrics.meta.name = node.node;
+    metrics.meta.creation_timestamp = metrics.timestamp = api::to_rfc3339(node.use.at);
+    metrics.window = node.use.window;
+    metrics.usage = to_usage(node.use);
+    out.push_back(std::move(metrics));
   }
   return out;
 }

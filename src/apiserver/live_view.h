@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "control/autoscaler.h"
 #include "control/event_recorder.h"
+#include "control/pod_metrics.h"
 #include "control/scheduler.h"
 
 namespace ebb::apiserver {
@@ -46,6 +47,7 @@ class LiveView final : public LiveObjects {
     const control::Scheduler& scheduler;
     const control::AutoScaler& autoscaler;
     const control::EventRecorder& events;
+    const control::PodMetrics& metrics;
     const Clock& clock;
   };
   // `version` is shown as that of the nodes' Local Controllers.
@@ -54,11 +56,14 @@ class LiveView final : public LiveObjects {
   // Cold pods, which belong to no function yet, are shown in the default namespace.
   [[nodiscard]] std::vector<api::Pod> pods() override;
   [[nodiscard]] std::vector<api::Node> nodes() override;
+  [[nodiscard]] std::vector<api::PodMetrics> pod_metrics() override;
+  [[nodiscard]] std::vector<api::NodeMetrics> node_metrics() override;
   [[nodiscard]] LiveSource* events() override { return &events_; }
   [[nodiscard]] LiveSource* autoscalers() override { return &autoscalers_; }
 
  private:
   const control::Scheduler& scheduler_;
+  const control::PodMetrics& metrics_;
   EventSource events_;
   AutoscalerSource autoscalers_;
   std::string version_;

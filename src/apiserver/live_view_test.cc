@@ -8,6 +8,7 @@
 
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
+#include "api/usage.h"
 #include "apiserver/selector.h"
 #include "store/testing.h"
 
@@ -63,7 +64,8 @@ class LiveViewTest : public testing::Test {
   control::Scheduler scheduler_{{.pods_folder = "/run"}, clock_};
   serving::Traffic traffic_;
   control::AutoScaler autoscaler_{executor_, traffic_, scheduler_, clock_};
-  LiveView view_{{scheduler_, autoscaler_, events_, clock_}, "1.0"};
+  control::PodMetrics metrics_{clock_};
+  LiveView view_{{scheduler_, autoscaler_, events_, metrics_, clock_}, "1.0"};
   LiveClient client_{executor_, view_, 1};
   std::shared_ptr<const scheduling::PodTemplate> pod_;
 };
@@ -127,10 +129,63 @@ TEST_F(LiveViewTest, AutoscalersComeChangeAndGo) {
   ASSERT_TRUE(scaler);
   EXPECT_EQ((*scaler)["status"]["desiredScale"], 1);
   EXPECT_EQ((*scaler)["status"]["reason"], "a request waits");
+  EXPECT_EQ((*scaler)["metadata"]["annotations"]["autoscaling.knative.dev/class"],
+            "kpa.autoscaling.knative.dev");
   EXPECT_EQ((*scaler)["metadata"]["labels"]["serving.knative.dev/service"], "hello");
   autoscaler_.remove("uid-1");
   EXPECT_THAT(next(*watch), ElementsAre("DELETED hello-00001"));
   EXPECT_FALSE(run(executor_, client_.get(api::PodAutoscaler::kind(), key)));
+}
+
+TEST_F(LiveViewTest, WhatPodsAndNodesUse) {
+  scheduler_.add_node("local", [](const node::ToController&) { return Result<void>(); });
+  node::Welcome welcome{
+      .node = "local", .slots = 4, .pods = {}, .node_address = "", .network_problem = ""};
+  welcome.pods.push_back({.pod = "python-1",
+                          .runtime = "python",
+                          .revision = "uid-1",
+                          .state = static_cast<uint8_t>(node::PodState::kReady),
+                          .concurrency = 0});
+  scheduler_.on_message("local", welcome);
+  class Nobody final : public scheduling::PodListener {
+    void pod_added(const scheduling::PodEndpoint& /*pod*/) override {}
+    void pod_ready(const std::string& /*pod*/, Duration /*load*/) override {}
+    void pod_gone(const std::string& /*pod*/, const scheduling::PodExit& /*exit*/) override {}
+    void pods_unavailable(const std::string& /*why*/) override {}
+    Drain begin_drain(int /*count*/) override { return {}; }
+  };
+  scheduler_.subscribe(pod_, std::make_shared<Nobody>());
+  EXPECT_TRUE(view_.pod_metrics().empty());
+
+  node::NodeUsage node{
+      .cores = 2, .memory_bytes = 3 << 20, .memory_total = 4 << 20, .pressure = {}};
+  node::PodUsage pods;
+  pods.pods.push_back({.pod = "python-1", .revision = "uid-1", .ready = 1});
+  for (int second : {10, 25}) {
+    node.at_ns = pods.pods[0].at_ns = static_cast<uint64_t>(second) * 1'000'000'000;
+    node.cpu_ns = pods.pods[0].cpu_ns = static_cast<uint64_t>(second) * 100'000'000;
+    pods.pods[0].memory_bytes = 5 << 20;
+    metrics_.on_message("local", node);
+    metrics_.on_message("local", pods);
+  }
+  const api::Json pod =
+      run(executor_, client_.list(api::PodMetrics::kind(), "default"))->items.at(0);
+  EXPECT_EQ(pod["apiVersion"], "metrics.k8s.io/v1beta1");
+  EXPECT_EQ(pod["kind"], "PodMetrics");
+  EXPECT_EQ(pod["metadata"]["name"], "python-1");
+  EXPECT_EQ(pod["metadata"]["namespace"], "default");
+  EXPECT_EQ(pod["metadata"]["labels"]["serving.knative.dev/service"], "hello");
+  EXPECT_EQ(pod["timestamp"], "2026-01-01T00:00:00Z");
+  EXPECT_EQ(pod["window"], "15.000s");
+  EXPECT_EQ(pod["containers"][0]["name"], "user-container");
+  EXPECT_EQ(pod["containers"][0]["usage"]["cpu"], "100000000n");
+  EXPECT_EQ(pod["containers"][0]["usage"]["memory"], "5120Ki");
+  EXPECT_TRUE(run(executor_, client_.list(api::PodMetrics::kind(), "other"))->items.empty());
+  const auto local = run(executor_, client_.get(api::NodeMetrics::kind(), {"", "local"}));
+  ASSERT_TRUE(local);
+  EXPECT_EQ((*local)["usage"]["memory"], "3072Ki");
+  EXPECT_EQ(view_.nodes().at(0).status.allocatable.at("cpu"), "2");
+  EXPECT_EQ(view_.nodes().at(0).status.capacity.at("memory"), "4096Ki");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "api/hpa.h"
 #include "api/json.h"
 #include "api/schema.h"
 #include "api/yaml.h"
@@ -147,6 +148,21 @@ void generate_name(Json& meta) {
   if (text_at(meta, "name").empty() && !prefix.empty()) {
     meta["name"] = prefix + random_hex(kRandomBytes);
   }
+}
+
+// Clients know Kubernetes' own kinds and patch them strategically. Those of this API have
+// only lists that are replaced as a whole, apart from metadata.ownerReferences and
+// metadata.finalizers: without directives that is a merge patch.
+bool takes_strategic(const api::Kind& kind) {
+  return &kind == &api::HorizontalPodAutoscaler::kind();
+}
+
+bool has_directives(const Json& patch) {
+  if (!patch.is_object()) return false;
+  for (const auto& [key, value] : patch.items()) {
+    if (key.starts_with('$') || has_directives(value)) return true;
+  }
+  return false;
 }
 
 std::string strategic_hint(std::string_view type) {
@@ -321,7 +337,9 @@ net::Task<Response> ObjectEndpoint::patch(Call call) {
   const ApiRequest& request = call.request;
   auto type = media_type(call.content_type);
   if (http::iequals(type, "application/apply-patch+yaml")) co_return co_await apply(call);
-  bool merge = http::iequals(type, "application/merge-patch+json");
+  bool strategic = takes_strategic(*request.kind) &&
+                   http::iequals(type, "application/strategic-merge-patch+json");
+  bool merge = strategic || http::iequals(type, "application/merge-patch+json");
   bool steps = http::iequals(type, "application/json-patch+json");
   if (!merge && !steps) {
     co_return failure(415, fmt::format("the body of the request was in an unknown format - "
@@ -333,6 +351,11 @@ net::Task<Response> ObjectEndpoint::patch(Call call) {
   auto change = api::parse_json(call.body);
   if (!change) co_return failure(400, "the patch is not JSON: " + change.error().message);
   if (merge && !change->is_object()) co_return failure(400, "a merge patch must be an object");
+  if (strategic && has_directives(*change)) {
+    co_return failure(422,
+                      "the patch cannot be applied: directives of strategic merge patches "
+                      "(\"$patch\" and others) are not supported");
+  }
   for (int race = 1;; ++race) {
     resources::ObjectKey key{request.ns, request.name};
     auto before = co_await client_.get(*request.kind, std::move(key));

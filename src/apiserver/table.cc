@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "api/event.h"
+#include "api/hpa.h"
 #include "api/pod_autoscaler.h"
 #include "api/types.h"
+#include "api/usage.h"
 
 namespace ebb::apiserver {
 namespace {
@@ -122,10 +124,27 @@ std::vector<Column> event_columns() {
           {"Name", "string", 1, at("/metadata/name")}};
 }
 
+// A number that is 0 where it is not told.
+Cell number(const char* pointer) {
+  return [path = Json::json_pointer(pointer)](const Json& object, WallTime) {
+    return object.contains(path) ? object.at(path) : Json(0);
+  };
+}
+
+std::vector<Column> hpa_columns() {
+  return {{"Reference", "string", 0,
+           [](const Json& object, WallTime) -> Json { return api::reference_text(object); }},
+          {"Targets", "string", 0,
+           [](const Json& object, WallTime) -> Json { return api::targets_text(object); }},
+          {"MinPods", "string", 0, at("/spec/minReplicas")},
+          {"MaxPods", "string", 0, at("/spec/maxReplicas")},
+          {"Replicas", "string", 0, number("/status/currentReplicas")}};
+}
+
 std::vector<Column> columns_of(const api::Kind& kind) {
   if (&kind == &api::Event::kind()) return event_columns();
   std::vector<Column> columns{{"Name", "string", 0, at("/metadata/name")}};
-  auto add = [&](std::initializer_list<Column> more) {
+  auto add = [&](const std::vector<Column>& more) {
     columns.insert(columns.end(), more.begin(), more.end());
   };
   const Column ready{"Ready", "string", 0, condition("Ready", "status")};
@@ -161,8 +180,18 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   if (kind.plural == "namespaces") {
     columns.push_back({"Status", "string", 0, at("/status/phase")});
   }
-  if (&kind == &api::PodAutoscaler::kind()) {
-    add({{"Desired", "integer", 0, at("/status/desiredScale")},
+  if (&kind == &api::HorizontalPodAutoscaler::kind()) add(hpa_columns());
+  if (&kind == &api::PodMetrics::kind()) {
+    add({{"CPU", "string", 0, at("/containers/0/usage/cpu")},
+         {"Memory", "string", 0, at("/containers/0/usage/memory")},
+         {"Window", "string", 0, at("/window")}});
+  } else if (&kind == &api::NodeMetrics::kind()) {
+    add({{"CPU", "string", 0, at("/usage/cpu")},
+         {"Memory", "string", 0, at("/usage/memory")},
+         {"Window", "string", 0, at("/window")}});
+  } else if (&kind == &api::PodAutoscaler::kind()) {
+    add({{"Class", "string", 1, at("/metadata/annotations/autoscaling.knative.dev~1class")},
+         {"Desired", "integer", 0, at("/status/desiredScale")},
          {"Actual", "integer", 0, at("/status/actualScale")},
          {"Starting", "integer", 1, at("/status/starting")},
          {"In Flight", "integer", 0, at("/status/inFlight")},

@@ -35,8 +35,8 @@ void add_resource_lines(CommandLines& lines);  // apply, get, describe, delete
 void add_call_lines(CommandLines& lines);      // invoke, logs, top
 void add_traffic_lines(CommandLines& lines);   // traffic, rollback
 void add_simulate_line(CommandLines& lines);
-void add_policy_lines(CommandLines& lines);    // policy check
-void add_program_lines(CommandLines& lines);   // runtimes, backup, restore, version, ...
+void add_policy_lines(CommandLines& lines);   // policy check
+void add_program_lines(CommandLines& lines);  // runtimes, backup, restore, version, ...
 
 [[nodiscard]] CommandLines all_command_lines();
 

@@ -112,8 +112,10 @@ std::string words_line(const std::string& words) { return "printf '%s\\n' " + wo
 
 std::string kinds() {
   std::string out;
-  for (const api::Kind* kind : api::all_kinds())
-    out.append(out.empty() ? "" : " ").append(kind->plural);
+  for (const api::Kind* kind : api::all_kinds()) {
+    const bool hidden = api::find_kind(kind->plural) != kind;  // another one has that name
+    if (!hidden) out.append(out.empty() ? "" : " ").append(kind->plural);
+  }
   return out;
 }
 

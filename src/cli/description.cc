@@ -5,6 +5,7 @@
 #include <map>
 
 #include "api/autoscaling.h"
+#include "api/hpa.h"
 #include "api/types.h"
 #include "cli/console.h"
 #include "cli/resource_kinds.h"
@@ -118,6 +119,13 @@ class Description {
     add("Node", text(object, {"spec", "nodeName"}));
     add_code(add);
     add("Message", kind_.plural == "pods" ? headline(object, {"status", "message"}) : "");
+    if (kind_.plural == "horizontalpodautoscalers") {
+      add("Scales", one_line(api::reference_text(object)));
+      add("Metrics", one_line(api::targets_text(object)));
+      add("Bounds", bounds());
+      add("Pods", text(object, {"status", "currentReplicas"}));
+      add("Wanted", text(object, {"status", "desiredReplicas"}));
+    }
     add("Generation", generation());
     add("Age", age_of(object));
     size_t widest = 0;
@@ -125,6 +133,13 @@ class Description {
     for (const auto& [name, value] : shown) {
       out_ += fmt::format("  {:<{}}   {}\n", name, widest, value);
     }
+  }
+
+  // "1 to 9 pods".
+  [[nodiscard]] std::string bounds() const {
+    const std::string least = text(facts_.object, {"spec", "minReplicas"});
+    return fmt::format("{} to {} pods", least.empty() ? "1" : least,
+                       text(facts_.object, {"spec", "maxReplicas"}));
   }
 
   // What says how pods are made: a revision, or the template of the next one.
@@ -273,17 +288,18 @@ class Description {
   }
 
   void autoscaler() {
-    Table shown{{"REVISION", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING", "CONCURRENCY",
-                 "RPS", "PANIC", "DECIDED", "WHY"},
+    Table shown{{"REVISION", "CLASS", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING",
+                 "CONCURRENCY", "RPS", "PANIC", "DECIDED", "WHY"},
                 {}};
     for (const Json& one : facts_.autoscalers) {
       const auto status = [&one](const char* field) {
         return or_none(text(one, {"status", field}));
       };
       const std::string decided = age(text_at(one, {"status", "decidedAt"}));
-      shown.rows.push_back({name_of(one), status("desiredScale"), status("actualScale"),
-                            status("starting"), status("inFlight"), status("waiting"),
-                            decimal(one, "concurrency"), decimal(one, "requestsPerSecond"),
+      shown.rows.push_back({name_of(one), or_none(scaling_class(one)), status("desiredScale"),
+                            status("actualScale"), status("starting"), status("inFlight"),
+                            status("waiting"), decimal(one, "concurrency"),
+                            decimal(one, "requestsPerSecond"),
                             text_at(one, {"status", "panic"}) == "true" ? "yes" : "no",
                             decided == kNone ? decided : decided + " ago",
                             or_none(headline(one, {"status", "reason"}))});

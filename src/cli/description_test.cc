@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/hpa.h"
 #include "api/types.h"
 
 namespace ebb::cli {
@@ -37,7 +38,8 @@ Facts facts() {
         [{"type": "Ready", "status": "True"}]}})")};
   out.pods = {Json::parse(R"({"metadata": {"name": "p1", "labels": {"ebb.dev/state": "Warm",
       "serving.knative.dev/revision": "hello-1"}}, "spec": {"nodeName": "local"}})")};
-  out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"desiredScale": 3,
+  out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1", "annotations":
+      {"autoscaling.knative.dev/class": "ebb.dev/adaptive"}}, "status": {"desiredScale": 3,
       "actualScale": 1, "starting": 2, "inFlight": 40, "waiting": 7, "concurrency": 12.34,
       "requestsPerSecond": 99.96, "panic": true, "reason": "load outran the pods",
       "decidedAt": "2026-01-01T00:09:58Z"}})")};
@@ -64,7 +66,7 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
            "  hello-2   10%       next   False   0      -     ExitCode1: bad [31m ...\n",
            "  hello-1   90%       -      True    1      -\n",
            "  next   hello-2    http://n\n",
-           "  hello-1    3         1       2          40          7         12.3          100.0   "
+           "  hello-1    adaptive   3         1       2          40          7         12.3          100.0   "
            "yes "
            "    2s ago    load outran the pods\n",
            "Last failure\n  hello-2: bad [31m\n  its last output:\n  Traceback\n",
@@ -106,14 +108,29 @@ TEST(DescriptionTest, APod) {
   EXPECT_THAT(text, HasSubstr("  Node       local\n"));
 }
 
+TEST(DescriptionTest, AHorizontalPodAutoscaler) {
+  Facts hpa;
+  hpa.object = Json::parse(R"({"metadata": {"name": "h", "namespace": "default"},
+      "spec": {"scaleTargetRef": {"kind": "Service", "name": "hello"}, "maxReplicas": 9,
+               "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                            "target": {"averageUtilization": 50}}}]},
+      "status": {"currentReplicas": 3, "desiredReplicas": 4}})");
+  const std::string text = description_of(api::HorizontalPodAutoscaler::kind(), hpa, kStyle);
+  EXPECT_THAT(text, testing::StartsWith("HorizontalPodAutoscaler h\n"));
+  EXPECT_THAT(text, HasSubstr("  Scales      Service/hello\n"));
+  EXPECT_THAT(text, HasSubstr("  Metrics     cpu: <unknown>/50%\n"));
+  EXPECT_THAT(text, HasSubstr("  Bounds      1 to 9 pods\n"));
+  EXPECT_THAT(text, HasSubstr("  Wanted      4\n"));
+}
+
 TEST(DescriptionTest, SurvivesObjectsOfAnyShape) {
   for (const char* text : {"{}", "[]", "1", R"({"metadata": 1, "spec": [], "status": {"traffic": 3,
                             "conditions": [1, null]}})"}) {
     Facts odd;
     odd.object = Json::parse(text);
     odd.revisions = odd.pods = odd.autoscalers = odd.events = {odd.object};
-    for (const api::Kind* kind :
-         {&api::Service::kind(), &api::Revision::kind(), &api::Pod::kind()}) {
+    for (const api::Kind* kind : {&api::Service::kind(), &api::Revision::kind(), &api::Pod::kind(),
+                                  &api::HorizontalPodAutoscaler::kind()}) {
       EXPECT_THAT(description_of(*kind, odd, kStyle), HasSubstr("Events"));
     }
   }

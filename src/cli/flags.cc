@@ -103,7 +103,7 @@ Result<void> check_kind(const std::string& kind) {
   if (api::find_kind(kind) != nullptr) return {};
   return fail(Errc::kInvalid,
               "\"{}\" is not a kind of resource: services, revisions, routes, configurations, "
-              "pods, nodes, events or podautoscalers",
+              "pods, nodes, events, podautoscalers or horizontalpodautoscalers",
               kind);
 }
 

@@ -22,7 +22,9 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/revision_gc.h"
+#include "control/scale_limits.h"
 #include "net/address.h"
+#include "scheduling/pool_size.h"
 #include "serving/gateway.h"
 
 namespace ebb::sim {
@@ -43,8 +45,9 @@ using KeyValue = std::pair<std::string, std::string>;
 // What can change while Ebb runs (SIGHUP).
 struct Settings {
   log::Level log_level = log::Level::kInfo;
-  std::optional<int> pool;           // cold pods of each runtime in use; unset: its manifest's
-  std::map<std::string, int> pools;  // the same for single runtimes
+  // Cold pods of each runtime in use; unset: by its manifest.
+  std::optional<scheduling::PoolSize> pool;
+  std::map<std::string, scheduling::PoolSize> pools;  // the same for single runtimes
 };
 
 // See up_settings.h.
@@ -58,9 +61,11 @@ struct UpOptions {
   std::string policies;    // folder of the scaling policies in Lua; empty: DATA/policies
   std::string access_log;  // file; empty: none
   bool isolation = true;
-  bool pod_network = true;                         // false: all pods have only their loopback
+  Duration metrics_interval = std::chrono::seconds(15);  // between two readings of a pod's use
+  bool pod_network = true;                               // false: all pods have only their loopback
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
   std::map<std::string, std::string> autoscaling;  // default annotations
+  control::ScaleLimits limits;
   control::RevisionGcSettings gc;
   serving::GatewaySettings requests;
   Settings settings;
@@ -160,6 +165,7 @@ struct RollbackOptions {
 };
 
 struct TopOptions {
+  std::string what;  // "pods", "nodes": what they use; empty: what revisions do
   bool once = false;
   bool all_namespaces = false;
   Duration interval{};

@@ -121,12 +121,14 @@ class TopLine final : public CommandLine {
  public:
   const CLI::App* define(CLI::App& app) override {
     auto* top = app.add_subcommand("top", "Show live what functions and nodes do");
+    top->add_option("WHAT", to_.what, "pods or nodes: what they use, once, as kubectl top")
+        ->check(CLI::IsMember({"pods", "nodes"}));
     toggle(top, "--once", to_.once, "one table, then end; the default without a terminal");
     toggle(top, "-A,--all-namespaces", to_.all_namespaces, "of all namespaces");
     flag(top, "--interval", interval_, "between two looks")
         ->type_name("DURATION")
         ->capture_default_str();
-    example(top, "  ebb top\n  ebb top --once\nKeys: q ends.");
+    example(top, "  ebb top\n  ebb top --once\n  ebb top pods\nKeys: q ends.");
     return top;
   }
   [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {

@@ -11,7 +11,7 @@ namespace {
 constexpr Duration kMaxWait = std::chrono::hours(24);
 constexpr const char* kKinds =
     "services (ksvc), revisions (rev), routes (rt), configurations (cfg), pods (po), nodes (no), "
-    "events (ev) or podautoscalers (kpa)";
+    "events (ev), podautoscalers (kpa) or horizontalpodautoscalers (hpa)";
 
 class ApplyLine final : public CommandLine {
  public:

@@ -63,7 +63,7 @@ TEST(OptionsTest, UpTakesFlagsAndDataOnEitherSide) {
   EXPECT_EQ(up.data, "d");
   EXPECT_EQ(up.gateway.host, "0.0.0.0");
   EXPECT_EQ(up.api.host, "::1");
-  EXPECT_EQ(up.settings.pool, 3);
+  EXPECT_EQ(up.settings.pool, (scheduling::PoolSize{3, 3}));
   EXPECT_EQ(up.runtimes, "r");
   EXPECT_EQ(up.settings.log_level, log::Level::kDebug);
   EXPECT_EQ(command<UpOptions>({"--data", "d", "up"}).data, "d");
@@ -73,10 +73,11 @@ TEST(OptionsTest, VariablesStandInForFlags) {
   const Variable pool("EBB_POOL", "5");
   const Variable data("EBB_DATA", "from-env");
   const Variable level("EBB_LOG_LEVEL", "warn");
-  EXPECT_EQ(command<UpOptions>({"up"}).settings.pool, 5);
+  EXPECT_EQ(command<UpOptions>({"up"}).settings.pool, (scheduling::PoolSize{5, 5}));
   EXPECT_EQ(command<UpOptions>({"up"}).data, "from-env");
   EXPECT_EQ(command<UpOptions>({"up"}).settings.log_level, log::Level::kWarn);
-  EXPECT_EQ(command<UpOptions>({"up", "--pool", "6", "--data", "x"}).settings.pool, 6);
+  EXPECT_EQ(command<UpOptions>({"up", "--pool", "6-9", "--data", "x"}).settings.pool,
+            (scheduling::PoolSize{6, 9}));
   EXPECT_EQ(command<UpOptions>({"up", "--pool", "6", "--data", "x"}).data, "x");
 }
 

@@ -35,7 +35,9 @@ class UpLine final : public CommandLine {
     setting(up, "--isolation", "isolation",
             "full (default); none runs functions unprotected, for trying Ebb out");
     setting(up, "--log-level", "logLevel", "debug, info (default), warn or error");
-    flag(up, "--pool", pool_, "cold pods of each runtime in use (default: its manifest's)");
+    setting(up, "--pool", "pool",
+            "cold pods of each runtime in use: 16, or 8-64 to follow what is asked for (default: "
+            "its manifest's, up to four times that)");
     return up;
   }
 
@@ -44,7 +46,6 @@ class UpLine final : public CommandLine {
     for (const auto& [key, value] : texts_) {
       if (!value.empty()) flags[key] = value;
     }
-    if (pool_) flags["pool"] = *pool_;
     if (!connection.data.empty()) flags["data"] = connection.data;
     auto document = read_settings(config_, flags);
     if (!document) return fail(document.error());
@@ -63,7 +64,6 @@ class UpLine final : public CommandLine {
 
   std::string config_;
   std::map<std::string, std::string> texts_;
-  std::optional<int> pool_;
 };
 
 }  // namespace

@@ -1,11 +1,16 @@
 #include "cli/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
+#include "api/hpa.h"
 #include "api/types.h"
+#include "api/usage.h"
 #include "cli/console.h"
 
 namespace ebb::cli {
@@ -103,6 +108,32 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   if (kind.plural == "routes") {
     return {name(), at("URL", {"status", "url"}), ready(), age(), reason()};
   }
+  if (kind.plural == "horizontalpodautoscalers") {
+    return {name(),
+            {"REFERENCE",
+             [](const Json& object, WallTime) { return first_line(api::reference_text(object)); }},
+            {"TARGETS",
+             [](const Json& object, WallTime) { return first_line(api::targets_text(object)); }},
+            at("MINPODS", {"spec", "minReplicas"}),
+            at("MAXPODS", {"spec", "maxReplicas"}),
+            {"REPLICAS",
+             [](const Json& object, WallTime) {
+               const std::string pods = text_at(object, {"status", "currentReplicas"});
+               return pods.empty() ? std::string("0") : pods;
+             }},
+            age()};
+  }
+  if (kind.group == api::PodMetrics::kind().group) {
+    const auto used = [](const char* title, const char* what) {
+      return Column{title, [what](const Json& object, WallTime) {
+                      const Json::json_pointer container("/containers/0/usage");
+                      const bool pod = object.contains(container);
+                      return pod ? text_at(object.at(container), {what})
+                                 : text_at(object, {"usage", what});
+                    }};
+    };
+    return {name(), used("CPU", "cpu"), used("MEMORY", "memory"), at("WINDOW", {"window"})};
+  }
   if (kind.plural == "pods") {
     return {name(),
             at("NODE", {"spec", "nodeName"}),
@@ -148,6 +179,7 @@ std::vector<Column> columns_of(const api::Kind& kind) {
   }
   if (kind.plural == "podautoscalers") {
     return {name(),
+            {"CLASS", [](const Json& object, WallTime) { return scaling_class(object); }},
             at("DESIRED", {"status", "desiredScale"}),
             at("READY", {"status", "actualScale"}),
             at("STARTING", {"status", "starting"}),
@@ -173,6 +205,14 @@ size_t width(const std::string& text) {
 }
 
 }  // namespace
+
+std::string scaling_class(const Json& autoscaler) {
+  std::string name = text_at(
+      autoscaler, {"metadata", "annotations", fmt::format("{}class", api::kAutoscalingPrefix)});
+  constexpr std::string_view kOwn = "ebb.dev/";
+  if (name.starts_with(kOwn)) return name.substr(kOwn.size());
+  return name.substr(0, name.find('.'));
+}
 
 std::string text_at(const Json& object, const Path& path) {
   const Json* value = &object;

@@ -39,6 +39,8 @@ struct ColumnWidths {
 // As kubectl shows ages: "5s", "3m12s", "4h5m", "2d3h", "400d".
 [[nodiscard]] std::string format_age(Duration age);
 
+// Which policy a PodAutoscaler has, without prefix and domain: "kpa", "adaptive".
+[[nodiscard]] std::string scaling_class(const api::Json& autoscaler);
 // The string at `path` inside nested objects; empty if there is none.
 [[nodiscard]] std::string text_at(const api::Json& object, const std::vector<std::string>& path);
 // The condition of that type; an empty object if there is none.

@@ -3,9 +3,11 @@
 
 #include "api/pod_autoscaler.h"
 #include "api/types.h"
+#include "api/usage.h"
 #include "cli/commands.h"
 #include "cli/resource_kinds.h"
 #include "cli/terminal.h"
+#include "cli/top_usage.h"
 #include "cli/top_view.h"
 
 namespace ebb::cli {
@@ -28,6 +30,25 @@ Result<void> list(const api::Kind& kind, const std::string& ns, ApiClient& clien
   return {};
 }
 
+// As `kubectl top`.
+Result<void> show_usage(const TopOptions& options, const std::string& ns, ApiClient& client,
+                        Console& console) {
+  std::vector<Json> metrics;
+  std::vector<Json> nodes;
+  const bool pods = options.what == "pods";
+  const api::Kind& kind = pods ? api::PodMetrics::kind() : api::NodeMetrics::kind();
+  auto done = list(kind, pods ? ns : "", client, metrics);
+  if (done && !pods) done = list(api::Node::kind(), "", client, nodes);
+  if (!done) return fail(done.error());
+  if (metrics.empty()) {
+    console.err << "Nothing has been measured yet: that takes two intervals (metricsInterval).\n";
+    return {};
+  }
+  console.out << render(pods ? pods_usage(metrics, options.all_namespaces)
+                             : nodes_usage(metrics, nodes));
+  return {};
+}
+
 Result<TopFacts> look(const std::string& ns, ApiClient& client) {
   TopFacts facts;
   auto done = list(api::PodAutoscaler::kind(), ns, client, facts.autoscalers);
@@ -42,6 +63,7 @@ Result<TopFacts> look(const std::string& ns, ApiClient& client) {
 Result<void> top(const TopOptions& options, const std::string& ns, ApiClient& client,
                  Console& console) {
   const std::string of = options.all_namespaces ? "" : ns;
+  if (!options.what.empty()) return show_usage(options, of, client, console);
   auto facts = look(of, client);
   if (!facts) return fail(facts.error());
   if (options.once || !console.out_is_terminal) {

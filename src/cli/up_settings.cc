@@ -1,6 +1,7 @@
 #include "cli/up_settings.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
@@ -45,6 +46,21 @@ void read_duration(api::FieldReader& fields, const char* key, const std::string&
   }
 }
 
+void read_interval(api::FieldReader& fields, Duration& out, Errors& errors) {
+  constexpr const char* kKey = "metricsInterval";
+  std::string text;
+  fields.read(kKey, text);
+  if (text.empty()) return;
+  const auto parsed = api::parse_duration(text);
+  if (!parsed) {
+    wrong(errors, kKey, parsed.error().message);
+  } else if (*parsed < kMinMetricsInterval || *parsed > kMaxMetricsInterval) {
+    wrong(errors, kKey, "\"" + text + "\" is not within 1s and 10m");
+  } else {
+    out = *parsed;
+  }
+}
+
 void read_log_level(api::FieldReader& fields, log::Level& out, Errors& errors) {
   static const std::map<std::string, log::Level> kLevels = {{"debug", log::Level::kDebug},
                                                             {"info", log::Level::kInfo},
@@ -85,32 +101,41 @@ void read_requests(api::FieldReader& fields, serving::GatewaySettings& out, Erro
   }
 }
 
-void check_pool(int64_t size, const std::string& path, Errors& errors) {
-  if (size < 0 || size > kMaxPool) {
-    wrong(errors, path, fmt::format("{} is not within 0 and {}", size, kMaxPool));
+void read_pool(std::string_view text, const std::string& path, scheduling::PoolSize& out,
+               Errors& errors) {
+  if (const auto size = scheduling::PoolSize::parse(text)) {
+    out = *size;
+  } else {
+    wrong(errors, path, size.error().message);
   }
 }
 
 void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
-  std::optional<int64_t> pool;
-  fields.read("pool", pool);
+  std::optional<std::string> pool;
+  fields.read_quantity("pool", pool);
   if (pool) {
-    check_pool(*pool, "pool", errors);
-    settings.pool = static_cast<int>(*pool);
+    settings.pool = scheduling::PoolSize();
+    read_pool(*pool, "pool", *settings.pool, errors);
   }
   std::map<std::string, std::string> pools;
   fields.read_quantities("pools", pools);
   for (const auto& [runtime, text] : pools) {
-    const std::string path = "pools." + runtime;
-    char* end = nullptr;
-    const int64_t size = std::strtoll(text.c_str(), &end, 10);
-    if (text.empty() || *end != '\0') {
-      wrong(errors, path, "\"" + text + "\" is not a whole number");
-      continue;
-    }
-    check_pool(size, path, errors);
-    settings.pools[runtime] = static_cast<int>(size);
+    read_pool(text, "pools." + runtime, settings.pools[runtime], errors);
   }
+}
+
+// What no annotation can exceed. The first is Knative's name.
+constexpr std::string_view kRevisionLimit = "max-scale-limit";
+constexpr std::string_view kNamespaceLimit = "max-pods-per-namespace";
+
+void read_limit(const std::string& key, const std::string& text, int& out, Errors& errors) {
+  constexpr int kMost = 1'000'000;
+  const char* end = text.data() + text.size();
+  const auto [stopped, code] = std::from_chars(text.data(), end, out);
+  if (code == std::errc() && stopped == end && out >= 0 && out <= kMost) return;
+  out = 0;
+  wrong(errors, "autoscaling." + key,
+        fmt::format("\"{}\" is no whole number within 0 (no limit) and {}", text, kMost));
 }
 
 // The keys of the annotations without their prefix, for revisions that do not set them.
@@ -118,9 +143,20 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
   std::map<std::string, std::string> keys;
   fields.read_quantities("autoscaling", keys);
   for (const auto& [key, value] : keys) {
-    up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
+    if (key == kRevisionLimit) {
+      read_limit(key, value, up.limits.per_revision, errors);
+    } else if (key == kNamespaceLimit) {
+      read_limit(key, value, up.limits.per_namespace, errors);
+    } else {
+      up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
+    }
   }
-  static_cast<void>(api::parse_autoscaling(up.autoscaling, "autoscaling", errors));
+  const auto defaults = api::parse_autoscaling(up.autoscaling, "autoscaling", errors);
+  const int most = up.limits.per_revision;
+  if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {
+    wrong(errors, "autoscaling.max-scale-limit",
+          fmt::format("{} is below the default of min-scale or max-scale", most));
+  }
 }
 
 void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& errors) {
@@ -200,6 +236,7 @@ Result<UpOptions> up_options(const api::Json& document) {
     up.isolation = isolation != "none";
     fields.read("podNetwork", up.pod_network);
     fields.read("scaleToZero", up.scale_to_zero);
+    read_interval(fields, up.metrics_interval, errors);
     read_log_level(fields, up.settings.log_level, errors);
     read_pools(fields, up.settings, errors);
     read_requests(fields, up.requests, errors);
@@ -230,6 +267,7 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.access_log == wanted.access_log, "accessLog");
   compare(running.isolation == wanted.isolation, "isolation");
   compare(running.pod_network == wanted.pod_network, "podNetwork");
+  compare(running.metrics_interval == wanted.metrics_interval, "metricsInterval");
   compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
   compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
   compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");

@@ -19,7 +19,8 @@
 
 namespace ebb::cli {
 
-inline constexpr int kMaxPool = 10'000;            // cold pods of a runtime
+inline constexpr Duration kMinMetricsInterval = std::chrono::seconds(1);
+inline constexpr Duration kMaxMetricsInterval = std::chrono::minutes(10);
 inline constexpr size_t kMaxSettings = 64 * 1024;  // bytes of a file
 
 // The file at `path` (none if empty) with `flags` laid over it. kInvalid with the

@@ -11,6 +11,7 @@ namespace ebb::cli {
 namespace {
 
 using api::Json;
+using scheduling::PoolSize;
 using testing::HasSubstr;
 
 class UpSettingsTest : public testing::Test {
@@ -65,12 +66,18 @@ accessLog: /var/log/ebb.log
 isolation: none
 podNetwork: false
 scaleToZero: false
+metricsInterval: 5s
 logLevel: debug
 maxBody: 5Mi
 serverTiming: all
 pool: 3
-pools: {node: 2, python: 40}
-autoscaling: {window: 10s, target-utilization-percentage: 50}
+pools: {node: 2, python: 8-40}
+autoscaling:
+  window: 10s
+  target-utilization-percentage: 50
+  max-scale: 20
+  max-scale-limit: 40
+  max-pods-per-namespace: 100
 gc:
   retain-since-create-time: 1h
   retain-since-last-active-time: disabled
@@ -88,13 +95,17 @@ gc:
   EXPECT_FALSE(up->isolation);
   EXPECT_FALSE(up->pod_network);
   EXPECT_FALSE(up->scale_to_zero);
+  EXPECT_EQ(up->metrics_interval, std::chrono::seconds(5));
   EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
   EXPECT_EQ(up->requests.max_body, 5u << 20);
   EXPECT_EQ(up->requests.server_timing, serving::ServerTiming::kAll);
-  EXPECT_EQ(up->settings.pool, 3);
-  EXPECT_EQ(up->settings.pools, (std::map<std::string, int>{{"node", 2}, {"python", 40}}));
+  EXPECT_EQ(up->settings.pool, (PoolSize{3, 3}));
+  EXPECT_EQ(up->settings.pools,
+            (std::map<std::string, PoolSize>{{"node", {2, 2}}, {"python", {8, 40}}}));
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/target-utilization-percentage"), "50");
+  EXPECT_EQ(up->autoscaling.size(), 3u) << "limits are no annotations";
+  EXPECT_EQ(up->limits, (control::ScaleLimits{.per_revision = 40, .per_namespace = 100}));
   EXPECT_EQ(up->gc.retain_since_create_time, std::chrono::hours(1));
   EXPECT_FALSE(up->gc.retain_since_last_active_time);
   EXPECT_EQ(up->gc.min_non_active_revisions, 2);
@@ -104,7 +115,7 @@ gc:
 TEST_F(UpSettingsTest, FlagsWin) {
   const auto up = read("pool: 3\ndomain: example.com\n", {{"pool", 5}, {"gateway", ":0"}});
   ASSERT_TRUE(up) << up.error().message;
-  EXPECT_EQ(up->settings.pool, 5);
+  EXPECT_EQ(up->settings.pool, (PoolSize{5, 5}));
   EXPECT_EQ(up->domain, "example.com");
   EXPECT_EQ(up->gateway.port, 0);
 }
@@ -116,10 +127,21 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
   EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
   EXPECT_THAT(error("serverTiming: some\n"), HasSubstr("serverTiming: \"some\" is none of"));
+  EXPECT_THAT(error("metricsInterval: often\n"), HasSubstr("metricsInterval: "));
+  EXPECT_THAT(error("metricsInterval: 0.5s\n"),
+              HasSubstr("metricsInterval: \"0.5s\" is not within 1s and 10m"));
+  EXPECT_THAT(error("metricsInterval: 1h\n"), HasSubstr("is not within 1s and 10m"));
   EXPECT_THAT(error("pool: -1\n"), HasSubstr("pool: -1 is not within 0 and 10000"));
-  EXPECT_THAT(error("pool: many\n"), HasSubstr("pool: "));
+  EXPECT_THAT(error("pool: many\n"),
+              HasSubstr("pool: \"many\" is neither a number of pods nor a range like 8-64"));
   EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));
   EXPECT_THAT(error("autoscaling: {window: 1s}\n"), HasSubstr("window"));
+  EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
+              HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
+  EXPECT_THAT(error("autoscaling: {max-pods-per-namespace: ten}\n"),
+              HasSubstr("autoscaling.max-pods-per-namespace: \"ten\" is no whole number"));
+  EXPECT_THAT(error("autoscaling: {max-scale-limit: 5, max-scale: 6}\n"),
+              HasSubstr("5 is below the default of min-scale or max-scale"));
   EXPECT_THAT(error("gc: {retain-since-create-time: long}\n"),
               HasSubstr("gc.retain-since-create-time: "));
   EXPECT_THAT(error("gc: {min-non-active-revisions: 9, max-non-active-revisions: 3}\n"),
@@ -136,8 +158,9 @@ TEST_F(UpSettingsTest, WhatARunningEbbCannotTakeOver) {
                                           "autoscaling: {window: 10s}\n"
                                           "gc: {min-non-active-revisions: 1}\n")),
             "");
-  EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n")),
-            "gateway, domain");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n"
+                                          "metricsInterval: 30s\n")),
+            "gateway, domain, metricsInterval");
 }
 
 }  // namespace

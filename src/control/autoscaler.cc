@@ -70,8 +70,12 @@ void AutoScaler::add(ScalePlan plan) {
   Entry& entry = at->second;
   entry.plan = std::move(plan);
   entry.throttler = traffic_.find(uid);
+  entry.quota = &quotas_[entry.plan.pod->ns];
+  entry.quota->join();
   entry.added_at = clock_.wall();
-  entry.made = entry.changed = ++version_;
+  entry.place = by_change_.insert(by_change_.end(), &entry);
+  touch(entry);
+  entry.made = entry.changed;
   entry.reason = "nothing was to be decided yet";
   const Key key{entry.plan.pod->ns, entry.plan.pod->name};
   keys_.erase(key);  // one of the same name that was deleted: its text goes with it
@@ -79,7 +83,7 @@ void AutoScaler::add(ScalePlan plan) {
   if (!entry.throttler) return;
   // Pods of an earlier front, perhaps.
   const auto counts = entry.throttler->counts();
-  entry.want = counts.ready + counts.starting;
+  set_want(entry, counts.ready + counts.starting);
   note(entry, counts.ready);
   if (std::max(entry.want, floor_of(entry)) > 0 || entry.plan.policy->never_rests()) {
     activate(entry, clock_.now());
@@ -92,7 +96,11 @@ void AutoScaler::remove(const std::string& revision) {
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   std::erase(active_, &entry);
-  entry.changed = ++version_;
+  touch(entry);
+  by_change_.erase(entry.place);
+  entry.quota->changed(-entry.want);
+  entry.quota->forget(entry.plan.pod->revision);
+  if (entry.quota->leave()) quotas_.erase(entry.plan.pod->ns);
   gone_.push_back(status_of(entry));
   gone_.back().gone = true;
   if (gone_.size() > kMaxGone) {
@@ -112,7 +120,7 @@ void AutoScaler::set_reachable(const std::string& revision, bool reachable) {
   entry->reachable = reachable;
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, clock_.now());
-  apply(*entry, floor_of(*entry), "traffic goes there, and a minimum is set");
+  raise(*entry, "traffic goes there, and a minimum is set");
 }
 
 void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
@@ -122,22 +130,26 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   plan.pod = entry->plan.pod;
   entry->plan = std::move(plan);
   const TimePoint now = clock_.now();
+  entry->rested.reset();
   if (entry->live) *entry->live = live_for(*entry, now);
   if (entry->plan.policy->never_rests()) activate(*entry, now);
   if (floor_of(*entry) <= entry->want) return;
   activate(*entry, now);
-  apply(*entry, floor_of(*entry), "the settings raised the minimum");
+  raise(*entry, "the settings raised the minimum");
 }
 
-AutoScaler::Live AutoScaler::live_for(const Entry& entry, TimePoint now) const {
+AutoScaler::Live AutoScaler::live_for(Entry& entry, TimePoint now) const {
   const auto& spec = *entry.plan.policy;
   // An hour of seconds would be kept for a window that is none.
   const Duration window = std::min<Duration>(spec.window(), std::chrono::hours(1));
-  Live live{
-      .policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall()),
-      .concurrency = scaling::Window(window),
-      .requests = scaling::Window(window),
-      .error = {}};
+  auto policy = std::move(entry.rested);
+  if (!policy) {
+    policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall());
+  }
+  Live live{.policy = std::move(policy),
+            .concurrency = scaling::Window(window),
+            .requests = scaling::Window(window),
+            .error = {}};
   if (spec.hybrid_keep_alive) live.idle = std::make_unique<IdleTimes>(*spec.hybrid_keep_alive);
   return live;
 }
@@ -154,7 +166,16 @@ bool AutoScaler::at_rest(const Entry& entry, const serving::Throttler::Counts& c
   return entry.want == 0 && counts.ready + counts.starting == 0 &&
          counts.in_flight + counts.waiting == 0 && !entry.proof && floor_of(entry) == 0 &&
          !entry.plan.policy->never_rests() &&
-         now - counts.last_active > entry.plan.policy->memory();
+         now - counts.last_active > entry.plan.policy->window();
+}
+
+void AutoScaler::rest(Entry& entry) {
+  if (entry.plan.policy->learns()) entry.rested = std::move(entry.live->policy);
+  entry.live.reset();
+  entry.reason.shrink_to_fit();  // it has held longer ones
+  entry.concurrency = 0;
+  entry.requests = 0;
+  entry.panic = false;
 }
 
 // --- Metric -> decision -> amount ---
@@ -164,17 +185,18 @@ void AutoScaler::tick() {
   if (settings_.policies != nullptr) settings_.policies->refresh(now);  // reads: without the lock
   const std::lock_guard lock(mutex_);
   for (Entry* entry : active_) observe(*entry, now);
-  if (now < next_decision_) return;
+  if (now < next_decision_) {
+    share_out(now);
+    return;
+  }
   next_decision_ = now + scaling::kDecisionPeriod;
   std::erase_if(active_, [&](Entry* entry) {
     decide(*entry, now);
     if (!at_rest(*entry, entry->throttler->counts(), now)) return false;
-    entry->live.reset();
-    entry->concurrency = 0;
-    entry->requests = 0;
-    entry->panic = false;
+    rest(*entry);
     return true;
   });
+  share_out(now);
 }
 
 void AutoScaler::observe(Entry& entry, TimePoint now) {
@@ -223,6 +245,7 @@ void AutoScaler::tell_error(Entry& entry, const std::string& error) {
 
 int AutoScaler::set_want(Entry& entry, int want) {
   const int before = std::exchange(entry.want, want);
+  entry.quota->changed(want - before);
   if (!entry.live) return before;
   auto& wishes = entry.live->wishes;
   if (want > before) wishes.push_back({.at = clock_.now(), .pods = want - before});
@@ -251,17 +274,36 @@ void AutoScaler::measure_start(Entry& entry, TimePoint ready, bool well) {
 int AutoScaler::floor_of(const Entry& entry) const {
   const int proof = entry.proof ? std::max(1, entry.plan.initial_scale) : 0;
   const int last = settings_.enable_scale_to_zero ? 0 : 1;
-  return std::max(proof, entry.reachable ? std::max(last, entry.plan.bounds.min) : 0);
+  return std::max(proof, entry.reachable ? std::max(last, bounds_of(entry).min) : 0);
+}
+
+scaling::Bounds AutoScaler::bounds_of(const Entry& entry) const {
+  scaling::Bounds bounds = entry.plan.bounds;
+  if (const int most = limits_.per_revision; most > 0) {
+    bounds.max = bounds.max > 0 ? std::min(bounds.max, most) : most;
+    bounds.min = std::min(bounds.min, most);
+  }
+  return bounds;
+}
+
+void AutoScaler::raise(Entry& entry, std::string why, Silence silence) {
+  const auto counts = entry.throttler ? entry.throttler->counts() : serving::Throttler::Counts();
+  const int want = within_namespace(entry, counts, std::max(entry.want, floor_of(entry)), why);
+  apply(entry, want, why, silence);
 }
 
 int AutoScaler::within_bounds(const Entry& entry, int want) const {
-  const int most = entry.plan.bounds.max;
+  const int most = bounds_of(entry).max;
   return most > 0 ? std::min(want, most) : want;
 }
 
 void AutoScaler::decide(Entry& entry, TimePoint now) {
   if (entry.proof && now >= entry.proof->deadline) {
-    start_ended(entry.plan.pod->revision, "no pod could be started in time: no node has room");
+    const bool cut = entry.want < std::max(1, entry.plan.initial_scale);
+    start_ended(entry.plan.pod->revision,
+                cut ? fmt::format("no pod could be started in time: the namespace has its {} pods",
+                                  limits_.per_namespace)
+                    : "no pod could be started in time: no node has room");
   }
   const auto counts = entry.throttler->counts();
   const auto decision = entry.live->policy->decide(situation_of(entry, counts, now));
@@ -273,9 +315,13 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   std::string why = decision.reason;
   int want = entry.want;
   if (decision.valid) {
-    want = scaling::amount(decision, entry.plan.bounds, entry.reachable);
+    const auto bounds = bounds_of(entry);
+    want = scaling::amount(decision, bounds, entry.reachable);
     if (want > decision.desired) why += fmt::format(", raised to the minimum {}", want);
-    if (want < decision.desired) why += fmt::format(", held at the maximum {}", want);
+    if (want < decision.desired) {
+      const bool operators = entry.plan.bounds.max == 0 || bounds.max < entry.plan.bounds.max;
+      why += fmt::format(", held at {} {}", operators ? "max-scale-limit" : "the maximum", want);
+    }
   }
   // The last pod stays until its time has come; one that nobody ever called, or
   // whose start failed, is not started for that.
@@ -307,6 +353,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
     want = 1;  // whoever is held was let in: it is answered
     why = "a request waits";
   }
+  want = within_namespace(entry, counts, want, why);
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at && want > counts.ready + counts.starting) {
     want = counts.ready + counts.starting;
@@ -332,7 +379,7 @@ void AutoScaler::apply(Entry& entry, int want, std::string_view why, Silence sil
   }
   entry.reason = why;
   entry.decided_at = clock_.wall();
-  entry.changed = ++version_;
+  touch(entry);
   target_.scale(entry.plan.pod->revision, want);
 }
 
@@ -343,19 +390,27 @@ void AutoScaler::note(Entry& entry, int ready) {
   rescaled_.push_back(entry.plan.pod->revision);
 }
 
+void AutoScaler::touch(Entry& entry) {
+  entry.changed = ++version_;
+  by_change_.splice(by_change_.end(), by_change_, entry.place);
+}
+
 void AutoScaler::wake(const std::string& revision) {
   const std::lock_guard lock(mutex_);
   Entry* entry = entry_of(revision);
   if (entry == nullptr) return;
   activate(*entry, clock_.now());
-  const int want = std::max({entry->want, 1, entry->plan.policy->activation_scale()});
-  const int before = set_want(*entry, within_bounds(*entry, want));
+  const int wish =
+      within_bounds(*entry, std::max({entry->want, 1, entry->plan.policy->activation_scale()}));
+  const int want = entry->quota->allowed(revision, entry->want, wish, limits_.per_namespace);
+  if (want < wish) end_crowd_soon(revision);  // who asks for a turn does so there
+  const int before = set_want(*entry, want);
   // First the pod: this is the request path.
   target_.scale(revision, entry->want);
   if (before == entry->want) return;
   entry->reason = "a request waits";
   entry->decided_at = clock_.wall();
-  entry->changed = ++version_;
+  touch(*entry);
   note(*entry, entry->told_ready);
   if (settings_.events == nullptr) return;
   settings_.events->record(*entry->plan.pod, EventRecorder::Type::kNormal,
@@ -364,11 +419,15 @@ void AutoScaler::wake(const std::string& revision) {
 }
 
 void AutoScaler::crowded(const std::string& revision) {
-  {
-    const std::lock_guard lock(mutex_);
-    crowds_.push_back(revision);
-    if (crowds_.size() > 1) return;
-  }
+  const std::lock_guard lock(mutex_);
+  end_crowd_soon(revision);
+}
+
+void AutoScaler::end_crowd_soon(const std::string& revision) {
+  // Of those that say it again and again only what came last.
+  if (!crowds_.empty() && crowds_.back() == revision) return;
+  crowds_.push_back(revision);
+  if (crowds_.size() > 1) return;
   control_.post([this] {
     if (control_.now() >= next_relief_) {
       relieve_crowds();
@@ -390,6 +449,8 @@ void AutoScaler::relieve_crowds() {
     if (const auto throttler = traffic_.find(revision)) throttler->crowd_seen();
     decide_now(revision);
   }
+  const std::lock_guard lock(mutex_);
+  share_out(clock_.now());
 }
 
 void AutoScaler::decide_now(const std::string& revision) {
@@ -400,11 +461,11 @@ void AutoScaler::decide_now(const std::string& revision) {
   activate(*entry, now);
   const auto counts = entry->throttler->counts();
   if (now < counts.retry_at) return;
-  std::string why;
-  int pods = 0;
+  std::string why = "a request waits";
+  int pods = counts.waiting > 0 ? 1 : 0;  // where the namespace had no room at the wake
   switch (entry->plan.policy->burst()) {
     case scaling::PolicySpec::Burst::kWait:
-      return;
+      break;
     case scaling::PolicySpec::Burst::kLoadOverTarget:
       pods = load_over_target(entry->plan.policy->kpa, counts, why);
       break;
@@ -412,13 +473,14 @@ void AutoScaler::decide_now(const std::string& revision) {
       const auto decision = entry->live->policy->decide(situation_of(*entry, counts, now));
       tell_error(*entry, decision.error);
       if (!decision.valid) return;
-      pods = decision.desired;
+      pods = std::max(pods, decision.desired);
       why = decision.reason;
       break;
     }
   }
-  const int want = within_bounds(*entry, pods);
-  if (want <= entry->want) return;
+  const int wish = within_bounds(*entry, pods);
+  if (wish <= entry->want) return;
+  const int want = within_namespace(*entry, counts, wish, why);
   apply(*entry, want, why, Silence::kNo);
   note(*entry, counts.ready);
 }
@@ -435,8 +497,7 @@ void AutoScaler::prove(const std::string& revision, Proven proven) {
   const int wanted = entry->plan.initial_scale;
   if (wanted > 0) {
     activate(*entry, clock_.now());
-    apply(*entry, std::max(entry->want, floor_of(*entry)), "to prove that it starts",
-          Silence::kYes);
+    raise(*entry, "to prove that it starts", Silence::kYes);
   }
   const bool ready = entry->throttler && entry->throttler->counts().ready >= wanted;
   if (wanted == 0 || ready) {
@@ -486,6 +547,7 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
 ScaleStatus AutoScaler::status_of(const Entry& entry) const {
   ScaleStatus status;
   status.pod = entry.plan.pod;
+  status.policy = entry.plan.policy->policy;
   status.desired = entry.want;
   status.concurrency = entry.concurrency;
   status.requests = entry.requests;
@@ -540,8 +602,8 @@ bool AutoScaler::changes(int64_t after, std::vector<ScaleStatus>* out) const {
     // What came and went since then was never seen.
     if (went.changed > after && went.made <= after) out->push_back(went);
   }
-  for (const auto& [uid, entry] : entries_) {
-    if (entry.changed > after) out->push_back(status_of(entry));
+  for (auto at = by_change_.rbegin(); at != by_change_.rend() && (*at)->changed > after; ++at) {
+    out->push_back(status_of(**at));
   }
   std::sort(out->begin(), out->end(),
             [](const auto& a, const auto& b) { return a.changed < b.changed; });

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,9 +26,11 @@
 #include "control/event_recorder.h"
 #include "control/idle_times.h"
 #include "control/policy_folder.h"
+#include "control/scale_limits.h"
 #include "net/executor.h"
 #include "resources/resource_client.h"
 #include "scaling/policy_spec.h"
+#include "scaling/quota.h"
 #include "scaling/window.h"
 #include "scheduling/scale_target.h"
 #include "serving/activator.h"
@@ -57,6 +60,7 @@ struct AutoScalerSettings {
 // What is known of one revision, and what was decided for it last.
 struct ScaleStatus {
   std::shared_ptr<const scheduling::PodTemplate> pod;
+  scaling::PolicyClass policy = scaling::PolicyClass::kKpa;
   int desired = 0;
   int ready = 0;
   int starting = 0;
@@ -92,6 +96,8 @@ class AutoScaler final : public serving::Waker {
   void replan(const std::string& revision, ScalePlan plan);
   // Whether some route sends traffic to it: without, its minimum does not hold.
   void set_reachable(const std::string& revision, bool reachable);
+  // Other limits from now on. What is over them is taken away as it becomes idle.
+  void set_limits(const ScaleLimits& limits);
 
   // Starts the revision's initial pods once, and calls back on the control executor
   // with "" when all are ready, or with why the first one failed. Then they rest,
@@ -150,7 +156,9 @@ class AutoScaler final : public serving::Waker {
   struct Entry {
     ScalePlan plan;
     std::shared_ptr<serving::Throttler> throttler;  // shared: with the request path
+    scaling::Quota* quota = nullptr;                // of its namespace
     std::unique_ptr<Live> live;                     // null: at rest
+    std::unique_ptr<scaling::Policy> rested;        // at rest, of a policy that learns
     int want = 0;
     bool reachable = true;
     bool panic = false;
@@ -164,6 +172,7 @@ class AutoScaler final : public serving::Waker {
     WallTime added_at{};
     int64_t made = 0;
     int64_t changed = 0;
+    std::list<Entry*>::iterator place{};  // in by_change_
     // As take_rescaled() has told it.
     int told_want = 0;
     int told_ready = 0;
@@ -176,7 +185,8 @@ class AutoScaler final : public serving::Waker {
 
   // Looks at it in every tick from now on.
   void activate(Entry& entry, TimePoint now);
-  [[nodiscard]] Live live_for(const Entry& entry, TimePoint now) const;
+  [[nodiscard]] Live live_for(Entry& entry, TimePoint now) const;
+  void rest(Entry& entry);
   [[nodiscard]] bool at_rest(const Entry& entry, const serving::Throttler::Counts& counts,
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);
@@ -192,9 +202,26 @@ class AutoScaler final : public serving::Waker {
   void relieve_crowds();
   // `why` must not change the amount again. Silence: no event, no log.
   void apply(Entry& entry, int want, std::string_view why, Silence silence = Silence::kNo);
+  // To its floor at least.
+  void raise(Entry& entry, std::string why, Silence silence = Silence::kNo);
   void note(Entry& entry, int ready);
+  void touch(Entry& entry);  // it changed
+  [[nodiscard]] scaling::Bounds bounds_of(const Entry& entry) const;
   [[nodiscard]] int floor_of(const Entry& entry) const;
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;
+  void end_crowd_soon(const std::string& revision);
+
+  // --- What a namespace may have: autoscaler_quota.cc ---
+
+  // What of `want` the namespace has room for; then `why` says so. Whom that leaves
+  // waiting asks for a turn.
+  [[nodiscard]] int within_namespace(Entry& entry, const serving::Throttler::Counts& counts,
+                                     int want, std::string& why);
+  [[nodiscard]] bool in_need(const Entry& entry, const serving::Throttler::Counts& counts) const;
+  // Gives those whose turn it is what is free, or idle elsewhere in their namespace.
+  void share_out(TimePoint now);
+  void share_out(scaling::Quota& quota, std::vector<Entry*> donors, TimePoint now);
+  [[nodiscard]] int spare_of(const Entry& entry) const;
   void finish_start(const std::string& revision, const std::string& error, TimePoint at);
   void finish_proof(const std::string& revision, const std::string& error);
   [[nodiscard]] ScaleStatus status_of(const Entry& entry) const;
@@ -211,6 +238,9 @@ class AutoScaler final : public serving::Waker {
   // By uid, which is the pod template's; entries stay where they are.
   std::unordered_map<std::string_view, Entry> entries_;
   std::map<Key, Entry*> keys_;
+  ScaleLimits limits_;
+  std::map<std::string, scaling::Quota, std::less<>> quotas_;  // by namespace
+  std::list<Entry*> by_change_;                                // all, the newest change last
   std::vector<Entry*> active_;
   std::vector<std::string> rescaled_;  // uids
   std::deque<ScaleStatus> gone_;

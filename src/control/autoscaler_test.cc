@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <list>
 
 namespace ebb::control {
 namespace {
@@ -140,10 +141,10 @@ TEST_F(AutoScalerTest, ARevisionIsProvenAndThenRests) {
 TEST_F(AutoScalerTest, OtherRulesHoldAtOnce) {
   add(10);
   const auto plan = [](int min, Duration window) {
-    ScalePlan plan;
-    plan.policy = with_window(window);
-    plan.bounds.min = min;
-    return plan;
+    ScalePlan out;
+    out.policy = with_window(window);
+    out.bounds.min = min;
+    return out;
   };
   scaler_.replan("uid", plan(3, 6s));
   EXPECT_EQ(node_.names.size(), 3u) << "the minimum, although nothing happens there";
@@ -422,9 +423,28 @@ TEST_F(AutoScalerClasses, AdaptiveReactsToABurstAtOnceAndDoesNotOvershoot) {
   EXPECT_TRUE(held_.empty());
   pass(12s);
   EXPECT_EQ(node_.names.size(), 0u);
-  EXPECT_GT(scaler_.active(), 0u) << "a return that comes soon is to be learned from";
-  pass(10s);
   EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(AutoScalerClasses, AdaptiveLearnsFromAReturnAlsoThoughItRested) {
+  add(1, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAdaptive;
+    spec.adaptive.window = 2s;
+  });
+  const auto call = [&] {
+    burst(1);
+    pass(1s);
+    answer();
+  };
+  call();
+  pass(6s);
+  ASSERT_EQ(node_.names.size(), 0u);
+  ASSERT_EQ(scaler_.active(), 0u);
+  call();
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 1u) << "the last time a request came after six seconds";
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 0u);
 }
 
 TEST_F(AutoScalerClasses, AdaptiveCountsRequestsInPodsThatStillLoadAsWaiting) {
@@ -492,8 +512,7 @@ TEST_F(AutoScalerClasses, AFailingLuaPolicyKeepsTheAmountAndIsToldOnce) {
   pass(6s);
   EXPECT_EQ(node_.names.size(), 3u);
   EXPECT_THAT(scaler_.status("uid").error, testing::StartsWith("mine.lua:1:"));
-  EXPECT_EQ(std::ranges::count(event_reasons(), "PolicyFailed"), 2)
-      << "one for the revision, one for its service";
+  EXPECT_EQ(std::ranges::count(event_reasons(), "PolicyFailed"), 1);
 
   file->set("function decide(m, s) return {desired = 5} end");
   pass(2s);
@@ -563,6 +582,183 @@ TEST_F(AutoScalerClasses, MeasuresHowLongAStartTakes) {
 }
 
 // --- What it costs, and what is to be seen ---
+
+TEST_F(AutoScalerClasses, TheOperatorsLimitHoldsForWhateverARevisionSays) {
+  scaler_.set_limits({.per_revision = 3});
+  add(1, 0, [](ScalePlan& plan, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAdaptive;
+    plan.bounds = {.min = 4, .max = 8};
+  });
+  burst(10);
+  EXPECT_EQ(node_.names.size(), 3u);
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 3u) << "the minimum, too";
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("held at max-scale-limit 3"));
+  scaler_.set_limits({});
+  pass(2s);
+  EXPECT_EQ(node_.names.size(), 8u);
+}
+
+// --- Several revisions of one namespace ---
+
+class AutoScalerNamespace : public testing::Test {
+ protected:
+  struct One {
+    FakeNode node;
+    std::shared_ptr<serving::Throttler> throttler;
+    std::list<serving::Throttler::GrantShot::Pair> held;
+  };
+
+  One& add(const std::string& uid) {
+    One& one = ones_[uid];
+    one.throttler = std::make_shared<serving::Throttler>(
+        serving::ThrottlerOptions{.revision = uid, .concurrency = 1}, one.node, clock_,
+        [this, uid](const std::string& /*pod*/, const std::string& error) {
+          scaler_.start_ended(uid, error);
+        });
+    one.node.listener = one.throttler;
+    traffic_.add(one.throttler);
+    auto pod = std::make_shared<scheduling::PodTemplate>();
+    pod->revision = uid;
+    pod->ns = "default";
+    pod->name = uid;
+    pod->concurrency = 1;
+    PolicySpec spec;
+    spec.kpa.set_target({.container_concurrency = 1});
+    scaler_.add({.pod = pod, .policy = std::make_shared<const PolicySpec>(std::move(spec))});
+    return one;
+  }
+  void call(const std::string& uid, int requests = 1) {
+    One& one = ones_[uid];
+    for (int i = 0; i < requests; ++i) {
+      one.held.push_back(serving::Throttler::GrantShot::make(executor_));
+      const auto ticket = one.throttler->enqueue(one.held.back().sender);
+      if (ticket.no_pods) scaler_.wake(uid);
+      if (ticket.crowded) scaler_.crowded(uid);
+    }
+    settle();
+  }
+  // Its oldest request is answered.
+  void answer(const std::string& uid) {
+    auto& held = ones_[uid].held;
+    auto awaiter = held.front().receiver.wait(TimePoint{});
+    ASSERT_TRUE(awaiter.await_ready());
+    auto grant = awaiter.await_resume();
+    ASSERT_TRUE(grant && *grant);
+    held.pop_front();
+  }
+  void pass(Duration time) {
+    for (Duration passed{}; passed < time; passed += 1s) {
+      clock_.advance(1s);
+      scaler_.tick();
+      settle();
+    }
+  }
+  void settle() { executor_.run_until(TimePoint{}); }
+  [[nodiscard]] size_t pods(const std::string& uid) { return ones_[uid].node.names.size(); }
+
+  // Scales each revision on a node of its own.
+  class Nodes final : public scheduling::ScaleTarget {
+   public:
+    explicit Nodes(std::map<std::string, One>& ones) : ones_(ones) {}
+    void scale(const std::string& revision, int pods) override {
+      ones_[revision].node.scale(revision, pods);
+    }
+
+   private:
+    std::map<std::string, One>& ones_;
+  };
+
+  FakeClock clock_;
+  net::Executor executor_{"control"};
+  serving::Traffic traffic_;
+  std::map<std::string, One> ones_;
+  Nodes nodes_{ones_};
+  EventRecorder events_{clock_};
+  AutoScaler scaler_{executor_, traffic_, nodes_, clock_, {.events = &events_}};
+};
+
+TEST_F(AutoScalerNamespace, AnIdlePodGoesToWhoeverWaits) {
+  scaler_.set_limits({.per_namespace = 2});
+  add("a");
+  add("b");
+  call("a", 2);
+  ASSERT_EQ(pods("a"), 2u);
+  answer("a");
+  EXPECT_EQ(pods("b"), 0u);
+  call("b");
+  // Crowds are looked at one period apart.
+  for (int i = 0; i < 100 && pods("b") == 0; ++i) {
+    executor_.run_until(executor_.now() + AutoScaler::kCrowdPeriod);
+  }
+  EXPECT_EQ(pods("a"), 1u) << "the busy one stays";
+  EXPECT_EQ(pods("b"), 1u) << "no tick was needed";
+  pass(10s);
+  EXPECT_EQ(pods("a"), 1u);
+  EXPECT_EQ(pods("b"), 1u);
+  EXPECT_THAT(scaler_.status("a").reason,
+              testing::HasSubstr("held at 1: the namespace may have 2 pods"));
+}
+
+TEST_F(AutoScalerNamespace, WhoWaitsLongestHasTheNextPod) {
+  scaler_.set_limits({.per_namespace = 1});
+  for (const char* uid : {"a", "b", "c"}) add(uid);
+  call("a");
+  call("c");
+  pass(3s);
+  call("b");
+  pass(3s);
+  EXPECT_EQ(pods("a"), 1u);
+  EXPECT_EQ(pods("b") + pods("c"), 0u);
+  answer("a");
+  pass(1s);
+  EXPECT_EQ(pods("c"), 1u);
+  EXPECT_EQ(pods("a") + pods("b"), 0u);
+  answer("c");
+  pass(1s);
+  EXPECT_EQ(pods("b"), 1u);
+  EXPECT_EQ(pods("a") + pods("c"), 0u);
+  answer("b");
+  const auto is_full = [](const auto& one) { return one.event.reason == "NamespaceFull"; };
+  EXPECT_TRUE(std::ranges::any_of(events_.list(), is_full));
+  pass(120s);
+  EXPECT_EQ(pods("a") + pods("b") + pods("c"), 0u);
+}
+
+TEST_F(AutoScalerNamespace, ALoweredLimitTakesIdlePodsOnly) {
+  add("a");
+  call("a", 4);
+  answer("a");
+  answer("a");
+  ASSERT_GE(pods("a"), 4u);
+  scaler_.set_limits({.per_namespace = 1});
+  pass(2s);
+  EXPECT_EQ(pods("a"), 2u) << "two are busy";
+  answer("a");
+  pass(2s);
+  EXPECT_EQ(pods("a"), 1u);
+}
+
+TEST_F(AutoScalerNamespace, AProofNeedsRoomToo) {
+  scaler_.set_limits({.per_namespace = 1});
+  add("a");
+  call("a");
+  add("b");
+  std::optional<std::string> outcome;
+  scaler_.prove("b", [&](std::string error) { outcome = std::move(error); });
+  pass(5s);
+  EXPECT_FALSE(outcome);
+  EXPECT_EQ(pods("b"), 0u);
+  answer("a");
+  pass(2s);
+  EXPECT_EQ(outcome, "");
+  call("a");
+  add("c");
+  outcome.reset();
+  scaler_.prove("c", [&](std::string error) { outcome = std::move(error); });
+  pass(100s);
+  EXPECT_EQ(outcome, "no pod could be started in time: the namespace has its 1 pods");
+}
 
 TEST_F(AutoScalerTest, ATickLooksOnlyWhereSomethingHappens) {
   add();

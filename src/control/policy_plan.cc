@@ -72,6 +72,7 @@ void set_own(const api::AutoscalingSpec& wish, const api::PolicyAnnotations& own
   spec.adaptive = {.target = wish.total_target(concurrency),
                    .window = wish.stable_window,
                    .wait = own.wait,
+                   .patience = own.patience,
                    .share = own.share};
   spec.average = {.metric = metric_of(wish),
                   .target = wish.total_target(concurrency),

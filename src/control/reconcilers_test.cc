@@ -632,7 +632,13 @@ TEST(RevisionHostTest, TenThousandRevisionsLeaveNothingBehind) {
   FakeClock clock;
   EventRecorder events(clock);
   serving::Traffic traffic;
-  Scheduler scheduler({.pods_folder = "/run", .pool = 2, .events = &events}, clock);
+  Scheduler scheduler({.pods_folder = "/run",
+                       .pool_of =
+                           [](const std::string& /*runtime*/) {
+                             return scheduling::PoolSize{.least = 2, .most = 2};
+                           },
+                       .events = &events},
+                      clock);
   scheduler.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
   scheduler.on_message(
       "local",

@@ -70,4 +70,64 @@ void write_metrics(serving::Exposition& out, const Scheduler& scheduler,
   }
 }
 
+void write_usage(serving::Exposition& out, const Scheduler& scheduler, const PodMetrics& usage) {
+  struct Sum {
+    std::shared_ptr<const scheduling::PodTemplate> what;
+    double cores = 0;
+    double memory = 0;
+  };
+  std::map<std::string, Sum> revisions;  // by uid
+  for (const auto& pod : usage.pods()) {
+    Sum& sum = revisions[pod.revision];
+    sum.cores += pod.use.cores;
+    sum.memory += static_cast<double>(pod.use.memory_bytes);
+  }
+  if (!revisions.empty()) {
+    for (const auto& pod : scheduler.pods()) {
+      if (!pod.what) continue;
+      const auto found = revisions.find(pod.what->revision);
+      if (found != revisions.end()) found->second.what = pod.what;
+    }
+  }
+  const auto gauge = [&](const char* name, const char* help, double Sum::* value) {
+    out.family(name, "gauge", help);
+    for (const auto& [uid, sum] : revisions) {
+      if (!sum.what) continue;
+      out.sample(name,
+                 {{"namespace", sum.what->ns},
+                  {"service", sum.what->service},
+                  {"revision", sum.what->name}},
+                 sum.*value);
+    }
+  };
+  gauge("ebb_revision_cpu_cores", "CPU that the revision's pods use together.", &Sum::cores);
+  gauge("ebb_revision_memory_bytes", "Working sets of the revision's pods, summed.", &Sum::memory);
+
+  constexpr double kNanos = 1e9;
+  constexpr double kMicros = 1e6;
+  const auto nodes = usage.nodes();
+  out.family("ebb_node_cpu_seconds_total", "counter", "CPU time that was not idle, of all cores.");
+  for (const auto& node : nodes) {
+    out.sample("ebb_node_cpu_seconds_total", {{"node", node.node}},
+               static_cast<double>(node.cpu_ns) / kNanos);
+  }
+  out.family("ebb_node_memory_bytes", "gauge", "Memory that is not available.");
+  for (const auto& node : nodes) {
+    out.sample("ebb_node_memory_bytes", {{"node", node.node}},
+               static_cast<double>(node.use.memory_bytes));
+  }
+  out.family("ebb_node_pressure_seconds_total", "counter",
+             "Time in which some or all processes were held up for want of a resource.");
+  for (const auto& node : nodes) {
+    for (const auto& one : node.pressure) {
+      for (const auto& [who, us] :
+           {std::pair("some", one.some_us), std::pair("full", one.full_us)}) {
+        out.sample("ebb_node_pressure_seconds_total",
+                   {{"node", node.node}, {"resource", one.resource}, {"who", who}},
+                   static_cast<double>(us) / kMicros);
+      }
+    }
+  }
+}
+
 }  // namespace ebb::control

@@ -1,4 +1,4 @@
-// What Scheduler and AutoScaler know, as metrics for Prometheus. Any thread.
+// What Scheduler, AutoScaler and PodMetrics know, as metrics for Prometheus. Any thread.
 //
 //   metrics.add_collector([&](serving::Exposition& out) {
 //     control::write_metrics(out, scheduler, autoscaler);
@@ -6,6 +6,7 @@
 #pragma once
 
 #include "control/autoscaler.h"
+#include "control/pod_metrics.h"
 #include "control/scheduler.h"
 #include "serving/exposition.h"
 
@@ -15,5 +16,8 @@ namespace ebb::control {
 // wants any.
 void write_metrics(serving::Exposition& out, const Scheduler& scheduler,
                    const AutoScaler& autoscaler);
+
+// What the pods of each revision use together, and what nodes use and lack.
+void write_usage(serving::Exposition& out, const Scheduler& scheduler, const PodMetrics& usage);
 
 }  // namespace ebb::control

@@ -138,9 +138,16 @@ void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
                         .revision = {},
                         .code = {},
                         .since = clock_.wall()};
-  const auto runtime = runtimes_.find(message.runtime);
-  if (runtime == runtimes_.end() || runtime->second.waiting.empty()) return;
-  fill(revisions_.at(runtime->second.waiting.begin()->second));
+  const auto found = runtimes_.find(message.runtime);
+  if (found == runtimes_.end()) return;
+  Runtime& runtime = found->second;
+  const int64_t wanted = runtime.told ? runtime.told->cold : 0;
+  runtime.pool.arrived(clock_.now(), wanted + 1 - placement_.cold_count(message.runtime));
+  if (runtime.waiting.empty()) {
+    set_pool(message.runtime);
+  } else {
+    fill(revisions_.at(runtime.waiting.begin()->second));
+  }
 }
 
 void Scheduler::on_ready(const node::PodReady& message) {
@@ -235,6 +242,8 @@ void Scheduler::scale(const std::string& uid, int pods) {
   const auto found = revisions_.find(uid);
   if (found == revisions_.end()) return;
   Revision& revision = found->second;
+  const int more = pods - std::max(revision.want, revision.have);
+  if (more > 0) runtimes_[revision.what->runtime].pool.asked(clock_.now(), more);
   revision.want = pods;
   if (revision.have > pods) drain(revision, revision.have - pods);
   fill(revision);
@@ -263,6 +272,7 @@ void Scheduler::note_shortage(Revision& revision) {
 bool Scheduler::give(Revision& revision) {
   const auto ref = placement_.assign(revision.what->runtime, revision.what->revision);
   if (!ref) return false;
+  runtimes_[revision.what->runtime].pool.handed_out(clock_.now());
   Pod& pod = pods_.at(ref->pod);
   pod.revision = revision.what->revision;
   pod.code = revision.what->code;
@@ -423,11 +433,10 @@ void Scheduler::set_pool(const std::string& name) {
   const auto found = runtimes_.find(name);
   if (found == runtimes_.end()) return;
   Runtime& runtime = found->second;
-  node::SetPool size{.runtime = name, .cold = 0, .on_top = 0};
+  node::SetPool size{.runtime = name, .cold = 0};
   if (runtime.revisions > 0) {
-    const auto wish = options_.pool_of ? options_.pool_of(name) : options_.pool;
-    size.cold = wish.value_or(0) + static_cast<uint32_t>(runtime.missing);
-    size.on_top = wish ? 0 : 1;
+    runtime.pool.set_bounds(options_.pool_of(name));
+    size.cold = static_cast<uint32_t>(runtime.pool.size() + runtime.missing);
   }
   if (runtime.told != size) {
     bool told = !nodes_.empty();

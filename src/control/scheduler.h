@@ -17,19 +17,19 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "control/cold_pool.h"
 #include "control/event_recorder.h"
 #include "node/messages.h"
 #include "scheduling/placement.h"
+#include "scheduling/pool_size.h"
 #include "scheduling/scale_target.h"
 
 namespace ebb::control {
 
 struct SchedulerOptions {
   std::string pods_folder;  // where the pods' sockets are
-  // Cold pods to hold of each runtime in use; unset: what the runtime's manifest says.
-  std::optional<uint32_t> pool = std::nullopt;
-  // The same for one runtime; empty: `pool`. Called with the lock held.
-  std::function<std::optional<uint32_t>(const std::string& runtime)> pool_of = {};
+  // Cold pods to hold of a runtime in use. Called with the lock held.
+  std::function<scheduling::PoolSize(const std::string& runtime)> pool_of;
   EventRecorder* events = nullptr;  // nullptr: nobody asks
 };
 
@@ -107,7 +107,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     size_t revisions = 0;                     // that have subscribed or been announced
     int64_t missing = 0;                      // pods, of all of them
     std::map<uint64_t, std::string> waiting;  // revisions that want more, oldest first
-    std::optional<node::SetPool> told;        // the pool's size that nodes know
+    ColdPool pool;
+    std::optional<node::SetPool> told;  // the pool's size that nodes know
   };
 
   void on_welcome(const std::string& node, const node::Welcome& welcome);

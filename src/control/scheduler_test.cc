@@ -10,6 +10,7 @@ namespace {
 
 using scheduling::NodeState;
 using scheduling::PodState;
+using scheduling::PoolSize;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -63,16 +64,16 @@ class SchedulerTest : public testing::Test {
     }
     return out;
   }
+  static PoolSize pool_of(const std::string& runtime) {
+    if (runtime == "learning") return {.least = 2, .most = 8};
+    return runtime == "node" ? PoolSize{7, 7} : PoolSize{4, 4};
+  }
   NodeState node_state() { return scheduler_.nodes().at(0).state; }
 
   FakeClock clock_;
   EventRecorder events_{clock_};
-  Scheduler scheduler_{
-      {.pods_folder = "/run/pods",
-       .pool = 4,
-       .pool_of = [](const std::string& runtime) { return runtime == "node" ? 7U : 4U; },
-       .events = &events_},
-      clock_};
+  Scheduler scheduler_{{.pods_folder = "/run/pods", .pool_of = pool_of, .events = &events_},
+                       clock_};
   std::shared_ptr<FakeListener> listener_ = std::make_shared<FakeListener>();
   std::vector<node::ToController> sent_;
   bool reachable_ = true;
@@ -105,6 +106,21 @@ TEST_F(SchedulerTest, WithoutColdPodsThePoolGrowsAndTheNextOneIsGiven) {
   cold("c");
   EXPECT_THAT(listener_->pods, ElementsAre("a", "b"));
   EXPECT_EQ(sent<node::SetPool>().back().cold, 4u);
+}
+
+TEST_F(SchedulerTest, APoolGrowsToTheBurstsThatItSees) {
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "burst";
+  what->runtime = "learning";
+  scheduler_.subscribe(what, listener_);
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 2u);
+  for (const char* pod : {"a", "b"}) tell(node::PodCold{pod, "learning"});
+  scheduler_.scale("burst", 6);
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 6u);  // 2, and the 4 that are missing
+  clock_.advance(std::chrono::milliseconds(50));
+  for (const char* pod : {"c", "d", "e", "f"}) tell(node::PodCold{pod, "learning"});
+  EXPECT_EQ(listener_->pods.size(), 6u);
+  EXPECT_EQ(sent<node::SetPool>().back().cold, 6u);  // as many at once may come again
 }
 
 TEST_F(SchedulerTest, AnIdlePodIsStoppedAndTheNodeIdleOnceItHasEnded) {
@@ -236,7 +252,7 @@ TEST_F(SchedulerTest, APoolFillsAsSoonAsARevisionIsAnnounced) {
 }
 
 TEST_F(SchedulerTest, PodsOfDeletedRevisionsAndPoolsOfNobodyEndWhenAllIsClaimed) {
-  Scheduler second({.pods_folder = "/run/pods", .pool = 4}, clock_);
+  Scheduler second({.pods_folder = "/run/pods", .pool_of = pool_of}, clock_);
   second.add_node("local", [this](const node::ToController& message) -> Result<void> {
     sent_.push_back(message);
     return {};
@@ -298,7 +314,7 @@ TEST_F(SchedulerTest, APoolThatCannotBeFilledIsToldToWhoWaits) {
 }
 
 TEST_F(SchedulerTest, PodsOfAnEarlierFrontAreTakenOver) {
-  Scheduler second({.pods_folder = "/run/pods", .pool = 4}, clock_);
+  Scheduler second({.pods_folder = "/run/pods", .pool_of = pool_of}, clock_);
   second.add_node("local", [](const node::ToController& /*m*/) -> Result<void> { return {}; });
   second.on_message("local", node::Welcome{.node = "local",
                                            .slots = 10,

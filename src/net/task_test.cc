@@ -5,6 +5,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "net/test_util.h"
 
@@ -70,6 +71,43 @@ TEST(Task, ExceptionsReachWhoAwaits) {
   int caught = 0;
   run_to_end(executor, catches(executor, caught));
   EXPECT_EQ(caught, 2);
+}
+
+// Looks one up, or waits for one: as callers of Task::ready do.
+Task<std::unique_ptr<int>> find(Executor& executor, bool known) {
+  if (known) return Task<std::unique_ptr<int>>::ready(std::make_unique<int>(1));
+  return [](Executor& e) -> Task<std::unique_ptr<int>> {
+    co_await sleep_once(e);
+    co_return std::make_unique<int>(2);
+  }(executor);
+}
+
+Task<void> look_up(Executor& executor, std::vector<int>& found) {
+  for (const bool known : {true, false, true}) {
+    const auto value = co_await find(executor, known);
+    found.push_back(*value);
+  }
+  co_await Task<void>::ready();
+  found.push_back(0);
+}
+
+TEST(Task, OneThatIsReadyIsAwaitedAsAnyOther) {
+  Executor executor("test");
+  std::vector<int> found;
+  run_to_end(executor, look_up(executor, found));
+  EXPECT_EQ(found, (std::vector<int>{1, 2, 1, 0}));
+}
+
+TEST(Task, AReadyOneMayBeMovedAndDropped) {
+  auto dropped = Task<std::shared_ptr<int>>::ready(std::make_shared<int>(7));
+  auto task = std::move(dropped);
+  ASSERT_TRUE(task.await_ready());
+  const std::weak_ptr<int> value = [&] {
+    const auto taken = task.await_resume();
+    EXPECT_EQ(*taken, 7);
+    return std::weak_ptr<int>(taken);
+  }();
+  EXPECT_TRUE(value.expired());
 }
 
 TEST(Task, NeverAwaitedRunsNothing) {

@@ -97,7 +97,10 @@ void allow_many_descriptors() {
 }  // namespace
 
 LocalController::LocalController(net::Executor& executor, ControllerOptions options)
-    : executor_(executor), options_(std::move(options)) {
+    : executor_(executor),
+      options_(std::move(options)),
+      usage_(executor_, options_.usage_interval, pods_,
+             [this](const FromController& message) { report(message); }) {
   for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
 }
 
@@ -238,10 +241,10 @@ void LocalController::on_front_connects() {
                             .concurrency = pod->concurrency()});
   }
   report(welcome);
-  if (front_) {
-    front_watch_ =
-        std::make_unique<net::FdWatch>(executor_, front_.get(), [this] { on_front_message(); });
-  }
+  if (!front_) return;
+  front_watch_ =
+      std::make_unique<net::FdWatch>(executor_, front_.get(), [this] { on_front_message(); });
+  usage_.start();
 }
 
 void LocalController::on_front_message() {
@@ -265,6 +268,7 @@ void LocalController::on_front_message() {
 void LocalController::on_front_gone() {
   log::warn(kLog, "the front has gone; its pods live on for {} s",
             std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
+  usage_.stop();
   front_watch_.reset();
   front_.reset();
   handle(ServePods{});  // somebody else could take the ports
@@ -297,9 +301,7 @@ void LocalController::handle(const SetPool& order) {
     pool->retry.fire = [this, self] { refill(*self); };
     pool->after_hand_outs.fire = [this, self] { refill(*self); };
   }
-  const uint32_t base = order.on_top != 0 ? pool->runtime.pool : 0;
-  pool->want = std::min(order.cold, options_.slots) + base;
-  pool->want = std::min(pool->want, options_.slots);
+  pool->want = std::min(order.cold, options_.slots);
   refill(*pool);
 }
 
@@ -513,6 +515,7 @@ void LocalController::on_spawned(const std::string& id, pid_t pid, const std::st
 }
 
 void LocalController::shut_down() {
+  usage_.stop();
   front_watch_.reset();
   listener_watch_.reset();
   signal_watch_.reset();

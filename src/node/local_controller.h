@@ -26,6 +26,7 @@
 #include "node/messages.h"
 #include "node/pod_process.h"
 #include "node/runtime.h"
+#include "node/usage_collector.h"
 #include "node/zygote.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/network.h"
@@ -39,6 +40,7 @@ struct ControllerOptions {
   uid_t front_uid = kFrontUid;  // who may connect to the pods' sockets
   uint32_t slots = 1000;        // pods at most
   Duration front_grace = std::chrono::seconds(10);
+  Duration usage_interval = std::chrono::seconds(15);  // between two readings of a pod
   // The pods' network besides loopback; unset: none. Its id and slots are ours.
   std::optional<sandbox::NetworkOptions> network = std::nullopt;
   // What pods do without, from sandbox::Rights; kEbbWithoutCgroups is found out here.
@@ -114,9 +116,10 @@ class LocalController final {
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   TimePoint pause_refills_until_{};
-  std::map<std::string, std::unique_ptr<PodProcess>> pods_;  // by id
+  UsageCollector::Pods pods_;
   std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
+  UsageCollector usage_;
 };
 
 // The whole life of the Local Controller's process after the fork: sets signals up,

@@ -43,6 +43,7 @@ class LocalControllerTest : public testing::Test {
       options.data = data_;
       options.runtimes = runtimes_;
       options.front_grace = 300ms;
+      options.usage_interval = usage_interval_;
       options.cgroups = cgroups_;
       options.without = without_;
       ::_exit(run_local_controller(std::move(options), std::move(ready_end)));
@@ -160,6 +161,7 @@ class LocalControllerTest : public testing::Test {
   }
 
   std::optional<sandbox::CgroupMounts> cgroups_;
+  Duration usage_interval_ = 15s;
   uint32_t without_ = 0;
   std::string runtimes_ = EBB_RUNTIMES;
   DataFolder data_;
@@ -514,7 +516,7 @@ TEST_F(LocalControllerTest, ACommandThatIsNotThereSaysSo) {
 
 TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
   if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
-  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 0, .on_top = 1}));
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 1}));
   auto assign = order(expect<PodCold>().pod, "");
   for (int more = 3; more > 0; --more) expect<PodCold>();  // its manifest says four
   assign.code = add_code(
@@ -613,6 +615,57 @@ TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
   ASSERT_TRUE(client_->send(Stop{pod}));
   expect<PodGone>();
   EXPECT_FALSE(std::filesystem::exists(group));
+}
+
+class UsageTest : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    usage_interval_ = 100ms;
+    LocalControllerTest::SetUp();
+  }
+  // The next sample of that pod.
+  PodSample sample_of(const std::string& pod) {
+    for (const auto deadline = executor_.now() + kPatience; executor_.now() < deadline;) {
+      for (auto& sample : expect<PodUsage>().pods) {
+        if (sample.pod == pod) return sample;
+        ADD_FAILURE() << "of a pod that serves nothing: " << sample.pod;
+      }
+    }
+    ADD_FAILURE() << "no sample of " << pod;
+    return {};
+  }
+};
+
+TEST_F(UsageTest, PodsThatServeAndTheNodeAreMeasured) {
+  const auto pod = pod_with(
+      "def handle(request):\n"
+      "  import time\n"
+      "  end = time.process_time() + 0.3\n"
+      "  while time.process_time() < end: pass\n"
+      "  return 'done'\n");
+  expect<PodReady>();
+  expect<PodCold>();  // its replacement, which is not measured
+  inbox_.clear();
+  const PodSample before = sample_of(pod);
+  EXPECT_EQ(before.revision, "uid-1");
+  EXPECT_EQ(before.ready, 1);
+  EXPECT_GE(before.age_ms, before.state_age_ms);
+  EXPECT_GT(before.memory_bytes, 1u << 20);
+  EXPECT_THAT(get(pod), testing::EndsWith("done"));
+  PodSample after = sample_of(pod);
+  // Older ones may still wait in the socket.
+  for (const auto deadline = executor_.now() + kPatience;
+       after.cpu_ns - before.cpu_ns < 300'000'000u && executor_.now() < deadline;) {
+    after = sample_of(pod);
+  }
+  EXPECT_GT(after.at_ns, before.at_ns);
+  EXPECT_GE(after.age_ms, before.age_ms);
+  EXPECT_GE(after.cpu_ns - before.cpu_ns, 300'000'000u);
+  const auto first = expect<NodeUsage>();
+  const auto second = expect<NodeUsage>();
+  EXPECT_GT(second.at_ns, first.at_ns);
+  EXPECT_GE(second.cpu_ns, first.cpu_ns);
+  EXPECT_GT(second.memory_total, second.memory_bytes);
 }
 
 TEST_F(LocalControllerTest, ANewFrontTakesThePodsOver) {

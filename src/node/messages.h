@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 2;
+inline constexpr uint16_t kProtocolVersion = 3;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -33,10 +33,9 @@ inline constexpr size_t kMaxList = 4096;
 struct SetPool {
   std::string runtime;
   uint32_t cold = 0;
-  uint8_t on_top = 0;  // 1: on top of what the runtime's manifest names
   template <class A>
   void fields(A& a) {
-    a(runtime, cold, on_top);
+    a(runtime, cold);
   }
   friend bool operator==(const SetPool&, const SetPool&) = default;
 };
@@ -187,9 +186,63 @@ struct Pong {
   }
 };
 
+// What one pod that serves a revision has used so far. Times of a node mean something
+// only beside others of the same node.
+struct PodSample {
+  std::string pod;
+  std::string revision;       // uid
+  uint8_t ready = 0;          // 1: its code is loaded
+  uint64_t age_ms = 0;        // since it was given to the revision
+  uint64_t state_age_ms = 0;  // since `ready` became what it is
+  uint64_t at_ns = 0;         // when this was read, by the node's steady clock
+  uint64_t cpu_ns = 0;        // CPU time since the pod was made
+  uint64_t memory_bytes = 0;  // working set
+  template <class A>
+  void fields(A& a) {
+    a(pod, revision, ready, age_ms, state_age_ms, at_ns, cpu_ns, memory_bytes);
+  }
+  friend bool operator==(const PodSample&, const PodSample&) = default;
+};
+
+// A few pods; all of them within every interval.
+struct PodUsage {
+  std::vector<PodSample> pods;
+  template <class A>
+  void fields(A& a) {
+    a(pods);
+  }
+};
+
+// How long a node's processes have been held up for want of something, since it started.
+struct Pressure {
+  std::string resource;  // "cpu", "memory", "io"
+  uint64_t some_us = 0;  // at least one
+  uint64_t full_us = 0;  // all at the same time
+  template <class A>
+  void fields(A& a) {
+    a(resource, some_us, full_us);
+  }
+  friend bool operator==(const Pressure&, const Pressure&) = default;
+};
+
+// What the whole machine has used so far.
+struct NodeUsage {
+  uint64_t at_ns = 0;   // as in PodSample
+  uint64_t cpu_ns = 0;  // of all cores
+  uint32_t cores = 0;
+  uint64_t memory_bytes = 0;  // not available
+  uint64_t memory_total = 0;
+  std::vector<Pressure> pressure;  // none where the kernel does not tell
+  template <class A>
+  void fields(A& a) {
+    a(at_ns, cpu_ns, cores, memory_bytes, memory_total, pressure);
+  }
+};
+
 // The order is the wire's type number: append only.
 using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods>;
-using FromController = std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong>;
+using FromController =
+    std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong, PodUsage, NodeUsage>;
 
 [[nodiscard]] std::string encode(const ToController& message);
 [[nodiscard]] std::string encode(const FromController& message);

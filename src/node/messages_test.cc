@@ -58,6 +58,36 @@ TEST(Messages, RoundTripFromController) {
   EXPECT_EQ(back.node_address, "10.203.0.1");
 }
 
+TEST(Messages, UsageRoundTripsAndIsBounded) {
+  const PodSample sample{.pod = "python-1",
+                         .revision = "uid",
+                         .ready = 1,
+                         .age_ms = 1234,
+                         .state_age_ms = 1000,
+                         .at_ns = 1ull << 60,
+                         .cpu_ns = 15'000'000'000,
+                         .memory_bytes = 1 << 24};
+  PodUsage two;
+  two.pods.push_back(sample);
+  two.pods.emplace_back();
+  const auto pods = decode_from_controller(encode(FromController(two)));
+  ASSERT_TRUE(pods);
+  EXPECT_EQ(std::get<PodUsage>(*pods).pods, two.pods);
+  const NodeUsage node{.at_ns = 5,
+                       .cpu_ns = 6,
+                       .cores = 2,
+                       .memory_bytes = 7,
+                       .memory_total = 8,
+                       .pressure = {{"cpu", 9, 10}}};
+  const auto back = decode_from_controller(encode(FromController(node)));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(std::get<NodeUsage>(*back).pressure, node.pressure);
+  EXPECT_EQ(std::get<NodeUsage>(*back).memory_total, 8u);
+  std::string many = encode(FromController(PodUsage{}));
+  many[12] = 1;  // says that there is one, and has none
+  EXPECT_FALSE(decode_from_controller(many));
+}
+
 TEST(Messages, EveryTruncationAndExtensionIsRefused) {
   const std::string packet = encode(ToController(some_assign()));
   for (size_t n = 0; n < packet.size(); ++n) {
@@ -83,7 +113,7 @@ TEST(Messages, NamesThatMayBecomePaths) {
   for (const char* bad : {"", "..", "a/b", "A", "a.b"}) EXPECT_FALSE(is_safe_name(bad)) << bad;
   EXPECT_TRUE(is_code_hash(std::string(64, '0')));
   EXPECT_FALSE(is_code_hash(std::string(63, '0')));
-  EXPECT_FALSE(is_code_hash(std::string(63, '0') + "G"));
+  EXPECT_FALSE(is_code_hash(std::string(63, '0').append("G")));
 }
 
 }  // namespace

@@ -165,6 +165,7 @@ void PodProcess::on_control() {
       events_.on_cold(*this);
     } else if (kind == 'R' && state_ == PodState::kLoading) {
       state_ = PodState::kReady;
+      ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
     } else if (kind == 'E' && state_ == PodState::kStarting) {

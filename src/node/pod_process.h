@@ -76,6 +76,11 @@ class PodProcess final {
   // It has been cold: what ends it now is not the runtime's fault.
   [[nodiscard]] bool warmed_up() const { return warmed_up_; }
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
+  [[nodiscard]] TimePoint ready_at() const { return ready_at_; }  // its code was loaded
+  // What it has used so far; nullopt where nobody counts it.
+  [[nodiscard]] std::optional<sandbox::CgroupUsage> usage() const {
+    return cgroup_ ? cgroup_->usage() : std::nullopt;
+  }
 
  private:
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
@@ -118,6 +123,7 @@ class PodProcess final {
   uint32_t concurrency_ = 0;
   uint64_t memory_bytes_ = 0;
   TimePoint assigned_at_{};
+  TimePoint ready_at_{};
   std::string end_reason_;
   std::string end_message_;
 };

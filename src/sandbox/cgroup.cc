@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -33,6 +34,16 @@ int write_text(const std::string& path, const std::string& text) {
   if (!fd) return errno;
   const ssize_t n = ::write(fd.get(), text.data(), text.size());
   return n == static_cast<ssize_t>(text.size()) ? 0 : errno;
+}
+
+// What a small file of the kernel holds; empty if it cannot be read, cut at the end of
+// `buffer`.
+using Buffer = std::array<char, 8192>;
+std::string_view read_into(Buffer& buffer, const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {};
+  const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+  return n > 0 ? std::string_view(buffer.data(), static_cast<size_t>(n)) : std::string_view();
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -145,6 +156,11 @@ Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
     }
     v1.folders.push_back(own_folder(*mount, own[controller]));
   }
+  // Without it pods are limited all the same; what they use is not known.
+  const auto accounts = std::find_if(mounts.begin(), mounts.end(), [](const Mount& m) {
+    return m.type == "cgroup" && contains(m.options, "cpuacct");
+  });
+  if (accounts != mounts.end()) v1.folders.push_back(own_folder(*accounts, own["cpuacct"]));
   return v1;
 }
 
@@ -320,6 +336,20 @@ std::optional<uint64_t> Cgroup::memory_bytes() const {
       read_text(folders_.front() + (v2_ ? "/memory.current" : "/memory.usage_in_bytes"));
   if (text.empty()) return std::nullopt;
   return std::strtoull(text.c_str(), nullptr, 10);
+}
+
+std::optional<CgroupUsage> Cgroup::usage() const {
+  if (folders_.empty()) return std::nullopt;
+  Buffer cpu;
+  Buffer memory;
+  Buffer stat;
+  const auto stat_text = read_into(stat, folders_.front() + "/memory.stat");
+  if (v2_) {
+    return v2_usage(read_into(cpu, folders_.front() + "/cpu.stat"),
+                    read_into(memory, folders_.front() + "/memory.current"), stat_text);
+  }
+  return v1_usage(read_into(cpu, folders_.back() + "/cpuacct.usage"),
+                  read_into(memory, folders_.front() + "/memory.usage_in_bytes"), stat_text);
 }
 
 void Cgroup::joined() {

@@ -1,5 +1,5 @@
 // Control groups of pods, over cgroup v2 where it has the memory controller, else
-// over the v1 hierarchies of memory, pids and cpu.
+// over the v1 hierarchies of memory, pids, cpu and cpuacct.
 //
 // CgroupTree owns one parent group; each pod gets a child. Nothing outside the
 // parent is touched. Not thread-safe: belongs to the Local Controller.
@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "sandbox/cgroup_usage.h"
 
 namespace ebb::sandbox {
 
@@ -31,8 +32,9 @@ struct Limits {
 struct CgroupMounts {
   enum class Version { kV1, kV2 };
   Version version = Version::kV2;
-  // v2: one folder. v1: the folders of memory, pids, cpu in this order (two may be
-  // the same when mounted together). Each is where our parent group is made.
+  // v2: one folder. v1: the folders of memory, pids, cpu and, where it is mounted,
+  // cpuacct, in this order (two may be the same when mounted together). Each is where our
+  // parent group is made.
   std::vector<std::string> folders;
   // v2: what is turned on for pods, of memory, pids, cpu. Without it no such limit.
   std::vector<std::string> controllers = {};
@@ -76,6 +78,8 @@ class Cgroup final {
   [[nodiscard]] uint64_t oom_kills() const;
   // Bytes charged now; nullopt where it cannot be read.
   [[nodiscard]] std::optional<uint64_t> memory_bytes() const;
+  // What it has used so far: three small files read. nullopt where they cannot be.
+  [[nodiscard]] std::optional<CgroupUsage> usage() const;
   // Removes the group now; false while a process is still in it.
   bool remove();
 

@@ -32,8 +32,24 @@ TEST(CgroupMounts, V1WhereV2HasNoMemory) {
       CgroupMounts::find(kHybrid, "5:cpu,cpuacct:/\n4:memory:/\n3:pids:/\n0::/\n", "");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->version, Version::kV1);
-  EXPECT_THAT(found->folders, ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
-                                          "/sys/fs/cgroup/cpu,cpuacct"));
+  EXPECT_THAT(found->folders,
+              ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
+                          "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct"));
+}
+
+TEST(CgroupMounts, CpuacctOnItsOwnOrNotAtAll) {
+  const std::string three =
+      "32 31 0:29 / /cg/cpu rw - cgroup cgroup rw,cpu\n"
+      "35 31 0:32 / /cg/memory rw - cgroup cgroup rw,memory\n"
+      "39 31 0:36 / /cg/pids rw - cgroup cgroup rw,pids\n";
+  const std::string own = "4:memory:/\n3:pids:/\n2:cpuacct:/\n1:cpu:/\n";
+  const auto without = CgroupMounts::find(three, own, "");
+  ASSERT_TRUE(without);
+  EXPECT_THAT(without->folders, ElementsAre("/cg/memory", "/cg/pids", "/cg/cpu"));
+  const auto with = CgroupMounts::find(
+      three + "33 31 0:30 / /cg/cpuacct rw - cgroup cgroup rw,cpuacct\n", own, "");
+  ASSERT_TRUE(with);
+  EXPECT_THAT(with->folders, ElementsAre("/cg/memory", "/cg/pids", "/cg/cpu", "/cg/cpuacct"));
 }
 
 TEST(CgroupMounts, WithoutControllersItSaysHow) {

@@ -108,13 +108,13 @@ Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
   const int step = std::max(1, to_pods(slots));
   const double servers = load * step / slots;
-  if (quick) return {pods_for(load, slots), load};
+  if (quick) return {pods_for(load, slots), false};
   const int needed = servers_for({.load = servers,
                                   .service = service(),
                                   .wait = wait,
                                   .share = settings_.share,
                                   .step = step});
-  return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), load};
+  return {static_cast<int>((static_cast<int64_t>(needed) + step - 1) / step), true};
 }
 
 int Adaptive::now_needed(const Situation& situation) const {
@@ -167,7 +167,7 @@ Decision Adaptive::decide(const Situation& situation) {
 
   const double rising = significant(fast);
   const double load = std::max(slow, rising);
-  const int calm = steady(load, situation).pods;
+  const auto [calm, spare] = steady(load, situation);
   const int urgent = now_needed(situation);
   const int wish = std::max({1, calm, urgent});
   decision.panic = urgent > calm || rising > slow;
@@ -178,10 +178,12 @@ Decision Adaptive::decide(const Situation& situation) {
     decision.reason = fmt::format("{} in pods and {} waiting now -> {}", situation.in_flight,
                                   situation.waiting, urgent);
   } else {
-    decision.reason =
-        fmt::format("{} load {:.2f}, {:.0f} a pod, at most {:g} % wait over {:.3g} ms -> {}",
-                    rising > slow ? "rising" : "steady", load, slots, settings_.share * 100,
-                    budget() * 1000, wish);
+    const std::string aim = spare ? fmt::format("at most {:g} % wait over {:.3g} ms",
+                                                settings_.share * 100, budget() * 1000)
+                                  : fmt::format("none to spare, a start takes {:.0f} ms",
+                                                seconds_of(situation.start_time) * 1000);
+    decision.reason = fmt::format("{} load {:.2f}, {:.0f} a pod, {} -> {}",
+                                  rising > slow ? "rising" : "steady", load, slots, aim, wish);
   }
   if (decision.desired > wish) {
     decision.reason += fmt::format(", kept at {} for the window", decision.desired);

@@ -31,7 +31,7 @@ namespace ebb::scaling {
 
 struct AdaptiveSettings {
   double target = 100;                         // requests of a pod that has no limit of its own
-  Duration window = std::chrono::seconds(60);  // that less load must last; at least 1 s
+  Duration window = std::chrono::seconds(45);  // that less load must last; at least 1 s
   Duration wait = std::chrono::milliseconds(100);
   double patience = 1;  // service times that a request may wait, if that is more than `wait`
   double share = 0.01;  // of requests that may wait longer, in (0, 1)
@@ -58,7 +58,7 @@ class Adaptive final : public Policy {
   };
   struct Wish {
     int pods = 0;
-    double load = 0;
+    bool spare = true;  // it has pods for load above the average
   };
   void note_activity(TimePoint at);
   [[nodiscard]] double offered(const Load& load) const;

@@ -68,10 +68,7 @@ Duration PolicySpec::window() const {
   return kpa.stable_window;
 }
 
-Duration PolicySpec::memory() const {
-  // It learns from a return that comes soon.
-  return policy == PolicyClass::kAdaptive ? adaptive.window * Adaptive::kMostIdle : window();
-}
+bool PolicySpec::learns() const { return policy == PolicyClass::kAdaptive; }
 
 bool PolicySpec::never_rests() const {
   return !schedule.empty() || forecast.has_value() || hybrid_keep_alive.has_value();

@@ -49,8 +49,8 @@ struct PolicySpec {
 
   // What must have passed without a request before the last pod may go.
   [[nodiscard]] Duration window() const;
-  // For how long after the last request the policy is worth keeping.
-  [[nodiscard]] Duration memory() const;
+  // It is worth keeping at zero, when it is not fed: it knows service and idle times.
+  [[nodiscard]] bool learns() const;
   // It acts where nothing happens, too: it must be fed and asked all the time.
   [[nodiscard]] bool never_rests() const;
   // Pods to start with when there is any load; 0: off.

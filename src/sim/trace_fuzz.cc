@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "sim/arrivals.h"
+#include "sim/trace_azure.h"
 #include "sim/trace_calls.h"
 
 namespace {

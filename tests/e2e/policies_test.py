@@ -3,6 +3,7 @@ seen in `ebb describe` and events, and in Lua edited while they run.
 """
 
 import pathlib
+import signal
 import subprocess
 import tempfile
 import threading
@@ -190,6 +191,51 @@ class Policies(unittest.TestCase):
         missing = subprocess.run([PROGRAM, "policy", "check", "/nowhere.lua"], text=True,
                                  capture_output=True)
         self.assertEqual(missing.returncode, 1)
+
+
+class Limits(unittest.TestCase):
+    """What the operator allows a namespace and a revision, changed while it runs."""
+
+    def test_a_full_namespace_serves_in_turn(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "ebb.yaml")
+
+            def limits(text):
+                file.write_text("autoscaling: {%s}\n" % text)
+            limits("max-pods-per-namespace: 1, max-scale-limit: 5")
+            with Ebb("--config", str(file)) as ebb:
+                for name in ("a", "b", "c"):
+                    ebb.deploy(name, SLOW, "--concurrency", "1")
+                wait_until(lambda: not ebb.pods(state="Warm"), "rest after the proofs")
+                answered = []
+
+                def call(name, seconds):
+                    answer = ebb.get(name, headers={"X-Seconds": str(seconds)}, timeout=60)
+                    answered.append((name, answer.status))
+                threads = []
+                for name, seconds in (("a", 3), ("c", 1), ("b", 0)):
+                    threads.append(threading.Thread(target=call, args=(name, seconds)))
+                    threads[-1].start()
+                    time.sleep(0.5)
+                # The third of them has nothing to do but to wait for the two before it.
+                wait_until(lambda: "the namespace may have 1 pods" in
+                           ebb.run("describe", "service", "b").stdout, "the reason")
+                most = 0
+                while any(thread.is_alive() for thread in threads):
+                    wanted = sum(one["status"]["desiredScale"]
+                                 for one in ebb.list("podautoscalers"))
+                    most = max(most, wanted)
+                self.assertEqual(answered, [("a", 200), ("c", 200), ("b", 200)])
+                self.assertEqual(most, 1)
+                self.assertIn("NamespaceFull", ebb.run("get", "events").stdout)
+
+                limits("max-scale-limit: 2")
+                ebb.signal(signal.SIGHUP)
+                wait_until(lambda: any("were read again" in line for line in ebb.log), "the reload")
+                with Load(ebb, "a", 6, 2):
+                    wait_until(lambda: "held at max-scale-limit 2" in
+                               ebb.run("get", "kpa", "a-00001").stdout, "the limit")
+                    self.assertEqual(len(ebb.pods("a", "Warm")), 2)
 
 
 if __name__ == "__main__":

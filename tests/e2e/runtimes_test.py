@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -269,6 +270,7 @@ class Exec(Together):
     def test_bodies_pass_both_ways_at_once_on_many_connections(self):
         self.deploy("echo", program("""
 import hashlib
+import json
 body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
 self.answer(hashlib.sha256(body).hexdigest().encode() + bytes(3_000_000))
 """))
@@ -476,6 +478,31 @@ app = App()
                               + ", ".join(n + ".MINE" for n in names) + "))\n",
                               **{n + ".py": f"MINE = 'my {n}'\n" for n in names}})
         self.assertEqual(self.ebb.get("names").text, "/ " + " ".join("my " + n for n in names))
+
+    def test_what_the_pod_did_to_warm_up_is_not_seen(self):
+        self.deploy("fresh", {"main.py": """
+import os, sys, threading
+SEEN = {
+    "environment": sorted(os.environ),
+    "modules": sorted(n for n, m in sys.modules.items() if n != "__main__" and
+                      (getattr(m, "__file__", None) or "").startswith("/ebb/runtime")),
+    "path": sys.path[:2], "folder": os.getcwd(), "main": sys.modules["main"].__name__,
+    "service": os.environ["K_SERVICE"],
+}
+COUNT = 0
+def handle(request):
+    global COUNT
+    COUNT += 1
+    return dict(SEEN, count=COUNT)
+"""}, "--env", "MINE=1")
+        seen = json.loads(self.ebb.get("fresh").text)
+        self.assertEqual(seen["environment"], sorted(
+            ["EBB_GATEWAY", "HOME", "K_CONFIGURATION", "K_REVISION", "K_SERVICE", "LANG", "MINE",
+             "PATH", "PORT"]))
+        self.assertEqual(seen["modules"], [])
+        self.assertEqual((seen["path"][0], seen["folder"]), ("/code", "/code"))
+        self.assertNotIn("/ebb/runtime", seen["path"])
+        self.assertEqual((seen["main"], seen["service"], seen["count"]), ("main", "fresh", 1))
 
     def test_packages_beside_the_code(self):
         self.deploy("packages", {"main.py": "import dep\ndef handle(r): return dep.NAME\n",

@@ -1,0 +1,158 @@
+#include "control/pod_metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ebb::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+class PodMetricsTest : public testing::Test {
+ protected:
+  static node::PodSample sample(const std::string& pod, uint64_t at_s, uint64_t cpu_ms,
+                                const std::string& revision = "uid") {
+    return {.pod = pod,
+            .revision = revision,
+            .ready = 1,
+            .age_ms = 5000,
+            .state_age_ms = 4000,
+            .at_ns = at_s * kSecond,
+            .cpu_ns = cpu_ms * 1'000'000,
+            .memory_bytes = at_s << 20};
+  }
+  void take(const node::PodSample& one) {
+    node::PodUsage message;
+    message.pods.push_back(one);
+    metrics_.on_message("n", message);
+  }
+  // Two samples, 15 s apart, of a pod that uses so much.
+  void run(const std::string& pod, uint64_t cpu_ms, const std::string& revision = "uid") {
+    take(sample(pod, 100, 1000, revision));
+    clock_.advance(15s);
+    take(sample(pod, 115, 1000 + cpu_ms, revision));
+  }
+
+  FakeClock clock_;
+  PodMetrics metrics_{clock_};
+};
+
+TEST_F(PodMetricsTest, ARateNeedsTwoSamples) {
+  take(sample("p", 100, 1000));
+  EXPECT_TRUE(metrics_.pods().empty());
+  EXPECT_TRUE(metrics_.of_revision("uid").empty());
+  clock_.advance(15s);
+  take(sample("p", 115, 4000));
+  const auto pods = metrics_.pods();
+  ASSERT_EQ(pods.size(), 1u);
+  EXPECT_EQ(pods[0].pod, "p");
+  EXPECT_EQ(pods[0].node, "n");
+  EXPECT_DOUBLE_EQ(pods[0].use.cores, 0.2);  // 3 s of CPU in 15 s
+  EXPECT_EQ(pods[0].use.memory_bytes, 115u << 20);
+  EXPECT_EQ(pods[0].use.window, 15s);
+  EXPECT_EQ(pods[0].use.sampled, clock_.now());
+  EXPECT_EQ(pods[0].use.at, clock_.wall());
+}
+
+TEST_F(PodMetricsTest, ARevisionsPodsAsAPolicyTakesThem) {
+  run("a", 1500);
+  run("b", 0);
+  run("other", 300, "uid-2");
+  auto usage = metrics_.of_revision("uid");
+  ASSERT_EQ(usage.size(), 2u);
+  EXPECT_NE(usage[0].pod, usage[1].pod);
+  EXPECT_DOUBLE_EQ(usage[0].cpu_millis, 100);
+  EXPECT_DOUBLE_EQ(usage[0].memory_bytes, 115 << 20);
+  EXPECT_TRUE(usage[0].ready);
+  // "a" was sampled 30 s ago, and had been given out 5 s before that.
+  EXPECT_EQ(usage[0].started, clock_.now() - 35s);
+  EXPECT_EQ(usage[0].ready_changed, clock_.now() - 34s);
+  EXPECT_EQ(usage[0].window, 15s);
+  EXPECT_DOUBLE_EQ(usage[1].cpu_millis, 0);
+  const auto number = usage[0].pod;
+  take(sample("a", 160, 3000));
+  usage = metrics_.of_revision("uid");
+  EXPECT_EQ(usage[0].pod, number);
+}
+
+TEST_F(PodMetricsTest, WhatIsNotHeardOfAnyMoreGoes) {
+  run("a", 1500);
+  clock_.advance(45s);
+  EXPECT_EQ(metrics_.pods().size(), 1u);
+  clock_.advance(1s);
+  EXPECT_TRUE(metrics_.pods().empty());
+  EXPECT_TRUE(metrics_.of_revision("uid").empty());
+}
+
+TEST_F(PodMetricsTest, PodsAndNodesThatEnd) {
+  run("a", 10);
+  run("b", 10);
+  metrics_.on_message("n", node::PodGone{.pod = "a", .reason = "Stopped", .message = ""});
+  ASSERT_EQ(metrics_.pods().size(), 1u);
+  EXPECT_EQ(metrics_.pods()[0].pod, "b");
+  metrics_.remove_node("else");
+  EXPECT_EQ(metrics_.pods().size(), 1u);
+  metrics_.remove_node("n");
+  EXPECT_TRUE(metrics_.pods().empty());
+  EXPECT_TRUE(metrics_.of_revision("uid").empty());
+}
+
+TEST_F(PodMetricsTest, CountersThatGoBackStartAnew) {
+  run("a", 1500);
+  take(sample("a", 130, 10));
+  EXPECT_TRUE(metrics_.pods().empty());
+  take(sample("a", 145, 25));
+  EXPECT_DOUBLE_EQ(metrics_.pods().at(0).use.cores, 0.001);
+  take(sample("a", 145, 40));  // no time has passed
+  EXPECT_TRUE(metrics_.pods().empty());
+}
+
+TEST_F(PodMetricsTest, ANameUsedAgainIsAnotherPod) {
+  run("a", 1500);
+  take(sample("a", 130, 9000, "uid-2"));
+  EXPECT_TRUE(metrics_.pods().empty());
+  EXPECT_TRUE(metrics_.of_revision("uid").empty());
+  take(sample("a", 145, 24000, "uid-2"));
+  EXPECT_DOUBLE_EQ(metrics_.of_revision("uid-2").at(0).cpu_millis, 1000);
+}
+
+TEST_F(PodMetricsTest, WrongAgesStayTimes) {
+  auto wrong = sample("a", 100, 0);
+  wrong.age_ms = wrong.state_age_ms = UINT64_MAX;
+  take(wrong);
+  wrong.at_ns += kSecond;
+  take(wrong);
+  EXPECT_LT(metrics_.of_revision("uid").at(0).started, clock_.now());
+}
+
+TEST_F(PodMetricsTest, NodesAndWhereTheyAreShort) {
+  node::NodeUsage usage{.at_ns = 10 * kSecond,
+                        .cpu_ns = 50 * kSecond,
+                        .cores = 2,
+                        .memory_bytes = 1 << 30,
+                        .memory_total = 4ull << 30,
+                        .pressure = {{"cpu", 1'000'000, 0}, {"io", 5, 5}}};
+  EXPECT_FALSE(metrics_.size_of("n"));
+  metrics_.on_message("n", usage);
+  EXPECT_TRUE(metrics_.nodes().empty());
+  ASSERT_TRUE(metrics_.size_of("n"));
+  EXPECT_EQ(metrics_.size_of("n")->cores, 2u);
+  EXPECT_EQ(metrics_.size_of("n")->memory_bytes, 4ull << 30);
+  usage.at_ns += 10 * kSecond;
+  usage.cpu_ns += 15 * kSecond;
+  usage.pressure = {{"cpu", 6'000'000, 0}, {"io", 5, 20'000'005}, {"memory", 7, 7}};
+  metrics_.on_message("n", usage);
+  const auto nodes = metrics_.nodes();
+  ASSERT_EQ(nodes.size(), 1u);
+  EXPECT_DOUBLE_EQ(nodes[0].use.cores, 1.5);
+  EXPECT_EQ(nodes[0].use.memory_bytes, 1u << 30);
+  ASSERT_EQ(nodes[0].pressure.size(), 2u);  // memory was not there before
+  EXPECT_DOUBLE_EQ(nodes[0].pressure[0].some, 0.5);
+  EXPECT_DOUBLE_EQ(nodes[0].pressure[1].some, 0);
+  EXPECT_DOUBLE_EQ(nodes[0].pressure[1].full, 1);  // never more than all of the time
+}
+
+}  // namespace
+}  // namespace ebb::control
