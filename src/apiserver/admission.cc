@@ -52,6 +52,8 @@ void check_schedule(const api::Revision& revision, std::vector<api::FieldError>&
   control::check_schedule(revision.meta.annotations, "metadata.annotations", errors);
 }
 void check_schedule(const api::Route& /*route*/, std::vector<api::FieldError>& /*errors*/) {}
+void check_schedule(const api::HorizontalPodAutoscaler& /*hpa*/,
+                    std::vector<api::FieldError>& /*errors*/) {}
 
 void check_runtime(const api::Kind& kind, const std::string& image, const std::string& before,
                    const RuntimeNames& runtimes, std::vector<api::FieldError>& errors) {
