@@ -100,6 +100,7 @@ nlohmann::ordered_json json_of(const Report& r) {
       {"cold_share", r.cold_share()},
       {"functions_cold_share", {{"p50", cold.p50}, {"p75", cold.p75}, {"p99", cold.p99}}},
       {"wait_s", percentiles(r.waits)},
+      {"cold_wait_s", percentiles(r.cold_waits)},
       {"slowdown_geomean_p99", r.slowdown_geomean_p99},
       {"memory_held_gb_h", held_gb_h(r)},
       {"memory_used_gb_h", r.busy_mb_s / kGbHours},
