@@ -315,8 +315,9 @@ class PlainRows {
     for (const auto& [unit, factor] : kUnits) {
       if (!text.ends_with(unit)) continue;
       double value = 0;
-      const char* end = text.data() + text.size() - unit.size();
-      const auto [at, code] = std::from_chars(text.data(), end, value);
+      const std::string_view digits = text.substr(0, text.size() - unit.size());
+      const char* end = digits.data() + digits.size();
+      const auto [at, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
       if (code != std::errc() || at != end || !(value >= 0) || value * factor > kMaxMb) break;
       return static_cast<float>(value * factor);
     }
