@@ -49,7 +49,7 @@ class Simulate(unittest.TestCase):
 
     def test_the_table(self):
         out = self.simulate("--policy", "kpa", "--nodes", "2", "--node-memory", "1Gi").stdout
-        self.assertIn("2 calls of 1 functions", out)
+        self.assertIn("2 calls of 1 function in", out)
         self.assertIn("room for 8 pods each", out)
         self.assertRegex(out, r"(?m)^kpa +2 +100\.00%")
 
