@@ -49,6 +49,17 @@ Found look_up(const std::string& host, uint16_t port) {
   return out;
 }
 
+// One that nobody waits for any more ends by itself: its answer is refused.
+struct LookUp {
+  LookUp() = default;
+  LookUp(const LookUp&) = delete;
+  LookUp& operator=(const LookUp&) = delete;
+  ~LookUp() {
+    if (thread.joinable()) thread.detach();
+  }
+  std::thread thread;
+};
+
 }  // namespace
 
 Task<Found> resolve(Executor& executor, std::string host, uint16_t port, TimePoint deadline) {
@@ -59,16 +70,18 @@ Task<Found> resolve(Executor& executor, std::string host, uint16_t port, TimePoi
     co_return one;
   }
   auto shot = OneShot<Found>::make(executor);
+  LookUp look_up_thread;
   try {
-    std::thread([sender = shot.sender, host, port]() mutable {
-      sender.set(look_up(host, port));
-    }).detach();
+    look_up_thread.thread = std::thread(
+        [sender = shot.sender, host, port]() mutable { sender.set(look_up(host, port)); });
   } catch (const std::system_error&) {
     co_return fail(Errc::kExhausted, "cannot look up {}: no thread for it", host);
   }
   auto waiting = shot.receiver.wait(deadline);
   auto found = co_await waiting;
   if (!found) co_return fail(Errc::kTimeout, "the host {} was not found in time", host);
+  // It has answered, but may still be waking the executor, which may end next.
+  look_up_thread.thread.join();
   co_return std::move(*found);
 }
 
