@@ -264,7 +264,7 @@ TEST_F(CommandsTest, DeployUploadsCreatesAndWaits) {
               HasSubstr("curl -H 'Host: hello.default.localhost' http://" + address_ + "/"));
   EXPECT_THAT(out_.str(), HasSubstr("first call (cold)  200 in "));
   EXPECT_THAT(out_.str(), HasSubstr("second call        200 in "));
-  EXPECT_THAT(err_.str(), HasSubstr("Uploading 1 files"));
+  EXPECT_THAT(err_.str(), HasSubstr("Uploading 1 file,"));
   stop();
   ASSERT_EQ(api_.blobs.size(), 1U);
   ASSERT_EQ(api_.bodies.size(), 1U);

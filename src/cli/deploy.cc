@@ -31,8 +31,8 @@ Result<void> upload(const Package& package, ApiClient& client, Progress& progres
                                  client.now() + kCallTimeout);
   if (!there) return fail(there.error());
   if (there->status == 200) return {};
-  progress.step(
-      fmt::format("Uploading {} files, {} KiB", package.files, (package.tar.size() + 1023) / 1024));
+  progress.step(fmt::format("Uploading {} file{}, {} KiB", package.files,
+                            package.files == 1 ? "" : "s", (package.tar.size() + 1023) / 1024));
   const auto stored = client.call(
       {.method = "PUT", .path = path, .content_type = "application/x-tar", .body = package.tar},
       client.now() + kUploadTimeout);

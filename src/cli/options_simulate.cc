@@ -20,7 +20,9 @@ class SimulateLine final : public CommandLine {
   const CLI::App* define(CLI::App& app) override {
     auto* simulate =
         app.add_subcommand("simulate", "Replay a trace through policies, side by side");
-    simulate->add_option("TRACE", trace_, "file of calls: see docs/simulator.md")->required();
+    simulate
+        ->add_option("TRACE", trace_, "file of calls, - for standard input: see docs/simulator.md")
+        ->required();
     flag(simulate, "--policy", policies_,
          "kpa, adaptive, average, hpa, fixed:10m, hybrid or FILE.lua, with settings behind it: "
          "adaptive,window=30s. More than one to compare them (default: kpa, adaptive, fixed:10m "
@@ -59,7 +61,7 @@ class SimulateLine final : public CommandLine {
     SimulateOptions to;
     sim::CompareOptions compare;
     sim::RunOptions& run = compare.run;
-    run.trace.path = trace_;
+    run.trace.path = trace_ == "-" ? "/dev/stdin" : trace_;
     compare.policies = policies_;
     if (policies_.empty()) compare.policies = {"kpa", "adaptive", "fixed:10m", "hybrid"};
     run.concurrency = concurrency_;

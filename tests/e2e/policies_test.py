@@ -212,11 +212,16 @@ class Limits(unittest.TestCase):
                 def call(name, seconds):
                     answer = ebb.get(name, headers={"X-Seconds": str(seconds)}, timeout=60)
                     answered.append((name, answer.status))
+
+                def asked(name):
+                    return any(one["metadata"]["name"] == name + "-00001" and
+                               one["status"]["inFlight"] + one["status"]["waiting"] > 0
+                               for one in ebb.list("podautoscalers"))
                 threads = []
                 for name, seconds in (("a", 3), ("c", 1), ("b", 0)):
                     threads.append(threading.Thread(target=call, args=(name, seconds)))
                     threads[-1].start()
-                    time.sleep(0.5)
+                    wait_until(lambda name=name: asked(name), name + "'s request")
                 # The third of them has nothing to do but to wait for the two before it.
                 wait_until(lambda: "the namespace may have 1 pods" in
                            ebb.run("describe", "service", "b").stdout, "the reason")

@@ -64,6 +64,11 @@ class Simulate(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("bad.csv:2:5: duration must be 0 to", done.stderr)
 
+    def test_standard_input(self):
+        done = subprocess.run([PROGRAM, "simulate", "-", "--policy", "kpa", "-o", "json"],
+                              input="0,f,1000\n300,f,1000\n", capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout)["policies"][0]["calls"], 2, done.stderr)
+
     def test_lenient(self):
         some = pathlib.Path(self.folder.name) / "some.csv"
         some.write_text("timestamp,function,duration,memory\n0,f,1000,128\n1,f,soon,128\n"
