@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "scaling/next_amount.h"
 #include "scaling/scale_to_zero.h"
 
 namespace ebb::control {
@@ -312,47 +313,27 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   entry.panic = decision.panic;
   entry.concurrency = entry.live->concurrency.average(now);
   entry.requests = entry.live->requests.average(now);
-  std::string why = decision.reason;
-  int want = entry.want;
-  if (decision.valid) {
-    const auto bounds = bounds_of(entry);
-    want = scaling::amount(decision, bounds, entry.reachable);
-    if (want > decision.desired) why += fmt::format(", raised to the minimum {}", want);
-    if (want < decision.desired) {
-      const bool operators = entry.plan.bounds.max == 0 || bounds.max < entry.plan.bounds.max;
-      why += fmt::format(", held at {} {}", operators ? "max-scale-limit" : "the maximum", want);
-    }
-  }
-  // The last pod stays until its time has come; one that nobody ever called, or
-  // whose start failed, is not started for that.
-  const scaling::Idleness idle{.last_active = counts.last_active,
-                               .stable_window = entry.plan.policy->window(),
-                               .retention = entry.plan.retention,
-                               .reachable = entry.reachable};
-  if (want == 0 && entry.want > 0 && !scaling::may_go_to_zero(want, idle, now)) {
-    want = 1;
-    why += ", the last one stays until nobody has called for a while";
-  }
-  if (want == 0 && entry.live->idle && entry.live->idle->loaded_at(now)) {
-    want = 1;
-    why += ", loaded: a request is likely to come";
-  }
-  if (const int busy = std::min(entry.want, entry.throttler->needed_pods()); want < busy) {
-    want = busy;
-    why += ", what is busy this moment is not taken away";
-  }
-  if (!entry.reachable && want > 0) {
-    want = 0;  // what it still holds is drained
-    why = "no route sends traffic there";
-  }
-  if (want < floor_of(entry)) {
-    want = floor_of(entry);
-    why += entry.proof ? ", kept to prove that it starts" : ", kept at the minimum";
-  }
-  if (want == 0 && counts.waiting > 0) {
-    want = 1;  // whoever is held was let in: it is answered
-    why = "a request waits";
-  }
+  const scaling::AmountInput in{
+      .want = entry.want,
+      .bounds = bounds_of(entry),
+      .reachable = entry.reachable,
+      .idle = {.last_active = counts.last_active,
+               .stable_window = entry.plan.policy->window(),
+               .retention = entry.plan.retention,
+               .reachable = entry.reachable},
+      .loaded = entry.live->idle && entry.live->idle->loaded_at(now),
+      .needed_pods = entry.throttler->needed_pods(),
+      .floor = floor_of(entry),
+      .waiting = counts.waiting,
+  };
+  const auto next = scaling::next_amount(decision, in, now);
+  const int users = entry.plan.bounds.max;
+  const bool operators = users == 0 || in.bounds.max < users;
+  int want = next.pods;
+  std::string why = scaling::amount_reason(
+      decision, next,
+      {.maximum = operators ? "max-scale-limit" : "the maximum",
+       .floor = entry.proof ? "kept to prove that it starts" : "kept at the minimum"});
   want = within_namespace(entry, counts, want, why);
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at && want > counts.ready + counts.starting) {

@@ -17,6 +17,7 @@ NextAmount next_amount(const Decision& decision, const AmountInput& in, TimePoin
     if (out.pods > decision.desired) apply(AmountRule::kMinimum, out.pods);
     if (out.pods < decision.desired) apply(AmountRule::kMaximum, out.pods);
   }
+  out.bounded = out.pods;
   // One that nobody ever called, or whose start failed, is not started for this.
   if (out.pods == 0 && in.want > 0 && !may_go_to_zero(out.pods, in.idle, now)) {
     apply(AmountRule::kLastStays, 1);
@@ -29,23 +30,26 @@ NextAmount next_amount(const Decision& decision, const AmountInput& in, TimePoin
   if (out.pods < in.floor) apply(AmountRule::kFloor, in.floor);
   // Whoever is held was let in: it is answered.
   if (out.pods == 0 && in.waiting > 0) apply(AmountRule::kSomebodyWaits, 1);
-  if (out.pods > in.most) apply(AmountRule::kRetryLater, in.most);
   return out;
 }
 
-std::string amount_reason(const Decision& decision, const NextAmount& next) {
-  if (next.by(AmountRule::kRetryLater)) return "after a failed start the next try waits";
+std::string amount_reason(const Decision& decision, const NextAmount& next,
+                          const AmountWords& words) {
   if (next.by(AmountRule::kSomebodyWaits)) return "a request waits";
   std::string why = decision.reason;
-  if (next.by(AmountRule::kMinimum)) why += ", raised to the minimum";
-  if (next.by(AmountRule::kMaximum)) why += ", held at the maximum";
+  if (next.by(AmountRule::kMinimum)) {
+    why += fmt::format(", raised to the minimum {}", next.bounded);
+  }
+  if (next.by(AmountRule::kMaximum)) {
+    why += fmt::format(", held at {} {}", words.maximum, next.bounded);
+  }
   if (next.by(AmountRule::kLastStays)) {
     why += ", the last one stays until nobody has called for a while";
   }
   if (next.by(AmountRule::kLoaded)) why += ", loaded: a request is likely to come";
   if (next.by(AmountRule::kBusy)) why += ", what is busy this moment is not taken away";
   if (next.by(AmountRule::kNoRoute)) why = "no route sends traffic there";
-  if (next.by(AmountRule::kFloor)) why += fmt::format(", kept at {}", next.pods);
+  if (next.by(AmountRule::kFloor)) why += fmt::format(", {}", words.floor);
   return why;
 }
 

@@ -1,15 +1,16 @@
 // From a policy's decision to the number of pods that a revision is to have: bounds, the
-// last pod's time, what is busy this moment, who waits, failed starts. The same rules for
-// production's AutoScaler and the simulator. Pure; thread-safe.
+// last pod's time, what is busy this moment, who waits. The same rules for production's
+// AutoScaler, which adds its namespace and failed starts, and the simulator. Pure;
+// thread-safe.
 //
 //   AmountInput in{.want = 3, .bounds = bounds, .idle = idle, .needed_pods = 2};
 //   const NextAmount next = next_amount(decision, in, now);
 //   log(amount_reason(decision, next));   // "stable 0.7 / target 0.7 -> 1, what is busy ..."
 #pragma once
 
-#include <climits>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "scaling/policy.h"
 #include "scaling/scale_to_zero.h"
@@ -25,7 +26,6 @@ struct AmountInput {
   int needed_pods = 0;  // that the requests in the system would just fill; 0: no limit per pod
   int floor = 0;        // stays whatever was decided: a minimum, a proof that a pod starts
   int waiting = 0;      // requests without a slot
-  int most = INT_MAX;   // pods there are, while a failed start forbids the next try
 };
 
 // What changed the policy's wish, in the order in which it is applied.
@@ -38,11 +38,11 @@ enum class AmountRule : uint32_t {
   kNoRoute = 32,   // nothing can be asked of it
   kFloor = 64,     // see AmountInput::floor
   kSomebodyWaits = 128,
-  kRetryLater = 256,  // see AmountInput::most
 };
 
 struct NextAmount {
   int pods = 0;
+  int bounded = 0;  // after the first two rules
   uint32_t rules = 0;
 
   [[nodiscard]] bool by(AmountRule rule) const {
@@ -54,6 +54,11 @@ struct NextAmount {
                                      TimePoint now);
 
 // One line for a person: the policy's reason, and what the rules made of it.
-[[nodiscard]] std::string amount_reason(const Decision& decision, const NextAmount& next);
+struct AmountWords {
+  std::string_view maximum = "the maximum";  // whose it is
+  std::string_view floor = "kept at the minimum";
+};
+[[nodiscard]] std::string amount_reason(const Decision& decision, const NextAmount& next,
+                                        const AmountWords& words = {});
 
 }  // namespace ebb::scaling

@@ -66,15 +66,6 @@ TEST(NextAmount, WithoutARouteOnlyTheFloorAndWhoWaitsCount) {
   EXPECT_EQ(next_amount(wish(4), in, kNow).pods, 1);
 }
 
-TEST(NextAmount, AfterAFailedStartThereAreNoMore) {
-  AmountInput in = idle_for(seconds(0));
-  in.floor = 3;
-  in.most = 2;
-  const NextAmount next = next_amount(wish(7), in, kNow);
-  EXPECT_EQ(next.pods, 2);
-  EXPECT_EQ(amount_reason(wish(7), next), "after a failed start the next try waits");
-}
-
 TEST(NextAmount, TheReasonNamesEachRule) {
   AmountInput in = idle_for(seconds(0));
   in.want = 3;
@@ -83,7 +74,20 @@ TEST(NextAmount, TheReasonNamesEachRule) {
   EXPECT_EQ(
       amount_reason(wish(0), next_amount(wish(0), in, kNow)),
       "wish, the last one stays until nobody has called for a while, what is busy this moment "
-      "is not taken away, kept at 3");
+      "is not taken away, kept at the minimum");
+  in = idle_for(seconds(0));
+  in.bounds = {.min = 2, .max = 5};
+  EXPECT_EQ(amount_reason(wish(1), next_amount(wish(1), in, kNow)),
+            "wish, raised to the minimum 2");
+  EXPECT_EQ(amount_reason(wish(9), next_amount(wish(9), in, kNow), {.maximum = "max-scale-limit"}),
+            "wish, held at max-scale-limit 5");
+  in = idle_for(seconds(100));
+  in.waiting = 1;
+  EXPECT_EQ(amount_reason(wish(0), next_amount(wish(0), in, kNow)), "a request waits");
+  in.reachable = false;
+  in.floor = 1;
+  EXPECT_EQ(amount_reason(wish(3), next_amount(wish(3), in, kNow), {.floor = "kept for a proof"}),
+            "no route sends traffic there, kept for a proof");
 }
 
 }  // namespace
