@@ -51,13 +51,19 @@ Result<void> fill_and_rename(const std::string& temporary, const std::string& pa
 
 }  // namespace
 
-Result<std::string> read_file(const std::string& path, size_t max_bytes) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+namespace {
+
+// `flags`: of open(2), beside those for reading. `regular`: nothing else is taken.
+Result<std::string> read_with(const std::string& path, size_t max_bytes, int flags, bool regular) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
   if (!file) return fail_errno(errno, fmt::format("cannot open {}", path));
   // The size is a hint only: files of /proc say 0, others may grow meanwhile.
   struct stat info{};
   if (::fstat(file.get(), &info) != 0) {
     return fail_errno(errno, fmt::format("cannot read {}", path));
+  }
+  if (regular && !S_ISREG(info.st_mode)) {
+    return fail(Errc::kInvalid, "{} is no regular file", path);
   }
   std::string data;
   const size_t expected =
@@ -78,6 +84,16 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   }
   data.resize(size);
   return data;
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, size_t max_bytes) {
+  return read_with(path, max_bytes, 0, false);
+}
+
+Result<std::string> read_regular_file(const std::string& path, size_t max_bytes) {
+  return read_with(path, max_bytes, O_NONBLOCK, true);  // a pipe is opened at once
 }
 
 Result<void> write_file_atomic(const std::string& path, std::string_view data, mode_t mode) {

@@ -56,6 +56,14 @@ TEST_F(File, ReadsFilesWhoseSizeIsUnknown) {
   EXPECT_TRUE(status->starts_with("Name:"));
 }
 
+TEST_F(File, ARegularOneIsAskedForWhereAnotherCouldKeepUsWaiting) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(read_regular_file(path("pipe"), 100).error().code, Errc::kInvalid);
+  EXPECT_EQ(read_regular_file("/dev/zero", 100).error().code, Errc::kInvalid);
+  ASSERT_TRUE(write_file_atomic(path("file"), "text", 0600));
+  EXPECT_EQ(read_regular_file(path("file"), 100).value(), "text");
+}
+
 TEST_F(File, AFailedWriteLeavesNothing) {
   ASSERT_TRUE(std::filesystem::create_directory(path("taken")));
   ASSERT_TRUE(write_file_atomic(path("taken/inside"), "x", 0600));

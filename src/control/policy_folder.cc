@@ -25,7 +25,7 @@ void PolicyFolder::read(const std::string& name, Watched& watched) {
     file->set(fail(Errc::kNotFound, "there is no such file in {}", path_));
     return;
   }
-  file->set(read_file(path_ + "/" + name, scaling::LuaLimits().source));
+  file->set(read_regular_file(path_ + "/" + name, scaling::LuaLimits().source));
 }
 
 std::shared_ptr<const scaling::LuaFile> PolicyFolder::file(const std::string& name) {
