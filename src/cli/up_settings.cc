@@ -7,6 +7,7 @@
 #include "api/autoscaling.h"
 #include "api/duration.h"
 #include "api/json_fields.h"
+#include "api/policy_annotations.h"
 #include "api/quantity.h"
 #include "api/yaml.h"
 #include "base/file.h"
@@ -152,6 +153,7 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
     }
   }
   const auto defaults = api::parse_autoscaling(up.autoscaling, "autoscaling", errors);
+  static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", errors));
   const int most = up.limits.per_revision;
   if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {
     wrong(errors, "autoscaling.max-scale-limit",

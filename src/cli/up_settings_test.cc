@@ -136,6 +136,9 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
               HasSubstr("pool: \"many\" is neither a number of pods nor a range like 8-64"));
   EXPECT_THAT(error("pools: {node: few}\n"), HasSubstr("pools.node: "));
   EXPECT_THAT(error("autoscaling: {window: 1s}\n"), HasSubstr("window"));
+  EXPECT_THAT(error("autoscaling: {class: ebb.dev/magic}\n"),
+              HasSubstr("must be ebb.dev/adaptive"));
+  EXPECT_THAT(error("autoscaling: {class: ebb.dev/lua}\n"), HasSubstr("needs ebb.dev/policy-file"));
   EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
               HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
   EXPECT_THAT(error("autoscaling: {max-pods-per-namespace: ten}\n"),
