@@ -27,6 +27,7 @@ using namespace std::chrono_literals;
 constexpr auto kDrainTimeout = 30s;       // for requests in flight, at the end
 constexpr auto kControllerTimeout = 10s;  // for the Local Controller to greet, or to end
 constexpr auto kReconnect = 20ms;         // while there is no Local Controller
+constexpr Duration kSettlePools = std::chrono::minutes(10);
 constexpr const char* kNode = "local";
 constexpr const char* kLog = "front";
 
@@ -230,6 +231,11 @@ int Front::run() {
   supervisor_watch_ =
       std::make_unique<net::FdWatch>(control_, supervisor_.get(), [this] { on_supervisor(); });
 
+  settle_pools_.fire = [this] {
+    control_.arm(settle_pools_, control_.now() + kSettlePools);
+    scheduler_.resize_pools();
+  };
+  control_.arm(settle_pools_, control_.now() + kSettlePools);
   reconnect_.fire = [this] { connect_controller(); };
   connect_controller();
   control_.run();

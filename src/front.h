@@ -131,6 +131,7 @@ class Front final {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<node::ControllerClient> controller_;
   net::Timer reconnect_;
+  net::Timer settle_pools_;
   std::unique_ptr<node::DnsForwarder> dns_;
   std::string node_address_;        // where pods find us
   uint16_t pods_gateway_port_ = 0;  // there

@@ -14,7 +14,17 @@ void ColdPool::set_bounds(const scheduling::PoolSize& bounds) {
 }
 
 void ColdPool::asked(TimePoint now, int pods) {
-  if (stock_) stock_->asked(now, pods);
+  if (!stock_) return;
+  stock_->asked(now, pods);
+  quiet_since_ = now;
+}
+
+void ColdPool::settle(TimePoint now) {
+  constexpr Duration kFall = std::chrono::hours(1);
+  if (size_ == bounds_.least) return;
+  for (; size_ > bounds_.least && now - quiet_since_ >= kFall; quiet_since_ += kFall) {
+    size_ = bounds_.least + (size_ - bounds_.least) / 2;
+  }
 }
 
 void ColdPool::handed_out(TimePoint now) {

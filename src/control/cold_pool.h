@@ -21,6 +21,8 @@ class ColdPool final {
   // So many pods are wanted, whether there are any or not. Cheap: on the path of requests.
   void asked(TimePoint now, int pods);
   void handed_out(TimePoint now);
+  // Now and then: what is beyond the least falls by half in an hour in which nobody asks.
+  void settle(TimePoint now);
   // One more pod is cold; before it, `missing` were.
   void arrived(TimePoint now, int64_t missing);
   [[nodiscard]] int size() const { return size_; }
@@ -31,6 +33,7 @@ class ColdPool final {
   scheduling::PoolSize bounds_;
   std::optional<scaling::Stock> stock_;  // unset: the bounds leave nothing to learn
   std::deque<TimePoint> not_replaced_;   // when those were handed out
+  TimePoint quiet_since_{};              // the last ask, or fall
   int size_ = 0;
 };
 

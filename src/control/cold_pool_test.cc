@@ -71,6 +71,23 @@ TEST_F(ColdPoolTest, WhatIsNotReplacedIsNoSlowRefill) {
   EXPECT_LE(pool_.size(), 10);
 }
 
+TEST_F(ColdPoolTest, FallsInHoursInWhichNobodyAsks) {
+  pool_.set_bounds({4, 64});
+  burst(36, 100ms);
+  ASSERT_EQ(pool_.size(), 36);
+  pool_.settle(now_ + 49min);
+  EXPECT_EQ(pool_.size(), 36);
+  pool_.settle(now_ + 51min);  // the burst was 10 minutes before
+  EXPECT_EQ(pool_.size(), 20);
+  pool_.settle(now_ + 2h + 51min);
+  EXPECT_EQ(pool_.size(), 8);
+  pool_.settle(now_ + 100h);
+  EXPECT_EQ(pool_.size(), 4);
+  now_ += 100h;
+  burst(36, 100ms);  // what was learned counts again
+  EXPECT_EQ(pool_.size(), 36);
+}
+
 TEST_F(ColdPoolTest, AFixedSizeLearnsNothing) {
   pool_.set_bounds({16, 16});
   burst(100, 10s);

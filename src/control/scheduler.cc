@@ -1,6 +1,7 @@
 #include "control/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "base/log.h"
@@ -445,7 +446,9 @@ void Scheduler::set_pool(const std::string& name) {
   node::SetPool size{.runtime = name, .cold = 0};
   if (runtime.revisions > 0) {
     runtime.pool.set_bounds(options_.pool_of(name));
-    size.cold = static_cast<uint32_t>(runtime.pool.size() + runtime.missing);
+    runtime.pool.settle(clock_.now());
+    constexpr int64_t kMost = std::numeric_limits<uint32_t>::max();  // a node holds what it can
+    size.cold = static_cast<uint32_t>(std::min(kMost, runtime.pool.size() + runtime.missing));
   }
   if (runtime.told != size) {
     bool told = !nodes_.empty();

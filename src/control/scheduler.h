@@ -75,7 +75,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void pod_hung(const std::string& pod) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
-  // What pool_of says has changed.
+  // What pool_of says has changed, or time has passed: once in some minutes.
   void resize_pools();
 
   // --- To be seen ---

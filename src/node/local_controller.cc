@@ -278,6 +278,10 @@ void LocalController::on_front_gone() {
 void LocalController::report(const FromController& message) {
   if (!front_) return;
   if (auto sent = send_packet(front_.get(), encode(message)); !sent) {
+    // What pods use is measured again; a front that is only slow is not given up for it.
+    const bool usage =
+        std::holds_alternative<PodUsage>(message) || std::holds_alternative<NodeUsage>(message);
+    if (usage && sent.error().code == Errc::kExhausted) return;
     // A front that does not listen is as good as gone; the next one is welcomed
     // with the whole truth.
     log::error(kLog, "cannot reach the front: {}", sent.error().message);

@@ -33,6 +33,7 @@ uint64_t UsageCollector::now_ns() const {
 
 void UsageCollector::begin_round() {
   executor_.arm(round_, executor_.now() + interval_);
+  if (more_.armed()) return;  // the round before is not over: its last pods come first
   last_.clear();
   executor_.arm(more_, executor_.now());
   // Last: a front that cannot be reached stops us from within.
@@ -42,11 +43,13 @@ void UsageCollector::begin_round() {
 void UsageCollector::read_some() {
   PodUsage message;
   auto next = pods_.upper_bound(last_);
-  for (; next != pods_.end() && message.pods.size() < kPodsAtOnce; ++next) {
+  // Of tries: what cannot be read takes its time, too.
+  for (size_t tries = 0; next != pods_.end() && tries < kPodsAtOnce; ++next) {
     last_ = next->first;
     const PodProcess& pod = *next->second;
     const bool ready = pod.state() == PodState::kReady;
     if (!ready && pod.state() != PodState::kLoading) continue;
+    ++tries;
     const TimePoint now = executor_.now();
     const auto usage = pod.usage();
     if (!usage) continue;
