@@ -17,7 +17,8 @@ std::string_view trimmed(std::string_view text) {
 
 bool ends_field(char c) { return c == ',' || c == '\n' || c == '\r'; }
 
-// What of a field an error shows.
+}  // namespace
+
 std::string shown(std::string_view field) {
   constexpr size_t kMost = 40;
   std::string out;
@@ -26,8 +27,6 @@ std::string shown(std::string_view field) {
   }
   return field.size() > kMost ? out + "..." : out;
 }
-
-}  // namespace
 
 Error CsvReader::error(std::string_view what) const { return error_at(0, what); }
 

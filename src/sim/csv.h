@@ -19,6 +19,9 @@
 
 namespace ebb::sim {
 
+// What of a field an error may show: its beginning, without what a terminal obeys.
+[[nodiscard]] std::string shown(std::string_view field);
+
 class CsvReader final {
  public:
   static constexpr size_t kMaxFields = 100000;  // in a row

@@ -68,7 +68,7 @@ TEST(Engine, KeepAliveByHand) {
 // Two slots, five requests of 1 s at once: waits 0, 0, 1, 1, 2 s.
 TEST(Engine, QueuesOldestFirst) {
   const Trace trace = calls_at({5000, 5000, 5000, 5000, 5000}, seconds(1));
-  EngineOptions options{.policy = choice("fixed", "pods=1"), .concurrency = 2};
+  EngineOptions options{.policy = choice("pods", "pods=1"), .concurrency = 2};
   const Report report = run_engine(trace, options);
   EXPECT_EQ(report.pods_started, 1);
   EXPECT_EQ(report.cold, 0);
@@ -100,7 +100,7 @@ TEST(Engine, StartsNoMoreThanTheMaximum) {
 
 TEST(Engine, WhatDoesNotEndIsCounted) {
   const Trace trace = calls_at({0, 299000}, minutes(100), minutes(5));
-  EngineOptions options{.policy = choice("fixed", "pods=1"), .drain = minutes(1)};
+  EngineOptions options{.policy = choice("pods", "pods=1"), .drain = minutes(1)};
   const Report report = run_engine(trace, options);
   EXPECT_EQ(report.calls, 2);
   EXPECT_EQ(report.completed, 0);
@@ -142,7 +142,7 @@ TEST_P(Erlang, PoissonArrivalsAndExponentialServiceWaitAsComputed) {
   // As pods of one slot, and as slots of one pod.
   for (const bool one_pod : {false, true}) {
     EngineOptions options{
-        .policy = choice("fixed", one_pod ? "pods=1" : fmt::format("pods={}", servers).c_str()),
+        .policy = choice("pods", one_pod ? "pods=1" : fmt::format("pods={}", servers).c_str()),
         .concurrency = one_pod ? servers : 1};
     const Report report = run_engine(trace, options);
     const ErlangC expected = erlang_c(servers, load, kService);
@@ -268,7 +268,7 @@ TEST(Engine, KpaDecidesAsItWouldAlone) {
 TEST(Engine, SituationSaysWhatIsInTheSystem) {
   Asked asked;
   const Trace trace = calls_at({500, 500, 500, 500, 500}, seconds(10));
-  EngineOptions options{.policy = choice("fixed", "pods=1"), .concurrency = 2};
+  EngineOptions options{.policy = choice("pods", "pods=1"), .concurrency = 2};
   options.start.typical = milliseconds(100);
   const auto make = options.policy.make;
   options.policy.make = [&](int ready, TimePoint now) {
@@ -297,7 +297,7 @@ class Day : public testing::Test {
 };
 
 TEST_F(Day, EveryCallEndsWhateverThePolicyAndTheNodes) {
-  for (const char* name : {"kpa", "keep-alive", "hybrid", "fixed"}) {
+  for (const char* name : {"kpa", "keep-alive", "hybrid", "pods"}) {
     for (const int slots : {0, 4, 64}) {
       for (const int concurrency : {1, 10, 0}) {
         EngineOptions options{.policy = choice(name, ""), .concurrency = concurrency};
@@ -310,7 +310,7 @@ TEST_F(Day, EveryCallEndsWhateverThePolicyAndTheNodes) {
         EXPECT_EQ(report.calls, trace_.total_calls) << name << slots;
         EXPECT_EQ(report.completed + report.unfinished, report.calls) << name << slots;
         // One pod at a time does not keep up with every function.
-        const bool keeps_up = std::string_view(name) != "fixed" || concurrency != 1;
+        const bool keeps_up = std::string_view(name) != "pods" || concurrency != 1;
         EXPECT_EQ(report.unfinished == 0, keeps_up) << name << slots;
         uint64_t calls = 0;
         uint64_t cold = 0;

@@ -63,13 +63,13 @@ class Fixed final : public scaling::Policy {
   int pods_;
 };
 
-Result<PolicyChoice> make_fixed_choice(const PolicySettings& settings) {
+Result<PolicyChoice> make_pods_choice(const PolicySettings& settings) {
   PolicyReader read(settings);
   int pods = 1;
   read.number("pods", pods, 1, kMany);
   if (auto ok = read.end(); !ok) return fail(ok.error());
   PolicyChoice choice;
-  choice.name = "fixed";
+  choice.name = "pods";
   choice.make = [pods](int, TimePoint) { return std::make_unique<Fixed>(pods); };
   choice.bounds = {.min = pods, .max = pods};
   choice.burst = BurstRule::kNone;
@@ -166,9 +166,9 @@ PolicyWish parse_wish(std::string_view text) {
   if (name.ends_with(".lua")) {
     out.name = "lua";
     with(fmt::format("file={}", name));
-  } else if (out.name == "fixed" && !value.empty()) {
+  } else if (out.name == "fixed") {
     out.name = "keep-alive";
-    with("keep=" + value);
+    if (!value.empty()) with("keep=" + value);
   } else if (out.name == "hybrid" && !value.empty()) {
     with("range=" + value);
   } else {
@@ -183,7 +183,7 @@ PolicyTable::PolicyTable() {
   add("average", make_average_choice);
   add("hpa", make_hpa_choice);
   add("lua", make_lua_choice);
-  add("fixed", make_fixed_choice);
+  add("pods", make_pods_choice);
   add("keep-alive", make_keep_alive_choice);
   add("hybrid", make_hybrid_choice);
 }

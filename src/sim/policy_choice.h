@@ -90,8 +90,8 @@ class PolicyTable final {
  public:
   using Maker = std::function<Result<PolicyChoice>(const PolicySettings&)>;
 
-  // Knows: kpa (Knative's annotations without their prefix: target, window, ..., and
-  // container-concurrency), adaptive, average, hpa, lua (sim/policy_makers.h), fixed
+  // Knows: kpa (Knative's settings, named as its annotations without their prefix: target, window,
+  // ..., and container-concurrency), adaptive, average, hpa, lua (sim/policy_makers.h), pods
   // (pods), keep-alive (keep), hybrid (range, fallback).
   PolicyTable();
   void add(std::string name, Maker maker) { makers_[std::move(name)] = std::move(maker); }

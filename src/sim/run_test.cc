@@ -57,8 +57,8 @@ TEST_F(Run, CopiesAndATimeLimit) {
 TEST_F(Run, ErrorsSayWhatIsWrong) {
   options_.policy = "magic";
   EXPECT_EQ(error(),
-            "no policy \"magic\"; there are: adaptive, average, fixed, hpa, hybrid, keep-alive, "
-            "kpa, lua");
+            "no policy \"magic\"; there are: adaptive, average, hpa, hybrid, keep-alive, "
+            "kpa, lua, pods");
   options_.policy = "keep-alive";
   options_.settings = {{"keep", "ten"}};
   EXPECT_THAT(error(), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
@@ -111,7 +111,7 @@ TEST(PolicyTable, RefusesWhatIsImpossible) {
     return choice ? "none" : choice.error().message;
   };
   for (const char* good : {"kpa", "adaptive,window=1s", "adaptive", "average,target=2", "hpa",
-                           "fixed:10m", "fixed,pods=3", "hybrid:2h", "hybrid"}) {
+                           "fixed:10m", "pods,pods=3", "hybrid:2h", "hybrid"}) {
     EXPECT_EQ(error(good), "none") << good;
   }
   EXPECT_EQ(error("adaptive,window=0s"), "policy adaptive: window must be 1s to 1h, not 0s");

@@ -41,10 +41,17 @@ Result<Trace> TraceBuilder::build(Duration length) && {
     return fail(Errc::kInvalid, "a trace has calls either per minute or one by one, not both");
   }
   trace_.first.push_back(trace_.minutes.size());
+  std::vector<uint64_t> together;  // calls of all functions, by minute
+  for (const auto& [minute, count] : trace_.minutes) {
+    if (minute >= together.size()) together.resize(minute + 1);
+    if ((together[minute] += count) > kMaxCallsPerMinute) {
+      return fail(Errc::kInvalid, "minute {} has more than {} calls", minute + 1,
+                  kMaxCallsPerMinute);
+    }
+  }
   std::stable_sort(trace_.calls.begin(), trace_.calls.end(),
                    [](const Call& a, const Call& b) { return a.at_ns < b.at_ns; });
-  int64_t minutes = 0;
-  for (const auto& minute : trace_.minutes) minutes = std::max<int64_t>(minutes, minute.minute + 1);
+  auto minutes = static_cast<int64_t>(together.size());
   if (!trace_.calls.empty()) {
     minutes = trace_.calls.back().at_ns / Duration(std::chrono::minutes(1)).count() + 1;
   }

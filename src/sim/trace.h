@@ -51,7 +51,7 @@ struct Call {
 
 // Bounds of what is taken in, so that no file fills the memory or overflows a time.
 inline constexpr uint32_t kMaxMinutes = 60 * 24 * 366 * 2;
-inline constexpr uint32_t kMaxCallsPerMinute = 100'000'000;
+inline constexpr uint32_t kMaxCallsPerMinute = 20'000'000;  // of all functions; about 1 GiB
 inline constexpr double kMaxServiceMs = 1000.0 * 3600 * 24 * 30;
 
 // Rows of the trace's files that were wrong and left out.

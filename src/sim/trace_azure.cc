@@ -205,9 +205,9 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
     if (!key) return fail(key.error());
     const std::string name(csv.fields()[*keys->function]);
     const auto without = [&](const NamedText& other, const char* what) {
-      return fail(csv.error_at(
-          *keys->function, fmt::format("function {} has no {}: there is no row for it in {}", name,
-                                       what, other.name)));
+      return fail(csv.error_at(*keys->function,
+                               fmt::format("function {} has no {}: there is no row for it in {}",
+                                           shown(name), what, other.name)));
     };
     if (seen.contains(*key)) {
       return fail(csv.error("this owner, application and function had a row before"));

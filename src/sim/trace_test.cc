@@ -63,7 +63,7 @@ TEST(Azure2019, ErrorsSayFileLineAndWhat) {
   };
   EXPECT_EQ(invocations("o,a,f,1,1\no,a,g,1\n"),
             "inv.csv:3:8: minute 2 is missing: the row has 4 fields, this would be field 5");
-  EXPECT_EQ(invocations("o,a,f,-1,1\n"), "inv.csv:2:7: minute 1 must be 0 to 100000000, not -1");
+  EXPECT_EQ(invocations("o,a,f,-1,1\n"), "inv.csv:2:7: minute 1 must be 0 to 20000000, not -1");
   EXPECT_THAT(invocations("o,a,f,9999999999999,1\n"), HasSubstr("inv.csv:2:7: minute 1 must be"));
   EXPECT_THAT(invocations("o,a,f,1,1\no,a,f,1,1\n"), StartsWith("inv.csv:3:1: this owner"));
   EXPECT_THAT(invocations("o,a\n"), StartsWith("inv.csv:2:4: the row has 2 fields"));
@@ -229,6 +229,21 @@ TEST(Plain, LenientLeavesOutWhatIsWrong) {
   // What is wrong with the file as a whole stays an error.
   EXPECT_FALSE(parse_plain({"p.csv", "timestamp,function\n0,f\n"}, lenient));
   EXPECT_FALSE(parse_plain({"p.csv", "0,f,1\n1,\"f,1\n"}, lenient));
+}
+
+TEST(Trace, AMinuteHasABoundOverAllFunctions) {
+  const auto with = [](uint32_t count) {
+    TraceBuilder builder;
+    for (const char* name : {"f", "g"}) {
+      (void)builder.function({.name = name});
+      builder.minute(2, count);
+    }
+    return std::move(builder).build();
+  };
+  EXPECT_TRUE(with(kMaxCallsPerMinute / 2));
+  const auto over = with(kMaxCallsPerMinute / 2 + 1);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().message, "minute 3 has more than 20000000 calls");
 }
 
 TEST(Trace, RepeatedTakesEveryFunctionAgain) {
