@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that every header compiles alone (g++), and runs clang-tidy over every source.
+"""Checks that every header compiles alone (g++), and runs clang-tidy over every source
+but tests and fuzz targets.
 
 Reading the headers is what takes clang-tidy its time, so the sources of a folder are
 read some at a time, as one unit; where their names clash, in halves. What passed is
@@ -110,8 +111,8 @@ class Unit:
             half = len(self.members) // 2
             said = "".join(Unit(part, self.commands, self.folder).check()
                            for part in (self.members[:half], self.members[half:]))
-        elif ran.returncode != 0 and not said:
-            said = ran.stderr
+        elif ran.returncode != 0 and not said:  # it may have been killed
+            said = ran.stderr or f"{TIDY} ended with {ran.returncode} on {', '.join(map(name_of, self.members))}\n"
         elif ran.returncode == 0:
             said = ""
         if not said:
