@@ -17,6 +17,7 @@ namespace {
 using Annotations = std::map<std::string, std::string>;
 
 constexpr double kMinTarget = 0.01;
+constexpr double kMaxTarget = 1e9;
 constexpr int64_t kMaxScale = INT32_MAX;
 constexpr Duration kMinWindow = std::chrono::seconds(6);
 constexpr Duration kHour = std::chrono::hours(1);
@@ -221,7 +222,9 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
   read_scales(read, spec);
 
   double target = 0;
-  read.number("target", [](double v) { return v >= kMinTarget; }, "must be at least 0.01", target);
+  read.number(
+      "target", [](double v) { return v >= kMinTarget && v <= kMaxTarget; },
+      "must be in [0.01, 1e9]", target);
   if (target > 0) spec.target = target;
   double percentage = spec.target_utilization * 100;
   read.number(

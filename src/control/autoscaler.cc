@@ -11,6 +11,8 @@
 namespace ebb::control {
 namespace {
 
+// A policy's errors become a line in the log and an event no more often.
+constexpr Duration kTellErrorPeriod = std::chrono::seconds(5);
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
 constexpr const char* kLog = "autoscaler";
 
@@ -223,12 +225,19 @@ scaling::Situation AutoScaler::situation_of(const Entry& entry,
           .in_flight = counts.in_flight - counts.in_starting,
           .waiting = counts.waiting + counts.in_starting,
           .pod_concurrency = static_cast<int>(entry.plan.pod->concurrency),
-          .start_time = entry.start_time};
+          .start_time = entry.start_time,
+          .wall = clock_.wall()};
 }
 
 void AutoScaler::tell_error(Entry& entry, const std::string& error) {
-  if (entry.live->error == error) return;
-  entry.live->error = error;
+  Live& live = *entry.live;
+  live.error = error;
+  // A policy may fail with another text each time, or every second time.
+  if (live.told_error == error) return;
+  const TimePoint now = clock_.now();
+  if (live.told_error_at != TimePoint() && now < live.told_error_at + kTellErrorPeriod) return;
+  live.told_error = error;
+  live.told_error_at = now;
   const auto& pod = *entry.plan.pod;
   if (error.empty()) {
     log::info(kLog, "{}/{}: the policy works again", pod.ns, pod.name);
@@ -405,10 +414,7 @@ void AutoScaler::crowded(const std::string& revision) {
 }
 
 void AutoScaler::end_crowd_soon(const std::string& revision) {
-  // Of those that say it again and again only what came last.
-  if (!crowds_.empty() && crowds_.back() == revision) return;
-  crowds_.push_back(revision);
-  if (crowds_.size() > 1) return;
+  if (!crowds_.insert(revision).second || crowds_.size() > 1) return;
   control_.post([this] {
     if (control_.now() >= next_relief_) {
       relieve_crowds();
@@ -420,7 +426,7 @@ void AutoScaler::end_crowd_soon(const std::string& revision) {
 
 void AutoScaler::relieve_crowds() {
   next_relief_ = control_.now() + kCrowdPeriod;
-  std::vector<std::string> crowds;
+  std::unordered_set<std::string> crowds;
   {
     const std::lock_guard lock(mutex_);
     crowds.swap(crowds_);

@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
@@ -140,7 +141,9 @@ class AutoScaler final : public serving::Waker {
     std::unique_ptr<scaling::Policy> policy;
     scaling::Window concurrency;
     scaling::Window requests;
-    std::string error;  // of the policy, as told last
+    std::string error;       // of the policy
+    std::string told_error;  // as its events have it
+    TimePoint told_error_at{};
     // Pods wished and not ready yet, oldest first.
     struct Wish {
       TimePoint at;
@@ -191,9 +194,9 @@ class AutoScaler final : public serving::Waker {
                              TimePoint now) const;
   void observe(Entry& entry, TimePoint now);
   void decide(Entry& entry, TimePoint now);
-  [[nodiscard]] static scaling::Situation situation_of(const Entry& entry,
-                                                       const serving::Throttler::Counts& counts,
-                                                       TimePoint now);
+  [[nodiscard]] scaling::Situation situation_of(const Entry& entry,
+                                                const serving::Throttler::Counts& counts,
+                                                TimePoint now);
   // What the policy must be mended in becomes an event when it is new.
   void tell_error(Entry& entry, const std::string& error);
   // Changes the amount; what is wished for is timed. The amount before.
@@ -247,7 +250,7 @@ class AutoScaler final : public serving::Waker {
   int64_t version_;
   int64_t forgotten_;
   TimePoint next_decision_{};
-  std::vector<std::string> crowds_;  // revisions to be relieved
+  std::unordered_set<std::string> crowds_;  // revisions to be relieved
   // Control executor only:
   net::Timer crowd_timer_;
   TimePoint next_relief_{};

@@ -44,12 +44,16 @@ void AutoScaler::share_out(TimePoint now) {
   if (limits_.per_namespace == 0) return;
   for (auto& [ns, quota] : quotas_) {
     if (!quota.next() && quota.pods() <= limits_.per_namespace) continue;
-    std::vector<Entry*> donors;
+    // Asked once: traffic changes the answer while they are sorted.
+    std::vector<std::pair<int, Entry*>> spares;
     for (Entry* entry : active_) {
-      if (entry->quota == &quota && spare_of(*entry) > 0) donors.push_back(entry);
+      if (entry->quota != &quota) continue;
+      if (const int spare = spare_of(*entry); spare > 0) spares.emplace_back(spare, entry);
     }
-    // From the richest first.
-    std::ranges::sort(donors, {}, [this](const Entry* entry) { return spare_of(*entry); });
+    std::ranges::stable_sort(spares, {}, &std::pair<int, Entry*>::first);
+    std::vector<Entry*> donors;  // the richest last: it gives first
+    donors.reserve(spares.size());
+    for (const auto& [spare, entry] : spares) donors.push_back(entry);
     share_out(quota, std::move(donors), now);
   }
 }

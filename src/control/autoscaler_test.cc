@@ -495,6 +495,25 @@ TEST_F(AutoScalerClasses, HpaGrowsByUseOverTargetAndGoesToZero) {
   EXPECT_EQ(node_.names.size(), 0u);
 }
 
+TEST_F(AutoScalerClasses, APolicyThatFailsNowAndThenIsNotToldEachTime) {
+  auto file = std::make_shared<scaling::LuaFile>("mine.lua");
+  file->set(
+      "function decide(m, s) if s.now % 4 < 2 then error('at ' .. s.now) end "
+      "return {desired = 1} end");
+  add(10, 0, [&](ScalePlan& /*plan*/, PolicySpec& spec) {
+    spec.policy = PolicyClass::kLua;
+    spec.lua = file;
+    spec.lua_window = 60s;
+  });
+  burst(1);
+  pass(60s);
+  const auto reasons = event_reasons();
+  const auto told =
+      std::ranges::count(reasons, "PolicyFailed") + std::ranges::count(reasons, "PolicyMended");
+  EXPECT_GE(told, 2);
+  EXPECT_LE(told, 13) << "one in 5 s";
+}
+
 TEST_F(AutoScalerClasses, AFailingLuaPolicyKeepsTheAmountAndIsToldOnce) {
   auto file = std::make_shared<scaling::LuaFile>("mine.lua");
   file->set("function decide(m, s) return {desired = 3, reason = 'three'} end");

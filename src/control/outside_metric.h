@@ -1,5 +1,5 @@
 // A number that a server outside tells, asked for again and again, so that whoever wants
-// it has the latest at once: HPA's Object and External metrics.
+// it has the latest at once. A part by itself as yet: no setting makes one.
 //
 // Plain HTTP, one question at a time, each with a deadline and a bound on its answer. A
 // value that has not been renewed for kExpiresAfter intervals is none any more. Belongs

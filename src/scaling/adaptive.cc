@@ -106,7 +106,9 @@ Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   const double wait = budget();
   const bool quick = situation.start_time > Duration(0) && seconds_of(situation.start_time) <= wait;
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
-  const int step = std::max(1, to_pods(slots));
+  // Beyond kMostSlots the answer hardly changes, and is found one slot at a time.
+  constexpr int kMostSlots = 1000;
+  const int step = std::clamp(to_pods(slots), 1, kMostSlots);
   const double servers = load * step / slots;
   if (quick) return {pods_for(load, slots), false};
   const int needed = servers_for({.load = servers,

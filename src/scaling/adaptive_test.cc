@@ -211,6 +211,17 @@ TEST(AdaptiveTest, KnowsNothingWithoutMetrics) {
   EXPECT_FALSE(policy.decide(calm(71, 3)).valid);
 }
 
+TEST(AdaptiveTest, PodsWithABillionSlotsCostNoTime) {
+  Adaptive policy({.target = 1e9, .wait = milliseconds(1), .patience = 0});
+  feed(policy, 1, 60, 10);
+  Situation slow = calm(60, 1, seconds(20));
+  slow.pod_concurrency = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(policy.decide(slow).desired, 1);
+  // Milliseconds. One slot at a time it would take minutes.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
+}
+
 // --- In a loop, beside Knative's rule ---
 
 KpaSettings one_at_a_time() {

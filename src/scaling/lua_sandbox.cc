@@ -24,7 +24,7 @@ constexpr std::array kMath{"abs", "ceil", "exp",        "floor", "fmod",       "
                            "pi",  "sqrt", "tointeger",  "type",  "ult",        "sin",
                            "cos", "tan",  "asin",       "acos",  "atan"};
 constexpr std::array kString{"byte", "char", "format", "len", "lower", "reverse", "sub", "upper"};
-constexpr std::array kTable{"concat", "sort"};
+constexpr std::array kTable{"concat"};  // sort loops without counting
 
 // Removes what is not in `kept` from the table on top.
 template <size_t N>

@@ -69,6 +69,7 @@ struct Situation {
   int waiting = 0;          // requests held for want of a slot at this moment
   int pod_concurrency = 0;  // requests that one pod takes at a time; 0: no limit
   Duration start_time{};    // from the wish for a pod until it is ready, as measured; 0: unknown
+  WallTime wall{};          // 1970: not known
   // False: nobody will read Decision::reason, which may then be empty; nothing else differs.
   // To make the text costs several times what the decision does.
   bool explain = true;

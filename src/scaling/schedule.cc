@@ -82,15 +82,11 @@ Schedule::Schedule(std::vector<ScheduleWindow> windows, TimePoint now, WallTime 
 
 void Schedule::observe(const Metric& /*metric*/) {}
 
-void Schedule::set_clock(TimePoint now, WallTime wall) {
-  now_ = now;
-  wall_ = wall;
-  minute_ = -1;
-}
-
 Decision Schedule::decide(const Situation& situation) {
   const WallTime wall =
-      wall_ + std::chrono::duration_cast<WallTime::duration>(situation.now - now_);
+      situation.wall != WallTime()
+          ? situation.wall  // set forth or back since then, maybe
+          : wall_ + std::chrono::duration_cast<WallTime::duration>(situation.now - now_);
   const int64_t minute = std::chrono::floor<std::chrono::minutes>(wall.time_since_epoch()).count();
   if (minute == minute_) return last_;  // its text is made once a minute: always
   minute_ = minute;

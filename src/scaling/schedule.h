@@ -43,10 +43,10 @@ class Schedule final : public Policy {
 
   void observe(const Metric& metric) override;  // nothing it needs
   [[nodiscard]] Decision decide(const Situation& situation) override;
-  void set_clock(TimePoint now, WallTime wall);
 
  private:
   std::vector<ScheduleWindow> windows_;
+  // When it was made: for a caller that does not say Situation::wall.
   TimePoint now_;
   WallTime wall_;
   // The answer holds for the minute it was made in: cron has no finer grain.

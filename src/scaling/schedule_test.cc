@@ -96,8 +96,13 @@ TEST(ScheduleTest, KeepsTheFloorOfTheOpenWindows) {
   EXPECT_EQ(floor_at(23h + 30min), 2);
   EXPECT_EQ(floor_at(24h + 7h), 5);
   EXPECT_EQ(floor_at(5 * 24h + 7h), 0);  // Saturday
-  policy.set_clock(begin, monday + std::chrono::hours(8));
-  EXPECT_EQ(floor_at(0h), 5);
+  // The clock on the wall is set forth, and back again.
+  const auto floor_by_wall = [&](Duration since_monday) {
+    return policy.decide({.now = begin, .wall = monday + since_monday}).desired;
+  };
+  EXPECT_EQ(floor_by_wall(8h), 5);
+  EXPECT_EQ(floor_by_wall(20h), 0);
+  EXPECT_EQ(floor_by_wall(8h), 5);
 }
 
 TEST(ScheduleTest, SaysWhichWindowIsWrong) {

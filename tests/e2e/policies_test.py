@@ -154,7 +154,7 @@ class Policies(unittest.TestCase):
             policy.write_text('function decide(m, s) return {desired = 1, reason = "mended"} end\n')
             wait_until(lambda: self.pods("lua") == 1, "one pod")
             self.assertNotIn("error", self.autoscaler("lua"))
-            self.assertTrue(self.events("PolicyMended"))
+            wait_until(lambda: self.events("PolicyMended"), "the event that it works again")
         policy.write_text("function decide(m, s) return {desired = s.in_flight + s.waiting} end\n")
         wait_until(lambda: self.pods("lua") == 0, "zero", 60)
 
