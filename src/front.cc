@@ -124,11 +124,13 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
                   .pool_of = [this](const std::string& runtime) { return pools_.of(runtime); },
                   .events = &events_},
                  clock_),
+      outside_(control_, options.metrics_interval),
       autoscaler_(control_, traffic_, scheduler_, clock_,
                   {.enable_scale_to_zero = options.scale_to_zero,
                    .events = &events_,
-                   .policies = &policies_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_),
+                   .policies = &policies_,
+                   .pods = &pod_metrics_}),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_, &outside_),
       live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {
   autoscaler_.set_limits(options.limits);
 }

@@ -19,6 +19,7 @@
 #include "cli/options.h"
 #include "control/autoscaler.h"
 #include "control/event_recorder.h"
+#include "control/outside_metrics.h"
 #include "control/pod_metrics.h"
 #include "control/policy_folder.h"
 #include "control/reconcilers.h"
@@ -118,6 +119,7 @@ class Front final {
   PoolSizes pools_;
   control::PolicyFolder policies_;
   control::Scheduler scheduler_;
+  control::OutsideMetrics outside_;
   control::AutoScaler autoscaler_;
   control::RevisionHost host_;
   std::unique_ptr<node::CodeCache> code_;

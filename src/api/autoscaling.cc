@@ -63,6 +63,9 @@ class Reader {
     }
     return nullptr;
   }
+  [[nodiscard]] bool declares(std::string_view metric) const {
+    return annotations_.contains(outside_annotation(metric));
+  }
   // About the annotation that was found last.
   void report(const std::string& value, std::string_view why) {
     errors_.push_back(
@@ -159,8 +162,20 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
   if (const auto* text = read.find("metric")) {
     bool kpa = known && spec.autoscaler_class == "kpa.autoscaling.knative.dev";
     const bool own = is_own(spec.autoscaler_class);
-    if (text->empty() || ((kpa || own) && *text != "concurrency" && *text != "rps")) {
-      read.report(*text, "must be \"concurrency\" or \"rps\"");
+    const bool load = *text == "concurrency" || *text == "rps";
+    const bool average = spec.autoscaler_class == kAverageClass;
+    const bool hpa = spec.autoscaler_class == "hpa.autoscaling.knative.dev";
+    if ((average || hpa) && !text->empty() && read.declares(*text)) {
+      spec.metric = *text;
+    } else if (text->empty() || ((kpa || own) && !load)) {
+      read.report(*text, average ? "must be \"concurrency\", \"rps\", or the NAME of an annotation "
+                                   "ebb.dev/metric-NAME"
+                                 : "must be \"concurrency\" or \"rps\"");
+    } else if (hpa && !load && *text != "cpu" && *text != "memory") {
+      read.report(*text,
+                  fmt::format("must be \"cpu\", \"memory\", \"concurrency\", \"rps\", or say "
+                              "by the annotation {} where it is to be had",
+                              outside_annotation(*text)));
     } else if (spec.autoscaler_class == kAdaptiveClass && *text != "concurrency") {
       read.report(*text, fmt::format("class {} looks at requests and concurrency by itself: leave "
                                      "it out",
@@ -208,6 +223,8 @@ void refuse_unknown(const Annotations& annotations, const std::string& path,
 
 double AutoscalingSpec::total_target(int64_t container_concurrency) const {
   if (metric == "rps") return target.value_or(kDefaultTargetRps);
+  // Slots of a pod say nothing about another metric.
+  if (metric != "concurrency") return target.value_or(kDefaultTargetConcurrency);
   auto limit = static_cast<double>(container_concurrency);
   if (!target) return limit > 0 ? limit : kDefaultTargetConcurrency;
   return limit > 0 ? std::min(*target, limit) : *target;

@@ -14,6 +14,7 @@ namespace {
 
 using Annotations = std::map<std::string, std::string>;
 
+constexpr std::string_view kClass = "autoscaling.knative.dev/class";
 constexpr std::string_view kWait = "ebb.dev/policy-wait";
 constexpr std::string_view kPatience = "ebb.dev/policy-patience";
 constexpr std::string_view kShare = "ebb.dev/policy-share";
@@ -28,6 +29,10 @@ constexpr std::array<std::string_view, 9> kKeys{kWait,     kPatience,           
 // What begins like these and is none of them is misspelt.
 constexpr std::array<std::string_view, 4> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
                                                     "ebb.dev/forecast", "ebb.dev/keep-alive"};
+// And a name.
+constexpr std::string_view kOutside = "ebb.dev/metric-";
+constexpr size_t kMaxOutsideName = 40;
+constexpr std::array<std::string_view, 4> kOwnMetrics{"cpu", "memory", "concurrency", "rps"};
 
 constexpr Duration kMinWait = std::chrono::milliseconds(1);
 constexpr Duration kMaxWait = std::chrono::minutes(1);
@@ -109,8 +114,14 @@ bool is_policy_name(std::string_view name) {
          });
 }
 
+bool is_metric_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxOutsideName && name.front() != '-' &&
+         name.back() != '-' && std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
 void read_class_settings(Reader& read, PolicyAnnotations& policy) {
-  static const std::string kClass = std::string(kAutoscalingPrefix) + "class";
   const auto* text = read.find(kClass);
   const std::string_view used = text ? std::string_view(*text) : std::string_view();
   if (used.starts_with("ebb.dev/") && used != kAdaptiveClass && used != kAverageClass &&
@@ -162,8 +173,41 @@ std::string annotation_path(const std::string& path, std::string_view key) {
   return fmt::format("{}[{}]", path, key);
 }
 
+std::string outside_annotation(std::string_view name) {
+  return fmt::format("{}{}", kOutside, name);
+}
+
+std::map<std::string, std::string> parse_outside_metrics(const Annotations& annotations,
+                                                         const std::string& path,
+                                                         std::vector<FieldError>& errors) {
+  std::map<std::string, std::string> out;
+  for (const auto& [key, value] : annotations) {
+    if (!key.starts_with(kOutside)) continue;
+    const std::string name = key.substr(kOutside.size());
+    std::string why;
+    if (!is_metric_name(name)) {
+      why = fmt::format(
+          "the metric's name must be of lower case letters, digits and '-', at "
+          "most {} characters",
+          kMaxOutsideName);
+    } else if (std::find(kOwnMetrics.begin(), kOwnMetrics.end(), name) != kOwnMetrics.end()) {
+      why = fmt::format("{} is measured anyway: choose another name", name);
+    } else if (value.empty()) {
+      why = "must be \"prometheus URL QUERY\" or \"json URL POINTER\"";
+    } else if (out.size() == kMaxOutsideMetrics) {
+      why = fmt::format("at most {} metrics from outside", kMaxOutsideMetrics);
+    } else {
+      out.emplace(name, value);
+      continue;
+    }
+    errors.push_back(
+        {annotation_path(path, key), fmt::format("Invalid value: \"{}\": {}", value, why)});
+  }
+  return out;
+}
+
 bool is_scaling_annotation(std::string_view key) {
-  return key.starts_with(kAutoscalingPrefix) ||
+  return key.starts_with(kAutoscalingPrefix) || key.starts_with(kOutside) ||
          std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [key](std::string_view prefix) { return key.starts_with(prefix); });
 }
@@ -187,6 +231,7 @@ PolicyAnnotations parse_policy(const Annotations& annotations, const std::string
   } else {
     read.refuse(kForecastLead, fmt::format("has an effect only with {} \"true\"", kForecast));
   }
+  policy.outside = parse_outside_metrics(annotations, path, errors);
   read.choice(kKeepAlive, "hybrid", "fixed", policy.hybrid_keep_alive);
   return policy;
 }

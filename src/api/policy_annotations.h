@@ -35,6 +35,8 @@ struct PolicyAnnotations {
   bool forecast = false;         // ebb.dev/forecast
   Duration forecast_lead = std::chrono::seconds(60);  // ebb.dev/forecast-lead
   bool hybrid_keep_alive = false;                     // ebb.dev/keep-alive: hybrid
+  // ebb.dev/metric-NAME: where the metric NAME is to be had; control/ reads the rest.
+  std::map<std::string, std::string> outside;
   friend bool operator==(const PolicyAnnotations&, const PolicyAnnotations&) = default;
 };
 
@@ -46,6 +48,16 @@ struct PolicyAnnotations {
 [[nodiscard]] PolicyAnnotations parse_policy(const std::map<std::string, std::string>& annotations,
                                              const std::string& path,
                                              std::vector<FieldError>& errors);
+
+// What declares the outside metric of that name.
+[[nodiscard]] std::string outside_annotation(std::string_view name);
+// The outside metrics that annotations declare, by name. Bad ones are left out and added
+// to the errors: names other than of lower case letters, digits and '-', those of the
+// metrics that there are anyway, empty declarations, more than kMaxOutsideMetrics.
+inline constexpr size_t kMaxOutsideMetrics = 8;
+[[nodiscard]] std::map<std::string, std::string> parse_outside_metrics(
+    const std::map<std::string, std::string>& annotations, const std::string& path,
+    std::vector<FieldError>& errors);
 
 // The path of one annotation in a FieldError.
 [[nodiscard]] std::string annotation_path(const std::string& path, std::string_view key);

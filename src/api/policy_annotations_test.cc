@@ -136,5 +136,57 @@ TEST(AutoscalingOfOwnClassesTest, DefaultsAndMetricsFollowTheClass) {
   EXPECT_EQ(errors.size(), 1u) << "it looks at both by itself";
 }
 
+TEST(OutsideMetricsTest, AreDeclaredByName) {
+  std::vector<FieldError> errors;
+  const auto policy = parse_policy({{"ebb.dev/metric-jobs", "json http://q/stats /length"}},
+                                   "metadata.annotations", errors);
+  EXPECT_TRUE(errors.empty());
+  EXPECT_THAT(policy.outside,
+              testing::ElementsAre(testing::Pair("jobs", "json http://q/stats /length")));
+  EXPECT_TRUE(is_scaling_annotation("ebb.dev/metric-jobs"));
+  for (const auto& [key, value, why] :
+       {std::tuple{"ebb.dev/metric-", "json http://q/ /a", "name"},
+        std::tuple{"ebb.dev/metric-Jobs", "json http://q/ /a", "lower case"},
+        std::tuple{"ebb.dev/metric-cpu", "json http://q/ /a", "measured anyway"},
+        std::tuple{"ebb.dev/metric-jobs", "", "prometheus URL QUERY"}}) {
+    errors.clear();
+    EXPECT_TRUE(parse_policy({{key, value}}, "a", errors).outside.empty()) << key;
+    ASSERT_EQ(errors.size(), 1u) << key;
+    EXPECT_EQ(errors[0].path, annotation_path("a", key));
+    EXPECT_THAT(errors[0].message, testing::HasSubstr(why));
+  }
+  std::map<std::string, std::string> many;
+  for (size_t i = 0; i <= kMaxOutsideMetrics; ++i) {
+    many[outside_annotation("m" + std::to_string(i))] = "json http://q/ /a";
+  }
+  errors.clear();
+  EXPECT_EQ(parse_outside_metrics(many, "a", errors).size(), kMaxOutsideMetrics);
+  EXPECT_EQ(errors.size(), 1u);
+}
+
+TEST(OutsideMetricsTest, MayBeTheMetricOfAverageAndHpa) {
+  const std::string kMetric = "autoscaling.knative.dev/metric";
+  const auto errors_of = [&](const std::string& used, bool declared) {
+    std::map<std::string, std::string> annotations{{kMetric, "jobs"}};
+    if (!used.empty()) annotations[kClass] = used;
+    if (declared) annotations["ebb.dev/metric-jobs"] = "json http://q/ /a";
+    std::vector<FieldError> errors;
+    const auto spec = parse_autoscaling(annotations, "a", errors);
+    if (errors.empty()) {
+      EXPECT_EQ(spec.metric, "jobs");
+      EXPECT_EQ(spec.total_target(5), kDefaultTargetConcurrency) << "slots do not count";
+    }
+    return errors;
+  };
+  EXPECT_TRUE(errors_of("ebb.dev/average", true).empty());
+  EXPECT_TRUE(errors_of("hpa.autoscaling.knative.dev", true).empty());
+  EXPECT_EQ(errors_of("ebb.dev/adaptive", true).size(), 1u);
+  EXPECT_EQ(errors_of("", true).size(), 1u) << "kpa looks at requests";
+  EXPECT_EQ(errors_of("ebb.dev/average", false).size(), 1u);
+  const auto undeclared = errors_of("hpa.autoscaling.knative.dev", false);
+  ASSERT_EQ(undeclared.size(), 1u);
+  EXPECT_THAT(undeclared[0].message, testing::HasSubstr("ebb.dev/metric-jobs"));
+}
+
 }  // namespace
 }  // namespace ebb::api

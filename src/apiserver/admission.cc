@@ -7,6 +7,7 @@
 #include "api/json.h"
 #include "api/types.h"
 #include "api/validate.h"
+#include "control/hpa_spec.h"
 #include "control/policy_plan.h"
 
 namespace ebb::apiserver {
@@ -39,21 +40,22 @@ std::string image_of(const api::Revision& revision) { return image_of(revision.s
 std::string image_of(const api::Route& /*route*/) { return {}; }
 std::string image_of(const api::HorizontalPodAutoscaler& /*hpa*/) { return {}; }
 
-// In the words of the scaling model, which api/ does not know.
-void check_schedule(const api::Service& service, std::vector<api::FieldError>& errors) {
-  control::check_schedule(service.spec.revision_template.meta.annotations,
-                          "spec.template.metadata.annotations", errors);
+// In the words of what api/ does not know.
+void check_scaling(const api::Service& service, std::vector<api::FieldError>& errors) {
+  control::check_scaling(service.spec.revision_template.meta.annotations,
+                         "spec.template.metadata.annotations", errors);
 }
-void check_schedule(const api::Configuration& configuration, std::vector<api::FieldError>& errors) {
-  control::check_schedule(configuration.spec.revision_template.meta.annotations,
-                          "spec.template.metadata.annotations", errors);
+void check_scaling(const api::Configuration& configuration, std::vector<api::FieldError>& errors) {
+  control::check_scaling(configuration.spec.revision_template.meta.annotations,
+                         "spec.template.metadata.annotations", errors);
 }
-void check_schedule(const api::Revision& revision, std::vector<api::FieldError>& errors) {
-  control::check_schedule(revision.meta.annotations, "metadata.annotations", errors);
+void check_scaling(const api::Revision& revision, std::vector<api::FieldError>& errors) {
+  control::check_scaling(revision.meta.annotations, "metadata.annotations", errors);
 }
-void check_schedule(const api::Route& /*route*/, std::vector<api::FieldError>& /*errors*/) {}
-void check_schedule(const api::HorizontalPodAutoscaler& /*hpa*/,
-                    std::vector<api::FieldError>& /*errors*/) {}
+void check_scaling(const api::Route& /*route*/, std::vector<api::FieldError>& /*errors*/) {}
+void check_scaling(const api::HorizontalPodAutoscaler& hpa, std::vector<api::FieldError>& errors) {
+  control::check_hpa(hpa, errors);
+}
 
 void check_runtime(const api::Kind& kind, const std::string& image, const std::string& before,
                    const RuntimeNames& runtimes, std::vector<api::FieldError>& errors) {
@@ -86,7 +88,7 @@ Admitted admit(const Json& object, const Json* before, const RuntimeNames& runti
     errors.insert(errors.end(), more.begin(), more.end());
     image_before = image_of(*old);
   }
-  check_schedule(*typed, errors);
+  check_scaling(*typed, errors);
   check_runtime(T::kind(), image_of(*typed), image_before, runtimes, errors);
   if (!errors.empty()) return invalid(T::kind(), typed->meta.name, errors);
   Json json = typed->to_json();

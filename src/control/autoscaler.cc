@@ -203,7 +203,16 @@ void AutoScaler::tick() {
 }
 
 void AutoScaler::observe(Entry& entry, TimePoint now) {
-  const auto metric = entry.throttler->sample(now);
+  auto metric = entry.throttler->sample(now);
+  if (settings_.pods != nullptr && entry.plan.policy->policy == scaling::PolicyClass::kHpa) {
+    metric.pods = settings_.pods->of_revision(entry.plan.pod->revision);
+  }
+  for (const auto& source : entry.plan.outside) {
+    const auto value = source.read();
+    metric.outside.push_back({.name = source.name,
+                              .value = value ? *value : 0,
+                              .error = value ? std::string() : value.error().message});
+  }
   entry.live->policy->observe(metric);
   entry.live->concurrency.record(now, metric.concurrency);
   entry.live->requests.record(now, metric.requests);
@@ -559,6 +568,23 @@ ScaleStatus AutoScaler::status(const std::string& revision) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(revision);
   return found == entries_.end() ? ScaleStatus() : status_of(found->second);
+}
+
+std::optional<HpaView> AutoScaler::hpa_view(const std::string& revision) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(revision);
+  if (found == entries_.end()) return std::nullopt;
+  const Entry& entry = found->second;
+  if (entry.plan.policy->policy != scaling::PolicyClass::kHpa) return std::nullopt;
+  HpaView view{.desired = entry.want};
+  if (entry.throttler) {
+    const auto counts = entry.throttler->counts();
+    view.ready = counts.ready;
+    view.starting = counts.starting;
+  }
+  if (!entry.live) return view;
+  if (const auto* hpa = scaling::hpa_of(*entry.live->policy)) view.seen = hpa->seen();
+  return view;
 }
 
 std::optional<ScaleStatus> AutoScaler::find(const resources::ObjectKey& revision) const {

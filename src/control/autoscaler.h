@@ -26,6 +26,8 @@
 #include "base/clock.h"
 #include "control/event_recorder.h"
 #include "control/idle_times.h"
+#include "control/outside_metrics.h"
+#include "control/pod_metrics.h"
 #include "control/policy_folder.h"
 #include "control/scale_limits.h"
 #include "net/executor.h"
@@ -45,8 +47,9 @@ struct ScalePlan {
   // Never null. Shared: by all revisions that are scaled alike.
   std::shared_ptr<const scaling::PolicySpec> policy = knative_defaults();
   scaling::Bounds bounds;
-  int initial_scale = 1;  // pods that must start well before it is ready; 0: none
-  Duration retention{};   // of the last pod, after the stable window
+  int initial_scale = 1;                 // pods that must start well before it is ready; 0: none
+  Duration retention{};                  // of the last pod, after the stable window
+  std::vector<OutsideSource> outside{};  // what its policy is fed besides
 
   [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();
 };
@@ -56,6 +59,7 @@ struct AutoScalerSettings {
   bool enable_scale_to_zero = true;  // false: one pod of each reachable revision stays
   EventRecorder* events = nullptr;   // nullptr: nobody asks
   PolicyFolder* policies = nullptr;  // looked at in every tick; nullptr: there is none
+  const PodMetrics* pods = nullptr;  // what pods use, for class hpa; nullptr: nobody measures
 };
 
 // What is known of one revision, and what was decided for it last.
@@ -78,6 +82,15 @@ struct ScaleStatus {
   int64_t made = 0;     // the change that made it, as of EventRecorder
   int64_t changed = 0;  // the newest one
   bool gone = false;
+};
+
+// How a revision stands whose policy is a HorizontalPodAutoscaler.
+struct HpaView {
+  int desired = 0;
+  int ready = 0;
+  int starting = 0;
+  // Null: nothing was decided since the last time at zero. Shared: with the policy.
+  std::shared_ptr<const scaling::HpaSeen> seen{};
 };
 
 class AutoScaler final : public serving::Waker {
@@ -122,6 +135,8 @@ class AutoScaler final : public serving::Waker {
   // --- To be seen ---
 
   [[nodiscard]] ScaleStatus status(const std::string& revision) const;
+  // nullopt if there is no such revision, or its policy is another one.
+  [[nodiscard]] std::optional<HpaView> hpa_view(const std::string& revision) const;
   [[nodiscard]] std::optional<ScaleStatus> find(const resources::ObjectKey& revision) const;
   // Of all revisions, by namespace and name.
   [[nodiscard]] std::vector<ScaleStatus> list() const;

@@ -88,7 +88,28 @@ class AutoScalerTest : public testing::Test {
   serving::Traffic traffic_;
   FakeNode node_;
   EventRecorder events_{clock_};
-  AutoScaler scaler_{executor_, traffic_, node_, clock_, {.events = &events_}};
+  // All pods use so much of a core from the last call to this one.
+  void use(double cores) {
+    const auto now_ns = static_cast<uint64_t>(clock_.now().time_since_epoch().count());
+    cpu_ns_ += static_cast<uint64_t>(cores * static_cast<double>(now_ns - measured_ns_));
+    measured_ns_ = now_ns;
+    node::PodUsage message;
+    for (const auto& name : node_.names) {
+      message.pods.push_back({.pod = name,
+                              .revision = "uid",
+                              .ready = 1,
+                              .age_ms = 600'000,
+                              .state_age_ms = 600'000,
+                              .at_ns = now_ns,
+                              .cpu_ns = cpu_ns_,
+                              .memory_bytes = 1 << 20});
+    }
+    metrics_.on_message("node", message);
+  }
+  PodMetrics metrics_{clock_};
+  uint64_t measured_ns_ = 0;
+  uint64_t cpu_ns_ = 0;
+  AutoScaler scaler_{executor_, traffic_, node_, clock_, {.events = &events_, .pods = &metrics_}};
   std::shared_ptr<serving::Throttler> throttler_;
 };
 
@@ -844,6 +865,87 @@ TEST_F(AutoScalerTest, ChangesAreNumbered) {
   ASSERT_TRUE(scaler_.changes(before, &changes));
   EXPECT_THAT(changes, testing::IsEmpty());  // came and went unseen
   EXPECT_FALSE(scaler_.changes(0, &changes));
+}
+
+void by_cpu(PolicySpec& spec) {
+  spec.policy = PolicyClass::kHpa;
+  spec.hpa = {.spec = {.max = 10}, .cpu_request = 1000, .zero_after = 20s};
+}
+
+TEST_F(AutoScalerTest, ClassHpaFollowsTheCpuOfItsPodsAndGoesToZero) {
+  add(0, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) { by_cpu(spec); });
+  EXPECT_EQ(scaler_.hpa_view("uid")->seen, nullptr);
+  scaler_.wake("uid");
+  {
+    auto slot = throttler_->try_acquire();
+    use(0);
+    for (int second = 0; second < 20 && node_.names.size() < 2; ++second) {
+      pass(1s);
+      use(1.6);  // 160 % of the request, at a target of 80 %
+    }
+    EXPECT_EQ(node_.names.size(), 2u);
+    EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("cpu 160 % / 80 % -> 2"));
+    const auto view = scaler_.hpa_view("uid");
+    ASSERT_TRUE(view && view->seen);
+    EXPECT_EQ(view->desired, 2);
+    EXPECT_EQ(view->seen->result.desired, 2);
+    EXPECT_EQ(view->seen->input.readings.at(0).samples.at(0).value, 1600);
+  }
+  pass(18s);
+  EXPECT_GE(node_.names.size(), 1u) << "its window is not over";
+  pass(10s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  EXPECT_EQ(scaler_.hpa_view("uid")->seen, nullptr);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(AutoScalerTest, WithoutMeasurementsClassHpaKeepsWhatThereIs) {
+  add(0, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) { by_cpu(spec); });
+  scaler_.wake("uid");
+  auto slot = throttler_->try_acquire();
+  pass(60s);
+  EXPECT_EQ(node_.names.size(), 1u);
+  ASSERT_TRUE(scaler_.hpa_view("uid")->seen);
+  EXPECT_EQ(scaler_.hpa_view("uid")->seen->result.scaling_active.reason, "FailedGetResourceMetric");
+}
+
+TEST_F(AutoScalerTest, OtherClassesHaveNoHpaView) {
+  add();
+  EXPECT_FALSE(scaler_.hpa_view("uid"));
+  EXPECT_FALSE(scaler_.hpa_view("nobody"));
+}
+
+TEST_F(AutoScalerTest, ANumberFromOutsideWakesAndScalesWithoutARequest) {
+  Result<double> jobs = 0;
+  add(0, 0, [&](ScalePlan& plan, PolicySpec& spec) {
+    spec.policy = PolicyClass::kAverage;
+    spec.average = {.outside = "jobs", .target = 10, .window = 2s};
+    spec.outside = true;
+    plan.outside.push_back({"jobs", [&jobs] { return jobs; }});
+  });
+  pass(60s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  jobs = 35;
+  pass(6s);
+  EXPECT_EQ(node_.names.size(), 4u);
+  EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("jobs 35.0 / target 10.0 -> 4"));
+  // Its server is gone: nobody is taken away, and it is told once.
+  jobs = fail(Errc::kUnavailable, "http://q/: cannot connect");
+  pass(20s);
+  EXPECT_EQ(node_.names.size(), 4u);
+  EXPECT_EQ(scaler_.status("uid").error, "metric jobs: http://q/: cannot connect");
+  jobs = 0;
+  pass(20s);
+  EXPECT_EQ(node_.names.size(), 0u);
+  EXPECT_EQ(scaler_.status("uid").error, "");
+  std::vector<std::string> reasons;
+  for (const auto& one : events_.list()) {
+    reasons.push_back(one.event.reason);
+    if (one.event.reason == "PolicyFailed") {
+      EXPECT_EQ(one.event.count, 1);
+    }
+  }
+  EXPECT_THAT(reasons, testing::IsSupersetOf({"PolicyFailed", "PolicyMended"}));
 }
 
 }  // namespace

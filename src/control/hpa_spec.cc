@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
+#include "api/policy_annotations.h"
 #include "api/quantity.h"
+#include "control/outside_value.h"
 
 namespace ebb::control {
 namespace {
@@ -127,6 +131,28 @@ std::optional<api::MetricSpec> to_current(const api::MetricSpec& spec,
   return out;
 }
 
+const char* message_of(std::string_view reason) {
+  struct Message {
+    std::string_view reason;
+    const char* text;
+  };
+  static constexpr std::array<Message, 9> kMessages{{
+      {"SucceededGetScale", "the number of pods is known"},
+      {"ReadyForNewScale", "no earlier recommendation holds the number of pods"},
+      {"ScaleDownStabilized", "a higher recommendation of the last minutes still holds"},
+      {"ScaleUpStabilized", "a lower recommendation of the last minutes still holds"},
+      {"DesiredWithinRange", "the metrics ask for a number within the bounds"},
+      {"TooFewReplicas", "the metrics ask for fewer pods than the minimum"},
+      {"TooManyReplicas", "the metrics ask for more pods than the maximum"},
+      {"ScaleUpLimit", "the metrics ask for more pods than may be added at a time"},
+      {"ScaleDownLimit", "the metrics ask for fewer pods than may be left at a time"},
+  }};
+  for (const auto& message : kMessages) {
+    if (message.reason == reason) return message.text;
+  }
+  return "";
+}
+
 void set(std::vector<api::Condition>& conditions, const char* type,
          const scaling::HpaCondition& condition, const std::string& message, WallTime now) {
   if (condition.reason.empty()) return;  // nothing was said of it
@@ -167,6 +193,17 @@ Result<scaling::HpaSpec> to_hpa_spec(const api::HorizontalPodAutoscaler& hpa) {
   return spec;
 }
 
+void check_hpa(const api::HorizontalPodAutoscaler& hpa, std::vector<api::FieldError>& errors) {
+  const std::string path = "metadata.annotations";
+  const auto declared = api::parse_outside_metrics(hpa.meta.annotations, path, errors);
+  for (const auto& [name, declaration] : declared) {
+    const auto spec = parse_outside_metric(declaration);
+    if (spec) continue;
+    errors.push_back({api::annotation_path(path, api::outside_annotation(name)),
+                      fmt::format("Invalid value: \"{}\": {}", declaration, spec.error().message)});
+  }
+}
+
 bool scales(const api::HorizontalPodAutoscaler& hpa, const scheduling::PodTemplate& revision) {
   const api::ObjectReference& target = hpa.spec.scale_target;
   if (hpa.meta.ns != revision.ns || target.name.empty()) return false;
@@ -194,9 +231,12 @@ api::HorizontalPodAutoscaler::Status to_status(const api::HorizontalPodAutoscale
     unknown.type = hpa.spec.metrics[i].type;
     status.current_metrics.push_back(current ? std::move(*current) : std::move(unknown));
   }
-  set(status.conditions, "AbleToScale", decided.able_to_scale, decided.text, now);
+  auto able = decided.able_to_scale;
+  if (able.reason.empty()) able.reason = "SucceededGetScale";
+  set(status.conditions, "AbleToScale", able, message_of(able.reason), now);
   set(status.conditions, "ScalingActive", decided.scaling_active, decided.text, now);
-  set(status.conditions, "ScalingLimited", decided.scaling_limited, decided.text, now);
+  const auto& limited = decided.scaling_limited;
+  set(status.conditions, "ScalingLimited", limited, message_of(limited.reason), now);
   return status;
 }
 

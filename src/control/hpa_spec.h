@@ -5,6 +5,8 @@
 //   scaling::HpaPolicy policy({.spec = *spec, ...}, now);
 #pragma once
 
+#include <vector>
+
 #include "api/hpa.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -17,6 +19,10 @@ namespace ebb::control {
 // object finds first. Of `behavior` a direction that is given has Kubernetes' values for
 // what it leaves out; its policies count as a whole.
 [[nodiscard]] Result<scaling::HpaSpec> to_hpa_spec(const api::HorizontalPodAutoscaler& hpa);
+
+// What api/, which validates the object, cannot tell: whether its declarations of outside
+// metrics (annotations ebb.dev/metric-NAME) can be read.
+void check_hpa(const api::HorizontalPodAutoscaler& hpa, std::vector<api::FieldError>& errors);
 
 // True if it scales that revision: the one it names, or one of the Service or
 // Configuration that it names, in its namespace.

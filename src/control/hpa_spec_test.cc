@@ -167,5 +167,20 @@ TEST(HpaSpec, StatusOfADecision) {
             "2026-01-01T00:00:00Z");
 }
 
+TEST(HpaSpec, ADeclarationThatCannotBeReadIsTold) {
+  auto hpa = hpa_with("{}");
+  std::vector<api::FieldError> errors;
+  hpa.meta.annotations["ebb.dev/metric-jobs"] = "json http://queue:8000/stats /length";
+  check_hpa(hpa, errors);
+  EXPECT_TRUE(errors.empty());
+  hpa.meta.annotations["ebb.dev/metric-jobs"] = "json queue:8000/stats /length";
+  hpa.meta.annotations["ebb.dev/metric-cpu"] = "json http://queue/ /length";
+  check_hpa(hpa, errors);
+  ASSERT_EQ(errors.size(), 2u);
+  for (const auto& error : errors) {
+    EXPECT_THAT(error.path, testing::StartsWith("metadata.annotations[ebb.dev/metric-"));
+  }
+}
+
 }  // namespace
 }  // namespace ebb::control

@@ -161,11 +161,12 @@ Result<OutsideMetric::Value> OutsideMetric::value(TimePoint now) const {
     return fail(Errc::kUnavailable, "{}",
                 state.problem.empty() ? state.url + ": no answer yet" : state.problem);
   }
-  const Duration age = now - state.last->at;
-  if (age <= kExpiresAfter * state.spec.interval) return *state.last;
-  return fail(Errc::kUnavailable, "{}; the last value, {}, is {} s old and counts no more",
+  const Duration most = kExpiresAfter * state.spec.interval;
+  if (now - state.last->at <= most) return *state.last;
+  // Without its age: who shows the text need not do so anew every second.
+  return fail(Errc::kUnavailable, "{}; the last value, {}, is older than {} s and counts no more",
               state.problem.empty() ? state.url + ": no answer" : state.problem, state.last->value,
-              age / std::chrono::seconds(1));
+              most / std::chrono::seconds(1));
 }
 
 const std::string& OutsideMetric::problem() const { return state_->problem; }

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <optional>
 
 #include "base/unique_fd.h"
+#include "control/outside_metrics.h"
 #include "net/test_util.h"
 
 namespace ebb::control {
@@ -159,7 +161,7 @@ TEST_F(OutsideMetricTest, AsksAgainAndAValueThatStopsExpires) {
   ASSERT_FALSE(expired);
   EXPECT_EQ(expired.error().code, Errc::kUnavailable);
   EXPECT_THAT(expired.error().message, HasSubstr("cannot connect"));
-  EXPECT_THAT(expired.error().message, HasSubstr("is 90 s old and counts no more"));
+  EXPECT_THAT(expired.error().message, HasSubstr("is older than 0 s and counts no more"));
 }
 
 TEST_F(OutsideMetricTest, MayEndWhileItAsks) {
@@ -172,6 +174,29 @@ TEST_F(OutsideMetricTest, MayEndWhileItAsks) {
     EXPECT_EQ(executor_.tasks(), 1u);
   }
   net::run_until_true(executor_, [&] { return executor_.tasks() == 0; });
+}
+
+TEST_F(OutsideMetricTest, WhoDeclaresTheSameOneSharesIt) {
+  OutsideMetrics metrics(executor_);
+  const std::string length = fmt::format("json http://127.0.0.1:{}/stats /queue/0/length", port_);
+  std::optional<OutsideSource> jobs = metrics.source("jobs", length);
+  {
+    const OutsideSource also = metrics.source("tasks", length);
+    EXPECT_EQ(also.name, "tasks");
+    EXPECT_EQ(metrics.asked(), 1u);
+    const OutsideSource other =
+        metrics.source("other", fmt::format("json http://127.0.0.1:{}/none /a", port_));
+    EXPECT_EQ(metrics.asked(), 2u);
+  }
+  EXPECT_EQ(metrics.asked(), 1u);
+  EXPECT_THAT(jobs->read().error().message, HasSubstr("no answer yet"));
+  net::run_until_true(executor_, [&] { return jobs->read().has_value(); });
+  EXPECT_EQ(*jobs->read(), 7);
+  jobs.reset();
+  EXPECT_EQ(metrics.asked(), 0u);
+  const OutsideSource bad = metrics.source("bad", "ftp http://x/ /a");
+  EXPECT_FALSE(bad.read());
+  EXPECT_EQ(metrics.asked(), 0u);
 }
 
 }  // namespace

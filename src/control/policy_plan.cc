@@ -7,6 +7,7 @@
 
 #include "api/autoscaling.h"
 #include "api/policy_annotations.h"
+#include "control/outside_value.h"
 
 namespace ebb::control {
 namespace {
@@ -41,16 +42,22 @@ void set_kpa(const api::AutoscalingSpec& wish, int concurrency, scaling::KpaSett
                   .utilization = wish.target_utilization});
 }
 
+// Use is told as a part of the request, else of the limit.
+void set_requests(const scheduling::PodTemplate& pod, scaling::HpaPolicySettings& hpa) {
+  hpa.cpu_request = pod.cpu_request_millis > 0 ? pod.cpu_request_millis
+                    : pod.cpu_millis > 0       ? pod.cpu_millis
+                                               : kDefaultCpu;
+  hpa.memory_request =
+      static_cast<int64_t>(pod.memory_request > 0 ? pod.memory_request : pod.memory_bytes);
+}
+
 // As Knative makes a HorizontalPodAutoscaler of the annotations: cpu in percent of the
 // request, memory in MiB, anything else as an average for each pod.
-void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& pod,
+void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& pod, bool outside,
              scaling::HpaPolicySettings& hpa) {
   constexpr double kCpuTarget = 80;
   constexpr double kMiB = 1024.0 * 1024.0;
-  hpa.cpu_request = pod.cpu_millis > 0 ? pod.cpu_millis : kDefaultCpu;
-  hpa.zero_after = wish.stable_window;
-  hpa.memory_request = static_cast<int64_t>(pod.memory_bytes);
-  hpa.spec.min = std::max(1, static_cast<int>(wish.min_scale));
+  hpa.spec.min = std::max(outside ? 0 : 1, static_cast<int>(wish.min_scale));
   hpa.spec.max =
       wish.max_scale > 0 ? static_cast<int>(wish.max_scale) : std::numeric_limits<int>::max();
   HpaMetricSpec metric{.name = wish.metric};
@@ -74,7 +81,9 @@ void set_own(const api::AutoscalingSpec& wish, const api::PolicyAnnotations& own
                    .wait = own.wait,
                    .patience = own.patience,
                    .share = own.share};
+  const bool outside = own.outside.contains(wish.metric);
   spec.average = {.metric = metric_of(wish),
+                  .outside = outside ? wish.metric : std::string(),
                   .target = wish.total_target(concurrency),
                   .window = wish.stable_window};
   spec.lua_window = wish.stable_window;
@@ -89,18 +98,52 @@ void set_own(const api::AutoscalingSpec& wish, const api::PolicyAnnotations& own
   }
 }
 
+// In place of what the annotations say.
+void set_wish(const HpaWish& hpa, PolicySpec& spec, ScalePlan& plan) {
+  spec.policy = PolicyClass::kHpa;
+  spec.hpa.spec = hpa.spec;
+  auto& bounds = plan.bounds;
+  bounds.max = bounds.max > 0 ? std::min(bounds.max, hpa.spec.max) : hpa.spec.max;
+  if (hpa.spec.min > 1) bounds.min = std::max(bounds.min, hpa.spec.min);
+  bounds.min = std::min(bounds.min, bounds.max);
+}
+
+// Which of the outside metrics that are declared the policy looks at.
+bool looks_at(const PolicySpec& spec, const std::string& name) {
+  switch (spec.policy) {
+    case PolicyClass::kLua:
+      return true;
+    case PolicyClass::kAverage:
+      return spec.average.outside == name;
+    case PolicyClass::kHpa:
+      return std::any_of(spec.hpa.spec.metrics.begin(), spec.hpa.spec.metrics.end(),
+                         [&](const HpaMetricSpec& metric) {
+                           return scaling::is_outside(metric) && metric.name == name;
+                         });
+    case PolicyClass::kKpa:
+    case PolicyClass::kAdaptive:
+      break;
+  }
+  return false;
+}
+
 }  // namespace
 
 void plan_scaling(const std::map<std::string, std::string>& annotations,
                   const scheduling::PodTemplate& pod, ScalePlan& plan,
-                  std::vector<api::FieldError>& errors) {
+                  std::vector<api::FieldError>& errors, const HpaWish* hpa,
+                  std::vector<OutsideNeed>* needs) {
   const auto wish = api::parse_autoscaling(annotations, "metadata", errors);
   const auto own = api::parse_policy(annotations, "metadata", errors);
   const int concurrency = static_cast<int>(pod.concurrency);
   auto spec = std::make_shared<PolicySpec>();
   spec->policy = scaling::policy_class(wish.autoscaler_class).value_or(PolicyClass::kKpa);
   set_kpa(wish, concurrency, spec->kpa);
-  if (spec->policy == PolicyClass::kHpa) set_hpa(wish, pod, spec->hpa);
+  set_requests(pod, spec->hpa);
+  spec->hpa.zero_after = wish.stable_window;
+  if (spec->policy == PolicyClass::kHpa) {
+    set_hpa(wish, pod, own.outside.contains(wish.metric), spec->hpa);
+  }
   set_own(wish, own, concurrency, *spec);
   if (spec->policy == PolicyClass::kLua) {
     spec->lua = std::make_shared<scaling::LuaFile>(own.file);  // nobody reads this one
@@ -111,16 +154,31 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
     errors.push_back(
         {api::annotation_path("metadata", api::kScheduleAnnotation), windows.error().message});
   }
-  plan.policy = std::move(spec);
   plan.bounds = {.min = static_cast<int>(wish.min_scale), .max = static_cast<int>(wish.max_scale)};
+  if (hpa != nullptr) set_wish(*hpa, *spec, plan);
+  // The autoscaler's own declarations win.
+  auto declared = hpa != nullptr ? hpa->outside : std::map<std::string, std::string>();
+  declared.insert(own.outside.begin(), own.outside.end());
+  for (const auto& [name, declaration] : declared) {
+    if (!looks_at(*spec, name)) continue;
+    spec->outside = true;
+    if (needs != nullptr) needs->push_back({name, declaration});
+  }
+  plan.policy = std::move(spec);
   plan.initial_scale = static_cast<int>(wish.initial_scale);
   plan.retention = wish.retention;
 }
 
-void check_schedule(const std::map<std::string, std::string>& annotations, const std::string& path,
-                    std::vector<api::FieldError>& errors) {
+void check_scaling(const std::map<std::string, std::string>& annotations, const std::string& path,
+                   std::vector<api::FieldError>& errors) {
   std::vector<api::FieldError> seen_by_validation;
   const auto own = api::parse_policy(annotations, path, seen_by_validation);
+  for (const auto& [name, declaration] : own.outside) {
+    const auto spec = parse_outside_metric(declaration);
+    if (spec) continue;
+    errors.push_back({api::annotation_path(path, api::outside_annotation(name)),
+                      fmt::format("Invalid value: \"{}\": {}", declaration, spec.error().message)});
+  }
   if (own.schedule.empty()) return;
   const auto windows = scaling::parse_schedule(own.schedule, own.timezone);
   if (windows) return;
@@ -132,7 +190,8 @@ void check_schedule(const std::map<std::string, std::string>& annotations, const
 std::shared_ptr<const PolicySpec> PolicyShare::get(
     const std::map<std::string, std::string>& annotations, const scheduling::PodTemplate& pod,
     std::shared_ptr<const PolicySpec> made, PolicyFolder* policies) {
-  std::string key = fmt::format("{}/{}/{}", pod.concurrency, pod.cpu_millis, pod.memory_bytes);
+  std::string key = fmt::format("{}/{}/{}/{}/{}", pod.concurrency, pod.cpu_millis, pod.memory_bytes,
+                                pod.cpu_request_millis, pod.memory_request);
   for (const auto& [name, value] : annotations) {
     key += fmt::format("\n{}:{}={}", name, value.size(), value);
   }

@@ -19,16 +19,31 @@
 
 namespace ebb::control {
 
-// Sets all of the plan but its pod. A class that nobody here knows is scaled as kpa. Of
-// class ebb.dev/lua the file is still missing: PolicyShare puts it in.
+// What a HorizontalPodAutoscaler wants of the revisions that it scales.
+struct HpaWish {
+  scaling::HpaSpec spec;
+  std::map<std::string, std::string> outside;  // its own metrics: declarations by name
+};
+
+// An outside metric that a plan needs, before it is asked for.
+struct OutsideNeed {
+  std::string name;
+  std::string declaration;
+};
+
+// Sets all of the plan but its pod. `hpa` decides in place of the class that the
+// annotations name; of its minimum, which is 1 at least in Kubernetes, 1 does not keep the
+// last pod. What the policy needs from outside is added to `needs`. A class that nobody here knows
+// is scaled as kpa. Of class ebb.dev/lua the file is still missing: PolicyShare puts it in.
 void plan_scaling(const std::map<std::string, std::string>& annotations,
                   const scheduling::PodTemplate& pod, ScalePlan& plan,
-                  std::vector<api::FieldError>& errors);
+                  std::vector<api::FieldError>& errors, const HpaWish* hpa = nullptr,
+                  std::vector<OutsideNeed>* needs = nullptr);
 
-// What only the scaling model can tell of annotations that api/ has validated: whether
-// the schedule can be read.
-void check_schedule(const std::map<std::string, std::string>& annotations, const std::string& path,
-                    std::vector<api::FieldError>& errors);
+// What api/, which validates annotations, cannot tell: whether the schedule and the
+// declarations of outside metrics can be read.
+void check_scaling(const std::map<std::string, std::string>& annotations, const std::string& path,
+                   std::vector<api::FieldError>& errors);
 
 // The policies of all revisions, so that those that are scaled alike share one.
 // Control executor only.

@@ -108,11 +108,104 @@ TEST(PolicyPlanTest, AScheduleThatCannotBeReadIsTold) {
                                   {"ebb.dev/schedule-timezone", zone}};
     EXPECT_EQ(plan(annotations).errors.size(), 1u);
     std::vector<api::FieldError> errors;
-    check_schedule(annotations, "spec.template.metadata.annotations", errors);
+    check_scaling(annotations, "spec.template.metadata.annotations", errors);
     ASSERT_EQ(errors.size(), 1u);
     EXPECT_EQ(errors[0].path, "spec.template.metadata.annotations[ebb.dev/schedule]");
     EXPECT_THAT(errors[0].message, testing::HasSubstr(why));
   }
+}
+
+TEST(PolicyPlanTest, UseIsTakenAsAPartOfTheRequestElseOfTheLimit) {
+  scheduling::PodTemplate pod;
+  EXPECT_EQ(plan({}, pod).spec().hpa.cpu_request, 1000) << "without either, one core";
+  pod.cpu_millis = 500;
+  pod.memory_bytes = 1 << 28;
+  EXPECT_EQ(plan({}, pod).spec().hpa.cpu_request, 500);
+  EXPECT_EQ(plan({}, pod).spec().hpa.memory_request, 1 << 28);
+  pod.cpu_request_millis = 100;
+  pod.memory_request = 1 << 20;
+  EXPECT_EQ(plan({}, pod).spec().hpa.cpu_request, 100);
+  EXPECT_EQ(plan({}, pod).spec().hpa.memory_request, 1 << 20);
+}
+
+// As control/revision_host.h gets it.
+Planned plan_with(const Annotations& annotations, const HpaWish* hpa,
+                  std::vector<OutsideNeed>& needs) {
+  Planned out;
+  plan_scaling(annotations, {}, out.plan, out.errors, hpa, &needs);
+  EXPECT_TRUE(out.errors.empty());
+  return out;
+}
+
+TEST(PolicyPlanTest, AnAutoscalerTakesThePlaceOfTheAnnotations) {
+  HpaWish hpa;
+  hpa.spec.max = 7;
+  hpa.spec.metrics = {{.source = HpaMetricSpec::Source::kExternal,
+                       .name = "jobs",
+                       .type = HpaMetricSpec::Type::kValue,
+                       .target = 5000}};
+  hpa.outside = {{"jobs", "json http://own/ /a"}, {"unused", "json http://own/ /b"}};
+  std::vector<OutsideNeed> needs;
+  auto planned = plan_with({{kPrefix + "class", "ebb.dev/adaptive"},
+                            {kPrefix + "window", "20s"},
+                            {"ebb.dev/metric-jobs", "json http://theirs/ /a"}},
+                           &hpa, needs);
+  EXPECT_EQ(planned.spec().policy, PolicyClass::kHpa);
+  EXPECT_EQ(planned.spec().hpa.spec.metrics[0].name, "jobs");
+  EXPECT_EQ(planned.spec().hpa.zero_after, 20s);
+  EXPECT_EQ(planned.plan.bounds.max, 7);
+  EXPECT_EQ(planned.plan.bounds.min, 0) << "the last pod may go";
+  ASSERT_EQ(needs.size(), 1u);
+  EXPECT_EQ(needs[0].declaration, "json http://own/ /a");
+  EXPECT_TRUE(planned.spec().never_rests());
+
+  // Both bounds hold; a minimum above one is kept, also without a request.
+  hpa.spec.min = 3;
+  planned = plan_with({{kPrefix + "max-scale", "2"}, {kPrefix + "min-scale", "1"}}, &hpa, needs);
+  EXPECT_EQ(planned.plan.bounds.max, 2);
+  EXPECT_EQ(planned.plan.bounds.min, 2);
+}
+
+TEST(PolicyPlanTest, MetricsFromOutsideByAnnotation) {
+  const Annotations declared{{"ebb.dev/metric-jobs", "json http://q/ /a"},
+                             {kPrefix + "metric", "jobs"},
+                             {kPrefix + "target", "25"}};
+  const auto with = [&](const char* used) {
+    Annotations all = declared;
+    all[kPrefix + "class"] = used;
+    if (std::string_view(used) == "ebb.dev/lua") {
+      all.erase(kPrefix + "metric");
+      all["ebb.dev/policy-file"] = "a.lua";
+    }
+    return all;
+  };
+  std::vector<OutsideNeed> needs;
+  auto planned = plan_with(with("ebb.dev/average"), nullptr, needs);
+  EXPECT_EQ(planned.spec().average.outside, "jobs");
+  EXPECT_EQ(planned.spec().average.target, 25);
+  planned = plan_with(with("ebb.dev/lua"), nullptr, needs);
+  EXPECT_TRUE(planned.spec().outside);
+  planned = plan_with(with("hpa.autoscaling.knative.dev"), nullptr, needs);
+  ASSERT_EQ(needs.size(), 3u);
+  EXPECT_EQ(needs[2].name, "jobs");
+  const auto& hpa = planned.spec().hpa.spec;
+  EXPECT_EQ(hpa.min, 0) << "what comes from outside is known at zero, too";
+  EXPECT_EQ(hpa.metrics[0].source, HpaMetricSpec::Source::kExternal);
+  EXPECT_EQ(hpa.metrics[0].target, 25'000);
+  EXPECT_TRUE(scaling::validate(hpa));
+  // Declared and looked at by nobody: it is not asked for.
+  planned = plan_with({{"ebb.dev/metric-jobs", "json http://q/ /a"}}, nullptr, needs);
+  EXPECT_EQ(needs.size(), 3u);
+  EXPECT_FALSE(planned.spec().never_rests());
+}
+
+TEST(PolicyPlanTest, ADeclarationThatCannotBeReadIsTold) {
+  std::vector<api::FieldError> errors;
+  check_scaling({{"ebb.dev/metric-jobs", "carrier-pigeon http://q/ /a"}}, "metadata.annotations",
+                errors);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].path, "metadata.annotations[ebb.dev/metric-jobs]");
+  EXPECT_THAT(errors[0].message, testing::HasSubstr("prometheus"));
 }
 
 TEST(PolicyShareTest, ThoseThatAreScaledAlikeShareOne) {

@@ -35,6 +35,7 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
                       [this](const Key& key) { configuration_changed(key); }),
       revisions_(executor, uses.client, [this](const Key& key) { revision_changed(key); }),
       routes_(executor, uses.client, [this](const Key& key) { route_changed(key); }),
+      hpas_(executor, uses.client, [this](const Key& key) { hpa_queue_.add(key); }),
       collector_(uses.client, services_, configurations_, uses.events),
       publisher_(uses.host, uses.autoscaler, uses.publisher, uses.domain),
       service_reconciler_(uses.client, uses.clock, services_, configurations_, routes_),
@@ -50,7 +51,10 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
            .code = uses.code,
            .events = uses.events},
           [this](const Key& key) { revision_queue_.add(key); },
-          [this](const std::string& uid, bool there) { publisher_.revision_hosted(uid, there); }),
+          [this](const std::string& uid, bool there) {
+            publisher_.revision_hosted(uid, there);
+            hpa_reconciler_.revision_hosted(uid, there);
+          }),
       route_reconciler_({.client = uses.client,
                          .clock = uses.clock,
                          .collector = collector_,
@@ -65,6 +69,13 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
                 .configurations = configurations_,
                 .revisions = revisions_,
                 .routes = routes_}),
+      hpa_reconciler_({.client = uses.client,
+                       .clock = uses.clock,
+                       .hpas = hpas_,
+                       .host = uses.host,
+                       .autoscaler = uses.autoscaler,
+                       .events = uses.events},
+                      [this](const Key& key) { hpa_queue_.add(key); }),
       revision_gc_({.client = uses.client,
                     .clock = uses.clock,
                     .configurations = configurations_,
@@ -92,6 +103,9 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
       route_queue_(
           executor, "routes",
           [this](Key key) { return route_reconciler_.reconcile(std::move(key)); }, uses.retries),
+      hpa_queue_(
+          executor, "horizontalpodautoscalers",
+          [this](Key key) { return hpa_reconciler_.reconcile(std::move(key)); }, uses.retries),
       label_queue_(
           executor, "labels", [this](Key key) { return labeler_.reconcile(std::move(key)); },
           uses.retries),
@@ -106,23 +120,25 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
 
 void Reconcilers::start(std::function<void()> on_synced) {
   on_synced_ = std::move(on_synced);
-  for (auto* queue : {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_}) {
+  for (auto* queue :
+       {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_, &hpa_queue_}) {
     queue->on_idle([this] { proceed(); });
   }
   for (resources::InformerBase* informer : std::initializer_list<resources::InformerBase*>{
-           &services_, &configurations_, &revisions_, &routes_}) {
+           &services_, &configurations_, &revisions_, &routes_, &hpas_}) {
     informer->start([this] { proceed(); });
   }
   executor_.spawn(sweep());
 }
 
 bool Reconcilers::informed() const {
-  return services_.synced() && configurations_.synced() && revisions_.synced() && routes_.synced();
+  return services_.synced() && configurations_.synced() && revisions_.synced() &&
+         routes_.synced() && hpas_.synced();
 }
 
 bool Reconcilers::settled() const {
   return service_queue_.idle() && configuration_queue_.idle() && revision_queue_.idle() &&
-         route_queue_.idle();
+         route_queue_.idle() && hpa_queue_.idle();
 }
 
 void Reconcilers::set_gc(const RevisionGcSettings& settings) {
@@ -144,7 +160,8 @@ void Reconcilers::proceed() {
   // Who is asked about an object before it has been listed would take it for missing.
   if (phase_ == Phase::kListing && swept_ && informed()) {
     phase_ = Phase::kReconciling;
-    for (auto* queue : {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_}) {
+    for (auto* queue :
+         {&service_queue_, &configuration_queue_, &revision_queue_, &route_queue_, &hpa_queue_}) {
       queue->start();
     }
   }
@@ -169,6 +186,7 @@ void Reconcilers::write_scales() {
     revision_reconciler_.rescaled(*rescaled_.begin());
     rescaled_.erase(rescaled_.begin());
   }
+  hpa_reconciler_.look();
 }
 
 void Reconcilers::service_changed(const Key& key) {

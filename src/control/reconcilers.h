@@ -5,6 +5,8 @@
 //      |             |               |         (and status the other way)
 //      +--------> route <------------+
 //
+//   horizontalpodautoscaler --> how its revisions are scaled (and its status)
+//
 // Control executor only. What it is given must outlive the executor's run; end it when
 // the executor has stopped.
 //
@@ -22,6 +24,7 @@
 #include "control/controller.h"
 #include "control/event_recorder.h"
 #include "control/garbage_collector.h"
+#include "control/hpa_reconciler.h"
 #include "control/leftovers.h"
 #include "control/revision_gc.h"
 #include "control/revision_reconciler.h"
@@ -99,6 +102,7 @@ class Reconcilers final {
   resources::Informer<api::Configuration> configurations_;
   resources::Informer<api::Revision> revisions_;
   resources::Informer<api::Route> routes_;
+  resources::Informer<api::HorizontalPodAutoscaler> hpas_;
 
   GarbageCollector collector_;
   RoutePublisher publisher_;
@@ -107,6 +111,7 @@ class Reconcilers final {
   RevisionReconciler revision_reconciler_;
   RouteReconciler route_reconciler_;
   RoutingLabeler labeler_;
+  HpaReconciler hpa_reconciler_;
   RevisionGc revision_gc_;
   Leftovers leftovers_;
 
@@ -114,6 +119,7 @@ class Reconcilers final {
   Controller configuration_queue_;
   Controller revision_queue_;
   Controller route_queue_;
+  Controller hpa_queue_;
   Controller label_queue_;  // revisions
   Controller gc_queue_;     // configurations
 };

@@ -15,19 +15,26 @@ namespace {
 // says otherwise. Knative's 600 s are made for pulling images.
 constexpr Duration kStartDeadline = std::chrono::seconds(30);
 
-Result<void> set_resources(const api::Container& container, scheduling::PodTemplate& pod) {
-  const auto& limits = container.resources.limits;
-  if (const auto memory = limits.find("memory"); memory != limits.end()) {
+Result<void> read_resources(const std::map<std::string, std::string>& amounts,
+                            uint64_t& memory_bytes, uint32_t& cpu_millis) {
+  if (const auto memory = amounts.find("memory"); memory != amounts.end()) {
     const auto bytes = api::parse_bytes(memory->second);
     if (!bytes) return fail(bytes.error());
-    pod.memory_bytes = static_cast<uint64_t>(*bytes);
+    memory_bytes = static_cast<uint64_t>(*bytes);
   }
-  if (const auto cpu = limits.find("cpu"); cpu != limits.end()) {
+  if (const auto cpu = amounts.find("cpu"); cpu != amounts.end()) {
     const auto millis = api::parse_millicores(cpu->second);
     if (!millis) return fail(millis.error());
-    pod.cpu_millis = static_cast<uint32_t>(*millis);
+    cpu_millis = static_cast<uint32_t>(*millis);
   }
   return {};
+}
+
+Result<void> set_resources(const api::Container& container, scheduling::PodTemplate& pod) {
+  const auto& resources = container.resources;
+  auto set = read_resources(resources.limits, pod.memory_bytes, pod.cpu_millis);
+  if (!set) return set;
+  return read_resources(resources.requests, pod.memory_request, pod.cpu_request_millis);
 }
 
 // The path of readinessProbe.httpGet, if the container has one.
@@ -65,8 +72,8 @@ RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
 
 }  // namespace
 
-Result<ScalePlan> plan_for(const api::Revision& revision,
-                           const RevisionHost::Annotations& defaults) {
+Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::Annotations& defaults,
+                           std::vector<OutsideNeed>* needs) {
   if (revision.spec.containers.size() != 1) {
     return fail(Errc::kInvalid, "a revision has exactly one container");
   }
@@ -118,7 +125,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
 
   ScalePlan plan;
   plan_scaling(with_defaults(scaling_annotations(revision.meta.annotations), defaults), pod, plan,
-               errors);
+               errors, nullptr, needs);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -128,19 +135,22 @@ Result<ScalePlan> plan_for(const api::Revision& revision,
 
 RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
                            AutoScaler& autoscaler, const Clock& clock, Annotations defaults,
-                           PolicyFolder* policies)
+                           PolicyFolder* policies, OutsideMetrics* outside)
     : traffic_(traffic),
       pods_(pods),
       autoscaler_(autoscaler),
       clock_(clock),
       defaults_(std::move(defaults)),
-      policies_(policies) {}
+      policies_(policies),
+      outside_(outside) {}
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
   if (hosted_.contains(uid)) return {};
-  auto plan = plan_for(revision, defaults_);
+  std::vector<OutsideNeed> needs;
+  auto plan = plan_for(revision, defaults_, &needs);
   if (!plan) return fail(plan.error());
+  plan->outside = sources(needs);
 
   const auto seconds = [](const std::optional<int64_t>& value, int64_t otherwise) {
     return std::chrono::seconds(value.value_or(otherwise));
@@ -165,7 +175,9 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
   auto pod = plan->pod;
   autoscaler_.add(std::move(*plan));
   hosted_.emplace(
-      uid, Hosted{.backend = std::move(backend), .own = std::move(own), .pod = std::move(pod)});
+      uid,
+      Hosted{
+          .backend = std::move(backend), .own = std::move(own), .pod = std::move(pod), .hpa = {}});
   return {};
 }
 
@@ -175,17 +187,48 @@ void RevisionHost::set_defaults(Annotations defaults) {
   for (const auto& [uid, hosted] : hosted_) {
     const Annotations now = with_defaults(hosted.own, defaults_);
     if (now == with_defaults(hosted.own, before)) continue;
-    ScalePlan plan;
-    std::vector<api::FieldError> errors;
-    plan_scaling(now, *hosted.pod, plan, errors);
-    if (errors.empty()) {
-      plan.policy = shared_.get(now, *hosted.pod, plan.policy, policies_);
-      autoscaler_.replan(uid, std::move(plan));
-    } else {
-      log::warn("control", "revision {} is scaled as before: with the new settings, {}: {}",
-                hosted.backend.name, errors.front().path, errors.front().message);
-    }
+    replan(uid, hosted);
   }
+}
+
+void RevisionHost::set_hpa(const std::string& uid, std::shared_ptr<const HpaWish> wish) {
+  const auto found = hosted_.find(uid);
+  if (found == hosted_.end() || found->second.hpa == wish) return;
+  found->second.hpa = std::move(wish);
+  replan(uid, found->second);
+}
+
+void RevisionHost::replan(const std::string& uid, const Hosted& hosted) {
+  const Annotations annotations = with_defaults(hosted.own, defaults_);
+  ScalePlan plan;
+  std::vector<api::FieldError> errors;
+  std::vector<OutsideNeed> needs;
+  plan_scaling(annotations, *hosted.pod, plan, errors, hosted.hpa.get(), &needs);
+  if (!errors.empty()) {
+    log::warn("control", "revision {} is scaled as before: with the new settings, {}: {}",
+              hosted.backend.name, errors.front().path, errors.front().message);
+    return;
+  }
+  if (!hosted.hpa) plan.policy = shared_.get(annotations, *hosted.pod, plan.policy, policies_);
+  plan.outside = sources(needs);
+  autoscaler_.replan(uid, std::move(plan));
+}
+
+std::vector<OutsideSource> RevisionHost::sources(const std::vector<OutsideNeed>& needs) const {
+  std::vector<OutsideSource> out;
+  if (outside_ == nullptr) return out;
+  for (const auto& need : needs) out.push_back(outside_->source(need.name, need.declaration));
+  return out;
+}
+
+void RevisionHost::for_each(
+    const std::function<void(const scheduling::PodTemplate& revision)>& look) const {
+  for (const auto& [uid, hosted] : hosted_) look(*hosted.pod);
+}
+
+const scheduling::PodTemplate* RevisionHost::find(const std::string& uid) const {
+  const auto found = hosted_.find(uid);
+  return found == hosted_.end() ? nullptr : found->second.pod.get();
 }
 
 void RevisionHost::announce(const api::Revision& revision) {

@@ -4,10 +4,12 @@
 // Control executor only.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/types.h"
 #include "base/result.h"
@@ -24,9 +26,11 @@ class RevisionHost final {
  public:
   using Annotations = std::map<std::string, std::string>;
 
-  // `policies`: where those of class ebb.dev/lua are; nullptr: there are none.
+  // `policies`: where those of class ebb.dev/lua are; `outside`: who asks for metrics from
+  // outside; nullptr: there are none.
   RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
-               const Clock& clock, Annotations defaults = {}, PolicyFolder* policies = nullptr);
+               const Clock& clock, Annotations defaults = {}, PolicyFolder* policies = nullptr,
+               OutsideMetrics* outside = nullptr);
 
   // From now on the revision can be called and scaled. Its code must be on the nodes
   // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
@@ -42,6 +46,13 @@ class RevisionHost final {
   // keeps its plan.
   void set_defaults(Annotations defaults);
 
+  // Scales it by that in place of its annotations; null: by those again. Nothing changes
+  // if it is the wish that it has.
+  void set_hpa(const std::string& uid, std::shared_ptr<const HpaWish> wish);
+  // The revisions that have been added.
+  void for_each(const std::function<void(const scheduling::PodTemplate& revision)>& look) const;
+  [[nodiscard]] const scheduling::PodTemplate* find(const std::string& uid) const;
+
   // All revisions that there are have been added: pods of others are ended.
   void all_added() { pods_.end_unclaimed(); }
 
@@ -55,18 +66,24 @@ class RevisionHost final {
   const Clock& clock_;
   Annotations defaults_;
   PolicyFolder* policies_;
+  OutsideMetrics* outside_;
   PolicyShare shared_;
   struct Hosted {
     serving::Backend backend;
     Annotations own;                                     // what scales it
     std::shared_ptr<const scheduling::PodTemplate> pod;  // shared: with Scheduler, AutoScaler
+    std::shared_ptr<const HpaWish> hpa;                  // shared: by all that it scales
   };
+  void replan(const std::string& uid, const Hosted& hosted);
+  [[nodiscard]] std::vector<OutsideSource> sources(const std::vector<OutsideNeed>& needs) const;
+
   std::map<std::string, Hosted> hosted_;  // by uid
 };
 
 // Pure: how a revision's spec becomes what runs it. `defaults`: autoscaling annotations
 // for a revision that does not have them itself.
 [[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision,
-                                         const RevisionHost::Annotations& defaults = {});
+                                         const RevisionHost::Annotations& defaults = {},
+                                         std::vector<OutsideNeed>* needs = nullptr);
 
 }  // namespace ebb::control

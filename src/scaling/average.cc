@@ -21,10 +21,34 @@ int pods_for(double load, double per_pod) {
 Average::Average(const AverageSettings& settings) : settings_(settings), load_(settings.window) {}
 
 void Average::observe(const Metric& metric) {
-  load_.record(metric.at, load_of(metric, settings_.metric));
+  if (settings_.outside.empty()) {
+    load_.record(metric.at, load_of(metric, settings_.metric));
+    return;
+  }
+  const OutsideNumber* number = outside_number(metric, settings_.outside);
+  if (number == nullptr) {
+    error_ = "nobody asks for it";
+    return;
+  }
+  error_ = number->error;
+  if (error_.empty()) load_.record(metric.at, sane(number->value));
+}
+
+Decision Average::unknown(const Situation& situation) const {
+  Decision decision;
+  decision.error = fmt::format("metric {}: {}", settings_.outside, error_);
+  if (situation.explain) {
+    decision.reason = decision.error + ": the last amount stays";
+  }
+  if (busy(situation) && situation.ready + situation.starting < 1) {
+    decision.valid = true;
+    decision.desired = 1;
+  }
+  return decision;
 }
 
 Decision Average::decide(const Situation& situation) {
+  if (!error_.empty()) return unknown(situation);
   Decision decision;
   if (load_.empty(situation.now) && !busy(situation)) {
     if (situation.explain) {
@@ -38,9 +62,10 @@ Decision Average::decide(const Situation& situation) {
   decision.desired = pods_for(decision.stable, settings_.target);
   const bool raised = decision.desired < 1 && busy(situation);
   if (situation.explain) {
-    decision.reason =
-        fmt::format("average {:.1f} / target {:.1f} -> {}{}", decision.stable, settings_.target,
-                    decision.desired, raised ? ", raised to 1: a request is in the system" : "");
+    decision.reason = fmt::format("{} {:.1f} / target {:.1f} -> {}{}",
+                                  settings_.outside.empty() ? "average" : settings_.outside,
+                                  decision.stable, settings_.target, decision.desired,
+                                  raised ? ", raised to 1: a request is in the system" : "");
   }
   if (raised) decision.desired = 1;
   return decision;

@@ -1,12 +1,15 @@
 // The plain rule: all the load there is, divided by what one pod should carry.
 //
 // 100 requests in the system at a target of 10 make exactly 10 pods. No panic, no
-// rates: what the rule says is what is wished. Not thread-safe.
+// rates: what the rule says is what is wished. The load may be a number from outside;
+// while there is none, the last amount stays. Not thread-safe.
 //
 //   Average policy({.target = 10});
 //   policy.observe({.at = now, .concurrency = 100});
 //   policy.decide({.now = now}).desired;   // 10
 #pragma once
+
+#include <string>
 
 #include "scaling/policy.h"
 #include "scaling/window.h"
@@ -21,6 +24,7 @@ namespace ebb::scaling {
 
 struct AverageSettings {
   MetricKind metric = MetricKind::kConcurrency;
+  std::string outside{};                       // the load is Metric::outside of that name
   double target = 100;                         // load of one pod, above 0
   Duration window = std::chrono::seconds(10);  // that the load is averaged over
 };
@@ -33,8 +37,11 @@ class Average final : public Policy {
   [[nodiscard]] Decision decide(const Situation& situation) override;
 
  private:
+  [[nodiscard]] Decision unknown(const Situation& situation) const;
+
   AverageSettings settings_;
   Window load_;
+  std::string error_;  // why there is no number from outside
 };
 
 }  // namespace ebb::scaling

@@ -71,5 +71,23 @@ TEST(AverageTest, KnowsNothingWithoutMetricsButARequestNeedsAPod) {
   EXPECT_THAT(d.reason, HasSubstr("raised to 1"));
 }
 
+TEST(AverageTest, DividesANumberFromOutside) {
+  Average policy({.outside = "jobs", .target = 10});
+  policy.observe({.at = at(1), .concurrency = 500, .outside = {{.name = "jobs", .value = 45}}});
+  Decision d = policy.decide({.now = at(1), .ready = 1});
+  EXPECT_EQ(d.desired, 5);
+  EXPECT_EQ(d.reason, "jobs 45.0 / target 10.0 -> 5");
+  // While nobody knows it, the last amount stays; a request has its pod all the same.
+  policy.observe({.at = at(2), .outside = {{.name = "jobs", .error = "refused"}}});
+  d = policy.decide({.now = at(2), .ready = 5, .in_flight = 1});
+  EXPECT_FALSE(d.valid);
+  EXPECT_EQ(d.error, "metric jobs: refused");
+  d = policy.decide({.now = at(2), .waiting = 1});
+  EXPECT_TRUE(d.valid);
+  EXPECT_EQ(d.desired, 1);
+  policy.observe({.at = at(3), .outside = {{.name = "jobs", .value = 0}}});
+  EXPECT_TRUE(policy.decide({.now = at(3)}).valid);
+}
+
 }  // namespace
 }  // namespace ebb::scaling

@@ -35,6 +35,8 @@ class Combine final : public Policy {
   // part panics, and `error` holds the first one.
   [[nodiscard]] Decision decide(const Situation& situation) override;
 
+  [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }
+
  private:
   std::vector<Part> parts_;
 };

@@ -18,7 +18,18 @@ int64_t thousandths(double value) {
   return value > 0 ? std::llround(std::min(value * kThousandths, kMost)) : 0;
 }
 
+bool is_own_load(const HpaMetricSpec& metric) {
+  return metric.source == HpaMetricSpec::Source::kExternal &&
+         (metric.name == "concurrency" || metric.name == "rps");
+}
+
 }  // namespace
+
+bool is_outside(const HpaMetricSpec& metric) {
+  return (metric.source == HpaMetricSpec::Source::kExternal ||
+          metric.source == HpaMetricSpec::Source::kObject) &&
+         !is_own_load(metric);
+}
 
 HpaPolicy::HpaPolicy(HpaPolicySettings settings, TimePoint now)
     : settings_(std::move(settings)),
@@ -33,15 +44,40 @@ void HpaPolicy::observe(const Metric& metric) {
   concurrency_.record(metric.at, concurrency);
   requests_.record(metric.at, requests);
   if (concurrency > 0 || requests > 0) last_active_ = std::max(last_active_, metric.at);
-  if (!metric.pods.empty()) pods_ = metric.pods;
+  if (!metric.pods.empty()) {
+    pods_ = metric.pods;
+    pods_at_ = metric.at;
+  }
+  outside_ = metric.outside;
+  for (const auto& wanted : settings_.spec.metrics) {
+    const OutsideNumber* number =
+        is_outside(wanted) ? outside_number(metric, wanted.name) : nullptr;
+    if (number != nullptr && (number->value > 0 || !number->error.empty())) {
+      last_active_ = std::max(last_active_, metric.at);
+    }
+  }
 }
 
 HpaReading HpaPolicy::reading_of(const HpaMetricSpec& metric, TimePoint now) const {
   HpaReading reading;
-  if (metric.source == HpaMetricSpec::Source::kExternal &&
-      (metric.name == "concurrency" || metric.name == "rps")) {
+  if (is_own_load(metric)) {
     const Window& load = metric.name == "rps" ? requests_ : concurrency_;
     reading.total = thousandths(load.average(now));
+    return reading;
+  }
+  if (is_outside(metric)) {
+    const auto number = std::find_if(outside_.begin(), outside_.end(),
+                                     [&](const auto& one) { return one.name == metric.name; });
+    if (number == outside_.end()) {
+      reading.error = fmt::format("nobody says where {} is to be had", metric.name);
+    } else {
+      reading.error = number->error;
+      reading.total = thousandths(number->value);
+    }
+    return reading;
+  }
+  if (metric.source == HpaMetricSpec::Source::kPods) {
+    reading.error = fmt::format("nobody measures {} of each pod", metric.name);
     return reading;
   }
   const bool cpu = metric.name == "cpu";
@@ -82,25 +118,41 @@ HpaInput HpaPolicy::input_of(const Situation& situation) const {
   return input;
 }
 
+std::string HpaPolicy::outside_error(const HpaInput& input) const {
+  const auto& metrics = settings_.spec.metrics;
+  for (size_t i = 0; i < metrics.size() && i < input.readings.size(); ++i) {
+    if (!is_outside(metrics[i]) || input.readings[i].error.empty()) continue;
+    return fmt::format("metric {}: {}", metrics[i].name, input.readings[i].error);
+  }
+  return {};
+}
+
 Decision HpaPolicy::decide(const Situation& situation) {
   if (busy(situation)) last_active_ = std::max(last_active_, situation.now);
-  if (situation.ready == 0) pods_.clear();  // what was measured is gone
+  // What was measured is gone, or nobody measures any more.
+  if (situation.ready == 0 || situation.now - pods_at_ > Hpa::kDecidePeriod) pods_.clear();
   if (settings_.zero_after && situation.now >= last_active_ + *settings_.zero_after) {
     last_ = Decision();
     last_.valid = true;
     last_.reason = "no request for as long as zero needs";
     next_ = situation.now;
+    seen_.reset();
     return last_;
   }
   if (situation.now >= next_) {
-    next_ = situation.now + Hpa::kDecidePeriod;
-    const HpaResult result = hpa_.decide(input_of(situation));
+    auto seen = std::make_shared<HpaSeen>();
+    seen->input = input_of(situation);
+    seen->result = hpa_.decide(seen->input);
+    const HpaResult& result = seen->result;
+    next_ = result.valid ? situation.now + Hpa::kDecidePeriod : situation.now;
     last_ = Decision();
+    last_.error = outside_error(seen->input);
     last_.valid = result.valid;
     last_.desired = result.desired;
     last_.stable = concurrency_.average(situation.now);
     last_.panic_value = last_.stable;
     last_.reason = result.text;  // made every 15 s only: always
+    seen_ = std::move(seen);
   }
   Decision decision = last_;
   if (busy(situation) && (!decision.valid || decision.desired < 1)) {

@@ -402,5 +402,60 @@ TEST(HpaPolicyTest, MissingAndStartingPodsAreTakenAsWhatHoldsTheChangeBack) {
   EXPECT_EQ(policy.decide({.now = kNow, .ready = 2, .starting = 1}).desired, 3);
 }
 
+HpaSpec queue_spec(int min) {
+  HpaSpec spec = external_spec(Type::kAverageValue, 10'000);
+  spec.metrics[0].name = "jobs";
+  spec.min = min;
+  spec.max = 20;
+  return spec;
+}
+
+TEST(HpaPolicyTest, ANumberFromOutsideDecidesFromZeroAndBack) {
+  HpaPolicy policy({.spec = queue_spec(0), .zero_after = seconds(60)}, kNow - seconds(600));
+  policy.observe({.at = kNow, .outside = {{.name = "jobs", .value = 0}}});
+  EXPECT_EQ(policy.decide({.now = kNow}).desired, 0);
+  // No request has come: the queue alone wants pods.
+  const TimePoint later = kNow + seconds(15);
+  policy.observe({.at = later, .outside = {{.name = "jobs", .value = 35}}});
+  const Decision d = policy.decide({.now = later});
+  EXPECT_TRUE(d.valid);
+  EXPECT_EQ(d.desired, 4);
+  ASSERT_TRUE(policy.seen());
+  EXPECT_EQ(policy.seen()->result.desired, 4);
+  EXPECT_EQ(policy.seen()->input.readings.at(0).total, 35'000);
+  // It is empty for as long as zero needs.
+  const TimePoint end = later + seconds(60);
+  policy.observe({.at = end, .outside = {{.name = "jobs", .value = 0}}});
+  EXPECT_EQ(policy.decide({.now = end, .ready = 4}).desired, 0);
+  EXPECT_FALSE(policy.seen());
+}
+
+TEST(HpaPolicyTest, ANumberThatIsNotToBeHadKeepsThePodsAndSaysWhy) {
+  HpaPolicy policy({.spec = queue_spec(1), .zero_after = seconds(60)}, kNow - seconds(600));
+  policy.observe({.at = kNow, .outside = {{.name = "jobs", .error = "http://q/: refused"}}});
+  Decision d = policy.decide({.now = kNow, .ready = 3});
+  EXPECT_FALSE(d.valid);
+  EXPECT_EQ(d.error, "metric jobs: http://q/: refused");
+  EXPECT_EQ(policy.seen()->result.scaling_active.reason, "FailedGetExternalMetric");
+  // Asked again at the next call, not 15 s later.
+  policy.observe({.at = kNow + seconds(2), .outside = {{.name = "jobs", .value = 60}}});
+  d = policy.decide({.now = kNow + seconds(2), .ready = 3});
+  EXPECT_EQ(d.desired, 6);
+  EXPECT_EQ(d.error, "");
+  HpaPolicy nobody({.spec = queue_spec(1)}, kNow);
+  nobody.observe({.at = kNow, .concurrency = 1});
+  EXPECT_THAT(nobody.decide({.now = kNow, .ready = 1}).error, HasSubstr("where jobs is to be had"));
+}
+
+TEST(HpaPolicyTest, WhatNobodyMeasuresAnyMoreIsNotBelieved) {
+  HpaPolicy policy({.spec = {.max = 10}, .cpu_request = 1000}, kNow);
+  policy.observe({.at = kNow, .concurrency = 1, .pods = {usage(1, 1600, kNow)}});
+  EXPECT_EQ(policy.decide({.now = kNow, .ready = 1}).desired, 2);
+  const TimePoint later = kNow + seconds(16);
+  policy.observe({.at = later, .concurrency = 1});
+  EXPECT_FALSE(policy.decide({.now = later, .ready = 2}).valid);
+  EXPECT_EQ(policy.seen()->result.scaling_active.reason, "FailedGetResourceMetric");
+}
+
 }  // namespace
 }  // namespace ebb::scaling

@@ -89,6 +89,7 @@ Decision LuaPolicy::decide(const Situation& situation) {
                  {"pod_concurrency", static_cast<double>(situation.pod_concurrency)},
                  {"start_time", seconds_of(situation.start_time)},
                  {"desired", static_cast<double>(desired_)}}};
+  call.outside = newest_.outside;
   call.reachable = situation.reachable;
 
   std::string message = "it could not be run again";

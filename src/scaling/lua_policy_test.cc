@@ -272,5 +272,20 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
   EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8}).valid);
 }
 
+TEST(LuaPolicyTest, SeesNumbersFromOutside) {
+  auto policy = compiled(R"(
+    function decide(metric, state)
+      local outside = metric.outside or {}
+      return {desired = outside.jobs or 7, reason = tostring(outside.lost)}
+    end)");
+  EXPECT_EQ(policy.decide({.now = kStart}).desired, 7);
+  policy.observe({.at = kStart,
+                  .outside = {{.name = "jobs", .value = 3},
+                              {.name = "lost", .value = 9, .error = "refused"}}});
+  const Decision d = policy.decide({.now = kStart});
+  EXPECT_EQ(d.desired, 3);
+  EXPECT_EQ(d.reason, "nil");
+}
+
 }  // namespace
 }  // namespace ebb::scaling

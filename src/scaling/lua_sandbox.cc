@@ -68,6 +68,17 @@ void push_numbers(lua_State* lua, const std::array<LuaSandbox::Call::Number, 8>&
   }
 }
 
+// As the field `outside` of the table on top.
+void push_outside(lua_State* lua, std::span<const OutsideNumber> numbers) {
+  lua_createtable(lua, 0, static_cast<int>(numbers.size()));
+  for (const auto& number : numbers) {
+    if (!number.error.empty()) continue;
+    lua_pushnumber(lua, number.value);
+    lua_setfield(lua, -2, number.name.c_str());
+  }
+  lua_setfield(lua, -2, "outside");
+}
+
 // One line of printable bytes.
 void copy_reason(const char* from, size_t size, std::array<char, 256>& to) {
   const size_t count = std::min(size, to.size() - 1);
@@ -128,6 +139,7 @@ int LuaSandbox::decide(lua_State* lua) {
     return luaL_error(lua, "decide is no longer a function");
   }
   push_numbers(lua, call.metric);
+  if (!call.outside.empty()) push_outside(lua, call.outside);
   push_numbers(lua, call.state);
   lua_pushboolean(lua, call.reachable ? 1 : 0);
   lua_setfield(lua, -2, "reachable");

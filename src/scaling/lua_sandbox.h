@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,7 @@ class LuaSandbox final {
     };
     std::array<Number, 8> metric{};
     std::array<Number, 8> state{};
+    std::span<const OutsideNumber> outside{};  // those without an error are told
     bool reachable = true;
     // Out:
     bool answered = false;

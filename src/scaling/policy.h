@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -39,6 +40,13 @@ struct PodUsage {
   Duration window{};          // what it spans
 };
 
+// A number that somebody else told, such as the length of a queue.
+struct OutsideNumber {
+  std::string name;
+  double value = 0;
+  std::string error{};  // why there is none; "": there is one
+};
+
 // What was seen in one sampling period (1 s). Values of one second add up.
 struct Metric {
   TimePoint at{};
@@ -50,6 +58,7 @@ struct Metric {
   double ended = 0;              // requests that a pod answered in the period
   double service_seconds = 0;    // the time that those spent inside pods, summed
   std::vector<PodUsage> pods{};  // empty: nobody measured
+  std::vector<OutsideNumber> outside{};
 };
 
 // A number from outside: 0 if it is not a number, or beyond a thousand million, where a
@@ -58,6 +67,9 @@ struct Metric {
 
 // The metric's load of a kind, without what another hop already counted; sane.
 [[nodiscard]] double load_of(const Metric& metric, MetricKind kind);
+
+// nullptr if nobody told it.
+[[nodiscard]] const OutsideNumber* outside_number(const Metric& metric, std::string_view name);
 
 // What a policy may look at besides its metrics.
 struct Situation {

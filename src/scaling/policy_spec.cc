@@ -71,7 +71,7 @@ Duration PolicySpec::window() const {
 bool PolicySpec::learns() const { return policy == PolicyClass::kAdaptive; }
 
 bool PolicySpec::never_rests() const {
-  return !schedule.empty() || forecast.has_value() || hybrid_keep_alive.has_value();
+  return outside || !schedule.empty() || forecast.has_value() || hybrid_keep_alive.has_value();
 }
 
 double PolicySpec::target() const {
@@ -101,6 +101,14 @@ PolicySpec::Burst PolicySpec::burst() const {
       break;
   }
   return Burst::kLoadOverTarget;
+}
+
+const HpaPolicy* hpa_of(const Policy& policy) {
+  if (const auto* combined = dynamic_cast<const Combine*>(&policy)) {
+    // The first part is the one of the class.
+    return dynamic_cast<const HpaPolicy*>(combined->parts().front().policy.get());
+  }
+  return dynamic_cast<const HpaPolicy*>(&policy);
 }
 
 std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now,

@@ -44,6 +44,8 @@ struct PolicySpec {
   // What only raises the floor.
   std::vector<ScheduleWindow> schedule{};
   std::optional<ForecastSettings> forecast{};
+  // What it is scaled by comes from outside, which may want pods at rest, too.
+  bool outside = false;
   // Unset: the last pod goes when the window, and the retention after it, have passed.
   std::optional<HybridSettings> hybrid_keep_alive{};
 
@@ -69,5 +71,8 @@ struct PolicySpec {
 // `wall` is the time of day at `now`; `ready` the pods that serve already.
 [[nodiscard]] std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now,
                                                   WallTime wall);
+
+// The HorizontalPodAutoscaler that decides in a policy of make_policy; nullptr: none.
+[[nodiscard]] const HpaPolicy* hpa_of(const Policy& policy);
 
 }  // namespace ebb::scaling

@@ -86,6 +86,19 @@ TEST(PolicySpecTest, AnswersWhatTheAutoScalerAsks) {
   EXPECT_EQ(spec.window(), 300s);
 }
 
+TEST(PolicySpecTest, TheHpaInsideIsFound) {
+  PolicySpec spec{.policy = PolicyClass::kHpa};
+  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  spec.schedule = *parse_schedule("0 8 * * mon-fri | 0 18 * * mon-fri | 5");
+  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  spec.policy = PolicyClass::kAverage;
+  EXPECT_EQ(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  spec.schedule.clear();
+  EXPECT_FALSE(spec.never_rests());
+  spec.outside = true;
+  EXPECT_TRUE(spec.never_rests()) << "the number may want pods where no request comes";
+}
+
 TEST(LuaFileTest, ANewTextIsTakenOverAndABrokenOneLeavesTheOldAtWork) {
   auto text = file("function decide(m, s) return {desired = 3} end");
   LuaFilePolicy policy(text);

@@ -31,7 +31,10 @@ struct PodTemplate {
   std::map<std::string, std::string> env;
   uint64_t memory_bytes = 0;  // 0: the node's default
   uint32_t cpu_millis = 0;    // 0: no limit
-  uint32_t concurrency = 0;   // requests at a time; 0: no limit
+  // What the container requests; 0: nothing. Use is told as a part of it.
+  uint64_t memory_request = 0;  // bytes
+  uint32_t cpu_request_millis = 0;
+  uint32_t concurrency = 0;  // requests at a time; 0: no limit
   Duration start_deadline = std::chrono::seconds(30);
   // Of the container, for runtimes that run a program.
   std::vector<std::string> command;
