@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks that each folder of src/ includes only itself and folders that stand above
-it in src/README.md, and that heavy third-party headers stay out of headers."""
+it in src/README.md, that heavy third-party headers stay out of headers, and that the
+texts of others are quoted by base/quote.h."""
 
 import pathlib
 import re
@@ -35,6 +36,8 @@ def main():
             if include := re.match(r"#include <([^>]+)>", line):
                 if path.suffix == ".h" and name not in INTERNAL and include[1].startswith(HEAVY):
                     errors.append(f"src/{name}:{number}: <{include[1]}> is for .cc files")
+            if "{:?}" in line and name != "base/quote.h":
+                errors.append(f"src/{name}:{number}: {{:?}} ends the program on some bytes: use in_quotes()")
     print("\n".join(errors) or f"{len(order)} layers, all in order")
     return 1 if errors else 0
 

@@ -6,6 +6,7 @@
 #include "api/policy_annotations.h"
 #include "api/quantity.h"
 #include "base/log.h"
+#include "base/quote.h"
 #include "control/routing_labels.h"
 
 namespace ebb::control {
@@ -79,7 +80,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
   }
   const api::Container& container = revision.spec.containers.front();
   if (!container.image.starts_with(api::kRuntimeImagePrefix)) {
-    return fail(Errc::kInvalid, "the image {:?} is not {}NAME", container.image,
+    return fail(Errc::kInvalid, "the image {} is not {}NAME", in_quotes(container.image),
                 api::kRuntimeImagePrefix);
   }
   const std::string_view code = revision.meta.annotation(api::kCodeAnnotation);

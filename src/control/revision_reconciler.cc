@@ -1,6 +1,7 @@
 #include "control/revision_reconciler.h"
 
 #include "base/log.h"
+#include "base/quote.h"
 
 namespace ebb::control {
 namespace {
@@ -20,8 +21,8 @@ Result<std::string> code_of(const api::Revision& revision) {
                 api::kCodeAnnotation);
   }
   if (!code.starts_with(kAlgorithm)) {
-    return fail(Errc::kInvalid, "the annotation {} is {:?}, not the SHA-256 of a code package",
-                api::kCodeAnnotation, code);
+    return fail(Errc::kInvalid, "the annotation {} is {}, not the SHA-256 of a code package",
+                api::kCodeAnnotation, in_quotes(code));
   }
   return std::string(code.substr(kAlgorithm.size()));
 }

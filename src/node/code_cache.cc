@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/quote.h"
 #include "base/random.h"
 
 namespace ebb::node {
@@ -95,7 +96,7 @@ CodeCache::CodeCache(net::Executor& executor, store::BlobStore& blobs, store::Di
 
 net::Task<Result<void>> CodeCache::ensure(std::string hash) {
   if (!store::is_blob_digest(digest_of(hash))) {
-    co_return fail(Errc::kInvalid, "{:?} is not the hash of a code package", hash);
+    co_return fail(Errc::kInvalid, "{} is not the hash of a code package", in_quotes(hash));
   }
   if (const auto found = under_way_.find(hash); found != under_way_.end()) {
     auto shot = Shot::make(executor_);
@@ -210,7 +211,7 @@ net::Task<Result<void>> CodeCache::unpack(std::string file, std::string folder) 
 
 net::Task<Result<void>> CodeCache::remove(std::string hash) {
   if (!store::is_blob_digest(digest_of(hash))) {
-    co_return fail(Errc::kInvalid, "{:?} is not the hash of a code package", hash);
+    co_return fail(Errc::kInvalid, "{} is not the hash of a code package", in_quotes(hash));
   }
   if (under_way_.contains(hash)) {
     co_return fail(Errc::kUnavailable, "{} is being unpacked", hash);
@@ -236,7 +237,7 @@ net::Task<Result<size_t>> CodeCache::remove_all(std::vector<std::string> hashes)
   Moves moves;
   for (const auto& hash : hashes) {
     if (!store::is_blob_digest(digest_of(hash))) {
-      co_return fail(Errc::kInvalid, "{:?} is not the hash of a code package", hash);
+      co_return fail(Errc::kInvalid, "{} is not the hash of a code package", in_quotes(hash));
     }
     if (under_way_.contains(hash)) continue;
     moves.emplace_back(path_of(hash),

@@ -63,7 +63,7 @@ class Tar {
     archive_entry_set_size(entry, static_cast<int64_t>(content.size()));
     if (!target.empty()) archive_entry_set_symlink(entry, target.c_str());
     if (!hard.empty()) archive_entry_set_hardlink(entry, hard.c_str());
-    EXPECT_EQ(archive_write_header(archive_, entry), ARCHIVE_OK);
+    EXPECT_GE(archive_write_header(archive_, entry), ARCHIVE_WARN);  // a name that is no text
     if (!content.empty()) archive_write_data(archive_, content.data(), content.size());
     archive_entry_free(entry);
     return *this;
@@ -238,6 +238,12 @@ TEST_F(CodeCacheTest, RefusesNamesThatLeave) {
   EXPECT_FALSE(fs::exists(root_ + "/evil"));
   Tar folder;
   EXPECT_THAT(refusal(folder.folder("../evil")), HasSubstr("leaves it"));
+}
+
+TEST_F(CodeCacheTest, NamesThatAreNoTextAreShownAsBytes) {
+  Tar tar;
+  EXPECT_THAT(refusal(tar.file("../\xe9\xd1\xca)\xba\xf2\xe3\xfc", "x")),
+              HasSubstr(R"("../\xe9\xd1\xca)\xba\xf2\xe3\xfc")"));
 }
 
 TEST_F(CodeCacheTest, RefusesLinksThatLeave) {

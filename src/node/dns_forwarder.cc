@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/quote.h"
 #include "base/random.h"
 #include "net/fd_watch.h"
 #include "net/listener.h"
@@ -160,11 +161,11 @@ struct DnsForwarder::State : std::enable_shared_from_this<State> {
 
 Result<void> DnsForwarder::State::open() {
   const auto wire = dns_wire_name(options.domain);
-  if (!wire) return fail(Errc::kInvalid, "{:?} is not a domain", options.domain);
+  if (!wire) return fail(Errc::kInvalid, "{} is not a domain", in_quotes(options.domain));
   domain = *wire;
   in_addr parsed = {};
   if (::inet_pton(AF_INET, options.listen.c_str(), &parsed) != 1) {
-    return fail(Errc::kInvalid, "{:?} is not an IPv4 address", options.listen);
+    return fail(Errc::kInvalid, "{} is not an IPv4 address", in_quotes(options.listen));
   }
   address = ntohl(parsed.s_addr);
   for (int i = 0;; ++i) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/quote.h"
 #include "node/messages.h"
 
 namespace ebb::node {
@@ -61,7 +62,7 @@ Result<void> check(const Runtime& runtime, const std::string& kind) {
   }
   for (const auto& program : runtime.programs) {
     if (!program.starts_with('/')) {
-      return fail(Errc::kInvalid, "\"programs\": {:?} is not an absolute path", program);
+      return fail(Errc::kInvalid, "\"programs\": {} is not an absolute path", in_quotes(program));
     }
   }
   if (runtime.entry.find('/') != std::string::npos) {
@@ -69,7 +70,7 @@ Result<void> check(const Runtime& runtime, const std::string& kind) {
   }
   for (const auto& entry : runtime.entries) {
     if (entry.empty() || entry.find('/') != std::string::npos) {
-      return fail(Errc::kInvalid, "\"entries\": {:?} is not a file name", entry);
+      return fail(Errc::kInvalid, "\"entries\": {} is not a file name", in_quotes(entry));
     }
   }
   if (!runtime.entry.empty() && !runtime.entries.empty()) {

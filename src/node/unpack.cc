@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "base/quote.h"
+
 namespace ebb::node {
 namespace {
 
@@ -57,17 +59,19 @@ bool stays_inside(std::string_view target, size_t depth) {
 tl::unexpected<Error> fail_making(int err, const std::string& path) {
   switch (err) {
     case EEXIST:
-      return fail(Errc::kInvalid, "the package has {:?} twice", path);
+      return fail(Errc::kInvalid, "the package has {} twice", in_quotes(path));
     case ENOTDIR:
     case ELOOP:
-      return fail(Errc::kInvalid, "the package has {:?} below something that is no folder", path);
+      return fail(Errc::kInvalid, "the package has {} below something that is no folder",
+                  in_quotes(path));
     case ENAMETOOLONG:
     case EILSEQ:
     case EINVAL:
-      return fail(Errc::kInvalid, "the package has a name that cannot be used: {:?}", path);
+      return fail(Errc::kInvalid, "the package has a name that cannot be used: {}",
+                  in_quotes(path));
     case ENOSPC:
     case EDQUOT:
-      return fail(Errc::kExhausted, "no room on the disk for {:?}", path);
+      return fail(Errc::kExhausted, "no room on the disk for {}", in_quotes(path));
     default:
       return fail_errno(err, "cannot unpack \"" + path + "\"");
   }
@@ -129,15 +133,15 @@ Result<void> Unpacker::begin(archive_entry* entry) {
   const char* name = archive_entry_pathname(entry);
   path_ = name ? name : "";
   auto parts = parts_of(path_);
-  if (!parts) return fail(Errc::kInvalid, "the package has {:?}, which leaves it", path_);
+  if (!parts) return fail(Errc::kInvalid, "the package has {}, which leaves it", in_quotes(path_));
   if (parts->size() > limits_.depth + 1) {
-    return fail(Errc::kInvalid, "the package nests more than {} folders: {:?}", limits_.depth,
-                path_);
+    return fail(Errc::kInvalid, "the package nests more than {} folders: {}", limits_.depth,
+                in_quotes(path_));
   }
   const mode_t type = archive_entry_filetype(entry);
   const bool hard_link = archive_entry_hardlink(entry) != nullptr;
   if (hard_link || (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)) {
-    return fail(Errc::kInvalid, "the package has {:?}, which is {}", path_,
+    return fail(Errc::kInvalid, "the package has {}, which is {}", in_quotes(path_),
                 hard_link ? "a hard link" : "neither a file nor a folder nor a symbolic link");
   }
   if (type == AE_IFDIR) {
@@ -171,7 +175,8 @@ Result<UniqueFd> Unpacker::enter(const std::vector<std::string>& folders) {
 
 Result<void> Unpacker::add_file(int parent, const std::string& name, archive_entry* entry) {
   const int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-  if (size < 0) return fail(Errc::kInvalid, "the package has {:?} of negative size", path_);
+  if (size < 0)
+    return fail(Errc::kInvalid, "the package has {} of negative size", in_quotes(path_));
   size_ = static_cast<uint64_t>(size);
   if (auto counted = count_bytes(size_); !counted) return counted;
   const bool executable = (archive_entry_perm(entry) & 0111) != 0;
@@ -187,8 +192,8 @@ Result<void> Unpacker::add_link(int parent, const std::string& name, size_t dept
   const char* text = archive_entry_symlink(entry);
   const std::string target = text ? text : "";
   if (!stays_inside(target, depth)) {
-    return fail(Errc::kInvalid, "the package has {:?}, a link to {:?}, which leaves it", path_,
-                target);
+    return fail(Errc::kInvalid, "the package has {}, a link to {}, which leaves it",
+                in_quotes(path_), in_quotes(target));
   }
   if (auto counted = count_bytes(target.size()); !counted) return counted;
   if (::symlinkat(target.c_str(), parent, name.c_str()) != 0) return fail_making(errno, path_);
@@ -212,13 +217,13 @@ Result<bool> Unpacker::copy(uint64_t* budget) {
     if (got == ARCHIVE_EOF) break;
     if (got != ARCHIVE_OK && got != ARCHIVE_WARN) {
       const char* why = archive_error_string(archive_.get());
-      return fail(Errc::kInvalid, "{:?} cannot be read from the package: {}", path_,
+      return fail(Errc::kInvalid, "{} cannot be read from the package: {}", in_quotes(path_),
                   why ? why : "damaged");
     }
     const auto at = static_cast<uint64_t>(offset);
     // Blocks of sparse files come with holes between them.
     if (offset < 0 || at > size_ || length > size_ - at) {
-      return fail(Errc::kInvalid, "{:?} is larger than the package says", path_);
+      return fail(Errc::kInvalid, "{} is larger than the package says", in_quotes(path_));
     }
     for (size_t done = 0; done < length;) {
       const ssize_t written = ::pwrite(file_.get(), static_cast<const char*>(data) + done,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/quote.h"
+
 namespace ebb::sandbox {
 namespace {
 
@@ -46,7 +48,7 @@ Result<Ipv4Range> Ipv4Range::parse(std::string_view text) {
   const auto prefix = number('/', 32);
   range.prefix = static_cast<int>(prefix.value_or(32));
   if (!good || !prefix || at != end || (host_bits(range) & range.first) != 0) {
-    return fail(Errc::kInvalid, "{:?} is not an IPv4 range such as 10.203.0.0/16", text);
+    return fail(Errc::kInvalid, "{} is not an IPv4 range such as 10.203.0.0/16", in_quotes(text));
   }
   return range;
 }

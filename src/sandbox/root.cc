@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/quote.h"
 #include "base/unique_fd.h"
 #include "sandbox/enter.h"
 
@@ -65,7 +66,7 @@ Result<void> show(const std::string& entry, const std::string& root) {
   const bool optional = entry.starts_with('?');
   const std::string from = optional ? entry.substr(1) : entry;
   if (!from.starts_with('/') || from.find("/..") != std::string::npos) {
-    return fail(Errc::kInvalid, "the runtime's mount {:?} is not an absolute path", from);
+    return fail(Errc::kInvalid, "the runtime's mount {} is not an absolute path", in_quotes(from));
   }
   struct stat info = {};
   if (::lstat(from.c_str(), &info) != 0) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "base/quote.h"
+
 namespace ebb::scaling {
 
 namespace {
@@ -74,7 +76,7 @@ std::optional<int> number(std::string_view text, const Field& field) {
 // One of the parts between commas, as bits from 0.
 Result<uint64_t> parse_part(std::string_view part, const Field& field) {
   const auto wrong = [&](std::string_view why) {
-    return fail(Errc::kInvalid, "{} {:?}: {}", field.name, part, why);
+    return fail(Errc::kInvalid, "{} {}: {}", field.name, in_quotes(part), why);
   };
   int step = 1;
   std::string_view range = part;
@@ -129,7 +131,7 @@ Result<TimeZone> TimeZone::find(std::string_view name) {
   try {
     zone.zone_ = date::locate_zone(std::string(name));
   } catch (const std::exception&) {
-    return fail(Errc::kInvalid, "there is no time zone {:?}", name);
+    return fail(Errc::kInvalid, "there is no time zone {}", in_quotes(name));
   }
   return zone;
 }
@@ -138,7 +140,8 @@ Result<Cron> Cron::parse(std::string_view text) {
   const auto parts = words(text);
   if (parts.size() != fields().size()) {
     return fail(Errc::kInvalid,
-                "{:?} must have five fields: minute, hour, day of month, month, day of week", text);
+                "{} must have five fields: minute, hour, day of month, month, day of week",
+                in_quotes(text));
   }
   std::array<uint64_t, 5> bits{};
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -161,7 +164,7 @@ Result<Cron> Cron::parse(std::string_view text) {
     const date::year_month_day day(begin + date::days(i));
     if (cron.on(int(day.year()), unsigned(day.month()), unsigned(day.day()))) return cron;
   }
-  return fail(Errc::kInvalid, "{:?} names a day that never comes", text);
+  return fail(Errc::kInvalid, "{} names a day that never comes", in_quotes(text));
 }
 
 bool Cron::on(int year, unsigned month, unsigned day) const {

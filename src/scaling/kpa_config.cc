@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "api/duration.h"
+#include "base/quote.h"
 
 namespace ebb::scaling {
 
@@ -57,7 +58,7 @@ class Reader {
     if (text == nullptr) return false;
     const auto value = parse_number<Number>(*text);
     if (!value) {
-      report(fmt::format("{:?} is not a number", *text));
+      report(fmt::format("{} is not a number", in_quotes(*text)));
       return false;
     }
     out = *value;
@@ -98,7 +99,7 @@ class Reader {
     constexpr std::string_view kFalse = " 0 f F false FALSE False ";
     const std::string word = fmt::format(" {} ", *text);
     if (kTrue.find(word) == std::string_view::npos && kFalse.find(word) == std::string_view::npos) {
-      report(fmt::format("{:?} must be true or false", *text));
+      report(fmt::format("{} must be true or false", in_quotes(*text)));
       return;
     }
     out = kTrue.find(word) != std::string_view::npos;
@@ -201,12 +202,12 @@ void read_metric(Reader& read, KpaConfig& config) {
   const auto* policy = read.find("class");
   if (policy != nullptr && policy->ends_with(".knative.dev") && *policy != kKpa &&
       *policy != "hpa.autoscaling.knative.dev") {
-    read.report(fmt::format("{:?} must be kpa or hpa", *policy));
+    read.report(fmt::format("{} must be kpa or hpa", in_quotes(*policy)));
   }
   if (const auto* metric = read.find("metric")) {
     config.metric = *metric;
     if ((policy == nullptr || *policy == kKpa) && *metric != "concurrency" && *metric != "rps") {
-      read.report(fmt::format("{:?} must be \"concurrency\" or \"rps\"", *metric));
+      read.report(fmt::format("{} must be \"concurrency\" or \"rps\"", in_quotes(*metric)));
     }
   }
   if (config.metric == "rps") config.settings.metric = MetricKind::kRequests;
@@ -215,7 +216,7 @@ void read_metric(Reader& read, KpaConfig& config) {
     if (*algorithm == "weighted-exponential") {
       config.settings.weighting = Window::Weighting::kExponential;
     } else if (*algorithm != "linear") {
-      read.report(fmt::format("{:?} must be linear or weighted-exponential", *algorithm));
+      read.report(fmt::format("{} must be linear or weighted-exponential", in_quotes(*algorithm)));
     }
   }
 }

@@ -10,6 +10,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/quote.h"
 #include "scaling/knative_capacity.h"
 #include "scaling/knative_zero.h"
 #include "scaling/kpa_config.h"
@@ -35,29 +36,30 @@ double number(const Json& object, std::string_view key, double fallback) {
   constexpr double kMost = 1e9;  // years of seconds, and more pods than there are
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return fallback;
-  if (!found->is_number()) throw BadLine(fmt::format("{:?} must be a number", key));
+  if (!found->is_number()) throw BadLine(fmt::format("{} must be a number", in_quotes(key)));
   const auto value = found->get<double>();
-  if (!(std::abs(value) <= kMost)) throw BadLine(fmt::format("{:?} is out of range", key));
+  if (!(std::abs(value) <= kMost)) throw BadLine(fmt::format("{} is out of range", in_quotes(key)));
   return value;
 }
 
 int integer(const Json& object, std::string_view key, int fallback) {
   const double value = number(object, key, fallback);
-  if (value != std::trunc(value)) throw BadLine(fmt::format("{:?} must be a whole number", key));
+  if (value != std::trunc(value))
+    throw BadLine(fmt::format("{} must be a whole number", in_quotes(key)));
   return static_cast<int>(value);
 }
 
 bool boolean(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return false;
-  if (!found->is_boolean()) throw BadLine(fmt::format("{:?} must be true or false", key));
+  if (!found->is_boolean()) throw BadLine(fmt::format("{} must be true or false", in_quotes(key)));
   return found->get<bool>();
 }
 
 std::string text(const Json& object, std::string_view key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return {};
-  if (!found->is_string()) throw BadLine(fmt::format("{:?} must be a string", key));
+  if (!found->is_string()) throw BadLine(fmt::format("{} must be a string", in_quotes(key)));
   return found->get<std::string>();
 }
 
@@ -65,14 +67,15 @@ const Json& object_at(const Json& object, std::string_view key) {
   static const Json kNone = Json::object();
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return kNone;
-  if (!found->is_object()) throw BadLine(fmt::format("{:?} must be an object", key));
+  if (!found->is_object()) throw BadLine(fmt::format("{} must be an object", in_quotes(key)));
   return *found;
 }
 
 std::map<std::string, std::string> texts(const Json& object, std::string_view key) {
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : object_at(object, key).items()) {
-    if (!value.is_string()) throw BadLine(fmt::format("{}: {:?} must be a string", key, name));
+    if (!value.is_string())
+      throw BadLine(fmt::format("{}: {} must be a string", key, in_quotes(name)));
     out[name] = value.get<std::string>();
   }
   return out;
@@ -96,7 +99,7 @@ Json buckets_answer(const Json& wish) {
   const auto list = [&wish](std::string_view key) -> const Json& {
     const auto found = wish.find(key);
     if (found == wish.end() || !found->is_array()) {
-      throw BadLine(fmt::format("{:?} must be a list", key));
+      throw BadLine(fmt::format("{} must be a list", in_quotes(key)));
     }
     return *found;
   };

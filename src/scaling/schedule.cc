@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/quote.h"
+
 namespace ebb::scaling {
 
 namespace {
@@ -26,7 +28,7 @@ std::string_view next_part(std::string_view& text, std::string_view at) {
 
 Result<ScheduleWindow> parse_window(std::string_view text, std::string_view otherwise) {
   const auto wrong = [text](const std::string& why) {
-    return fail(Errc::kInvalid, "window {:?}: {}", text, why);
+    return fail(Errc::kInvalid, "window {}: {}", in_quotes(text), why);
   };
   std::string_view rest = text;
   const std::string_view open_text = next_part(rest, "|");
@@ -46,7 +48,7 @@ Result<ScheduleWindow> parse_window(std::string_view text, std::string_view othe
   constexpr int kMost = 1'000'000;
   if (error != std::errc() || end != pods_text.data() + pods_text.size() || pods < 1 ||
       pods > kMost) {
-    return wrong(fmt::format("{:?} pods must be a number in [1, {}]", pods_text, kMost));
+    return wrong(fmt::format("{} pods must be a number in [1, {}]", in_quotes(pods_text), kMost));
   }
   auto zone = TimeZone::find(zone_text.empty() ? otherwise : zone_text);
   if (!zone) return wrong(zone.error().message);
@@ -96,7 +98,7 @@ Decision Schedule::decide(const Situation& situation) {
   for (const auto& window : windows_) {
     if (window.pods <= last_.desired || !is_open(window, wall)) continue;
     last_.desired = window.pods;
-    last_.reason = fmt::format("window {:?} is open -> {}", window.text, window.pods);
+    last_.reason = fmt::format("window {} is open -> {}", in_quotes(window.text), window.pods);
   }
   return last_;
 }

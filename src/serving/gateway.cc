@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/quote.h"
 #include "base/random.h"
 #include "http/head_writer.h"
 #include "http/uri.h"
@@ -100,9 +101,9 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) 
     record.status = 404;
     record.refused = "no_route";
     return refuse(exchange, record, 404,
-                  fmt::format("no function answers for the host {:?}: deploy one, or see `ebb "
+                  fmt::format("no function answers for the host {}: deploy one, or see `ebb "
                               "get services` for those that there are",
-                              host));
+                              in_quotes(host)));
   }
   record.backend = choose(exchange.request(), *record.route);
   if (record.backend == nullptr) {
