@@ -4,8 +4,13 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -132,6 +137,57 @@ TEST_P(StreamTest, ALargeWriteSurvivesASlowReader) {
   executor_.spawn(read_all(ends_.a, 10'000, milliseconds(30), got));
   run_to_end(executor_, write_then_end(ends_.b, data));
   EXPECT_TRUE(got == data);
+}
+
+// How many sockets this process's epolls watch for room to write.
+int watched_for_writing() {
+  int count = 0;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(fd.path(), gone) != "anon_inode:[eventpoll]") continue;
+    std::ifstream info("/proc/self/fdinfo/" + fd.path().filename().string());
+    std::string word;
+    while (info >> word) {
+      uint32_t events = 0;
+      if (word == "events:" && info >> std::hex >> events && (events & EPOLLOUT) != 0) ++count;
+    }
+  }
+  return count;
+}
+
+Task<void> write_twice_and_answer(Stream& stream, const std::string& data, int& watched) {
+  for (int round = 0; round < 2; ++round) {
+    auto sent = co_await stream.write_all(data, soon());
+    EXPECT_TRUE(sent);
+    char buffer[8];
+    auto n = co_await stream.read_some(buffer, soon());
+    EXPECT_TRUE(n && *n == 1);
+    watched = watched_for_writing();
+  }
+}
+
+// Reads `size` bytes and says so, twice.
+Task<void> read_twice_and_say(Stream& stream, size_t size) {
+  std::vector<char> buffer(65536);
+  for (int round = 0; round < 2; ++round) {
+    for (size_t left = size; left > 0;) {
+      auto n =
+          co_await stream.read_some(std::span(buffer).first(std::min(left, buffer.size())), soon());
+      EXPECT_TRUE(n && *n > 0);
+      if (!n || *n == 0) co_return;
+      left -= *n;
+    }
+    auto sent = co_await stream.write_all("!", soon());
+    EXPECT_TRUE(sent);
+  }
+}
+
+TEST_P(StreamTest, RoomToWriteIsWatchedOnlyWhileSomebodyWaitsForIt) {
+  const std::string data = pattern(20 << 20);
+  int watched = -1;
+  executor_.spawn(read_twice_and_say(ends_.a, data.size()));
+  run_to_end(executor_, write_twice_and_answer(ends_.b, data, watched));
+  EXPECT_EQ(watched, 0);
 }
 
 TEST_P(StreamTest, EndComesAfterTheData) {

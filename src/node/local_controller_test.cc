@@ -185,6 +185,18 @@ TEST_F(LocalControllerTest, AColdPodServesTheCodeItIsGiven) {
   EXPECT_EQ(get(pod), "");
 }
 
+TEST_F(LocalControllerTest, TheCodeThatLoadsHasTheCoreBeforeThePoolIsFilledAgain) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 3}));
+  const auto pod = expect<PodCold>().pod;
+  expect<PodCold>();
+  expect<PodCold>();
+  const auto before = executor_.now();
+  ASSERT_TRUE(client_->send(order(pod, "def handle(request):\n    return 'here'\n")));
+  expect<PodCold>();
+  EXPECT_GE(executor_.now() - before, 12ms) << "two of three were left: that could wait";
+  expect<PodReady>();
+}
+
 TEST_F(LocalControllerTest, CodeThatCannotBeLoadedSaysWhy) {
   const auto pod = pod_with("def handle(request)\n    return 1\n");
   const auto gone = expect<PodGone>();
