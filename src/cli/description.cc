@@ -322,10 +322,12 @@ class Description {
   // What a person looks for first when something does not work.
   void failure() {
     std::string what;
+    // The newest first: what one that is ready has left behind is past.
     for (const Json& revision : facts_.revisions) {
       const Json ready = condition_of(revision, "Ready");
-      if (text_at(ready, {"status"}) != "False") continue;
-      what = name_of(revision) + ": " + text_at(ready, {"message"});
+      const std::string status = text_at(ready, {"status"});
+      if (status == "False") what = name_of(revision) + ": " + text_at(ready, {"message"});
+      if (status == "False" || status == "True") break;
     }
     const Json ready = condition_of(facts_.object, "Ready");
     if (what.empty() && text_at(ready, {"status"}) == "False") what = text_at(ready, {"message"});

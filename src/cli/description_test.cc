@@ -1,7 +1,11 @@
 #include "cli/description.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
 
 #include "api/hpa.h"
 #include "api/types.h"
@@ -78,6 +82,35 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
   const DescriptionStyle colored{.now = kStyle.now, .colors = true};
   EXPECT_THAT(description_of(api::Service::kind(), facts(), colored), HasSubstr("\x1b[1mEvents"));
+}
+
+std::string with_revisions(const char* states) {
+  Facts some;
+  some.object = Json::parse(R"({"metadata": {"name": "hello"}})");
+  for (int generation = static_cast<int>(std::strlen(states)); generation > 0; --generation) {
+    const char state = states[generation - 1];
+    some.revisions.push_back(Json::parse(fmt::format(
+        R"({{"metadata": {{"name": "hello-{}"}}, "status": {{"conditions": [
+          {{"type": "Ready", "status": "{}", "message": "number {}"}}]}}}})",
+        generation,
+        state == '+'   ? "True"
+        : state == '-' ? "False"
+                       : "Unknown",
+        generation)));
+  }
+  const std::string text = description_of(api::Service::kind(), some, kStyle);
+  const size_t at = text.find("Last failure\n");
+  if (at == std::string::npos) return "none";
+  const size_t begin = at + std::strlen("Last failure\n  ");
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+TEST(DescriptionTest, TheLastFailureIsTheNewest) {
+  EXPECT_EQ(with_revisions("---"), "hello-3: number 3");
+  EXPECT_EQ(with_revisions("+-"), "hello-2: number 2");
+  EXPECT_EQ(with_revisions("-?"), "hello-1: number 1") << "nothing is known of the next";
+  EXPECT_EQ(with_revisions("-+"), "none") << "that is mended";
+  EXPECT_EQ(with_revisions("-+-+"), "none");
 }
 
 TEST(DescriptionTest, AServiceAtRest) {

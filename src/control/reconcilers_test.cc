@@ -304,6 +304,43 @@ TEST_F(ReconcilersTest, AFailedStartIsToldToTheTop) {
   EXPECT_EQ(plane_->pods.made, 1) << "a failed proof is final";
 }
 
+// Whoever waits for a deployment goes by what the Service says of its generation.
+TEST_F(ReconcilersTest, WhatFailedBeforeIsNoVerdictOnTheNext) {
+  create(1);
+  until_starting("hello-00001");
+  plane_->pods.fail(uid("hello-00001"), "FIRST");
+  until_service("False");
+  until([&] { return ready<api::Route>("hello").starts_with("False"); }, "the route fails");
+
+  std::vector<std::string> verdicts;  // of the second and the third
+  std::unique_ptr<resources::Informer<api::Service>> services;
+  services = std::make_unique<resources::Informer<api::Service>>(
+      executor_, client_, [&](const ObjectKey& key) {
+        const auto* service = services->find(key);
+        if (service == nullptr) return;
+        const auto* found = api::find_condition(service->status.conditions, kReady);
+        const auto generation = service->meta.generation;
+        if (generation == 1 || service->status.observed_generation != generation) return;
+        if (found == nullptr || found->status == api::Condition::Status::kUnknown) return;
+        verdicts.push_back(fmt::format("{}: {}", generation, found->message));
+      });
+  services->start();
+  update(2);
+  until_starting("hello-00002");
+  plane_->pods.fail(uid("hello-00002"), "SECOND");
+  until_service("False: RevisionFailed: Revision \"hello-00002\"");
+  expect_quiet();
+  update(3);
+  start_well("hello-00003");
+  until_service("True");
+  expect_quiet();
+  EXPECT_THAT(verdicts, Contains(HasSubstr("SECOND")));
+  for (const auto& verdict : verdicts) {
+    EXPECT_THAT(verdict, AnyOf(HasSubstr("2: Revision \"hello-00002\" failed"), "3: "));
+  }
+  EXPECT_EQ(verdicts.back(), "3: ");
+}
+
 TEST_F(ReconcilersTest, TrafficMovesOnlyWhenTheNewRevisionIsReady) {
   create(1);
   start_well("hello-00001");

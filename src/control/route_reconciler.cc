@@ -71,6 +71,10 @@ net::Task<Result<void>> RouteReconciler::reconcile(ObjectKey key) {
   co_return Result<void>();
 }
 
+std::string without_ready_revision(const std::string& configuration) {
+  return fmt::format("Configuration \"{}\" does not have any ready Revision.", configuration);
+}
+
 net::Task<Result<RouteReconciler::Resolution>> RouteReconciler::resolve(api::Route route) {
   const ObjectKey key{route.meta.ns, route.meta.name};
   // First the names, so that no change is missed from here on.
@@ -124,9 +128,11 @@ net::Task<Result<void>> RouteReconciler::resolve_latest(api::TrafficTarget targe
     const bool current = status.observed_generation == (*found)->meta.generation;
     out->failed = current && is_false(status.conditions, kReady);
     out->reason = "RevisionMissing";
-    out->message = fmt::format("Configuration \"{}\" {}", name,
-                               out->failed ? "does not have any ready Revision."
-                                           : "is waiting for a Revision to become ready.");
+    out->message = out->failed ? without_ready_revision(name)
+                               : fmt::format(
+                                     "Configuration \"{}\" is waiting for a Revision to become "
+                                     "ready.",
+                                     name);
     out->for_callers = out->failed ? message_of(status.conditions) : "it is being deployed";
     co_return Result<void>();
   }

@@ -19,6 +19,10 @@
 
 namespace ebb::control {
 
+// What a Route says in its conditions of a Configuration whose newest revision failed and
+// that never had a ready one.
+[[nodiscard]] std::string without_ready_revision(const std::string& configuration);
+
 class RouteReconciler final {
  public:
   struct Uses {

@@ -3,6 +3,7 @@
 #include "api/defaults.h"
 #include "control/conditions.h"
 #include "control/garbage_collector.h"
+#include "control/route_reconciler.h"
 
 namespace ebb::control {
 namespace {
@@ -26,8 +27,9 @@ api::ObjectMeta child_meta(const api::Service& service) {
 
 // A child that has not seen the newest spec says nothing about it.
 template <class T>
-void carry_up(Conditions& conditions, std::string_view type, const T& child) {
-  if (child.status.observed_generation != child.meta.generation) {
+void carry_up(Conditions& conditions, std::string_view type, const T& child,
+              bool outdated = false) {
+  if (outdated || child.status.observed_generation != child.meta.generation) {
     conditions.mark_unknown(type, "OutOfDate",
                             fmt::format("The {} is still working to reflect the latest desired "
                                         "specification.",
@@ -35,6 +37,17 @@ void carry_up(Conditions& conditions, std::string_view type, const T& child) {
     return;
   }
   conditions.mirror(type, api::find_condition(child.status.conditions, kReady));
+}
+
+// The Route tells of a Configuration without a ready revision, and that has gone on since:
+// its next revision is on the way, or ready.
+bool outdated(const api::Route& route, const api::Configuration& configuration) {
+  const auto& status = configuration.status;
+  const bool failed = status.observed_generation == configuration.meta.generation &&
+                      is_false(status.conditions, kReady);
+  const auto* ready = api::find_condition(route.status.conditions, kReady);
+  return !failed && ready != nullptr && ready->status == api::Condition::Status::kFalse &&
+         ready->message == without_ready_revision(configuration.meta.name);
 }
 
 // All that follows the latest revision has arrived at it.
@@ -149,7 +162,7 @@ void ServiceReconciler::set_status(api::Service& service,
     status.url = route.object.status.url;
     status.address_url = route.object.status.address_url;
     status.traffic = route.object.status.traffic;
-    carry_up(conditions, kRoutesReady, route.object);
+    carry_up(conditions, kRoutesReady, route.object, outdated(route.object, configuration.object));
     if (is_true(status.conditions, kRoutesReady) &&
         !migrated(status.traffic, status.latest_ready_revision)) {
       conditions.mark_unknown(kRoutesReady, "TrafficNotMigrated",
