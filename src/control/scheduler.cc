@@ -358,6 +358,17 @@ void Scheduler::pod_hung(const std::string& id) {
   fill(revision->second);
 }
 
+void Scheduler::pod_misbehaved(const std::string& id, const std::string& reason,
+                               const std::string& message) {
+  if (options_.events == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  const auto found = pods_.find(id);
+  if (found == pods_.end()) return;
+  const auto revision = revisions_.find(found->second.revision);
+  if (revision == revisions_.end()) return;
+  options_.events->record(*revision->second.what, EventRecorder::Type::kWarning, reason, message);
+}
+
 void Scheduler::announce(const std::string& uid, const std::string& runtime) {
   const std::lock_guard lock(mutex_);
   if (revisions_.contains(uid) || !announced_.emplace(uid, runtime).second) return;

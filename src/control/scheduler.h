@@ -73,6 +73,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void unsubscribe(const std::string& revision) override;
   void pod_drained(const std::string& pod) override;
   void pod_hung(const std::string& pod) override;
+  void pod_misbehaved(const std::string& pod, const std::string& reason,
+                      const std::string& message) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
   // What pool_of says has changed, or time has passed: once in some minutes.

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <ctime>
 #include <exception>
 
@@ -67,7 +68,8 @@ net::Task<void> Connection::run() {
     begin_exchange();
     if (request_.body.kind == BodyLength::Kind::kSized &&
         request_.body.size > server_.options.max_body) {
-      co_await refuse(413, "request body is too large");
+      const std::string what = too_large();
+      co_await refuse_head(413, what);
       co_return;
     }
     try {
@@ -110,8 +112,8 @@ net::Task<bool> Connection::read_head() {
     if (!input_.empty()) {
       const auto size = parser_.request(input_.unread_view(), request_);
       if (!size) {
-        request_.method = {};  // may be half read
-        co_await refuse(status_of(size.error().code), size.error().what);
+        request_ = RequestHead();  // may be half read
+        co_await refuse_head(status_of(size.error().code), size.error().what);
         co_return false;
       }
       if (*size > 0) {
@@ -125,8 +127,8 @@ net::Task<bool> Connection::read_head() {
     const auto received = co_await stream_.read_some(input_.head_space(), deadline);
     if (!received) {
       if (received.error() == net::IoError::kTimeout && !idle_) {
-        request_.method = {};
-        co_await refuse(408, "the request head took too long");
+        request_ = RequestHead();
+        co_await refuse_head(408, "the request head took too long");
       }
       co_return false;
     }
@@ -147,6 +149,7 @@ void Connection::begin_exchange() {
   response_ = Response::kNone;
   framing_ = Framing::kNoBody;
   unsent_ = 0;
+  send_by_ = kNever;
   out_.clear();
 }
 
@@ -157,7 +160,9 @@ net::Task<bool> Connection::settle() {
     } else if (!body_error_) {
       co_await refuse(500, "the request was not answered");
     } else {
-      co_await refuse(status_of(*body_error_), to_string(*body_error_));
+      const std::string what =
+          *body_error_ == HttpError::kBodyTooLarge ? too_large() : to_string(*body_error_);
+      co_await refuse(status_of(*body_error_), what);
     }
     co_return false;
   }
@@ -206,12 +211,24 @@ net::Task<void> Connection::linger_and_close() {
   stream_.close();
 }
 
-net::Task<void> Connection::refuse(int status, std::string_view what) {
+std::string Connection::too_large() const {
+  return fmt::format("the request body is larger than {} bytes", server_.options.max_body);
+}
+
+net::Task<void> Connection::refuse_head(int status, std::string_view what) {
+  const std::string id = server_.handler.refused(
+      {.status = status, .head = request_, .client = client_, .received_at = received_at_});
+  co_await refuse(status, what, id);
+}
+
+net::Task<void> Connection::refuse(int status, std::string_view what, std::string_view request_id) {
   std::string body = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
   out_ = fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
-      "Connection: close\r\nDate: {}\r\n\r\n",
+      "Connection: close\r\nDate: {}\r\n",
       status, reason_phrase(status), body.size(), server_.date.at(std::time(nullptr)));
+  if (!request_id.empty()) out_.append("X-Request-Id: ").append(request_id).append("\r\n");
+  out_ += "\r\n";
   if (request_.method == "HEAD") body.clear();
   const auto sent = co_await send(body, {});
   if (sent) co_await linger_and_close();
@@ -223,7 +240,8 @@ net::Task<HttpResult<void>> Connection::send(std::string_view piece, std::string
     out_.append(piece).append(tail);
     piece = tail = {};
   }
-  const TimePoint deadline = server_.executor.turn_time() + server_.options.write_timeout;
+  const TimePoint deadline =
+      std::min(send_by_, server_.executor.turn_time() + server_.options.write_timeout);
   const auto sent = co_await stream_.write_all(out_, piece, tail, deadline);
   out_.clear();
   if (!sent) {

@@ -78,6 +78,7 @@ class Connection final : public Exchange {
       const ResponseHead& head) override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
   void close_after() override { close_after_ = true; }
+  void send_by(TimePoint deadline) override { send_by_ = deadline; }
 
  private:
   enum class Response : uint8_t { kNone, kBegun, kFinished, kBroken };
@@ -95,7 +96,11 @@ class Connection final : public Exchange {
   [[nodiscard]] net::Task<bool> settle();
   [[nodiscard]] net::Task<bool> skip_body();
   // Sends a whole plain text answer and ends the connection.
-  [[nodiscard]] net::Task<void> refuse(int status, std::string_view what);
+  [[nodiscard]] net::Task<void> refuse(int status, std::string_view what,
+                                       std::string_view request_id = {});
+  // Likewise, for a request that the handler never gets.
+  [[nodiscard]] net::Task<void> refuse_head(int status, std::string_view what);
+  [[nodiscard]] std::string too_large() const;  // its body, in words
   [[nodiscard]] net::Task<void> linger_and_close();
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);
@@ -118,6 +123,7 @@ class Connection final : public Exchange {
   // The exchange under way.
   RequestHead request_;
   TimePoint received_at_;
+  TimePoint send_by_ = kNever;
   BodyDecoder decoder_;
   std::optional<HttpError> body_error_;
   bool body_touched_ = false;

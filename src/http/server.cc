@@ -1,5 +1,9 @@
 #include "http/server.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -15,6 +19,14 @@ namespace {
 constexpr Duration kNewGrace = std::chrono::milliseconds(100);
 // How long the handlers of cut connections have to return.
 constexpr Duration kUnwindTime = std::chrono::seconds(1);
+
+// What the kernel may hold of answers that are not on their way yet, in bytes for each
+// connection. By itself it holds megabytes, and shows nothing of a client that reads slowly
+// for minutes. Connections have it from the socket that accepted them.
+void bound_unsent(int listening) {
+  constexpr int kUnsent = 256 * 1024;
+  ::setsockopt(listening, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);
+}
 
 net::Task<void> serve_connection(std::shared_ptr<ServerState> state, net::Stream stream) {
   Connection connection(*state, std::move(stream));
@@ -65,6 +77,7 @@ bool close_idle(ServerState& state, bool spare_new) {
 
 Server::Server(net::Executor& executor, UniqueFd listening, Handler& handler,
                ServerOptions options) {
+  bound_unsent(listening.get());
   net::Listener listener(executor, std::move(listening));
   net::Address address = listener.local();
   state_ = std::make_shared<ServerState>(ServerState{executor,

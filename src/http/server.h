@@ -38,7 +38,7 @@ struct ServerOptions {
   Duration head_timeout = std::chrono::seconds(15);   // from the first byte to the end of the head
   Duration idle_timeout = std::chrono::seconds(75);   // between requests
   Duration body_timeout = std::chrono::seconds(30);   // for each further piece of a body
-  Duration write_timeout = std::chrono::seconds(30);  // for each piece of a response
+  Duration write_timeout = std::chrono::seconds(30);  // a client's for taking no byte of one
   size_t max_connections = 20000;                     // per server; over it: closed at accept
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;
@@ -103,6 +103,9 @@ class Exchange {
   static constexpr Duration kTunnelGrace = std::chrono::seconds(5);
   [[nodiscard]] virtual net::Task<HttpResult<TunnelEnd>> switch_protocols(
       const ResponseHead& head) = 0;
+  // Besides the server's bound for each piece: nothing is sent to the client beyond it,
+  // and what was begun is cut. Until the next exchange.
+  virtual void send_by(TimePoint deadline) = 0;
   // True once begin() was called.
   [[nodiscard]] virtual bool begun() const = 0;
   // Makes this the last exchange of its connection. A handler that then returns without
@@ -116,12 +119,22 @@ class Exchange {
                                                     const Fields* extra = nullptr);
 };
 
+// A request that the server answers itself, since its head cannot be served.
+struct RefusedHead {
+  int status = 0;           // 400, 408, 413, 431, 501 or 505
+  const RequestHead& head;  // empty unless it could be read (413)
+  const net::Address& client;
+  TimePoint received_at;
+};
+
 // Must outlive the server and every call of serve(). Called on the server's
 // executor, many at a time.
 class Handler {
  public:
   virtual ~Handler() = default;
   [[nodiscard]] virtual net::Task<void> serve(Exchange& exchange) = 0;
+  // Such a request has come, and is answered next. Returns its X-Request-Id, "" for none.
+  [[nodiscard]] virtual std::string refused(const RefusedHead& /*request*/) { return {}; }
 };
 
 struct ServerState;

@@ -111,6 +111,10 @@ class PodSource {
   // The pod has stopped answering. Its listener gives it no request any more: another one
   // takes its place, and pod_drained() follows when its last request has ended.
   virtual void pod_hung(const std::string& pod) { static_cast<void>(pod); }
+  // A request that the pod did not answer as it should, for whoever looks after the
+  // function: an event's reason and message.
+  virtual void pod_misbehaved(const std::string& /*pod*/, const std::string& /*reason*/,
+                              const std::string& /*message*/) {}
 };
 
 class ScaleTarget {

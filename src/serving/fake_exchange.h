@@ -36,6 +36,7 @@ class FakeExchange final : public http::Exchange {
   }
   [[nodiscard]] bool begun() const override { return false; }
   void close_after() override {}
+  void send_by(TimePoint /*deadline*/) override {}
 
   http::RequestHead head;
   bool left = false;

@@ -11,13 +11,16 @@ namespace {
 
 // A Unix socket connects at once or not at all; this bounds a full backlog.
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
-// How long the Local Controller may take to say why a pod broke its connection.
-constexpr Duration kExitReportTimeout = std::chrono::seconds(2);
+// How long the Local Controller may take to say why a pod broke its connection. A pod that
+// lives says nothing: its caller waits for so long.
+constexpr Duration kExitReportTimeout = std::chrono::seconds(1);
 // What every server takes with its first read: of a request no larger than this, a pod
 // that closed without having read all of it has read nothing.
 constexpr size_t kOneRead = 4096;
 // How often an upgraded connection looks whether its pod drains.
 constexpr Duration kDrainLook = std::chrono::seconds(1);
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 TimePoint earlier(TimePoint deadline, Duration from_now) {
   return std::min(deadline, std::chrono::steady_clock::now() + from_now);
@@ -34,11 +37,13 @@ struct Forwarding final {
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<bool> may_replay();
+  net::Task<void> ask_for_exit();
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
     return request.whole() && request.wire_size() <= kOneRead;
   }
   net::Task<void> explain(http::HttpError error);
+  net::Task<void> blame(const char* event, int status, const char* why, std::string text);
   net::Task<void> answer_error(int status, const char* why, std::string text,
                                int retry_after_s = 0);
   void client_failed(http::HttpError error);
@@ -55,6 +60,7 @@ struct Forwarding final {
   bool reused = false;        // the connection has carried requests before
   bool client_broke = false;  // while its body was read: the server answers for it
   bool keep = false;          // the connection ended well
+  bool asked_for_exit = false;
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
   bool uploaded = false;  // all of what is uploading
@@ -155,6 +161,7 @@ net::Task<Forwarded> Forwarding::answer() {
   }
   record.status = answer.status;
   record.cut = true;  // until it has ended well
+  exchange.send_by(options.deadline);
   co_await pass_body();
   co_return Forwarded::kAnswered;
 }
@@ -232,15 +239,21 @@ net::Task<bool> Forwarding::may_replay() {
   if (!reused) {
     // It was no idle connection that the pod closed just then. A pod that lives would
     // only do it again.
-    const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
-    auto pod = slot.shared_pod();
-    auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
-    exit = co_await exiting;
+    co_await ask_for_exit();
     if (!exit) co_return false;
     unread = unread || !exit->was_ready;
   }
   if (unread) co_return true;
   co_return request.idempotent() && throttler->may_retry();
+}
+
+// Why the pod broke its connection, if it has ended.
+net::Task<void> Forwarding::ask_for_exit() {
+  if (std::exchange(asked_for_exit, true)) co_return;
+  const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
+  auto pod = slot.shared_pod();
+  auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
+  exit = co_await exiting;
 }
 
 net::Task<void> Forwarding::answer_error(int status, const char* why, std::string text,
@@ -250,28 +263,43 @@ net::Task<void> Forwarding::answer_error(int status, const char* why, std::strin
   co_await refuse(exchange, record, status, std::move(text), retry_after_s);
 }
 
+// As answer_error, for what the function's author should hear of, too.
+net::Task<void> Forwarding::blame(const char* event, int status, const char* why,
+                                  std::string text) {
+  throttler->pod_misbehaved(slot.pod(), event, text);
+  co_await answer_error(status, why, std::move(text));
+}
+
 // Tells the client why there is no answer.
 net::Task<void> Forwarding::explain(http::HttpError error) {
   const std::string_view name = options.function;
   if (error == http::HttpError::kTimeout) {
-    co_await answer_error(504, "timeout", fmt::format("function {} did not answer in time", name));
+    const bool all = executor.now() >= options.deadline;
+    co_await blame("RequestTimedOut", 504, "timeout",
+                   fmt::format("function {} did not {} within {} s ({})", name,
+                               all ? "answer" : "begin to answer",
+                               seconds(all ? options.timeout : options.response_start),
+                               all ? "timeoutSeconds" : "responseStartTimeoutSeconds"));
     co_return;
   }
-  if (error == http::HttpError::kMalformed || error == http::HttpError::kHeadTooLarge ||
-      error == http::HttpError::kUnsupported || error == http::HttpError::kVersion) {
-    co_await answer_error(502, "bad_answer",
-                          fmt::format("function {} gave an answer that is not valid HTTP", name));
+  if (error == http::HttpError::kHeadTooLarge) {
+    constexpr http::HeadLimits kLimits;
+    co_await blame("BadAnswer", 502, "bad_answer",
+                   fmt::format("function {} gave an answer whose head is larger than {} bytes or "
+                               "{} fields",
+                               name, kLimits.bytes, kLimits.fields));
     co_return;
   }
-  if (!exit) {
-    const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
-    auto pod = slot.shared_pod();
-    auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
-    exit = co_await exiting;
+  if (error == http::HttpError::kMalformed || error == http::HttpError::kUnsupported ||
+      error == http::HttpError::kVersion) {
+    co_await blame("BadAnswer", 502, "bad_answer",
+                   fmt::format("function {} gave an answer that is not valid HTTP", name));
+    co_return;
   }
+  co_await ask_for_exit();
   if (!exit) {
-    co_await answer_error(502, "pod_failed",
-                          fmt::format("function {} closed the connection without an answer", name));
+    co_await blame("NoAnswer", 502, "pod_failed",
+                   fmt::format("function {} closed the connection without an answer", name));
   } else if (!exit->was_ready) {
     co_await answer_error(503, "start_failed",
                           fmt::format("function {} failed to start: {}", name, exit->message), 1);

@@ -83,6 +83,7 @@ enum class ServerTiming {
 struct ForwardOptions {
   std::string_view function;  // "hello", for messages
   TimePoint deadline;         // of the whole request
+  Duration timeout{};         // which that came from, for messages
   Duration response_start{};  // the pod's time for the first byte
   Duration idle{};            // longest silence inside the answer; 0: none
   Duration tunnel_grace{};    // for an upgraded connection whose pod drains

@@ -91,7 +91,20 @@ net::Task<void> Gateway::serve(http::Exchange& exchange) {
   record.received_at = exchange.received_at();
   record.id = request_id(exchange.request());
   co_await route(exchange, record);
-  report(exchange, record);
+  report(exchange.request(), exchange.client(), record);
+}
+
+std::string Gateway::refused(const http::RefusedHead& request) {
+  RequestRecord record;
+  record.received_at = request.received_at;
+  record.id = request_id(request.head);
+  record.status = request.status;
+  record.refused = "bad_request";
+  if (!request.head.authority.empty()) {
+    record.route = table().find(http::host_of(request.head.authority));
+  }
+  report(request.head, request.client, record);
+  return record.id;
 }
 
 net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) {
@@ -121,6 +134,7 @@ net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record
   const Backend& backend = *record.backend;
   ForwardOptions options{.function = record.route->name,
                          .deadline = record.received_at + backend.timeout,
+                         .timeout = backend.timeout,
                          .response_start = backend.response_start,
                          .idle = backend.idle,
                          .tunnel_grace = backend.timeout,
@@ -188,13 +202,13 @@ net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord&
   co_await refuse(exchange, record, record.status, std::move(text), refused.retry_after_s);
 }
 
-void Gateway::report(http::Exchange& exchange, RequestRecord& record) {
+void Gateway::report(const http::RequestHead& head, const net::Address& client,
+                     RequestRecord& record) {
   record.ended_at = executor_.now();
   parts_.counters.count(record);
-  if (record.refused != nullptr && record.status >= 500) log_failure(exchange.request(), record);
+  if (record.refused != nullptr && record.route && record.status >= 500) log_failure(head, record);
   if (parts_.access_log == nullptr) return;
-  const std::string line = access_line(record, exchange.request(), exchange.client(),
-                                       record.ended_at, parts_.clock.wall());
+  const std::string line = access_line(record, head, client, record.ended_at, parts_.clock.wall());
   parts_.access_log->write(line);
 }
 

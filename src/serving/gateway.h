@@ -41,6 +41,7 @@ class Gateway final : public http::Handler {
   Gateway(net::Executor& executor, GatewayParts parts, GatewaySettings settings);
 
   [[nodiscard]] net::Task<void> serve(http::Exchange& exchange) override;
+  [[nodiscard]] std::string refused(const http::RefusedHead& request) override;
 
  private:
   // At most this many lines about failed requests a second; the rest is counted.
@@ -53,7 +54,7 @@ class Gateway final : public http::Handler {
   [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);
   [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                                Refused refused);
-  void report(http::Exchange& exchange, RequestRecord& record);
+  void report(const http::RequestHead& head, const net::Address& client, RequestRecord& record);
   void log_failure(const http::RequestHead& head, const RequestRecord& record);
 
   net::Executor& executor_;

@@ -350,7 +350,8 @@ TEST_F(GatewayTest, TimeoutsAreNamedByPhase) {
   add_pod("a", {Act::kSilence});
   const auto answer = call();
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 504 "));
-  EXPECT_THAT(answer, HasSubstr("did not answer in time"));
+  EXPECT_THAT(answer,
+              HasSubstr("did not begin to answer within 0.03 s (responseStartTimeoutSeconds)"));
 }
 
 TEST_F(GatewayTest, APodThatIsSilentToAllIsPutOutOfUse) {

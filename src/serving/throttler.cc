@@ -198,6 +198,19 @@ void Throttler::pod_silent(QueueProxy& pod) {
   source_.pod_hung(pod.pod());
 }
 
+void Throttler::pod_misbehaved(const QueueProxy& pod, const std::string& reason,
+                               const std::string& message) {
+  {
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = clock_.now();
+    if (misbehaviour_told_at_ != TimePoint() && now < misbehaviour_told_at_ + kTellMisbehaviour) {
+      return;
+    }
+    misbehaviour_told_at_ = now;
+  }
+  source_.pod_misbehaved(pod.pod(), reason, message);
+}
+
 // --- Pods ---
 
 void Throttler::pod_added(const scheduling::PodEndpoint& endpoint) {

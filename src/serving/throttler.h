@@ -146,6 +146,9 @@ class Throttler final : public scheduling::PodListener,
   // no more requests, and its source is told, so that another takes its place.
   static constexpr int kHungAfter = 3;
   void pod_silent(QueueProxy& pod);
+  // See PodSource; told on once in kTellMisbehaviour, so that a storm costs nothing.
+  static constexpr Duration kTellMisbehaviour = std::chrono::seconds(1);
+  void pod_misbehaved(const QueueProxy& pod, const std::string& reason, const std::string& message);
 
   // --- Pods; see PodListener ---
   void pod_added(const scheduling::PodEndpoint& endpoint) override;
@@ -223,6 +226,7 @@ class Throttler final : public scheduling::PodListener,
   bool crowd_told_ = false;
   RetryBudget retries_;
   uint64_t hung_ = 0;
+  TimePoint misbehaviour_told_at_{};
   uint64_t next_ticket_ = 1;
   bool closed_ = false;
   int failures_ = 0;  // starts in a row

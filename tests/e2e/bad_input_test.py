@@ -147,7 +147,7 @@ def handle(request):
                         "--timeout", "1s")
         answer = self.ebb.get("hangs")
         self.assertEqual(answer.status, 504)
-        self.assertIn("did not answer in time", answer.text)
+        self.assertIn("(responseStartTimeoutSeconds)", answer.text)
 
     def test_a_failing_update_leaves_the_old_revision_serving(self):
         self.ebb.deploy("update", GOOD)
