@@ -280,8 +280,13 @@ TEST(Validate, Bounds) {
   EXPECT_THAT(spec_at([](RevisionSpec& r) { r.container_concurrency = 1000; }), IsEmpty());
   EXPECT_THAT(spec_at([](RevisionSpec& r) { r.timeout_seconds = 601; }),
               at("spec.template.spec.timeoutSeconds"));
-  EXPECT_THAT(spec_at([](RevisionSpec& r) { r.response_start_timeout_seconds = 31; }),
+  EXPECT_THAT(spec_at([](RevisionSpec& r) { r.response_start_timeout_seconds = 601; }),
               at("spec.template.spec.responseStartTimeoutSeconds"));
+  EXPECT_THAT(spec_at([](RevisionSpec& r) {
+                r.timeout_seconds = 30;  // its default of before stays in what is stored
+                r.response_start_timeout_seconds = r.idle_timeout_seconds = 300;
+              }),
+              IsEmpty());
   EXPECT_THAT(spec_at([](RevisionSpec& r) { r.idle_timeout_seconds = -1; }),
               at("spec.template.spec.idleTimeoutSeconds"));
   EXPECT_THAT(spec_at([](RevisionSpec& r) { r.containers.clear(); }),

@@ -289,11 +289,6 @@ void check_timeouts(Errors& errors, const std::string& path, const RevisionSpec&
     if (!part.value) continue;
     if (*part.value < 0 || *part.value > kMaxTimeoutSeconds) {
       invalid_number(errors, path + part.name, *part.value, 0, kMaxTimeoutSeconds);
-    } else if (*part.value > timeout) {
-      errors.push_back({path + part.name,
-                        fmt::format("Invalid value: {}: must not be greater than timeoutSeconds, "
-                                    "which is {}",
-                                    *part.value, timeout)});
     }
   }
 }

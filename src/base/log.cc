@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace ebb::log {
@@ -23,13 +24,17 @@ constexpr size_t kMaxLine = 4000;
 struct Output {
   std::atomic<Level> level{Level::kInfo};
   std::atomic<size_t> dropped{0};  // lines, since the last one written
-  std::string prefix;              // "front/", or nothing
+  std::string process;             // "front", or nothing
+  Format format = Format::kText;
   spdlog::logger logger{"ebb", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
 
   Output() {
     logger.set_level(spdlog::level::trace);  // `level` decides
-    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        "%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc));
+    set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %v");
+  }
+  void set_pattern(const char* pattern) {
+    logger.set_formatter(
+        std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
   }
 };
 
@@ -88,12 +93,54 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
+std::string text_line(Level level, const std::string& process, std::string_view component,
+                      std::string_view message, const std::string& note) {
+  std::string line;
+  line.reserve(32 + component.size() + message.size());
+  line += name(level);
+  line += ' ';
+  if (!process.empty()) line.append(process).append("/");
+  line += component;
+  line += ": ";
+  append_escaped(line, message.substr(0, kMaxMessage));
+  if (message.size() > kMaxMessage || line.size() > kMaxLine) {
+    line.resize(std::min(line.size(), kMaxLine));
+    line += "...";
+  }
+  return line + note;
+}
+
+// The inside of the object, behind its time.
+std::string json_line(Level level, const std::string& process, std::string_view component,
+                      std::string_view message, const std::string& note) {
+  // With its escapes, six bytes for one at most, it is no more than a pipe takes at once.
+  constexpr size_t kMaxJsonMessage = kMaxMessage / 6;
+  const auto json = [](std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
+  const bool plain = std::all_of(message.begin(), message.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' && c != '"' && c != '\\' && c != 0x7f;
+  });
+  const size_t most = plain ? kMaxMessage : kMaxJsonMessage;
+  std::string text(message.substr(0, most));
+  if (message.size() > most) text += "...";
+  return fmt::format(R"("level":"{}","process":{},"component":{},"message":{})", name(level),
+                     json(process), json(component), json(text + note));
+}
+
 }  // namespace
 
 void init(std::string_view process, Level level) {
   Output& out = output();
-  out.prefix = process.empty() ? std::string() : std::string(process) + "/";
+  out.process = process;
   out.level.store(level, std::memory_order_relaxed);
+}
+
+void set_format(Format format) {
+  Output& out = output();
+  out.format = format;
+  out.set_pattern(format == Format::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})"
+                                          : "%Y-%m-%dT%H:%M:%S.%eZ %v");
 }
 
 bool enabled(Level level) { return level >= output().level.load(std::memory_order_relaxed); }
@@ -103,27 +150,19 @@ void set_level(Level level) { output().level.store(level, std::memory_order_rela
 void write(Level level, std::string_view component, std::string_view message) {
   if (!enabled(level)) return;
   Output& out = output();
-  std::string line;
-  line.reserve(32 + component.size() + message.size());
-  line += name(level);
-  line += ' ';
-  line += out.prefix;
-  line += component;
-  line += ": ";
-  append_escaped(line, message.substr(0, kMaxMessage));
-  if (message.size() > kMaxMessage || line.size() > kMaxLine) {
-    line.resize(std::min(line.size(), kMaxLine));
-    line += "...";
-  }
   // A pipe that nobody reads, or a stopped terminal, must not stop the program.
   pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
   if (::poll(&standard_error, 1, 0) == 0) {
     out.dropped.fetch_add(1, std::memory_order_relaxed);
     return;
   }
+  std::string note;
   if (const auto dropped = out.dropped.exchange(0, std::memory_order_relaxed); dropped > 0) {
-    line += fmt::format(" ({} lines before this one were dropped: nobody read them)", dropped);
+    note = fmt::format(" ({} lines before this one were dropped: nobody read them)", dropped);
   }
+  const std::string line = out.format == Format::kJson
+                               ? json_line(level, out.process, component, message, note)
+                               : text_line(level, out.process, component, message, note);
   out.logger.log(engine_level(level), spdlog::string_view_t(line));
 }
 

@@ -1,4 +1,5 @@
-// Leveled log lines on standard error: time, level, component, message.
+// Leveled log lines on standard error: time, level, component, message; as text, or each
+// line a JSON object {"time","level","process","component","message"}.
 //
 // Thread-safe. Messages are one line; what users must see also goes to the
 // resource or the response it concerns.
@@ -13,11 +14,14 @@
 namespace ebb::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError };
+enum class Format { kText, kJson };
 
 // Sets up the output. `process` names the process in each line ("front",
 // "node"). Call before the first thread starts, again after a fork.
 void init(std::string_view process, Level level);
 
+// Before the first thread starts; a fork keeps it.
+void set_format(Format format);
 void set_level(Level level);
 void write(Level level, std::string_view component, std::string_view message);
 [[nodiscard]] bool enabled(Level level);

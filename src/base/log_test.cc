@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,7 +13,10 @@ namespace {
 
 class Log : public testing::Test {
  protected:
-  void TearDown() override { log::init("", log::Level::kInfo); }
+  void TearDown() override {
+    log::init("", log::Level::kInfo);
+    log::set_format(log::Format::kText);
+  }
 };
 
 std::vector<std::string> lines(const std::string& text) {
@@ -46,6 +50,30 @@ TEST_F(Log, NamesTheProcessAndHidesLowerLevels) {
   ASSERT_EQ(out.size(), 2U);
   EXPECT_THAT(out[0], testing::EndsWith("Z WARN front/api: shown"));
   EXPECT_THAT(out[1], testing::EndsWith("Z ERROR front/api: shown too"));
+}
+
+TEST_F(Log, JsonHasAllInFields) {
+  log::init("front", log::Level::kInfo);
+  log::set_format(log::Format::kJson);
+  testing::internal::CaptureStderr();
+  log::warn("api", "a \"quote\",\n\x1b and \xff");
+  log::info("api", "{}", std::string(10'000, 'x'));
+  log::info("api", "{}", std::string(10'000, '\n'));
+  const auto out = lines(testing::internal::GetCapturedStderr());
+  ASSERT_EQ(out.size(), 3U);
+  for (const auto& line : out) {
+    EXPECT_LE(line.size(), 4096U);
+    EXPECT_TRUE(nlohmann::json::accept(line)) << line;
+  }
+  const auto first = nlohmann::json::parse(out[0]);
+  EXPECT_THAT(first["time"].get<std::string>(),
+              testing::MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z"));
+  EXPECT_EQ(first["level"], "WARN");
+  EXPECT_EQ(first["process"], "front");
+  EXPECT_EQ(first["component"], "api");
+  EXPECT_EQ(first["message"], "a \"quote\",\n\x1b and \xef\xbf\xbd");
+  EXPECT_THAT(nlohmann::json::parse(out[2])["message"].get<std::string>(),
+              testing::EndsWith("\n..."));
 }
 
 TEST_F(Log, EscapesControlCharactersAndKeepsUtf8) {

@@ -88,7 +88,10 @@ Result<void> write_kubeconfig(const std::string& path, const Kubeconfig& config)
        Json::array(
            {{{"name", kName},
              {"context", {{"cluster", kName}, {"user", kName}, {"namespace", config.ns}}}}})}};
-  return write_file_atomic(path, api::to_yaml(root), 0600);
+  const std::string text = api::to_yaml(root);
+  // On a full disk the one that is there will do.
+  if (const auto before = read_file(path, kMaxFile); before && *before == text) return {};
+  return write_file_atomic(path, text, 0600);
 }
 
 Result<Kubeconfig> read_kubeconfig(const std::string& path) {

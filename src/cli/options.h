@@ -57,6 +57,7 @@ struct UpOptions {
   net::Address api{.host = "127.0.0.1", .port = 8081};
   std::optional<net::Address> metrics;  // where /metrics needs no token
   std::string domain = "localhost";
+  log::Format log_format = log::Format::kText;
   std::string runtimes;    // folder of the runtimes; empty: the installed ones
   std::string policies;    // folder of the scaling policies in Lua; empty: DATA/policies
   std::string access_log;  // file; empty: none

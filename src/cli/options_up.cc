@@ -35,6 +35,9 @@ class UpLine final : public CommandLine {
     setting(up, "--isolation", "isolation",
             "full (default); none runs functions unprotected, for trying Ebb out");
     setting(up, "--log-level", "logLevel", "debug, info (default), warn or error");
+    setting(up, "--log-format", "logFormat",
+            "text (default), or json: each line an object with time, level, process, component "
+            "and message");
     setting(up, "--pool", "pool",
             "cold pods of each runtime in use: 16, or 8-64 to follow what is asked for (default: "
             "its manifest's, up to four times that)");

@@ -11,6 +11,7 @@
 #include "api/quantity.h"
 #include "api/yaml.h"
 #include "base/file.h"
+#include "base/quote.h"
 #include "cli/kubeconfig.h"
 
 namespace ebb::cli {
@@ -75,6 +76,41 @@ void read_log_level(api::FieldReader& fields, log::Level& out, Errors& errors) {
     wrong(errors, "logLevel", "\"" + text + "\" is none of debug, info, warn, error");
   } else {
     out = found->second;
+  }
+}
+
+void read_log_format(api::FieldReader& fields, log::Format& out, Errors& errors) {
+  std::string text;
+  fields.read("logFormat", text);
+  if (text.empty() || text == "text") return;
+  if (text != "json")
+    return wrong(errors, "logFormat", "\"" + text + "\" is neither text nor json");
+  out = log::Format::kJson;
+}
+
+// RFC 1123: labels of at most 63 characters, 253 in all.
+bool is_domain(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  size_t label = 0;
+  char before = '.';
+  for (const char c : text) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (!letter && c != '-' && c != '.') return false;
+    if (c != '.' && ++label > 63) return false;
+    if (c == '-' && before == '.') return false;
+    if (c == '.' && (before == '.' || before == '-')) return false;
+    if (c == '.') label = 0;
+    before = c;
+  }
+  return before != '.' && before != '-';
+}
+
+void read_domain(api::FieldReader& fields, std::string& out, Errors& errors) {
+  fields.read("domain", out);
+  if (!is_domain(out)) {
+    wrong(errors, "domain",
+          fmt::format("{} is no domain: use labels of a-z, 0-9 and -, with dots between them",
+                      in_quotes(out)));
   }
 }
 
@@ -161,6 +197,13 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
   }
 }
 
+void refuse_rest(const api::FieldReader& fields, const std::string& prefix, Errors& errors) {
+  const std::string rest = fields.rest();
+  if (rest.empty()) return;
+  const auto unknown = api::Json::parse(rest, nullptr, false);
+  for (const auto& [key, value] : unknown.items()) wrong(errors, prefix + key, "unknown key");
+}
+
 void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& errors) {
   const auto read_count = [&](const char* key, std::optional<int>& out) {
     std::optional<int64_t> value;
@@ -183,6 +226,7 @@ void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& 
   if (gc.max_non_active_revisions && *gc.max_non_active_revisions < gc.min_non_active_revisions) {
     wrong(errors, "gc.max-non-active-revisions", "is below gc.min-non-active-revisions");
   }
+  refuse_rest(fields, "gc.", errors);
 }
 
 }  // namespace
@@ -226,7 +270,7 @@ Result<UpOptions> up_options(const api::Json& document) {
         wrong(errors, "metrics", parsed.error().message);
       }
     }
-    fields.read("domain", up.domain);
+    read_domain(fields, up.domain, errors);
     fields.read("runtimes", up.runtimes);
     fields.read("policies", up.policies);
     fields.read("accessLog", up.access_log);
@@ -240,15 +284,13 @@ Result<UpOptions> up_options(const api::Json& document) {
     fields.read("scaleToZero", up.scale_to_zero);
     read_interval(fields, up.metrics_interval, errors);
     read_log_level(fields, up.settings.log_level, errors);
+    read_log_format(fields, up.log_format, errors);
     read_pools(fields, up.settings, errors);
     read_requests(fields, up.requests, errors);
     read_autoscaling(fields, up, errors);
     fields.read_object("gc", up.gc,
                        [&](api::FieldReader& gc, auto& out) { read_gc(gc, out, errors); });
-    if (const std::string rest = fields.rest(); !rest.empty()) {
-      const auto unknown = api::Json::parse(rest, nullptr, false);
-      for (const auto& [key, value] : unknown.items()) wrong(errors, key, "unknown key");
-    }
+    refuse_rest(fields, "", errors);
   }
   if (!errors.empty()) return fail(api::to_error(errors));
   return up;
@@ -264,6 +306,7 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.api == wanted.api, "api");
   compare(running.metrics == wanted.metrics, "metrics");
   compare(running.domain == wanted.domain, "domain");
+  compare(running.log_format == wanted.log_format, "logFormat");
   compare(running.runtimes == wanted.runtimes, "runtimes");
   compare(running.policies == wanted.policies, "policies");
   compare(running.access_log == wanted.access_log, "accessLog");

@@ -147,6 +147,12 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
               HasSubstr("5 is below the default of min-scale or max-scale"));
   EXPECT_THAT(error("gc: {retain-since-create-time: long}\n"),
               HasSubstr("gc.retain-since-create-time: "));
+  EXPECT_THAT(error("gc: {foo: 1}\n"), HasSubstr("gc.foo: unknown key"));
+  EXPECT_THAT(error("logFormat: xml\n"), HasSubstr("\"xml\" is neither text nor json"));
+  for (const char* domain : {"A B", "a..b", ".a", "a.", "-a.b", "a-.b", "\u00e9.de"}) {
+    EXPECT_THAT(error(fmt::format("domain: '{}'\n", domain)), HasSubstr("is no domain")) << domain;
+  }
+  EXPECT_EQ(read("domain: a-1.example.com\nlogFormat: json\n")->domain, "a-1.example.com");
   EXPECT_THAT(error("gc: {min-non-active-revisions: 9, max-non-active-revisions: 3}\n"),
               HasSubstr("gc.max-non-active-revisions: is below"));
   EXPECT_THAT(error("a: 1\na: 2\n"), HasSubstr("line 2"));

@@ -25,8 +25,14 @@ Errc to_errc(int code) {
 }
 
 [[noreturn]] void raise(sqlite3* handle, std::string_view doing) {
-  throw SqlError(sqlite3_extended_errcode(handle),
-                 fmt::format("the database failed to {}: {}", doing, sqlite3_errmsg(handle)));
+  const int code = sqlite3_extended_errcode(handle);
+  std::string message = fmt::format("the database failed to {}: {}", doing, sqlite3_errmsg(handle));
+  const char* file = sqlite3_db_filename(handle, "main");
+  if ((code & 0xff) == SQLITE_FULL && file != nullptr) {
+    message += fmt::format(
+        ". What is deployed goes on; to change anything, make room on the disk of {}", file);
+  }
+  throw SqlError(code, std::move(message));
 }
 
 }  // namespace
