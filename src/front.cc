@@ -148,7 +148,7 @@ int Front::run() {
     return give_up(
         fmt::format("user {}, as which Ebb serves, cannot enter the data folder {}: "
                     "choose a folder that other users may enter",
-                    node::kFrontUid, opened_.data.root));
+                    ::getuid(), opened_.data.root));
   }
   auto store = store::SqliteStore::open(control_, opened_.data.store() + "/state.db");
   if (!store) return give_up(store.error().message);

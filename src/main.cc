@@ -24,6 +24,7 @@
 #include "front.h"
 #include "net/listener.h"
 #include "net/tls_identity.h"
+#include "node/ids.h"
 #include "node/launch.h"
 #include "node/supervisor.h"
 #include "sandbox/rights.h"
@@ -99,8 +100,15 @@ Result<void> publish_kubeconfig(const Opened& opened) {
 }
 
 Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
+  if (auto root = node::make_up_for_root(); !root) return fail(root.error());
   const auto rights = sandbox::check_rights();
   if (!rights) return fail(rights.error());
+  if (!node::has_own_ids()) {
+    log::warn("front",
+              "weaker isolation: this user has no ids to give away, so Ebb and all functions run "
+              "as one user of this machine, without limits of memory and CPU and without a network "
+              "of their own where that takes root's rights. Start it with: sudo ebb up");
+  }
   for (const auto& lack : rights->lacks) log::warn("front", "weaker isolation: {}", lack);
   Prepared out;
   std::error_code error;
@@ -109,6 +117,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
     return fail(Errc::kNotFound, "there are no runtimes in {}: name their folder with --runtimes",
                 runtimes);
   }
+  for (const auto& [name, size] : options.settings.pools) {
+    if (std::filesystem::is_directory(std::filesystem::path(runtimes) / name, error)) continue;
+    return fail(Errc::kInvalid, "pools.{}: there is no such runtime in {}", name, runtimes);
+  }
   Opened& opened = out.opened;
   opened.runtimes = runtimes;
   opened.data.root = std::filesystem::absolute(options.data, error).lexically_normal();
@@ -116,7 +128,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (!options.policies.empty()) {
     opened.policies = std::filesystem::absolute(options.policies, error).lexically_normal();
   }
-  if (auto made = opened.data.prepare(node::kFrontUid); !made) return fail(made.error());
+  if (auto made = opened.data.prepare(node::front_uid()); !made) return fail(made.error());
   auto locked = lock(opened.data);
   if (!locked) return fail(locked.error());
   out.lock = std::move(*locked);
@@ -135,7 +147,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
     auto log = serving::AccessLog::open(options.access_log);
     if (!log) return fail(log.error());
     // The front opens it anew after a rotation.
-    if (::chown(options.access_log.c_str(), node::kFrontUid, node::kFrontUid) != 0) {
+    if (::chown(options.access_log.c_str(), node::front_uid(), node::front_uid()) != 0) {
       return fail_errno(errno, "cannot give " + options.access_log + " to the front");
     }
     opened.access_log = std::move(*log);
@@ -168,7 +180,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
 // The front's whole life, in its own process.
 int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor) {
   log::init("front", options.settings.log_level);
-  if (auto dropped = node::drop_privileges(node::kFrontUid); !dropped) {
+  if (auto dropped = node::drop_privileges(node::front_uid()); !dropped) {
     log::error("front", "{}", dropped.error().message);
     return 1;
   }
@@ -189,6 +201,7 @@ std::optional<std::string> reload(const cli::UpOptions& options) {
 }
 
 int up(const cli::UpOptions& options) {
+  log::set_format(options.log_format);
   log::init("ebb", options.settings.log_level);
   auto prepared = prepare(options, usable_cores());
   if (!prepared) {

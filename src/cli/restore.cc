@@ -13,6 +13,7 @@
 #include "cli/backup_archive.h"
 #include "cli/commands.h"
 #include "node/data_folder.h"
+#include "node/ids.h"
 #include "store/snapshot.h"
 
 namespace ebb::cli {
@@ -72,7 +73,7 @@ Result<void> give_to_front(const std::string& folder) {
   std::error_code error;
   fs::recursive_directory_iterator entries(folder, error);
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
-    if (::lchown(entries->path().c_str(), node::kFrontUid, node::kFrontUid) != 0) {
+    if (::lchown(entries->path().c_str(), node::front_uid(), node::front_uid()) != 0) {
       return fail_errno(errno, "cannot give away " + entries->path().string());
     }
   }
@@ -102,7 +103,7 @@ Result<void> restore(const RestoreOptions& options, Console& console) {
   if (auto ok = give_to_front(work.path()); !ok) return ok;
 
   if (::geteuid() == 0) {
-    if (auto ok = data.prepare(node::kFrontUid); !ok) return ok;
+    if (auto ok = data.prepare(node::front_uid()); !ok) return ok;
   } else {
     for (const std::string& folder : {data.store(), data.blobs()}) {
       fs::create_directories(folder, error);

@@ -10,12 +10,6 @@
 
 namespace ebb::node {
 
-// User and group ids that Ebb takes for itself, outside those that distributions
-// and systemd hand out (systemd's "Users, Groups, UIDs and GIDs" leaves
-// 1879048192..2147483647 free): the front, then one for each pod slot.
-inline constexpr uid_t kFrontUid = 1879048192;
-inline constexpr uid_t kFirstPodUid = kFrontUid + 1;
-
 struct DataFolder {
   std::string root;  // absolute
 

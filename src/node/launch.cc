@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -74,9 +75,17 @@ Result<Launched> launch_local_controller(const ControllerOptions& options) {
 }
 
 Result<void> drop_privileges(uid_t id) {
-  if (::setgroups(0, nullptr) != 0 || ::setresgid(id, id, id) != 0 ||
+  // With ids of its own a process has other groups to lose; without, it may not change them.
+  if ((has_own_ids() && ::setgroups(0, nullptr) != 0) || ::setresgid(id, id, id) != 0 ||
       ::setresuid(id, id, id) != 0) {
     return fail_errno(errno, "cannot drop root's rights");
+  }
+  if (id == 0) {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2] = {};
+    if (::syscall(SYS_capset, &header, none) != 0) {
+      return fail_errno(errno, "cannot drop root's rights");
+    }
   }
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return fail_errno(errno, "cannot renounce new rights");

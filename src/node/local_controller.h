@@ -23,6 +23,7 @@
 #include "net/executor.h"
 #include "net/fd_watch.h"
 #include "node/data_folder.h"
+#include "node/ids.h"
 #include "node/messages.h"
 #include "node/pod_process.h"
 #include "node/runtime.h"
@@ -35,10 +36,10 @@ namespace ebb::node {
 
 struct ControllerOptions {
   DataFolder data;
-  std::string runtimes;         // folder with one folder per runtime
-  std::string node = "local";   // this node's name
-  uid_t front_uid = kFrontUid;  // who may connect to the pods' sockets
-  uint32_t slots = 1000;        // pods at most
+  std::string runtimes;                 // folder with one folder per runtime
+  std::string node = "local";           // this node's name
+  uid_t front_uid = node::front_uid();  // who may connect to the pods' sockets
+  uint32_t slots = kPodUids;            // pods at most
   Duration front_grace = std::chrono::seconds(10);
   Duration usage_interval = std::chrono::seconds(15);  // between two readings of a pod
   // The pods' network besides loopback; unset: none. Its id and slots are ours.

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "node/data_folder.h"
+#include "node/ids.h"
 #include "node/packet.h"
 #include "sandbox/inject.h"
 #include "sandbox/root.h"
@@ -122,7 +123,7 @@ PodProcess::~PodProcess() {
 
 SpawnRequest PodProcess::spawn_request() const {
   return {.pod = id_,
-          .host_uid = kFirstPodUid + slot_,
+          .host_uid = pod_uid(slot_),
           .control_fd = pod_control_.get(),
           .listen_fd = pod_listener_.get(),
           .log_fd = pod_log_.get(),

@@ -56,11 +56,6 @@ int try_clone(int flag) {
 }  // namespace
 
 Result<Rights> check_rights() {
-  if (::geteuid() != 0) {
-    return fail(Errc::kPermission,
-                "ebb up must run as root, to isolate functions from each other and from this "
-                "machine. Start it with: sudo ebb up");
-  }
   Rights rights;
   for (const auto& probe : kProbes) {
     const int err = try_clone(probe.flag);

@@ -93,6 +93,15 @@ Result<void> show(const std::string& entry, const std::string& root) {
   return bind_read_only(from, to);
 }
 
+Result<void> bind_device(const char* name, const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  const std::string source = std::string("/dev/") + name;
+  if (!file || ::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return fail_errno(errno, "cannot make " + path);
+  }
+  return {};
+}
+
 Result<void> make_devices(const std::string& root) {
   const struct {
     const char* name;
@@ -102,8 +111,11 @@ Result<void> make_devices(const std::string& root) {
       {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}};
   for (const auto& device : devices) {
     const std::string path = root + "/dev/" + device.name;
-    if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(device.major, device.minor)) != 0 ||
-        ::chmod(path.c_str(), 0666) != 0) {
+    if (::mknod(path.c_str(), S_IFCHR | 0666, makedev(device.major, device.minor)) != 0) {
+      // In a user namespace none can be made: this machine's, then.
+      if (errno != EPERM) return fail_errno(errno, "cannot make " + path);
+      if (auto bound = bind_device(device.name, path); !bound) return bound;
+    } else if (::chmod(path.c_str(), 0666) != 0) {
       return fail_errno(errno, "cannot make " + path);
     }
   }
@@ -174,8 +186,11 @@ Result<void> build_root(const RootSpec& spec) {
     return fail_errno(errno, "cannot place the new root");
   }
   if (auto filled = fill(staged, kStage); !filled) return filled;
-  if (::mount("proc", (std::string(kStage) + "/proc").c_str(), "proc",
-              MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+  // In a user namespace that has not made its process ids none can be made: this machine's,
+  // then. Pods see their own.
+  const std::string proc = std::string(kStage) + "/proc";
+  if (::mount("proc", proc.c_str(), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0 &&
+      (errno != EPERM || ::mount("/proc", proc.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)) {
     return fail_errno(errno, "cannot mount /proc");
   }
   if (::chdir(kStage) != 0 || ::syscall(SYS_pivot_root, ".", ".") != 0 ||

@@ -216,6 +216,7 @@ net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
     const TimePoint now = executor.now();
     if (drained_by == kNever && slot.pod().draining()) drained_by = now + options.tunnel_grace;
     if (now >= drained_by) {
+      record.cut = true;
       tunnel.cut();
     } else {
       executor.arm(look, std::min(drained_by, now + kDrainLook));

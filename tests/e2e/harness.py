@@ -58,6 +58,7 @@ class Ebb:
     def __init__(self, *options, data=None, prefix=()):
         self.options = options
         self.prefix = prefix  # a command that runs the program
+        self.listen = ("127.0.0.1:0", "127.0.0.1:0")  # gateway, API
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
         os.chmod(self.data, 0o755)
@@ -83,8 +84,8 @@ class Ebb:
     def start(self):
         self.log = []
         self.process = subprocess.Popen(
-            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0",
-             *self.options],
+            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", self.listen[0],
+             "--api", self.listen[1], *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
         self.up = threading.Event()
         self.reader = threading.Thread(target=self._read, daemon=True)

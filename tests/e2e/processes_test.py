@@ -1,14 +1,16 @@
 """What dies, and what goes on: the supervisor, the Local Controller and the front are
 killed, stopped and told to end, with functions in use."""
 
+import json
 import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import threading
 import unittest
 
-from harness import PROGRAM, Ebb, wait_until
+from harness import PATIENCE, PROGRAM, Ebb, wait_until
 
 HELLO = "def handle(request): return 'hi'\n"
 WHO = "import os\nstate = os.urandom(8).hex()\ndef handle(request): return state\n"
@@ -39,6 +41,40 @@ class Load:
         self.stop.set()
         for thread in self.threads:
             thread.join()
+
+
+class WithoutRoot(unittest.TestCase):
+    """Somebody's own Ebb: no root, but a user namespace."""
+
+    def test_runs_with_what_it_has(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chown(folder, 65534, 65534)
+            os.chmod(folder, 0o755)
+            nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+            with Ebb(data=folder, prefix=nobody) as ebb:
+                self.assertIn("run as one user", "".join(ebb.log))
+                ebb.deploy("who", """
+import os
+def handle(request):
+    try:
+        os.listdir('/home')
+        home = 'seen'
+    except OSError:
+        home = 'hidden'
+    caps = [l.split()[1] for l in open('/proc/self/status') if l.startswith('CapEff')][0]
+    return {'uid': os.getuid(), 'home': home, 'caps': int(caps, 16),
+            'processes': len([p for p in os.listdir('/proc') if p.isdigit()])}
+""")
+                answer = ebb.get("who")
+                self.assertEqual(answer.status, 200, answer)
+                self.assertEqual(json.loads(answer.text),
+                                 {"uid": 1000, "home": "hidden", "caps": 0, "processes": 1})
+                ebb.deploy("other", HELLO)
+                self.assertEqual(ebb.get("other").text, "hi")
+                os.kill(ebb.local_controller(), signal.SIGKILL)
+                self.assertEqual(ebb.get("who", timeout=PATIENCE * 2).status, 200)
+                self.assertEqual(ebb.stop(), 0)
+                self.assertEqual(ebb.leftovers(), [])
 
 
 class Processes(unittest.TestCase):
