@@ -132,9 +132,15 @@ class LocalControllerTest : public testing::Test {
     assign.pod = expect<PodCold>().pod;
     assign.revision = "uid-1";
     assign.code = add_code(text, name);
-    assign.start_deadline_ms = 5000;
+    if (assign.start_deadline_ms == 0) assign.start_deadline_ms = 5000;
     EXPECT_TRUE(client_->send(assign));
     return assign.pod;
+  }
+
+  // What the pods of the only revision have printed.
+  std::string log_text() const {
+    std::ifstream file(data_.logs() + "/uid-1.log");
+    return {std::istreambuf_iterator<char>(file), {}};
   }
 
   // One request to a pod over its socket; the raw response.
@@ -235,6 +241,30 @@ TEST_F(LocalControllerTest, AnEndlessStartIsEndedAtItsDeadline) {
   const auto gone = expect<PodGone>();
   EXPECT_EQ(gone.reason, "StartDeadlineExceeded");
   EXPECT_THAT(gone.message, testing::HasSubstr("0.2 s"));
+}
+
+// Longer than the time for which output counts as the last of a pod that served.
+TEST_F(LocalControllerTest, AProgramThatNeverListensIsToldSoAtItsDeadline) {
+  Assign wish;
+  wish.start_deadline_ms = 3000;
+  const auto pod = program("run", "#!/bin/sh\necho at the start\nexec sleep 1000\n", wish);
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.reason, "StartDeadlineExceeded");
+  EXPECT_THAT(gone.message,
+              testing::StartsWith("the code did not finish loading within 3 s: nothing listens on "
+                                  "port 8080 ($PORT)"));
+  EXPECT_THAT(gone.message, testing::HasSubstr("at the start"));
+  EXPECT_THAT(log_text(), testing::HasSubstr(pod + " ebb: still loading: nothing listens on port"));
+}
+
+TEST_F(LocalControllerTest, AProbeThatFailsIsToldAtTheDeadline) {
+  Assign wish;
+  wish.start_deadline_ms = 2000;
+  wish.port = 9000;
+  wish.probe_path = "/healthz";
+  program("run", "#!/bin/sh\nexec python3 -m http.server 9000 --bind 127.0.0.1\n", wish);
+  EXPECT_THAT(expect<PodGone>().message,
+              testing::HasSubstr("the readiness probe GET /healthz on port 9000 is answered 404"));
 }
 
 TEST_F(LocalControllerTest, MemoryIsLimited) {
@@ -548,10 +578,8 @@ TEST_F(LocalControllerTest, WhatAPodPrintsIsInItsRevisionsLog) {
   get(pod);
   ASSERT_TRUE(client_->send(Stop{pod}));
   expect<PodGone>();
-  std::ifstream file(data_.logs() + "/uid-1.log");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_THAT(text, testing::MatchesRegex("[0-9-]+T[0-9:.]+Z " + pod +
-                                          " loading\n[0-9-]+T[0-9:.]+Z " + pod + " asked\n"));
+  EXPECT_THAT(log_text(), testing::MatchesRegex("[0-9-]+T[0-9:.]+Z " + pod +
+                                                " loading\n[0-9-]+T[0-9:.]+Z " + pod + " asked\n"));
 }
 
 TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {

@@ -168,6 +168,8 @@ void PodProcess::on_control() {
       ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
+    } else if (kind == 'N' && state_ == PodState::kLoading) {
+      note_wait(std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kStarting) {
       end("StartFailed", std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kLoading) {
@@ -218,11 +220,24 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
   const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
   deadline_.fire = [this, allowed] {
-    end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s",
-                                             std::chrono::duration<double>(allowed).count()));
+    end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s{}{}",
+                                             std::chrono::duration<double>(allowed).count(),
+                                             waits_for_.empty() ? "" : ": ", waits_for_));
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
   return {};
+}
+
+void PodProcess::note_wait(std::string what) {
+  if (what.empty()) return;
+  if (waits_for_.empty()) {  // once: what a pod sends here is not counted as its output
+    LineCutter cutter;
+    std::string lines;
+    cutter.feed("ebb: still loading: " + what + "\n",
+                log_prefix(std::chrono::system_clock::now(), id_), lines);
+    logs_.append(revision_, lines);
+  }
+  waits_for_ = std::move(what);
 }
 
 Result<void> PodProcess::set_network(uint8_t wish) {
@@ -299,7 +314,7 @@ PodGone PodProcess::obituary(int wait_status) {
   pid_ = -1;
   // What it said just before it ended may still wait there.
   if (control_watch_) on_control();
-  const bool loading = state_ == PodState::kLoading;
+  const bool loading = !revision_.empty() && ready_at_ == TimePoint{};
   PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
   drain_output();  // a pipe full at most: nobody writes any more
   std::string last;
