@@ -341,9 +341,7 @@ PodGone PodProcess::obituary(int wait_status) {
   // One that served has said much that has nothing to do with its end.
   const TimePoint since =
       loading ? assigned_at_ : std::max(assigned_at_, executor_.now() - kLastBreath);
-  if (const std::string tail = output_.last(kLogInMessage, since); !tail.empty()) {
-    gone.message += "\nits last output:\n" + tail;
-  }
+  gone.output = output_.last(kLogInMessage, since);
   return gone;
 }
 

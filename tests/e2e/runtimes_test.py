@@ -581,7 +581,7 @@ class Hostile(unittest.TestCase):
         for runtime, source, expected in (
                 ("node", {"main.mjs": "export default () => process.exit(5)"}, "exited with code 5"),
                 ("node", {"main.mjs": "export default () => { setTimeout(() => { throw new Error('later'); }); "
-                                      "return new Promise(() => {}); }"}, "Error: later"),
+                                      "return new Promise(() => {}); }"}, "exited with code 1"),
                 ("node", {"main.mjs": "export default () => process.kill(1, 'SIGKILL') && process.abort()"},
                  "ended by signal"),
                 ("exec", program("os.abort()"), "exited with code 134"),
@@ -592,8 +592,30 @@ class Hostile(unittest.TestCase):
                 answer = self.ebb.get("crash")
                 self.assertEqual(answer.status, 502, answer)
                 self.assertIn(expected, answer.text)
+                if "later" in str(source):
+                    self.assertIn("Error: later", self.ebb.run("describe", "service", "crash").stdout)
                 self.ebb.run("delete", "service", "crash")
                 wait_until(lambda: self.ebb.get("crash").status == 404, "it is deleted")
+
+    def test_callers_do_not_see_what_a_pod_printed_for_others(self):
+        self.ebb.deploy("talks", '''
+import os, threading, time
+def talk(secret):
+    while True:
+        print('the secret is', secret, flush=True)
+        time.sleep(0.1)
+def handle(request):
+    if request.path == '/end': os._exit(7)
+    threading.Thread(target=talk, args=[request.args['secret']]).start()
+    return 'done'
+''')
+        self.assertEqual(self.ebb.get("talks", "/?secret=swordfish").text, "done")
+        answer = self.ebb.get("talks", "/end", method="POST")
+        self.assertEqual(answer.status, 502)
+        self.assertIn("exited with code 7", answer.text)
+        self.assertNotIn("swordfish", answer.text)
+        wait_until(lambda: "the secret is swordfish" in self.ebb.run("describe", "service", "talks").stdout,
+                   "its owner sees it")
 
     def test_answers_that_are_no_http(self):
         self.ebb.deploy("noise", program("self.wfile.write(os.urandom(1000)); self.close_connection = True"),
