@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -127,6 +128,9 @@ const made = {
   '/none': () => undefined, '/number': () => 7,
   '/stream': () => new ReadableStream({ async start(c) { for (const p of ['a', 'b', 'c']) c.enqueue(p); c.close(); } }),
   '/generator': () => (async function* () { yield 'one '; yield 'two'; })(),
+  '/raw-generator': () => (async function* () { yield new Uint8Array([97]); yield 'b'; })(),
+  '/no-piece': () => (async function* () {})(),
+  '/numbers': () => (async function* () { yield 5; })(),
   '/throw': () => { throw new TypeError('no luck'); },
   '/reject': async () => { throw null; },
   '/function': () => () => 1,
@@ -154,6 +158,12 @@ export default async (request) => {
         self.assertEqual(call("/number").body, b"7")
         self.assertEqual(call("/stream").body, b"abc")
         self.assertEqual(call("/generator").body, b"one two")
+        for path, kind in (("/generator", "text/plain; charset=utf-8"), ("/stream", "text/plain; charset=utf-8"),
+                           ("/raw-generator", "application/octet-stream"), ("/no-piece", "application/octet-stream")):
+            self.assertEqual((call(path).status, call(path).headers["content-type"]), (200, kind), path)
+        answer = call("/numbers")
+        self.assertEqual((answer.status, answer.text),
+                         (502, "the function streamed number: expected strings or Uint8Arrays\n"))
         self.assertEqual(call("/text", method="HEAD").body, b"")
         answer = call("/throw")
         self.assertEqual((answer.status, answer.text), (502, "the function threw TypeError: no luck\n"))
@@ -320,6 +330,45 @@ Server(('::1', int(os.environ['PORT'])), Handler).serve_forever()
 
 class Python(Together):
     runtime = "python"
+
+    def test_the_content_type_of_a_stream_is_that_of_its_first_piece(self):
+        source = '''
+%s
+kinds = {'/text': ['a', b'b'], '/bytes': [b'a', 'b'], '/array': [bytearray(b'a'), memoryview(b'b')],
+         '/empty': [], '/numbers': range(4), '/none': [None], '/late': ['a', 5]}
+def fail():
+    raise KeyError('before the first piece')
+    yield
+%s handle(request):
+    if request.path == '/named': return iter(['<a>', 'b']), {'Content-Type': 'text/html'}
+    if request.path == '/raises': return fail()
+    return stream(kinds[request.path])
+'''
+        text, raw = "text/plain; charset=utf-8", "application/octet-stream"
+        for name, stream in (("sync", "def stream(pieces): return iter(pieces)\n"),
+                             ("generator", "def stream(pieces): yield from pieces\n"),
+                             ("async", "async def stream(pieces):\n    for piece in pieces: yield piece\n"),
+                             ("mixed", "def stream(pieces): yield from pieces\n")):
+            self.deploy("first-" + name, source % (stream, "async def" if name in ("async", "mixed") else "def"))
+            def call(path, **more):
+                return self.ebb.get("first-" + name, path, **more)
+            with self.subTest(name):
+                for path, kind, body in (("/text", text, b"ab"), ("/bytes", raw, b"ab"), ("/array", raw, b"ab"),
+                                         ("/empty", raw, b""), ("/named", "text/html", b"<a>b")):
+                    answer = call(path)
+                    self.assertEqual((answer.status, answer.headers["content-type"], answer.body),
+                                     (200, kind, body), path)
+                answer = call("/text", method="HEAD")
+                self.assertEqual((answer.status, answer.headers["content-type"], answer.body), (200, text, b""))
+                for path, kind in (("/numbers", "int"), ("/none", "NoneType")):
+                    answer = call(path)
+                    self.assertEqual((answer.status, answer.text), (502, f"the function raised TypeError: handle "
+                                     f"streamed {kind}: expected pieces of str or bytes\n"))
+                answer = call("/raises")
+                self.assertEqual(answer.status, 502)
+                self.assertIn("KeyError: 'before the first piece'", answer.text)
+                with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                    call("/late")  # the head had left: only a cut tells
 
     def test_what_else_a_function_may_return(self):
         self.deploy("more", """
