@@ -209,6 +209,8 @@ TEST_F(LocalControllerTest, CodeThatCannotBeLoadedSaysWhy) {
   EXPECT_EQ(gone.pod, pod);
   EXPECT_EQ(gone.reason, "LoadFailed");
   EXPECT_THAT(gone.message, testing::HasSubstr("SyntaxError"));
+  EXPECT_THAT(log_text(), testing::HasSubstr(pod + " ebb: SyntaxError"));
+  EXPECT_THAT(log_text(), testing::HasSubstr(pod + "   File \"/code/main.py\", line 1"));
 }
 
 TEST_F(LocalControllerTest, AnExitWhileLoadingSaysTheCodeAndTheOutput) {
@@ -568,6 +570,27 @@ TEST_F(LocalControllerTest, ANodePodServesTheCodeItIsGiven) {
   EXPECT_THAT(get(assign.pod, "/a"),
               testing::EndsWith(R"({"path":"/a","service":"hello","pid":1})"));
   expect<PodReady>();
+}
+
+TEST_F(LocalControllerTest, NodeCodeThatCannotBeParsedIsShownWhere) {
+  if (!std::filesystem::exists("/usr/bin/node")) GTEST_SKIP() << "there is no node";
+  for (const auto& [file, text, other, place] :
+       {std::tuple{"main.mjs", "export const x = 1;\nexport default (", "", "/code/main.mjs:2"},
+        std::tuple{"main.cjs", "const x = 1;\nexport default x;\n", "", "/code/main.cjs:2"},
+        std::tuple{"main.mjs", "import './other.mjs'\n", "\nlet let = 1\n", "/code/other.mjs:2"}}) {
+    ASSERT_TRUE(client_->send(SetPool{.runtime = "node", .cold = 1}));
+    auto assign = order(expect<PodCold>().pod, "");
+    assign.code = add_code(text, file);
+    if (*other != '\0') {
+      std::ofstream(data_.code() + "/" + assign.code + "/other.mjs") << other;
+    }
+    ASSERT_TRUE(client_->send(assign));
+    const auto gone = expect<PodGone>();
+    EXPECT_EQ(gone.reason, "LoadFailed");
+    EXPECT_THAT(gone.message, testing::StartsWith("SyntaxError: "));
+    EXPECT_THAT(gone.message, testing::HasSubstr(place));
+    EXPECT_THAT(log_text(), testing::HasSubstr(assign.pod + " " + place + "\n"));
+  }
 }
 
 TEST_F(LocalControllerTest, WhatAPodPrintsIsInItsRevisionsLog) {

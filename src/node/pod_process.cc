@@ -214,7 +214,8 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
                                {"command", order.command},
                                {"args", order.args},
                                {"port", order.port == 0 ? kDefaultPort : order.port},
-                               {"probe", order.probe_path}};
+                               {"probe", order.probe_path},
+                               {"deadline", order.start_deadline_ms}};
   const std::string text =
       "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
@@ -337,6 +338,12 @@ PodGone PodProcess::obituary(int wait_status) {
       gone.message = fmt::format("the function was ended by signal {} ({}){}", signal,
                                  sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
     }
+  }
+  if (loading) {  // who reads the log sees why nothing more comes
+    std::string why;
+    LineCutter().feed("ebb: " + gone.message + "\n",
+                      log_prefix(std::chrono::system_clock::now(), id_), why);
+    logs_.append(revision_, why);
   }
   // One that served has said much that has nothing to do with its end.
   const TimePoint since =

@@ -588,7 +588,7 @@ class Hostile(unittest.TestCase):
     def test_code_that_does_not_start(self):
         for runtime, source, expected in (
                 ("node", {"main.mjs": "export const x = 1"}, ["main.mjs exports no function"]),
-                ("node", {"main.mjs": "syntax error"}, ["SyntaxError"]),
+                ("node", {"main.mjs": "\nsyntax error"}, ["SyntaxError: Unexpected identifier", "/code/main.mjs:2"]),
                 ("node", {"main.mjs": "import 'missing'"}, ["missing"]),
                 ("node", {"main.js": "console.log('last words'); process.exit(3)"},
                  ["exited with code 3 while it loaded its code", "last words"]),
