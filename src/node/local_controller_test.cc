@@ -273,6 +273,28 @@ TEST_F(LocalControllerTest, MemoryIsLimited) {
   EXPECT_EQ(expect<PodGone>().reason, "OOMKilled");
 }
 
+TEST_F(LocalControllerTest, ALimitBelowWhatAColdPodHoldsIsRefusedInPlainWords) {
+  for (const uint64_t limit : {uint64_t{1}, uint64_t{1024}, uint64_t{1} << 20}) {
+    pod_with("def handle(r): pass\n", limit);
+    const auto gone = expect<PodGone>();
+    EXPECT_EQ(gone.reason, "AssignFailed");
+    EXPECT_THAT(gone.message, testing::MatchesRegex(
+                                  "the memory limit of (1|1Ki|1Mi) is too small for a pod to start "
+                                  "in: a pod of the runtime python holds [0-9.]+ MiB before it "
+                                  "loads any code. Give it [0-9]+Mi or more"));
+  }
+}
+
+TEST_F(LocalControllerTest, AProgramThatHasTooLittleMemoryToStartSaysSo) {
+  Assign wish;
+  wish.memory_bytes = 8 << 20;
+  program("run", "#!/usr/bin/python3\nx = bytearray(64 << 20)\n", wish);
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.reason, "OOMKilled");
+  EXPECT_EQ(gone.message,
+            "the function ran out of memory while it loaded its code (its limit is 8Mi)");
+}
+
 // What a function can do to the machine, tried from inside a pod: nothing.
 constexpr const char* kProbe = R"(
 import ctypes, errno, json, os, socket

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "node/data_folder.h"
+#include "node/memory_limit.h"
 #include "node/packet.h"
 #include "sandbox/inject.h"
 #include "sandbox/root.h"
@@ -56,8 +57,6 @@ Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   }
   return fd;
 }
-
-std::string describe_memory(uint64_t bytes) { return fmt::format("{}Mi", bytes >> 20); }
 
 }  // namespace
 
@@ -202,7 +201,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   limits.cpu_millis = order.cpu_millis;
   if (cgroup_ && limits != sandbox::Limits()) {
     memory_bytes_ = limits.memory_bytes;
-    if (auto set = cgroup_->set_limits(limits); !set) return set;
+    if (auto set = set_limits(limits); !set) return set;
   }
   auto env = order.env;
   if (network_ != nullptr && !closed_)
@@ -227,6 +226,22 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
   return {};
+}
+
+Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
+  // v2 would take any limit, and end the pod for it.
+  if (limits.memory_bytes < kAmpleMemory) {
+    const auto usage = cgroup_->usage();
+    if (usage && !can_start_in(limits.memory_bytes, usage->memory_bytes)) {
+      return fail(Errc::kInvalid, "{}",
+                  too_little_memory(limits.memory_bytes, usage->memory_bytes, runtime_));
+    }
+  }
+  auto set = cgroup_->set_limits(limits);
+  if (set || set.error().code != Errc::kExhausted) return set;
+  return fail(
+      Errc::kInvalid, "{}",
+      too_little_memory(limits.memory_bytes, cgroup_->memory_bytes().value_or(0), runtime_));
 }
 
 void PodProcess::note_wait(std::string what) {
@@ -322,9 +337,12 @@ PodGone PodProcess::obituary(int wait_status) {
   lines_.finish(log_prefix(std::chrono::system_clock::now(), id_), last);
   logs_.append(revision_, last);
   if (gone.reason == "Stopped") return gone;
-  if (gone.reason.empty()) {
+  // What started the function's program may have lived to tell of its end.
+  const bool may_be_memory = gone.reason.empty() || (loading && gone.reason == "LoadFailed");
+  const bool ran_out = may_be_memory && cgroup_ && cgroup_->oom_kills() > 0;
+  if (gone.reason.empty() || ran_out) {
     const std::string when = loading ? " while it loaded its code" : "";
-    if (cgroup_ && cgroup_->oom_kills() > 0) {
+    if (ran_out) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));

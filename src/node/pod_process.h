@@ -89,6 +89,7 @@ class PodProcess final {
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);
+  Result<void> set_limits(const sandbox::Limits& limits);
   void note_wait(std::string what);
 
   net::Executor& executor_;
