@@ -13,7 +13,7 @@ import time
 import unittest
 
 import harness
-from harness import WebSocket, wait_until
+from harness import PATIENCE, WebSocket, wait_until
 
 
 class Ebb(harness.Ebb):
@@ -616,6 +616,14 @@ class Hostile(unittest.TestCase):
                 self.assertNotIn("Uploading", refused.stderr)
                 self.assertEqual(ebb.run("get", "service", "without", check=False).returncode, 1)
 
+    def test_a_memory_limit_below_what_a_pod_needs(self):
+        for runtime, source in (("python", "def handle(request): return 'fine'\n"),
+                                ("node", {"main.mjs": "export default () => 'fine'"}),
+                                ("exec", program("self.answer(b'fine')"))):
+            with self.subTest(runtime):
+                self.fails_to_start(runtime, source, ["the memory limit of 1Ki is too small for a pod to start in: "
+                                                      f"a pod of the runtime {runtime} holds "], "--memory", "1Ki")
+
     def test_code_that_hangs_while_it_loads(self):
         for runtime, source in (("node", {"main.mjs": "while (true) {}"}),
                                 ("node", {"main.mjs": "await new Promise(() => {})"}),
@@ -683,17 +691,28 @@ def handle(request):
                 ("exec", program("x = bytearray(1 << 30)"))):
             with self.subTest(runtime):
                 self.ebb.deploy("eats", source, runtime=runtime)
-                answer = self.ebb.get("eats")
-                self.assertEqual(answer.status, 502, answer)
+                # The kernel may look for pages to free for ten seconds before it ends anybody.
+                answer = self.ebb.get("eats", timeout=PATIENCE * 3)
+                self.assertEqual((answer.status, answer.text),
+                                 (502, "function eats failed: the function ran out of memory (its limit is 256Mi)\n"))
                 self.ebb.run("delete", "service", "eats")
                 wait_until(lambda: self.ebb.get("eats").status == 404, "it is deleted")
 
     def test_a_fork_bomb(self):
-        self.ebb.deploy("bomb", {"run": "#!/bin/sh\nbomb() { bomb | bomb & }\nbomb\nexec sleep 1000\n"},
-                        *SHORT_START, runtime="exec", check=False)
+        # While it is at its limit, which its shells complain of, the others are served.
+        source = {"run": "#!/bin/sh\nbomb() { bomb | bomb & }\nbomb\nexec sleep 1000\n"}
+        deploying = threading.Thread(target=self.ebb.deploy, args=["bomb", source], kwargs={
+            "runtime": "exec", "check": False})
+        deploying.start()
+        wait_until(lambda: any("Cannot fork" in line for line in log_of(self.ebb, "bomb")),
+                   "it has as many processes as it may")
+        start = time.monotonic()
         self.assertEqual(self.ebb.get("bystander").text, "fine")
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertNotEqual(self.ebb.pods("bomb"), [], "it was there meanwhile")
         self.ebb.run("delete", "service", "bomb")
         wait_until(lambda: self.ebb.pods("bomb") == [], "its pods are gone")
+        deploying.join()
 
     def test_a_pod_that_prints_without_end(self):
         self.ebb.deploy("noisy", "import threading, os\ndef run():\n    while True: os.write(1, b'x' * 99 + b'\\n')\n"
