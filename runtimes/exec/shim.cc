@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -29,12 +30,12 @@
 namespace ebb::exec {
 namespace {
 
-constexpr size_t kMaxOrder = 128 * 1024;  // bytes
-constexpr int kFirstPauseUs = 500;        // between two tries to connect
-constexpr int kLastPauseUs = 20'000;      // doubling up to it
-constexpr int kNoticeAfterUs = 700'000;   // of waiting, told in the pod's log
-constexpr int kProbeTimeoutMs = 1000;     // for each step of an HTTP probe
-constexpr int kEvents = 64;               // fetched at a time
+constexpr size_t kMaxOrder = 128 * 1024;                       // bytes
+constexpr int kFirstPauseUs = 500;                             // between two tries to connect
+constexpr int kLastPauseUs = 20'000;                           // doubling up to it
+constexpr auto kNoticeAfter = std::chrono::milliseconds(700);  // of waiting
+constexpr int kProbeTimeoutMs = 1000;                          // for each step of an HTTP probe
+constexpr int kEvents = 64;                                    // fetched at a time
 constexpr const char* kNotice = "ebb: ";  // before our own words in the pod's log
 
 // --- The Local Controller ---
@@ -203,14 +204,14 @@ int try_connect(const Target& target, int timeout_ms) {
   return -1;
 }
 
-// Kubernetes' rule: a status from 200 to 399 is ready.
-bool passes_probe(int fd, const std::string& path) {
+// The status of the answer to a GET; 0: none came.
+int probe(int fd, const std::string& path) {
   const std::string request = "GET " + path +
                               " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-probe/ebb\r\n"
                               "Connection: close\r\n\r\n";
   if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
-    return false;
+    return 0;
   }
   constexpr size_t kStatusLine = 12;  // "HTTP/1.1 200"
   std::string answer;
@@ -221,35 +222,44 @@ bool passes_probe(int fd, const std::string& path) {
     if (n <= 0) break;
     answer.append(buffer, static_cast<size_t>(n));
   }
-  if (answer.size() < kStatusLine || !answer.starts_with("HTTP/1.")) return false;
-  const int status = std::atoi(answer.c_str() + 9);
-  return status >= 200 && status < 400;
+  if (answer.size() < kStatusLine || !answer.starts_with("HTTP/1.")) return 0;
+  return std::atoi(answer.c_str() + 9);
 }
 
-std::optional<Target> try_ready(const Order& order) {
+// Kubernetes' rule: a status from 200 to 399 is ready. Else `lacks` says what is missing.
+bool passes_probe(int fd, const Order& order, std::string& lacks) {
+  const int status = probe(fd, order.probe);
+  if (status >= 200 && status < 400) return true;
+  lacks = "the readiness probe GET " + order.probe + " on port " + std::to_string(order.port) +
+          (status == 0 ? " gets no answer" : " is answered " + std::to_string(status));
+  return false;
+}
+
+// Where the program serves; nullopt while it does not, and then `lacks` says why.
+std::optional<Target> try_ready(const Order& order, std::string& lacks) {
+  lacks = "nothing listens on port " + std::to_string(order.port) + " ($PORT)";
   for (const bool v6 : {false, true}) {
     const Target target = loopback(order.port, v6);
     const int fd = try_connect(target, kLastPauseUs / 1000);
     if (fd < 0) continue;
-    const bool ready = order.probe.empty() || passes_probe(fd, order.probe);
+    const bool ready = order.probe.empty() || passes_probe(fd, order, lacks);
     ::close(fd);
     if (ready) return target;
   }
   return std::nullopt;
 }
 
-// Until the program serves; the Local Controller keeps the deadline.
+// Until the program serves; the Local Controller keeps the deadline, and is told what is
+// waited for.
 Target wait_until_ready(const Order& order, const Program& program, Signals& signals) {
-  int waited_us = 0;
-  bool told = false;
+  const auto notice_at = std::chrono::steady_clock::now() + kNoticeAfter;
+  std::string lacks;
+  std::string told;
   for (int pause_us = kFirstPauseUs;; pause_us = std::min(2 * pause_us, kLastPauseUs)) {
-    if (const auto target = try_ready(order)) return *target;
-    waited_us += pause_us;
-    if (!told && waited_us > kNoticeAfterUs) {
-      told = true;
-      notice("waiting for " + program.path + " to " +
-             (order.probe.empty() ? "listen" : "answer GET " + order.probe) + " on port " +
-             std::to_string(order.port));
+    if (const auto target = try_ready(order, lacks)) return *target;
+    if (lacks != told && std::chrono::steady_clock::now() > notice_at) {
+      tell('N', lacks);
+      told = lacks;
     }
     pollfd waiting = {.fd = signals.fd(), .events = POLLIN, .revents = 0};
     const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000L};

@@ -84,9 +84,20 @@ function handlerOf(module, name) {
     '"export default { fetch(request) { ... } }" or "module.exports = (request) => ..."');
 }
 
-async function load(folder) {
+// `deadline`: ms that it may take.
+async function load(folder, deadline) {
   const entry = entryOf(folder);
-  return handlerOf(await import(pathToFileURL(entry).href), path.basename(entry));
+  let module;
+  try {
+    module = await import(pathToFileURL(entry).href);
+  } catch (error) {
+    if (error instanceof SyntaxError && !error.stack?.includes(folder + '/')) {
+      const place = require('./place.js').placeOf(error, entry, folder, deadline / 2);
+      error.stack = `${place}\n\n${error.stack}`;
+    }
+    throw error;
+  }
+  return handlerOf(module, path.basename(entry));
 }
 
 // Serves dummy requests over the very path that real ones take, so that the first real
@@ -125,10 +136,15 @@ function fitInto(bytes) {
   v8.setFlagsFromString(`--heap-growing-percent=${mebibytes <= 512 ? 30 : 60}`);
 }
 
+// The message, which tables show alone, then where it came from in the function's code.
 function describe(error) {
   if (!(error instanceof Error)) return String(error);
   const lines = (error.stack ?? String(error)).split('\n');
-  return lines.filter((line) => !/^\s+at .*(node:|\/ebb\/runtime\/)/.test(line)).join('\n').trim();
+  const text = lines.filter((line) => !/^\s+at .*(node:|\/ebb\/runtime\/)/.test(line)).join('\n').trim();
+  const title = `${error.name}: ${error.message}`;
+  const at = text.indexOf(title); // behind the place, if that is known
+  if (at <= 0) return text;
+  return `${title}\n${text.slice(0, at).trimEnd()}${text.slice(at + title.length)}`;
 }
 
 function receive() {
@@ -162,7 +178,7 @@ async function main() {
   try {
     fitInto(message.memory);
     process.chdir(CODE);
-    const found = await load(CODE);
+    const found = await load(CODE, message.deadline);
     handle = (request) => found(request);
   } catch (error) {
     send('E', describe(error));

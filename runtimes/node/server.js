@@ -4,6 +4,9 @@
 
 const PIECE_WAIT = () => new Promise((resolve) => setImmediate(resolve));
 
+const TEXT = 'text/plain; charset=utf-8';
+const BYTES = 'application/octet-stream';
+
 class BadAnswer extends Error {}
 
 // --- Request ---
@@ -97,9 +100,10 @@ function bytesOf(piece) {
 }
 
 // Sends what a reader ({ read, cancel }) gives. A body that is whole at once gets its
-// length; else it is sent piece by piece.
-async function stream(outgoing, reader) {
+// length; else it is sent piece by piece. With `typed` the first piece says the content type.
+async function stream(outgoing, reader, typed = false) {
   const first = await reader.read();
+  if (typed) outgoing.setHeader('content-type', typeof first.value === 'string' ? TEXT : BYTES);
   if (first.done) {
     if (!outgoing.hasHeader('content-length')) outgoing.setHeader('content-length', 0);
     outgoing.end();
@@ -160,15 +164,14 @@ async function respond(outgoing, isHead, result) {
     outgoing.statusCode = 204;
     outgoing.end();
   } else if (typeof result === 'string') {
-    answer(outgoing, 200, 'text/plain; charset=utf-8', result);
+    answer(outgoing, 200, TEXT, result);
   } else if (result instanceof ArrayBuffer || ArrayBuffer.isView(result)) {
-    answer(outgoing, 200, 'application/octet-stream', bytesOf(result));
+    answer(outgoing, 200, BYTES, bytesOf(result));
   } else if (typeof result === 'function' || typeof result === 'symbol') {
     throw new BadAnswer(`the function answered a ${typeof result}: expected a Response, a string, ` +
       'bytes, a stream or an object for JSON');
   } else if (typeof result.getReader === 'function' || typeof result[Symbol.asyncIterator] === 'function') {
-    outgoing.setHeader('content-type', 'application/octet-stream');
-    await stream(outgoing, readerOf(result));
+    await stream(outgoing, readerOf(result), true);
   } else {
     const body = JSON.stringify(result);
     if (body === undefined) throw new BadAnswer('the function answered what is no JSON');
@@ -186,7 +189,7 @@ function report(outgoing, error) {
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
   const text = error instanceof BadAnswer ? error.message
     : `the function threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
-  answer(outgoing, 502, 'text/plain; charset=utf-8', text.split('\n')[0] + '\n');
+  answer(outgoing, 502, TEXT, text.split('\n')[0] + '\n');
 }
 
 // A listener for node's http.Server that calls `handle(request)`.
@@ -202,7 +205,7 @@ function listenerFor(handle) {
       request = requestOf(incoming, gone.signal);
     } catch (error) {
       // TRACE and the like, or what is no URL.
-      answer(outgoing, 400, 'text/plain; charset=utf-8', `not a web Request: ${error.message}\n`);
+      answer(outgoing, 400, TEXT, `not a web Request: ${error.message}\n`);
       return;
     }
     try {

@@ -12,6 +12,8 @@ REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "
            500: "Internal Server Error",
            501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable"}
 
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
 # Fields that the server itself sets.
 FRAMING = ("content-length", "transfer-encoding", "connection")
 
@@ -49,28 +51,48 @@ def parts(result):
 
 
 def as_response(result):
-    """(status, header pairs, body); the body is bytes, an iterator or an async iterator."""
+    """(status, header pairs, body); the body is bytes, an iterator or an async iterator. The
+    latter two get their content type from their first piece: see lacks_type."""
     status, headers = 200, []
     if isinstance(result, tuple):
         result, status, headers = parts(result)
     if result is None:
         return (204 if status == 200 else status), headers, b""
     if isinstance(result, str):
-        kind, body = "text/plain; charset=utf-8", result.encode("utf-8")
+        kind, body = TEXT, result.encode("utf-8")
     elif isinstance(result, (bytes, bytearray, memoryview)):
-        kind, body = "application/octet-stream", bytes(result)
+        kind, body = BYTES, bytes(result)
     elif isinstance(result, (dict, list, int, float, bool)):
         kind, body = "application/json", json.dumps(result).encode("utf-8")
     elif hasattr(result, "__iter__"):
-        kind, body = "application/octet-stream", iter(result)
+        return status, headers, iter(result)
     elif hasattr(result, "__aiter__"):
-        kind, body = "application/octet-stream", result.__aiter__()
+        return status, headers, result.__aiter__()
     else:
         raise TypeError("handle returned %s: expected str, bytes, dict, list, an iterable of "
                         "them, or (body, status, headers)" % type(result).__name__)
-    if not any(name.lower() == "content-type" for name, _ in headers):
+    if lacks_type(headers):
         headers.append(("content-type", kind))
     return status, headers, body
+
+
+def lacks_type(headers):
+    return not any(name.lower() == "content-type" for name, _ in headers)
+
+
+def type_of(piece):
+    """The content type of a stream that begins with `piece`; TypeError if it is none."""
+    as_bytes(piece)
+    return TEXT if isinstance(piece, str) else BYTES
+
+
+def begin_stream(headers, body):
+    """The first piece of an iterator, if it must be known before the head can leave."""
+    if not lacks_type(headers):
+        return b""
+    first = next(body, b"")
+    headers.append(("content-type", type_of(first)))
+    return first
 
 
 def head_bytes(status, headers, framing, reason=None):
@@ -86,7 +108,11 @@ def head_bytes(status, headers, framing, reason=None):
 
 
 def as_bytes(piece):
-    return piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
+    if isinstance(piece, str):
+        return piece.encode("utf-8")
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise TypeError("handle streamed %s: expected pieces of str or bytes" % type(piece).__name__)
 
 
 def explain(error):
@@ -96,5 +122,5 @@ def explain(error):
                                                         else repr(error.code))
     else:
         text = "the function raised %s\n" % traceback.format_exception_only(error)[-1].strip()
-    return (502, [("content-type", "text/plain; charset=utf-8")],
+    return (502, [("content-type", TEXT)],
             text.encode("utf-8", "replace"))

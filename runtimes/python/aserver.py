@@ -12,7 +12,7 @@ import traceback
 from urllib.parse import unquote
 
 import asgi_websocket
-from answer import as_bytes, as_response, explain, head_bytes
+from answer import as_bytes, as_response, begin_stream, explain, head_bytes, lacks_type, type_of
 from request import MAX_BODY, Headers, Request
 
 HEAD_LIMIT = 64 * 1024  # bytes
@@ -102,19 +102,33 @@ async def read_whole(pieces):
     return bytes(data)
 
 
-async def send_stream(connection, method, status, headers, body):
+async def begin_async_stream(headers, body):
+    """What begin_stream does, for both kinds of iterators."""
+    if not hasattr(body, "__anext__"):
+        return begin_stream(headers, body)
+    if not lacks_type(headers):
+        return b""
+    first = await anext(body, b"")
+    headers.append(("content-type", type_of(first)))
+    return first
+
+
+async def send_stream(connection, method, status, headers, body, first):
+    """`first`: a piece that was taken from the body already."""
+    async def send(piece):
+        if data := as_bytes(piece):
+            await connection.send(b"%x\r\n%b\r\n" % (len(data), data))
     try:
         await connection.send(head_bytes(status, headers, "transfer-encoding: chunked\r\n\r\n"))
         if method == "HEAD":
             return
+        await send(first)
         if hasattr(body, "__anext__"):
             async for piece in body:
-                if data := as_bytes(piece):
-                    await connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+                await send(piece)
         else:
             for piece in body:
-                if data := as_bytes(piece):
-                    await connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+                await send(piece)
         await connection.send(b"0\r\n\r\n")
     finally:
         if hasattr(body, "aclose"):
@@ -142,8 +156,9 @@ def answer_with_handle(handle):
         if isinstance(body, bytes):
             await send_whole(connection, method, status, fields, body)
         else:
+            first = await begin_async_stream(fields, body)
             sent.append(True)
-            await send_stream(connection, method, status, fields, body)
+            await send_stream(connection, method, status, fields, body, first)
     return answer
 
 

@@ -5,6 +5,7 @@ serves that connection, and before all of them are busy another is started, so a
 slow request never holds up the next and the first request finds a thread waiting.
 """
 
+import itertools
 import select
 import socket
 import struct
@@ -12,7 +13,7 @@ import sys
 import threading
 import traceback
 
-from answer import as_bytes, as_response, explain, head_bytes
+from answer import as_bytes, as_response, begin_stream, explain, head_bytes
 from request import Headers, Request
 
 HEAD_LIMIT = 64 * 1024  # bytes; the gateway's own bound is lower
@@ -118,7 +119,8 @@ class Connection:
         return Request(method, target, headers, reader), reader
 
 
-def send_response(connection, method, status, headers, body):
+def send_response(connection, method, status, headers, body, first=b""):
+    """`first`: a piece that was taken from the body already."""
     send = connection.socket.sendall
     if isinstance(body, bytes):
         if status in (204, 304):  # they have no body, and no length
@@ -130,7 +132,7 @@ def send_response(connection, method, status, headers, body):
     try:
         send(head_bytes(status, headers, "transfer-encoding: chunked\r\n\r\n"))
         if method != "HEAD":
-            for piece in body:
+            for piece in itertools.chain((first,), body):
                 if data := as_bytes(piece):
                     send(b"%x\r\n%b\r\n" % (len(data), data))
             send(b"0\r\n\r\n")
@@ -143,8 +145,10 @@ def serve_with(handle):
     """How a Server answers requests with handle(request)."""
     def serve(connection, request, sent):
         status, headers, body = as_response(handle(request))
-        sent.append(not isinstance(body, bytes))
-        send_response(connection, request.method, status, headers, body)
+        streams = not isinstance(body, bytes)
+        first = begin_stream(headers, body) if streams else b""
+        sent.append(streams)
+        send_response(connection, request.method, status, headers, body, first)
     return serve
 
 

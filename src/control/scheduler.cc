@@ -168,7 +168,10 @@ void Scheduler::on_gone(const node::PodGone& message) {
   const bool was_draining = pod->second.draining;
   const std::string uid = pod->second.revision;
   const std::string node = pod->second.ref.node;
-  const scheduling::PodExit exit{.reason = message.reason, .message = message.message};
+  // To callers: what it printed while it served may be about the requests of others.
+  const scheduling::PodExit exit{
+      .reason = message.reason,
+      .message = was_ready ? message.message : node::whole_message(message)};
   lost(message.pod, exit);
   note_node(node);
   const auto found = revisions_.find(uid);
@@ -189,9 +192,10 @@ void Scheduler::record_end(const Revision& revision, const node::PodGone& gone,
   const char* reason = gone.reason == "OOMKilled" ? "OOMKilled"
                        : was_ready                ? "PodFailed"
                                                   : "StartFailed";
-  options_.events->record(*revision.what, EventRecorder::Type::kWarning, reason,
-                          was_ready ? "a pod ended while it served: " + gone.message
-                                    : "a pod could not be started: " + gone.message);
+  options_.events->record(
+      *revision.what, EventRecorder::Type::kWarning, reason,
+      (was_ready ? "a pod ended while it served: " : "a pod could not be started: ") +
+          node::whole_message(gone));
 }
 
 void Scheduler::on_pool_failed(const std::string& node, const node::PoolFailed& message) {

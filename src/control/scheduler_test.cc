@@ -21,6 +21,7 @@ struct FakeListener final : scheduling::PodListener {
   void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override {
     std::erase(pods, pod);
     exits.push_back(exit.reason);
+    whys.push_back(exit.message);
   }
   void pods_unavailable(const std::string& message) override { complaints.push_back(message); }
   Drain begin_drain(int count) override {
@@ -34,7 +35,7 @@ struct FakeListener final : scheduling::PodListener {
   }
   [[nodiscard]] std::optional<TimePoint> oldest_waiting() const override { return oldest; }
   std::optional<TimePoint> oldest;
-  std::vector<std::string> pods, ready, exits, complaints;
+  std::vector<std::string> pods, ready, exits, whys, complaints;
   bool busy = false;
 };
 
@@ -312,6 +313,22 @@ TEST_F(SchedulerTest, PodsThatAreShortGoOneAtATimeToWhoeverHasTheOldestRequest) 
   EXPECT_THAT(listener_->pods, ElementsAre("b", "c", "d"));
   cold("e");
   EXPECT_THAT(other->pods, ElementsAre("a", "e"));
+}
+
+TEST_F(SchedulerTest, CallersSeeTheOutputOfAFailedStartNotThatOfAPodThatServed) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  tell(node::PodGone{"a", "Exited", "exited with code 3", "no module x"});
+  cold("b");
+  scheduler_.scale("uid", 1);
+  tell(node::PodReady{"b", 1});
+  tell(node::PodGone{"b", "Exited", "exited with code 4", "secret of another request"});
+  EXPECT_THAT(listener_->whys, ElementsAre("exited with code 3\nits last output:\nno module x",
+                                           "exited with code 4"));
+  const auto events = events_.list();
+  EXPECT_TRUE(std::any_of(events.begin(), events.end(), [](const auto& one) {
+    return one.event.message.find("secret of another request") != std::string::npos;
+  })) << "its owner sees it";
 }
 
 TEST_F(SchedulerTest, EventsTellOfFailuresAndOfTheNode) {

@@ -389,12 +389,14 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const auto pool = pools_.find(runtime);
   // One that never got as far as waiting for code: the next waits a while.
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
-    pool_failed(*pool->second, gone.message);
+    pool_failed(*pool->second, whole_message(gone));
   }
   const uint32_t slot = pod.slot();
   pods_.erase(id);
   free_slots_.push_back(slot);
-  if (gone.reason != "Stopped") log::info(kLog, "pod {}: {}: {}", id, gone.reason, gone.message);
+  if (gone.reason != "Stopped") {
+    log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
+  }
   report(gone);
   if (pool != pools_.end()) refill(*pool->second);
 }

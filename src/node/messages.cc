@@ -180,6 +180,10 @@ Result<FromController> decode_from_controller(std::string_view packet) {
   return decode_any<FromController>(packet, kFromControllerBase);
 }
 
+std::string whole_message(const PodGone& gone) {
+  return gone.output.empty() ? gone.message : gone.message + "\nits last output:\n" + gone.output;
+}
+
 bool is_safe_name(std::string_view name) {
   return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';

@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 3;
+inline constexpr uint16_t kProtocolVersion = 4;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -160,13 +160,17 @@ struct PodReady {
 // A pod has ended, and its last words.
 struct PodGone {
   std::string pod;
-  std::string reason;   // one CamelCase word: Stopped, LoadFailed, Exited, OOMKilled, ...
-  std::string message;  // for a person; with the end of its log where that helps
+  std::string reason;       // one CamelCase word: Stopped, LoadFailed, Exited, OOMKilled, ...
+  std::string message;      // for a person
+  std::string output = {};  // the end of what it printed; may be about anybody's requests
   template <class A>
   void fields(A& a) {
-    a(pod, reason, message);
+    a(pod, reason, message, output);
   }
 };
+
+// The message and, if there is any, the output.
+[[nodiscard]] std::string whole_message(const PodGone& gone);
 
 // The pool of a runtime cannot be filled at the moment.
 struct PoolFailed {

@@ -58,6 +58,18 @@ TEST(Messages, RoundTripFromController) {
   EXPECT_EQ(back.node_address, "10.203.0.1");
 }
 
+TEST(Messages, TheOutputOfAPodThatEndedIsApartFromWhy) {
+  const PodGone gone{
+      .pod = "p", .reason = "Exited", .message = "exited with code 3", .output = "last words\n"};
+  const auto decoded = decode_from_controller(encode(FromController(gone)));
+  ASSERT_TRUE(decoded);
+  const auto& back = std::get<PodGone>(*decoded);
+  EXPECT_EQ(back.message, "exited with code 3");
+  EXPECT_EQ(back.output, "last words\n");
+  EXPECT_EQ(whole_message(back), "exited with code 3\nits last output:\nlast words\n");
+  EXPECT_EQ(whole_message({.pod = "p", .reason = "Exited", .message = "why"}), "why");
+}
+
 TEST(Messages, UsageRoundTripsAndIsBounded) {
   const PodSample sample{.pod = "python-1",
                          .revision = "uid",

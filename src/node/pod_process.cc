@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "node/data_folder.h"
 #include "node/ids.h"
+#include "node/memory_limit.h"
 #include "node/packet.h"
 #include "sandbox/inject.h"
 #include "sandbox/root.h"
@@ -57,8 +58,6 @@ Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   }
   return fd;
 }
-
-std::string describe_memory(uint64_t bytes) { return fmt::format("{}Mi", bytes >> 20); }
 
 }  // namespace
 
@@ -169,6 +168,8 @@ void PodProcess::on_control() {
       ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
+    } else if (kind == 'N' && state_ == PodState::kLoading) {
+      note_wait(std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kStarting) {
       end("StartFailed", std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kLoading) {
@@ -201,7 +202,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   limits.cpu_millis = order.cpu_millis;
   if (cgroup_ && limits != sandbox::Limits()) {
     memory_bytes_ = limits.memory_bytes;
-    if (auto set = cgroup_->set_limits(limits); !set) return set;
+    if (auto set = set_limits(limits); !set) return set;
   }
   auto env = order.env;
   if (network_ != nullptr && !closed_)
@@ -213,17 +214,47 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
                                {"command", order.command},
                                {"args", order.args},
                                {"port", order.port == 0 ? kDefaultPort : order.port},
-                               {"probe", order.probe_path}};
+                               {"probe", order.probe_path},
+                               {"deadline", order.start_deadline_ms}};
   const std::string text =
       "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
   const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
   deadline_.fire = [this, allowed] {
-    end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s",
-                                             std::chrono::duration<double>(allowed).count()));
+    end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s{}{}",
+                                             std::chrono::duration<double>(allowed).count(),
+                                             waits_for_.empty() ? "" : ": ", waits_for_));
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
   return {};
+}
+
+Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
+  // v2 would take any limit, and end the pod for it.
+  if (limits.memory_bytes < kAmpleMemory) {
+    const auto usage = cgroup_->usage();
+    if (usage && !can_start_in(limits.memory_bytes, usage->memory_bytes)) {
+      return fail(Errc::kInvalid, "{}",
+                  too_little_memory(limits.memory_bytes, usage->memory_bytes, runtime_));
+    }
+  }
+  auto set = cgroup_->set_limits(limits);
+  if (set || set.error().code != Errc::kExhausted) return set;
+  return fail(
+      Errc::kInvalid, "{}",
+      too_little_memory(limits.memory_bytes, cgroup_->memory_bytes().value_or(0), runtime_));
+}
+
+void PodProcess::note_wait(std::string what) {
+  if (what.empty()) return;
+  if (waits_for_.empty()) {  // once: what a pod sends here is not counted as its output
+    LineCutter cutter;
+    std::string lines;
+    cutter.feed("ebb: still loading: " + what + "\n",
+                log_prefix(std::chrono::system_clock::now(), id_), lines);
+    logs_.append(revision_, lines);
+  }
+  waits_for_ = std::move(what);
 }
 
 Result<void> PodProcess::set_network(uint8_t wish) {
@@ -300,16 +331,19 @@ PodGone PodProcess::obituary(int wait_status) {
   pid_ = -1;
   // What it said just before it ended may still wait there.
   if (control_watch_) on_control();
-  const bool loading = state_ == PodState::kLoading;
+  const bool loading = !revision_.empty() && ready_at_ == TimePoint{};
   PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
   drain_output();  // a pipe full at most: nobody writes any more
   std::string last;
   lines_.finish(log_prefix(std::chrono::system_clock::now(), id_), last);
   logs_.append(revision_, last);
   if (gone.reason == "Stopped") return gone;
-  if (gone.reason.empty()) {
+  // What started the function's program may have lived to tell of its end.
+  const bool may_be_memory = gone.reason.empty() || (loading && gone.reason == "LoadFailed");
+  const bool ran_out = may_be_memory && cgroup_ && cgroup_->oom_kills() > 0;
+  if (gone.reason.empty() || ran_out) {
     const std::string when = loading ? " while it loaded its code" : "";
-    if (cgroup_ && cgroup_->oom_kills() > 0) {
+    if (ran_out) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));
@@ -324,12 +358,16 @@ PodGone PodProcess::obituary(int wait_status) {
                                  sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
     }
   }
+  if (loading) {  // who reads the log sees why nothing more comes
+    std::string why;
+    LineCutter().feed("ebb: " + gone.message + "\n",
+                      log_prefix(std::chrono::system_clock::now(), id_), why);
+    logs_.append(revision_, why);
+  }
   // One that served has said much that has nothing to do with its end.
   const TimePoint since =
       loading ? assigned_at_ : std::max(assigned_at_, executor_.now() - kLastBreath);
-  if (const std::string tail = output_.last(kLogInMessage, since); !tail.empty()) {
-    gone.message += "\nits last output:\n" + tail;
-  }
+  gone.output = output_.last(kLogInMessage, since);
   return gone;
 }
 

@@ -89,6 +89,8 @@ class PodProcess final {
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);
+  Result<void> set_limits(const sandbox::Limits& limits);
+  void note_wait(std::string what);
 
   net::Executor& executor_;
   std::string id_;
@@ -124,6 +126,7 @@ class PodProcess final {
   uint64_t memory_bytes_ = 0;
   TimePoint assigned_at_{};
   TimePoint ready_at_{};
+  std::string waits_for_;  // what it last said while it loaded; told if that takes too long
   std::string end_reason_;
   std::string end_message_;
 };

@@ -314,6 +314,9 @@ Result<void> Cgroup::set_limits(const Limits& limits) {
   }
   for (const auto& [path, text] : writes) {
     if (const int err = write_text(path, text); err != 0) {
+      if (err == EBUSY && path.ends_with("limit_in_bytes")) {
+        return fail(Errc::kExhausted, "the group holds more memory than {} bytes", text);
+      }
       return fail_errno(err, fmt::format("cannot write {} to {}", text, path));
     }
   }

@@ -73,6 +73,7 @@ class Cgroup final {
 
   // The pod is in: the descriptors for joining are closed.
   void joined();
+  // kExhausted if it holds more memory than it may have then (v1; v2 ends processes).
   [[nodiscard]] Result<void> set_limits(const Limits& limits);
   // How many processes of it the kernel ended for lack of memory.
   [[nodiscard]] uint64_t oom_kills() const;

@@ -134,6 +134,7 @@ table inet {table} {{
   }}
   chain from_elsewhere {{
     iifname "lo" return
+    iifname "{all}*" fib saddr . iif oif exists ip daddr {range} goto refuse
     ip daddr {range} drop
     ip saddr {range} drop
   }}

@@ -55,7 +55,7 @@ struct PodEndpoint {
 // Why a pod is no longer there.
 struct PodExit {
   std::string reason;      // one CamelCase word: "Stopped", "LoadFailed", "OOMKilled", ...
-  std::string message;     // for a person
+  std::string message;     // for a person; callers get to see it
   bool was_ready = false;  // its code had been loaded
 };
 

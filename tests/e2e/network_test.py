@@ -374,8 +374,11 @@ class Network(unittest.TestCase):
             own = self.ask(["address"])[0][1]
             self.assertNotEqual(results[2][1].rsplit(".", 1)[0], own.rsplit(".", 1)[0])
             node = re.sub(r"\.\d+$", ".1", results[2][1])
-            refused, = self.ask(["tcp", node, 80])
-            self.assertEqual(refused[0], "failed", "the other's gateway")
+            operations = [["tcp", node, 80], ["tcp", results[2][1], 8080], ["udp", results[2][1], 53]]
+            begun = time.monotonic()
+            refused = self.ask(*operations)
+            self.assertLess(time.monotonic() - begun, 2, "refused at once, not by time-out")
+            self.assert_refused(refused, operations)
             self.assertEqual(second.stop(), 0)
         # The first still works: forwarding was not taken from it.
         self.assertEqual(self.ask(["get", f"http://{OUTSIDE}/"]), [["ok", MACHINE]])
