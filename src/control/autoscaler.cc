@@ -151,8 +151,7 @@ AutoScaler::Live AutoScaler::live_for(Entry& entry, TimePoint now) const {
   }
   Live live{.policy = std::move(policy),
             .concurrency = scaling::Window(window),
-            .requests = scaling::Window(window),
-            .error = {}};
+            .requests = scaling::Window(window)};
   if (spec.hybrid_keep_alive) live.idle = std::make_unique<IdleTimes>(*spec.hybrid_keep_alive);
   return live;
 }

@@ -156,8 +156,8 @@ class AutoScaler final : public serving::Waker {
     std::unique_ptr<scaling::Policy> policy;
     scaling::Window concurrency;
     scaling::Window requests;
-    std::string error;       // of the policy
-    std::string told_error;  // as its events have it
+    std::string error{};       // of the policy
+    std::string told_error{};  // as its events have it
     TimePoint told_error_at{};
     // Pods wished and not ready yet, oldest first.
     struct Wish {
