@@ -543,6 +543,9 @@ TEST_F(CommandsTest, BackupLeavesAWholeFileOrNone) {
   EXPECT_EQ(ebb({"backup", file}), kExitOk) << err_.str();
   EXPECT_EQ(fs::file_size(file), 300'000U);
   EXPECT_THAT(out_.str(), HasSubstr("saved 0.3 MiB to " + file));
+  EXPECT_EQ(ebb({"backup", "-"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), std::string(300'000, 'x'));
+  EXPECT_THAT(err_.str(), HasSubstr("saved 0.3 MiB to the standard output in "));
   token_ = "wrong";
   EXPECT_EQ(ebb({"backup", (code_ / "c.tar").string()}), kExitFailure);
   EXPECT_FALSE(fs::exists(code_ / "c.tar"));

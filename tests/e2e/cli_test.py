@@ -359,6 +359,35 @@ class Backup(unittest.TestCase):
             wait_until(lambda: ebb.condition("moving")["status"] == "True", "moving is ready")
             self.assertTrue(ebb.get("moving").text.isdigit())
 
+    def test_a_backup_replaces_files_alone(self):
+        files = folder(self)
+        pipe = files / "pipe"
+        os.mkfifo(pipe)
+        (files / "link").symlink_to("disk.tar")
+        with Ebb() as ebb:
+            ebb.deploy("small", HELLO)
+            for path in (str(pipe), "/dev/full"):
+                done = ebb.run("backup", path, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"Error: {path} is no regular file", done.stderr)
+            self.assertTrue(pipe.is_fifo())
+            ebb.run("backup", str(files / "link"))
+            self.assertTrue((files / "link").is_symlink())
+            with open(files / "out.tar", "wb") as out:
+                done = subprocess.run([PROGRAM, "--data", ebb.data, "backup", "-"], stdout=out,
+                                      stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("to the standard output", done.stderr)
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([PROGRAM, "--data", ebb.data, "backup", "-"], stdout=full,
+                                      stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("Error: cannot write the output: No space left", done.stderr)
+        for name in ("disk.tar", "out.tar"):
+            done = subprocess.run([PROGRAM, "restore", str(files / name), "--data",
+                                   str(files / ("of-" + name))], text=True, capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_cut_or_changed_backup_is_refused(self):
         files = folder(self)
         with Ebb() as ebb:
