@@ -37,6 +37,7 @@ struct FakeApi final : http::Handler {
   std::string ready = "True";  // how the service ends up; "never": it stays unknown
   int conflicts = 0;           // patches to refuse before one is taken
   bool watch_is_cut = false;   // the watch ends without an event
+  bool remade = false;         // what is deleted is made again at once, with another uid
 
   std::map<std::string, std::string> texts;  // answers to GET, by target
   std::string gateway;
@@ -117,6 +118,10 @@ struct FakeApi final : http::Handler {
     if (method == "PATCH") return patch(body);
     if (watch_is_cut) settle();
     const Json answer = service;
+    if (method == "DELETE" && remade) {
+      service["metadata"]["uid"] = "new";
+      return {200, {{"kind", "Status"}, {"details", {{"uid", answer["metadata"]["uid"]}}}}};
+    }
     if (method == "DELETE") service = nullptr;
     return {200, answer};
   }
@@ -381,6 +386,14 @@ TEST_F(CommandsTest, GetShowsAndDeleteDeletes) {
   EXPECT_EQ(out_.str(), "service.serving.knative.dev \"hello\" deleted\n");
   EXPECT_EQ(ebb({"get", "service", "hello"}), kExitFailure);
   EXPECT_EQ(err_.str(), "Error: services \"hello\" not found\n");
+}
+
+TEST_F(CommandsTest, WhatIsMadeAgainHasBeenDeleted) {
+  api_.remade = true;
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello", "uid": "old"}})"));
+  start();
+  EXPECT_EQ(ebb({"delete", "service", "hello", "--wait-timeout", "5s"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), "service.serving.knative.dev \"hello\" deleted\n");
 }
 
 TEST_F(CommandsTest, DeploySetsLimitsAndNetwork) {

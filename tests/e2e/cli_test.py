@@ -191,6 +191,15 @@ class CommandLine(unittest.TestCase):
             watch.kill()
             watch.communicate()
 
+    def test_a_child_that_its_service_makes_again_was_deleted(self):
+        ebb = self.ebb
+        ebb.deploy("parent", HELLO)
+        for kind in ("route", "configuration"):
+            out = ebb.run("delete", kind, "parent", "--wait-timeout", "10s").stdout
+            self.assertEqual(out, f'{kind}.serving.knative.dev "parent" deleted\n')
+            wait_until(lambda: ebb.run("get", kind, "parent", check=False).returncode == 0,
+                       "its service makes it again")
+
     def test_describe_tells_what_happens_and_why(self):
         ebb = self.ebb
         ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s")
