@@ -159,7 +159,7 @@ struct TrafficOptions {
 
 struct RollbackOptions {
   std::string name;
-  std::string to;  // empty: the ready revision before the one that serves
+  std::string to;  // empty: see planned_rollback
   bool wait = true;
   Duration wait_timeout{};
 };

@@ -1,8 +1,10 @@
 #include "cli/traffic_plan.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/types.h"
 #include "cli/table.h"
@@ -88,6 +90,36 @@ std::vector<std::string> keys_of(const Json& traffic) {
   return out;
 }
 
+// The newest of those that `fits` and are older than `than`; null if there is none.
+template <class Fits>
+const Json* newest(const std::vector<Json>& revisions, int64_t than, const Fits& fits) {
+  const Json* best = nullptr;
+  for (const Json& revision : revisions) {
+    const int64_t generation = generation_of(revision);
+    if (generation >= than || !fits(revision)) continue;
+    if (best == nullptr || generation > generation_of(*best)) best = &revision;
+  }
+  return best;
+}
+
+// Where a rollback goes: of several that serve, to the one before the newest, as that is
+// the one on trial; else to the ready one before. Empty if there is none.
+std::string revision_before(const Json& service, const std::vector<Json>& revisions) {
+  std::set<std::string> serving;
+  for (const Json& target : list_at(service, "/status/traffic")) {
+    if (percent_of(target) > 0) serving.insert(text_at(target, {"revisionName"}));
+  }
+  const auto serves = [&serving](const Json& revision) {
+    return serving.contains(name_of(revision));
+  };
+  const Json* latest = newest(revisions, INT64_MAX, serves);
+  if (latest == nullptr) return {};
+  const int64_t than = generation_of(*latest);
+  const Json* before = newest(revisions, than, serves);
+  if (before == nullptr) before = newest(revisions, than, is_ready);
+  return before == nullptr ? std::string() : name_of(*before);
+}
+
 // A share goes to a target of its own, ahead of those that only have tags.
 Json with_shares(const std::vector<std::pair<std::string, int>>& shares, const Json& tagged) {
   Json out = Json::array();
@@ -155,20 +187,7 @@ Result<Json> planned_rollback(const RollbackOptions& options, const Json& servic
                   text_at(condition_of(*revision, "Ready"), {"message"}));
     }
   } else {
-    int64_t serving = 0;
-    for (const Json& target : list_at(service, "/status/traffic")) {
-      const Json* revision = find(revisions, text_at(target, {"revisionName"}));
-      if (revision != nullptr && percent_of(target) > 0) {
-        serving = std::max(serving, generation_of(*revision));
-      }
-    }
-    int64_t best = 0;
-    for (const Json& revision : revisions) {
-      const int64_t generation = generation_of(revision);
-      if (!is_ready(revision) || generation >= serving || generation <= best) continue;
-      best = generation;
-      to = name_of(revision);
-    }
+    to = revision_before(service, revisions);
     if (to.empty()) {
       return fail(Errc::kNotFound,
                   "no ready revision is older than the one that serves; revisions: {}. Choose one "
