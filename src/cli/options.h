@@ -199,9 +199,10 @@ struct VersionOptions {};
 struct ConnectionOptions {
   std::string server;  // URL
   std::string token;
-  std::string kubeconfig;  // path
-  std::string data;        // folder of `ebb up`
-  std::string ns;          // empty: the kubeconfig's
+  std::string certificate_authority;  // path
+  std::string kubeconfig;             // path
+  std::string data;                   // folder of `ebb up`
+  std::string ns;                     // empty: the kubeconfig's
 };
 
 using Command = std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions,

@@ -191,6 +191,20 @@ class CommandLine(unittest.TestCase):
             watch.kill()
             watch.communicate()
 
+    def test_an_api_by_flags_alone(self):
+        ebb = self.ebb
+        token = pathlib.Path(ebb.data, "token").read_text().strip()
+        flags = [PROGRAM, "get", "nodes", "--server", "https://" + ebb.api, "--token", token]
+        nowhere = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(flags, text=True, capture_output=True, env=nowhere)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("tls/ca.crt of its data folder, with --certificate-authority", done.stderr)
+        authority = ebb.data + "/tls/ca.crt"
+        for given in ({}, {"EBB_CERTIFICATE_AUTHORITY": authority}):
+            flag = [] if given else ["--certificate-authority", authority]
+            done = subprocess.run(flags + flag, text=True, capture_output=True, env=nowhere | given)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_child_that_its_service_makes_again_was_deleted(self):
         ebb = self.ebb
         ebb.deploy("parent", HELLO)
