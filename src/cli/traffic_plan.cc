@@ -17,12 +17,6 @@ using api::Json;
 
 constexpr int kWhole = 100;  // percent
 
-const Json& list_at(const Json& object, const char* pointer) {
-  static const Json kEmpty = Json::array();
-  const Json::json_pointer path(pointer);
-  return object.contains(path) && object.at(path).is_array() ? object.at(path) : kEmpty;
-}
-
 std::string name_of(const Json& revision) { return text_at(revision, {"metadata", "name"}); }
 
 int64_t generation_of(const Json& revision) {

@@ -216,10 +216,13 @@ class CommandLine(unittest.TestCase):
 
     def test_describe_tells_what_happens_and_why(self):
         ebb = self.ebb
-        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s")
+        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s",
+                   "--memory", "64Mi", "--network", "none", "--annotation",
+                   "autoscaling.knative.dev/window=60s")
         text = ebb.run("describe", "service", "told").stdout
         for words in (r"Min pods +default", r"Max pods +7", r"Concurrency +no limit",
-                      r"Timeout +9 s", r"GREETING +hi"):
+                      r"Timeout +9 s", r"GREETING +hi", r"Memory +64Mi", r"CPU +no limit",
+                      r"Network +none", r"autoscaling.knative.dev/window +60s"):
             self.assertRegex(text, words)
         ebb.deploy("told", "raise ValueError('out of cheese')\n", check=False)
         text = ebb.run("describe", "service", "told").stdout
