@@ -106,6 +106,22 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(len(lines), wanted)
         ebb.run("delete", "service", "chatty")
 
+    def test_the_log_of_a_pod_that_has_ended(self):
+        ebb = self.ebb
+        ebb.deploy("ended", "import os\n"
+                            "def handle(request):\n"
+                            "    if request.path == '/end': os._exit(3)\n"
+                            "    print('said', flush=True)\n    return 'x'\n")
+        self.assertEqual(ebb.get("ended").status, 200)
+        pod = ebb.pods("ended", "Warm")[0][0]
+        wait_until(lambda: ebb.run("logs", "ended", "--pod", pod).stdout == "said\n", "it is logged")
+        ebb.get("ended", "/end")
+        wait_until(lambda: pod not in [name for name, _ in ebb.pods()], "the pod has ended")
+        lines = ebb.run("logs", "ended", "--pod", pod).stdout.splitlines()
+        self.assertIn("said", lines)
+        self.assertEqual(ebb.run("logs", "ended", "--pod", pod, "--tail", "1").stdout.splitlines(),
+                         lines[-1:])
+
     def test_apply_mixes_with_kubectl(self):
         ebb, files = self.ebb, folder(self)
         ebb.deploy("source", HELLO)
