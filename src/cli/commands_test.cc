@@ -299,6 +299,17 @@ TEST_F(CommandsTest, DeployingAgainKeepsWhatIsNotGivenAndSendsNoCodeTwice) {
   EXPECT_EQ(api_.bodies.at(1)["metadata"]["resourceVersion"], "10");
 }
 
+TEST_F(CommandsTest, DeployTakesVariablesAway) {
+  start();
+  ASSERT_EQ(deploy({"--env", "NONE-"}), kExitOk) << err_.str();
+  EXPECT_FALSE(api_.service["spec"]["template"]["spec"]["containers"][0].contains("env"));
+  ASSERT_EQ(deploy({"--env", "A=1", "--env", "B=2"}), kExitOk) << err_.str();
+  ASSERT_EQ(deploy({"--env", "A-", "--env", "NONE-", "--env", "C=3"}), kExitOk) << err_.str();
+  stop();
+  EXPECT_EQ(api_.service["spec"]["template"]["spec"]["containers"][0]["env"],
+            Json::parse(R"([{"name": "B", "value": "2"}, {"name": "C", "value": "3"}])"));
+}
+
 TEST_F(CommandsTest, DeployTriesAgainAfterAConflict) {
   api_.declare(Json::parse(R"({"metadata": {"name": "hello"}})"));
   api_.conflicts = 2;
@@ -523,6 +534,29 @@ TEST_F(CommandsTest, LogsAskForWhatTheOptionsSay) {
   EXPECT_EQ(out_.str(), "followed\n");
   EXPECT_EQ(ebb({"logs", "hello", "--pod", "p1"}), kExitOk);
   EXPECT_EQ(out_.str(), "of one\n");
+}
+
+TEST_F(CommandsTest, ThePodOfALogMayHaveEnded) {
+  const std::string log = "/apis/ebb.dev/v1/namespaces/default/services/hello/log";
+  const std::string service = "p1 one\np2 two\np1 three\np11 four\n";
+  api_.texts[log] = service;
+  api_.texts[log + "?sinceSeconds=60&timestamps=true"] = "p1 T three\n";
+  start();
+  const auto logs = [this](std::vector<std::string> more) {
+    std::vector<std::string> args{"logs", "hello", "--pod", "p1"};
+    args.insert(args.end(), more.begin(), more.end());
+    EXPECT_EQ(ebb(args), kExitOk) << err_.str();
+    return out_.str();
+  };
+  EXPECT_EQ(logs({}), "one\nthree\n");
+  EXPECT_EQ(logs({"--tail", "1"}), "three\n");
+  EXPECT_EQ(logs({"--tail", "0", "-f"}), "");
+  EXPECT_EQ(logs({"--since", "1m", "--timestamps"}), "T three\n");
+  EXPECT_EQ(ebb({"logs", "hello", "--pod", "p3"}), kExitFailure);
+  EXPECT_THAT(err_.str(),
+              HasSubstr("not found, and the log of service \"hello\" has no such line"));
+  EXPECT_EQ(ebb({"logs", "--pod", "p1"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("If it has ended: ebb logs SERVICE --pod p1"));
 }
 
 TEST_F(CommandsTest, DescribeCollectsWhatThereIs) {

@@ -81,6 +81,7 @@ struct DeployOptions {
   std::optional<int> concurrency;
   std::optional<Duration> timeout;  // of one request; whole seconds
   std::vector<KeyValue> env;
+  std::vector<std::string> unset_env;  // names of variables to take away
   std::optional<int> min;
   std::optional<int> max;
   std::string memory;                    // quantity; here and below empty: as it is
