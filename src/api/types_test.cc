@@ -203,6 +203,11 @@ TEST(Validate, TrafficSumsTo100) {
   auto errors = errors_of([](Service& s) { s.spec.traffic[0].percent = 80; });
   ASSERT_THAT(errors, at("spec.traffic"));
   EXPECT_EQ(errors[0].message, "Invalid value: 90: traffic percentages must sum to 100");
+  errors = errors_of([](Service& s) { s.spec.traffic[0].percent = 120; });
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_EQ(errors[0].path, "spec.traffic[0].percent");
+  EXPECT_EQ(errors[1].message, "Invalid value: 130: traffic percentages must sum to 100")
+      << "what is out of bounds counts too";
   EXPECT_THAT(errors_of([](Service& s) {
                 s.spec.traffic[0].percent = 190;
                 s.spec.traffic[1].percent = -90;

@@ -389,18 +389,18 @@ void check_traffic(Errors& errors, const std::vector<TrafficTarget>& traffic, bo
                                         kMaxTrafficTargets)});
     return;
   }
+  constexpr int64_t kMostPercent = 1'000'000'000;  // so that no sum of them overflows
   int64_t sum = 0;
   std::set<std::string_view> tags;
   for (size_t i = 0; i < traffic.size(); ++i) {
     const auto& target = traffic[i];
     std::string at = fmt::format("{}[{}]", path, i);
     check_target(errors, at, target, of_route);
-    int64_t percent = target.percent.value_or(0);
+    const int64_t percent = target.percent.value_or(0);
     if (percent < 0 || percent > 100) {
       invalid_number(errors, at + ".percent", percent, 0, 100);
-      percent = 0;
     }
-    sum += percent;
+    sum += std::clamp(percent, -kMostPercent, kMostPercent);
     if (target.tag.empty()) continue;
     if (!is_dns1035_label(target.tag)) invalid(errors, at + ".tag", target.tag, kDns1035Rule);
     if (!tags.insert(target.tag).second) {

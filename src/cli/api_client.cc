@@ -140,7 +140,9 @@ net::Task<Result<net::Stream>> ApiClient::connect(TimePoint deadline) {
     auto securing = net::connect_tls(*stream, *tls_, http::host_of(authority_), deadline);
     const auto secured = co_await securing;
     if (!secured && secured.error().code == Errc::kPermission) {
-      co_return broken(secured.error().message + ". Does the kubeconfig belong to it?");
+      co_return broken(secured.error().message +
+                       ". Use the kubeconfig that belongs to it, or give the certificate of its "
+                       "authority, tls/ca.crt of its data folder, with --certificate-authority");
     }
     if (!secured) co_return broken(secured.error().message);
   }

@@ -37,6 +37,7 @@ struct FakeApi final : http::Handler {
   std::string ready = "True";  // how the service ends up; "never": it stays unknown
   int conflicts = 0;           // patches to refuse before one is taken
   bool watch_is_cut = false;   // the watch ends without an event
+  bool remade = false;         // what is deleted is made again at once, with another uid
 
   std::map<std::string, std::string> texts;  // answers to GET, by target
   std::string gateway;
@@ -117,6 +118,10 @@ struct FakeApi final : http::Handler {
     if (method == "PATCH") return patch(body);
     if (watch_is_cut) settle();
     const Json answer = service;
+    if (method == "DELETE" && remade) {
+      service["metadata"]["uid"] = "new";
+      return {200, {{"kind", "Status"}, {"details", {{"uid", answer["metadata"]["uid"]}}}}};
+    }
     if (method == "DELETE") service = nullptr;
     return {200, answer};
   }
@@ -294,6 +299,17 @@ TEST_F(CommandsTest, DeployingAgainKeepsWhatIsNotGivenAndSendsNoCodeTwice) {
   EXPECT_EQ(api_.bodies.at(1)["metadata"]["resourceVersion"], "10");
 }
 
+TEST_F(CommandsTest, DeployTakesVariablesAway) {
+  start();
+  ASSERT_EQ(deploy({"--env", "NONE-"}), kExitOk) << err_.str();
+  EXPECT_FALSE(api_.service["spec"]["template"]["spec"]["containers"][0].contains("env"));
+  ASSERT_EQ(deploy({"--env", "A=1", "--env", "B=2"}), kExitOk) << err_.str();
+  ASSERT_EQ(deploy({"--env", "A-", "--env", "NONE-", "--env", "C=3"}), kExitOk) << err_.str();
+  stop();
+  EXPECT_EQ(api_.service["spec"]["template"]["spec"]["containers"][0]["env"],
+            Json::parse(R"([{"name": "B", "value": "2"}, {"name": "C", "value": "3"}])"));
+}
+
 TEST_F(CommandsTest, DeployTriesAgainAfterAConflict) {
   api_.declare(Json::parse(R"({"metadata": {"name": "hello"}})"));
   api_.conflicts = 2;
@@ -381,6 +397,14 @@ TEST_F(CommandsTest, GetShowsAndDeleteDeletes) {
   EXPECT_EQ(out_.str(), "service.serving.knative.dev \"hello\" deleted\n");
   EXPECT_EQ(ebb({"get", "service", "hello"}), kExitFailure);
   EXPECT_EQ(err_.str(), "Error: services \"hello\" not found\n");
+}
+
+TEST_F(CommandsTest, WhatIsMadeAgainHasBeenDeleted) {
+  api_.remade = true;
+  api_.declare(Json::parse(R"({"metadata": {"name": "hello", "uid": "old"}})"));
+  start();
+  EXPECT_EQ(ebb({"delete", "service", "hello", "--wait-timeout", "5s"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), "service.serving.knative.dev \"hello\" deleted\n");
 }
 
 TEST_F(CommandsTest, DeploySetsLimitsAndNetwork) {
@@ -512,6 +536,29 @@ TEST_F(CommandsTest, LogsAskForWhatTheOptionsSay) {
   EXPECT_EQ(out_.str(), "of one\n");
 }
 
+TEST_F(CommandsTest, ThePodOfALogMayHaveEnded) {
+  const std::string log = "/apis/ebb.dev/v1/namespaces/default/services/hello/log";
+  const std::string service = "p1 one\np2 two\np1 three\np11 four\n";
+  api_.texts[log] = service;
+  api_.texts[log + "?sinceSeconds=60&timestamps=true"] = "p1 T three\n";
+  start();
+  const auto logs = [this](std::vector<std::string> more) {
+    std::vector<std::string> args{"logs", "hello", "--pod", "p1"};
+    args.insert(args.end(), more.begin(), more.end());
+    EXPECT_EQ(ebb(args), kExitOk) << err_.str();
+    return out_.str();
+  };
+  EXPECT_EQ(logs({}), "one\nthree\n");
+  EXPECT_EQ(logs({"--tail", "1"}), "three\n");
+  EXPECT_EQ(logs({"--tail", "0", "-f"}), "");
+  EXPECT_EQ(logs({"--since", "1m", "--timestamps"}), "T three\n");
+  EXPECT_EQ(ebb({"logs", "hello", "--pod", "p3"}), kExitFailure);
+  EXPECT_THAT(err_.str(),
+              HasSubstr("not found, and the log of service \"hello\" has no such line"));
+  EXPECT_EQ(ebb({"logs", "--pod", "p1"}), kExitFailure);
+  EXPECT_THAT(err_.str(), HasSubstr("If it has ended: ebb logs SERVICE --pod p1"));
+}
+
 TEST_F(CommandsTest, DescribeCollectsWhatThereIs) {
   const std::string all = "?labelSelector=serving.knative.dev%2Fservice%3Dhello";
   api_.texts["/apis/serving.knative.dev/v1/namespaces/default/revisions" + all] =
@@ -543,6 +590,9 @@ TEST_F(CommandsTest, BackupLeavesAWholeFileOrNone) {
   EXPECT_EQ(ebb({"backup", file}), kExitOk) << err_.str();
   EXPECT_EQ(fs::file_size(file), 300'000U);
   EXPECT_THAT(out_.str(), HasSubstr("saved 0.3 MiB to " + file));
+  EXPECT_EQ(ebb({"backup", "-"}), kExitOk) << err_.str();
+  EXPECT_EQ(out_.str(), std::string(300'000, 'x'));
+  EXPECT_THAT(err_.str(), HasSubstr("saved 0.3 MiB to the standard output in "));
   token_ = "wrong";
   EXPECT_EQ(ebb({"backup", (code_ / "c.tar").string()}), kExitFailure);
   EXPECT_FALSE(fs::exists(code_ / "c.tar"));

@@ -123,8 +123,8 @@ std::string kinds() {
 std::string values_of(const CLI::Option& option) {
   if (const std::string choices = choices_of(option); !choices.empty()) return words_line(choices);
   const std::string name = option.get_lnames().empty() ? "" : option.get_lnames().front();
-  constexpr std::array<std::string_view, 6> kFiles{"code",   "filename", "kubeconfig",
-                                                   "config", "runtimes", "data"};
+  constexpr std::array<std::string_view, 7> kFiles{
+      "code", "filename", "kubeconfig", "certificate-authority", "config", "runtimes", "data"};
   if (std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) return "echo :files";
   if (name == "revision" || name == "to") return "_ebb_names revisions";
   if (name == "pod") return "_ebb_names pods";

@@ -4,11 +4,14 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/file.h"
 #include "cli/kubeconfig.h"
 
 namespace ebb::cli {
 
 namespace {
+
+constexpr size_t kMaxCertificates = 1 << 20;
 
 // $KUBECONFIG may list several files; the first that exists counts.
 std::string from_environment() {
@@ -40,6 +43,15 @@ std::string kubeconfig_of(const ConnectionOptions& options) {
 Result<Connection> find_connection(const ConnectionOptions& options) {
   Connection connection{
       .server = options.server, .ca = {}, .token = options.token, .ns = options.ns};
+  if (!options.certificate_authority.empty()) {
+    auto ca = read_file(options.certificate_authority, kMaxCertificates);
+    if (!ca) return fail(ca.error().code, "--certificate-authority: {}", ca.error().message);
+    if (ca->empty()) {
+      return fail(Errc::kInvalid, "--certificate-authority: {} is empty",
+                  options.certificate_authority);
+    }
+    connection.ca = std::move(*ca);
+  }
   // Everything given: a broken file elsewhere does not matter.
   const bool needs_file =
       options.server.empty() || options.token.empty() || !options.kubeconfig.empty();
@@ -49,7 +61,7 @@ Result<Connection> find_connection(const ConnectionOptions& options) {
     if (config) {
       if (connection.server.empty()) connection.server = config->server;
       if (connection.token.empty()) connection.token = config->token;
-      connection.ca = config->ca;
+      if (connection.ca.empty()) connection.ca = config->ca;
       if (connection.ns.empty()) connection.ns = config->ns;
     } else if (options.server.empty() || !options.kubeconfig.empty()) {
       if (config.error().code != Errc::kNotFound) return fail(config.error());

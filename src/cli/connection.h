@@ -17,8 +17,9 @@ struct Connection {
 
 // The server: --server, else of a kubeconfig: --kubeconfig, else of --data, else
 // $KUBECONFIG, else of the default data folder. The token: --token, else of that
-// kubeconfig, which also says whose certificate the server must have. The namespace: --namespace,
-// else of the kubeconfig, else "default".
+// kubeconfig. Whose certificate the server must have: --certificate-authority, else of that
+// kubeconfig, if it is read at all. The namespace: --namespace, else of the kubeconfig, else
+// "default".
 [[nodiscard]] Result<Connection> find_connection(const ConnectionOptions& options);
 
 }  // namespace ebb::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace ebb::cli {
 
@@ -16,7 +17,27 @@ constexpr std::array<const char*, 4> kFrames{"|", "/", "-", "\\"};
 
 TimePoint now() { return std::chrono::steady_clock::now(); }
 
+// Streams do not say why; where they write to a file, errno does.
+Result<void> output_result(const Console& console) {
+  constexpr const char* kWhat = "cannot write the output";
+  if (console.out) return {};
+  if (errno != 0) return fail_errno(errno, kWhat);
+  return fail(Errc::kInternal, kWhat);
+}
+
 }  // namespace
+
+Result<void> write_output(Console& console, std::string_view bytes) {
+  errno = 0;
+  console.out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return output_result(console);
+}
+
+Result<void> flush_output(Console& console) {
+  errno = 0;
+  console.out.flush();
+  return output_result(console);
+}
 
 Progress::Progress(Console& console) : console_(console) {
   if (console_.err_is_terminal) thread_ = std::thread([this] { turn(); });

@@ -5,9 +5,11 @@
 #include <mutex>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/result.h"
 
 namespace ebb::cli {
 
@@ -18,6 +20,11 @@ struct Console {
   bool out_is_terminal = false;
   bool colors = false;  // on `out`: a terminal, and the user has not set NO_COLOR
 };
+
+// To `out`; an error where it takes no more, such as on a full disk.
+[[nodiscard]] Result<void> write_output(Console& console, std::string_view bytes);
+// The same for what has been written and not handed on yet.
+[[nodiscard]] Result<void> flush_output(Console& console);
 
 // The steps of something that takes a while, on `err`. A terminal shows the step under
 // way in place, with a clock; elsewhere each step is one plain line. A step that took

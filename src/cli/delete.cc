@@ -38,13 +38,15 @@ Result<std::vector<Target>> listed(const api::Kind& kind, const std::string& ns,
   return out;
 }
 
-// Waits until it is gone, or another one of the same name is there.
-Result<void> wait_until_gone(const Target& target, TimePoint deadline, ApiClient& client) {
+// Waits until the one with this uid is gone. Another one of the same name may be there
+// at once: what a Service owns, it makes again.
+Result<void> wait_until_gone(const Target& target, std::string uid, TimePoint deadline,
+                             ApiClient& client) {
   const auto current = client.get(path_of(*target.kind, target.ns, target.name),
                                   std::min(deadline, client.now() + kCallTimeout));
   if (!current && current.error().code == Errc::kNotFound) return {};
   if (!current) return fail(current.error());
-  const std::string uid = text_at(*current, {"metadata", "uid"});
+  if (uid.empty()) uid = text_at(*current, {"metadata", "uid"});
   Awaited awaited{.kind = *target.kind,
                   .ns = target.ns,
                   .name = target.name,
@@ -69,7 +71,10 @@ Result<void> remove_one(const Target& target, const DeleteOptions& options, ApiC
                                   "application/json", how, client.now() + kCallTimeout);
   if (!answer) return fail(answer.error());
   if (options.wait) {
-    const auto gone = wait_until_gone(target, client.now() + options.wait_timeout, client);
+    // The API answers with the object's end, which has its uid, or with the object itself.
+    std::string uid = text_at(*answer, {"details", "uid"});
+    if (uid.empty()) uid = text_at(*answer, {"metadata", "uid"});
+    const auto gone = wait_until_gone(target, uid, client.now() + options.wait_timeout, client);
     if (!gone) return gone;
   }
   console.out << qualified(*target.kind) << " \"" << target.name << "\" deleted\n";

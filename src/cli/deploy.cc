@@ -1,4 +1,5 @@
 // `ebb deploy`.
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -51,8 +52,9 @@ Json container_of(const Json& service) {
                                                                   : Json::object();
 }
 
-void set_env(Json& container, const std::vector<KeyValue>& env) {
-  if (env.empty()) return;
+void set_env(Json& container, const std::vector<KeyValue>& env,
+             const std::vector<std::string>& unset) {
+  if (env.empty() && (unset.empty() || !container.contains("env"))) return;
   Json& list = container["env"];
   if (!list.is_array()) list = Json::array();
   for (const auto& [key, value] : env) {
@@ -63,6 +65,13 @@ void set_env(Json& container, const std::vector<KeyValue>& env) {
     if (entry == nullptr) entry = &list.emplace_back(Json::object());
     *entry = {{"name", key}, {"value", value}};
   }
+  Json left = Json::array();
+  for (Json& entry : list) {
+    const std::string name = text_at(entry, {"name"});
+    if (std::find(unset.begin(), unset.end(), name) == unset.end())
+      left.push_back(std::move(entry));
+  }
+  list = std::move(left);
 }
 
 int64_t seconds_of(const Json& service, const char* field) {
@@ -82,7 +91,7 @@ Json wanted(const DeployOptions& options, const std::string& ns, const Package& 
 
   Json container = current == nullptr ? Json::object() : container_of(*current);
   container["image"] = std::string(api::kRuntimeImagePrefix) + options.runtime;
-  set_env(container, options.env);
+  set_env(container, options.env, options.unset_env);
   if (!options.memory.empty()) container["resources"]["limits"]["memory"] = options.memory;
   if (!options.cpu.empty()) container["resources"]["limits"]["cpu"] = options.cpu;
   Json spec = {{"containers", Json::array({std::move(container)})}};

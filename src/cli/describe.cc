@@ -30,6 +30,7 @@ class Collector {
     Result<void> done;
     if (&kind == &api::Service::kind()) done = collect_of(api::kServiceLabel, name);
     if (&kind == &api::Revision::kind()) done = collect_of(api::kRevisionLabel, name);
+    if (&kind == &api::Pod::kind()) done = collect_revision_of_pod();
     if (&kind == &api::Node::kind()) done = collect_pods_of_node(name);
     if (done) done = collect_events(kind, name);
     if (!done) return fail(done.error());
@@ -52,6 +53,18 @@ class Collector {
     auto one =
         client_.get(path_of(api::PodAutoscaler::kind(), ns_, name), client_.now() + kCallTimeout);
     if (one) facts_.autoscalers.push_back(std::move(*one));
+    return {};
+  }
+
+  // A cold pod has none, and one that still ends may have outlived it.
+  Result<void> collect_revision_of_pod() {
+    const std::string name =
+        text_at(facts_.object, {"metadata", "labels", std::string(api::kRevisionLabel)});
+    if (name.empty()) return {};
+    auto revision =
+        client_.get(path_of(api::Revision::kind(), ns_, name), client_.now() + kCallTimeout);
+    if (revision) facts_.revisions.push_back(std::move(*revision));
+    if (!revision && revision.error().code != Errc::kNotFound) return fail(revision.error());
     return {};
   }
 

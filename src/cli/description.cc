@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <map>
 
-#include "api/autoscaling.h"
 #include "api/hpa.h"
 #include "api/types.h"
 #include "cli/console.h"
+#include "cli/description_settings.h"
 #include "cli/resource_kinds.h"
 #include "cli/table.h"
 
@@ -33,19 +33,8 @@ std::string or_none(const std::string& text) { return text.empty() ? kNone : tex
 
 std::string name_of(const Json& object) { return text(object, {"metadata", "name"}); }
 
-std::string annotation(const Json& object, const std::string& key) {
-  return text(object, {"metadata", "annotations", key});
-}
-
 std::string label(const Json& object, std::string_view key) {
   return text(object, {"metadata", "labels", std::string(key)});
-}
-
-const Json& array_at(const Json& object, const char* pointer) {
-  static const Json kEmpty = Json::array();
-  const Json::json_pointer path(pointer);
-  return object.is_object() && object.contains(path) && object.at(path).is_array() ? object.at(path)
-                                                                                   : kEmpty;
 }
 
 class Description {
@@ -58,6 +47,7 @@ class Description {
     lines();
     if (kind_.plural != "pods") conditions();
     environment();
+    annotations();
     if (kind_.plural == "services") {
       revisions();
       tags();
@@ -107,8 +97,8 @@ class Description {
   void lines() {
     const Json& object = facts_.object;
     std::vector<std::pair<std::string, std::string>> shown;
-    const auto add = [&shown](const char* name, std::string value) {
-      if (!value.empty()) shown.emplace_back(name, std::move(value));
+    const auto add = [&shown](std::string name, std::string value) {
+      if (!value.empty()) shown.emplace_back(std::move(name), std::move(value));
     };
     add("Namespace", text(object, {"metadata", "namespace"}));
     add("URL", text(object, {"status", "url"}));
@@ -117,7 +107,10 @@ class Description {
     add("State", label(object, api::kStateLabel));
     add("Phase", text(object, {"status", "phase"}));
     add("Node", text(object, {"spec", "nodeName"}));
-    add_code(add);
+    for (auto& [name, value] : settings_of(pod_template())) {
+      // What a cold pod will be is not known yet.
+      if (!is_cold_pod() || name == "Runtime") add(name, std::move(value));
+    }
     add("Message", kind_.plural == "pods" ? headline(object, {"status", "message"}) : "");
     if (kind_.plural == "horizontalpodautoscalers") {
       add("Scales", one_line(api::reference_text(object)));
@@ -146,44 +139,19 @@ class Description {
   [[nodiscard]] const Json& pod_template() const {
     static const Json::json_pointer kTemplate("/spec/template");
     const bool has_one = kind_.plural == "services" || kind_.plural == "configurations";
-    return has_one && facts_.object.contains(kTemplate) ? facts_.object.at(kTemplate)
-                                                        : facts_.object;
+    if (has_one && facts_.object.contains(kTemplate)) return facts_.object.at(kTemplate);
+    const bool has_revision = kind_.plural == "pods" && !facts_.revisions.empty();
+    return has_revision ? facts_.revisions.front() : facts_.object;
   }
-
-  template <class Add>
-  void add_code(const Add& add) {
-    const Json& of = pod_template();
-    const Json& containers = array_at(of, "/spec/containers");
-    if (containers.empty()) return;
-    add("Runtime", runtime_of(containers[0]));
-    add("Code", annotation(of, std::string(api::kCodeAnnotation)));
-    if (kind_.plural == "pods") return;  // the rest is its revision's
-    // The settings of `ebb up` may say what is not said here.
-    add("Min pods", or_default(scale(of, "min-scale", "minScale")));
-    const std::string most = or_default(scale(of, "max-scale", "maxScale"));
-    add("Max pods", most == "0" ? "no limit" : most);
-    const std::string concurrency = text(of, {"spec", "containerConcurrency"});
-    add("Concurrency", concurrency == "0" || concurrency.empty() ? "no limit" : concurrency);
-    std::string timeout = text(of, {"spec", "timeoutSeconds"});
-    if (!timeout.empty()) timeout += " s";
-    add("Timeout", timeout);
-  }
-
-  // An annotation by its name or the older one.
-  static std::string scale(const Json& of, const char* name, const char* old_name) {
-    const std::string prefix(api::kAutoscalingPrefix);
-    const std::string value = annotation(of, prefix + name);
-    return value.empty() ? annotation(of, prefix + old_name) : value;
-  }
-  static std::string or_default(const std::string& value) {
-    return value.empty() ? "default" : value;
+  [[nodiscard]] bool is_cold_pod() const {
+    return kind_.plural == "pods" && facts_.revisions.empty();
   }
 
   void environment() {
-    const Json& containers = array_at(pod_template(), "/spec/containers");
-    if (containers.empty() || kind_.plural == "pods") return;
+    const Json& containers = list_at(pod_template(), "/spec/containers");
+    if (containers.empty()) return;
     Table shown{{"NAME", "VALUE"}, {}};
-    for (const Json& variable : array_at(containers[0], "/env")) {
+    for (const Json& variable : list_at(containers[0], "/env")) {
       shown.rows.push_back({text(variable, {"name"}), text(variable, {"value"})});
     }
     if (shown.rows.empty()) return;
@@ -191,11 +159,14 @@ class Description {
     table(shown);
   }
 
-  static std::string runtime_of(const Json& container) {
-    std::string image = text(container, {"image"});
-    const std::string prefix(api::kRuntimeImagePrefix);
-    if (image.starts_with(prefix)) image.erase(0, prefix.size());
-    return image;
+  void annotations() {
+    Table shown{{"NAME", "VALUE"}, {}};
+    for (auto& [name, value] : annotations_of(pod_template())) {
+      shown.rows.push_back({name, value});
+    }
+    if (shown.rows.empty()) return;
+    title("Annotations");
+    table(shown);
   }
 
   [[nodiscard]] std::string generation() const {
@@ -207,7 +178,7 @@ class Description {
 
   void conditions() {
     Table shown{{"TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"}, {}};
-    for (const Json& condition : array_at(facts_.object, "/status/conditions")) {
+    for (const Json& condition : list_at(facts_.object, "/status/conditions")) {
       shown.rows.push_back({text(condition, {"type"}), text(condition, {"status"}),
                             age(text_at(condition, {"lastTransitionTime"})),
                             text(condition, {"reason"}), headline(condition, {"message"})});
@@ -223,7 +194,7 @@ class Description {
   };
   [[nodiscard]] std::map<std::string, Share> shares() const {
     std::map<std::string, Share> out;
-    for (const Json& target : array_at(facts_.object, "/status/traffic")) {
+    for (const Json& target : list_at(facts_.object, "/status/traffic")) {
       Share& share = out[text(target, {"revisionName"})];
       share.percent += std::strtoll(text_at(target, {"percent"}).c_str(), nullptr, 10);
       const std::string tag = text(target, {"tag"});
@@ -256,7 +227,7 @@ class Description {
 
   void tags() {
     Table shown{{"TAG", "REVISION", "URL"}, {}};
-    for (const Json& target : array_at(facts_.object, "/status/traffic")) {
+    for (const Json& target : list_at(facts_.object, "/status/traffic")) {
       if (text_at(target, {"tag"}).empty()) continue;
       shown.rows.push_back(
           {text(target, {"tag"}), text(target, {"revisionName"}), text(target, {"url"})});
@@ -272,6 +243,21 @@ class Description {
     });
   }
 
+  // A service has the revisions that are its own; a revision is one itself.
+  [[nodiscard]] const char* why_no_pods() const {
+    if (kind_.plural == "nodes") return "none";
+    const auto status = [](const Json& revision) {
+      return text_at(condition_of(revision, "Ready"), {"status"});
+    };
+    const bool any = kind_.plural == "services"
+                         ? std::any_of(facts_.revisions.begin(), facts_.revisions.end(),
+                                       [&](const Json& one) { return status(one) == "True"; })
+                         : status(facts_.object) == "True";
+    if (any) return "none: the next request starts one";
+    return kind_.plural == "services" ? "none: no revision is ready"
+                                      : "none: the revision is not ready";
+  }
+
   void pods() {
     Table shown{{"NAME", "REVISION", "STATE", "NODE", "AGE"}, {}};
     for (const Json& pod : facts_.pods) {
@@ -281,7 +267,7 @@ class Description {
                             age_of(pod)});
     }
     title("Pods");
-    table_or(shown, kind_.plural == "nodes" ? "none" : "none: the next request starts one");
+    table_or(shown, why_no_pods());
     if (facts_.pods.size() > kMaxShownPods) {
       out_ += fmt::format("  ... and {} more\n", facts_.pods.size() - kMaxShownPods);
     }
@@ -324,6 +310,7 @@ class Description {
     std::string what;
     // The newest first: what one that is ready has left behind is past.
     for (const Json& revision : facts_.revisions) {
+      if (kind_.plural != "services") break;
       const Json ready = condition_of(revision, "Ready");
       const std::string status = text_at(ready, {"status"});
       if (status == "False") what = name_of(revision) + ": " + text_at(ready, {"message"});

@@ -16,7 +16,7 @@ inline constexpr size_t kMaxShownPods = 20;
 // What the API knows about it; lists are empty where there is nothing.
 struct Facts {
   api::Json object;
-  std::vector<api::Json> revisions;
+  std::vector<api::Json> revisions;  // of a service all, the newest first; of a pod its own
   std::vector<api::Json> pods;
   std::vector<api::Json> autoscalers;  // one per revision, of the same name
   std::vector<api::Json> events;       // of the object, the latest last

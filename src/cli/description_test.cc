@@ -25,9 +25,13 @@ Facts facts() {
   out.object = Json::parse(R"({"metadata": {"name": "hello", "namespace": "team", "generation": 3,
       "creationTimestamp": "2026-01-01T00:00:00Z"},
     "spec": {"template": {"metadata": {"annotations": {"ebb.dev/code": "sha256:ab",
-        "autoscaling.knative.dev/min-scale": "2", "autoscaling.knative.dev/maxScale": "0"}},
+        "autoscaling.knative.dev/min-scale": "2", "autoscaling.knative.dev/maxScale": "0",
+        "autoscaling.knative.dev/window": "10s", "ebb.dev/network": "none",
+        "serving.knative.dev/creator": "somebody", "serving.knative.dev/no-gc": "true"}},
       "spec": {"containerConcurrency": 5, "timeoutSeconds": 30,
                "containers": [{"image": "ebb.dev/runtimes/python",
+                 "resources": {"limits": {"memory": "128Mi"},
+                               "requests": {"memory": "64Mi", "cpu": 1}},
                  "env": [{"name": "GREETING", "value": "hi\u001b[31m"}, {"name": "EMPTY"}]}]}}},
     "status": {"url": "http://hello.team.localhost", "observedGeneration": 2,
       "conditions": [{"type": "Ready", "status": "False", "reason": "RevisionFailed",
@@ -63,6 +67,12 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
            "  Max pods      no limit\n",
            "  Concurrency   5\n",
            "  Timeout       30 s\n",
+           "  Memory        128Mi (request 64Mi)\n",
+           "  CPU           no limit (request 1)\n",
+           "  Network       none\n",
+           "Annotations\n  NAME                             VALUE\n"
+           "  autoscaling.knative.dev/window   10s\n"
+           "  serving.knative.dev/no-gc        true\n\n",
            "Environment\n  NAME       VALUE\n  GREETING   hi [31m\n  EMPTY\n",
            "  Generation    3 (not worked on yet)\n",
            "  Ready   False    2m      RevisionFailed   it broke\n",
@@ -116,11 +126,28 @@ TEST(DescriptionTest, TheLastFailureIsTheNewest) {
 TEST(DescriptionTest, AServiceAtRest) {
   Facts rest;
   rest.object = Json::parse(R"({"metadata": {"name": "hello"}})");
+  rest.revisions = {Json::parse(R"({"metadata": {"name": "hello-2"}, "status": {"conditions":
+                        [{"type": "Ready", "status": "Unknown"}]}})"),
+                    Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"conditions":
+                        [{"type": "Ready", "status": "True"}]}})")};
   const std::string text = description_of(api::Service::kind(), rest, kStyle);
   EXPECT_THAT(text, HasSubstr("Pods\n  none: the next request starts one\n"));
   EXPECT_THAT(text, HasSubstr("Events\n  none\n"));
   EXPECT_THAT(text, Not(HasSubstr("Last failure")));
   EXPECT_THAT(text, Not(HasSubstr("Autoscaler")));
+}
+
+TEST(DescriptionTest, NoRequestStartsAPodOfWhatIsNotReady) {
+  Facts failed;
+  failed.revisions = {Json::parse(R"({"metadata": {"name": "hello-1"}, "status": {"conditions":
+                          [{"type": "Ready", "status": "False"}]}})")};
+  failed.object = Json::parse(R"({"metadata": {"name": "hello"}})");
+  EXPECT_THAT(description_of(api::Service::kind(), failed, kStyle),
+              HasSubstr("Pods\n  none: no revision is ready\n"));
+  failed.object = failed.revisions[0];
+  failed.revisions.clear();
+  EXPECT_THAT(description_of(api::Revision::kind(), failed, kStyle),
+              HasSubstr("Pods\n  none: the revision is not ready\n"));
 }
 
 TEST(DescriptionTest, OnlyTheLatestEventsAreShown) {
@@ -136,10 +163,29 @@ TEST(DescriptionTest, OnlyTheLatestEventsAreShown) {
 TEST(DescriptionTest, APod) {
   Facts pod = facts();
   pod.object = pod.pods[0];
+  pod.object["spec"]["containers"] = Json::parse(R"([{"image": "ebb.dev/runtimes/python"}])");
+  pod.revisions.clear();
   const std::string text = description_of(api::Pod::kind(), pod, kStyle);
   EXPECT_THAT(text, testing::StartsWith("Pod p1\n"));
   EXPECT_THAT(text, HasSubstr("  State      Warm\n"));
   EXPECT_THAT(text, HasSubstr("  Node       local\n"));
+  EXPECT_THAT(text, HasSubstr("  Runtime    python\n"));
+  EXPECT_THAT(text, Not(HasSubstr("Memory")));
+}
+
+TEST(DescriptionTest, APodHasTheSettingsOfItsRevision) {
+  Facts pod;
+  pod.object = facts().pods[0];
+  pod.revisions = {Json::parse(R"({"metadata": {"name": "hello-1", "annotations":
+        {"ebb.dev/network": "egress"}}, "spec": {"containers": [{"image": "ebb.dev/runtimes/node",
+        "resources": {"limits": {"cpu": "500m"}}}]}, "status": {"conditions":
+        [{"type": "Ready", "status": "False", "message": "another pod broke"}]}})")};
+  const std::string text = description_of(api::Pod::kind(), pod, kStyle);
+  EXPECT_THAT(text, HasSubstr("  Runtime       node\n"));
+  EXPECT_THAT(text, HasSubstr("  Memory        default\n"));
+  EXPECT_THAT(text, HasSubstr("  CPU           500m\n"));
+  EXPECT_THAT(text, HasSubstr("  Network       egress\n"));
+  EXPECT_THAT(text, Not(HasSubstr("another pod broke")));
 }
 
 TEST(DescriptionTest, AHorizontalPodAutoscaler) {

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <sstream>
 
 #include "api/duration.h"
 #include "api/kinds.h"
@@ -65,6 +67,18 @@ Result<std::vector<KeyValue>> key_values(const std::vector<std::string>& texts,
       return fail(Errc::kInvalid, "{}: \"{}\" must have the form KEY=VALUE", option, text);
     }
     out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
+
+std::vector<std::string> by_line(const CLI::Option& flag, const std::vector<std::string>& values) {
+  // CLI11 does not tell where a value comes from: from the variable there is always one.
+  const char* variable = std::getenv(flag.get_envname().c_str());
+  if (variable == nullptr || values.size() != 1 || values.front() != variable) return values;
+  std::vector<std::string> out;
+  std::istringstream lines(values.front());
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) out.push_back(line);
   }
   return out;
 }

@@ -38,6 +38,10 @@ void example(CLI::App* app, const std::string& lines);
 
 [[nodiscard]] Result<std::vector<KeyValue>> key_values(const std::vector<std::string>& texts,
                                                        const char* option);
+// The values of a flag that may be repeated, where its environment variable has one in each
+// line.
+[[nodiscard]] std::vector<std::string> by_line(const CLI::Option& flag,
+                                               const std::vector<std::string>& values);
 [[nodiscard]] Result<net::Address> address(const std::string& text, const char* option);
 // More than zero, at most `most`.
 [[nodiscard]] Result<Duration> positive_duration(const std::string& text, const char* option,

@@ -68,6 +68,29 @@ std::string placed(const std::string& file, const std::string& message) {
          message.substr(colon);
 }
 
+// The number in "line 3, column 5: what"; 0 if there is none.
+size_t line_of(const std::string& message) {
+  constexpr std::string_view kLine = "line ";
+  size_t line = 0;
+  if (!message.starts_with(kLine)) return 0;
+  std::from_chars(message.data() + kLine.size(), message.data() + message.size(), line);
+  return line;
+}
+
+// Whether that line (from 1) is indented with a tab, which only JSON allows. The parser
+// often complains of what follows it.
+bool tab_indents(std::string_view text, size_t line) {
+  const size_t start = text.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos || text[start] == '{' || text[start] == '[') return false;
+  for (; line > 1; --line) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return false;
+    text.remove_prefix(end + 1);
+  }
+  const size_t indent = std::min(text.find_first_not_of(" \t"), text.size());
+  return text.substr(0, indent).find('\t') != std::string_view::npos;
+}
+
 // The line of the first thing that is said in a document.
 size_t first_line(const Document& document) {
   size_t line = document.lines_before + 1;
@@ -112,13 +135,26 @@ void take(const std::string& place, const Json& object, Manifests& into) {
                           .text = api::to_text(object)});
 }
 
+void read_json(const std::string& name, std::string_view text, Manifests& into) {
+  const auto parsed = api::parse_json(text);
+  if (!parsed) {
+    into.errors.push_back(placed(name, parsed.error().message));
+    return;
+  }
+  take(fmt::format("{}:{}", name, first_line({text, 0})), *parsed, into);
+}
+
 void read_file_into(const std::string& path, Manifests& into) {
   const auto text = read_file(path, kMaxManifestBytes);
   if (!text) {
     into.errors.push_back(text.error().message);
     return;
   }
-  read_manifests(path, *text, into);
+  if (fs::path(path).extension() == ".json") {
+    read_json(path, *text, into);
+  } else {
+    read_manifests(path, *text, into);
+  }
 }
 
 void read_folder(const std::string& path, Manifests& into) {
@@ -154,6 +190,9 @@ void read_manifests(const std::string& name, std::string_view text, Manifests& i
       // Again as it stands in the file, for the line.
       const std::string whole = std::string(document.lines_before, '\n').append(document.text);
       parsed = api::parse_yaml(whole);
+      if (!parsed && tab_indents(whole, line_of(parsed.error().message))) {
+        parsed.error().message += "; tabs cannot indent: use blanks";
+      }
     }
     if (!parsed) {
       into.errors.push_back(placed(name, parsed.error().message));

@@ -34,6 +34,7 @@ struct Manifests {
 void read_manifests(const std::string& name, std::string_view text, Manifests& into);
 
 // Reads files, folders (what ends with .yaml, .yml or .json in them) and `input` for "-".
+// What ends with .json must be one JSON value.
 [[nodiscard]] Manifests read_manifest_files(const std::vector<std::string>& files,
                                             std::istream& input);
 

@@ -54,6 +54,35 @@ TEST(ManifestsTest, JsonAndListsAreTaken) {
   EXPECT_THAT(out.errors, ElementsAre(HasSubstr("f.yaml:1: items[1]: Ebb has no Deployment")));
 }
 
+TEST(ManifestsTest, TabsThatIndentAreSaid) {
+  EXPECT_THAT(read("spec:\n  a: 1\n\tb: 2\n").errors,
+              ElementsAre(testing::AllOf(HasSubstr("f.yaml:3:"), HasSubstr("tabs cannot indent"))));
+  EXPECT_THAT(read("a: 1\n---\nspec:\n\t\ta: 1\n").errors,
+              testing::Contains(HasSubstr("tabs cannot indent: use blanks")));
+  EXPECT_THAT(read("spec:\n  a: [\n").errors,
+              ElementsAre(testing::Not(HasSubstr("tabs cannot indent"))));
+}
+
+TEST(ManifestsTest, AJsonFileIsReadAsJson) {
+  std::string folder = testing::TempDir() + "ebb-manifests-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string file = folder + "/f.json";
+  const auto errors = [&file](const std::string& text) {
+    std::ofstream(file) << text;
+    std::istringstream none;
+    return read_manifest_files({file}, none).errors;
+  };
+  const std::string good =
+      "{\"apiVersion\": \"serving.knative.dev/v1\", \"kind\": \"Service\",\n"
+      "\t\"metadata\": {\"name\": \"a\"";
+  EXPECT_THAT(errors(good + "}}\n"), IsEmpty());
+  EXPECT_THAT(errors(good + ",}}\n"), ElementsAre(testing::StartsWith(file + ":2:")));
+  EXPECT_THAT(errors(good + "}} # said\n"), ElementsAre(testing::StartsWith(file + ":2:")));
+  EXPECT_THAT(errors(kGood), ElementsAre(testing::StartsWith(file + ":1:1: ")));
+  EXPECT_THAT(errors("\n\n[]"), ElementsAre(file + ":3: it is not an object"));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(ManifestsTest, WhatIsMissingIsSaid) {
   EXPECT_THAT(read("kind: Service\n").errors, ElementsAre(HasSubstr("apiVersion is missing")));
   EXPECT_THAT(read("apiVersion: v1\n").errors, ElementsAre(HasSubstr("kind is missing")));

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "base/random.h"
 
@@ -26,13 +28,32 @@ std::string temporary_name(const std::string& path) {
   return path + "." + random_hex(kRandomBytes) + ".part";
 }
 
+// What links lead to, whether it is there or not: a rename would take the link's place.
+Result<std::string> target_of(const std::string& path) {
+  constexpr int kMaxLinks = 40;  // as the kernel follows them
+  namespace fs = std::filesystem;
+  fs::path target(path);
+  for (int links = 0;; ++links) {
+    std::error_code error;
+    if (!fs::is_symlink(target, error)) return target.string();
+    if (links == kMaxLinks) return fail_errno(ELOOP, "cannot write " + path);
+    const fs::path next = fs::read_symlink(target, error);
+    if (error) return fail_errno(error.value(), "cannot write " + path);
+    target = target.parent_path() / next;  // an absolute one replaces it all
+  }
+}
+
 }  // namespace
 
-Result<NewFile> NewFile::make(const std::string& path) {
+Result<NewFile> NewFile::make(const std::string& given) {
   struct stat info{};
-  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-    return fail(Errc::kInvalid, "{} is a folder: name the file to write", path);
+  if (::stat(given.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return fail(Errc::kInvalid, "{} is {}: name the file to write", given,
+                S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
   }
+  const auto target = target_of(given);
+  if (!target) return fail(target.error());
+  const std::string& path = *target;
   // Without a name, so that nothing is left even if the program is killed.
   UniqueFd fd(::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kMode));
   if (fd) return NewFile(path, std::move(fd), {});

@@ -12,7 +12,8 @@ namespace ebb::cli {
 
 class NewFile final {
  public:
-  // Nothing can be seen at `path` yet; what is there stays.
+  // Nothing can be seen at `path` yet; what is there stays. kInvalid for what is there and
+  // no regular file, such as a device or a pipe. Of a link it is the target.
   [[nodiscard]] static Result<NewFile> make(const std::string& path);
   NewFile(NewFile&& other) noexcept = default;
   NewFile& operator=(NewFile&& other) noexcept = default;

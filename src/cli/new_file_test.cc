@@ -41,5 +41,42 @@ TEST(NewFileTest, AppearsWholeOrNotAtAll) {
   fs::remove_all(folder);
 }
 
+TEST(NewFileTest, TakesOnlyThePlaceOfRegularFiles) {
+  std::string folder = testing::TempDir() + "ebb-new-file-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink("pipe", folder + "/to-pipe");
+  for (const std::string& path : {pipe, folder + "/to-pipe", std::string("/dev/full")}) {
+    const auto file = NewFile::make(path);
+    ASSERT_FALSE(file) << path;
+    EXPECT_EQ(file.error().code, Errc::kInvalid);
+    EXPECT_EQ(file.error().message, path + " is no regular file: name the file to write");
+  }
+  struct stat info{};
+  ASSERT_EQ(::stat(pipe.c_str(), &info), 0);
+  EXPECT_TRUE(S_ISFIFO(info.st_mode));
+  fs::remove_all(folder);
+}
+
+TEST(NewFileTest, WritesThroughLinks) {
+  std::string folder = testing::TempDir() + "ebb-new-file-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  fs::create_directory(folder + "/disk");
+  fs::create_symlink("disk/second", folder + "/first");
+  fs::create_symlink(folder + "/disk/backup.tar", folder + "/disk/second");
+  for (const char* text : {"new", "again"}) {  // the target is not there yet, then it is
+    auto file = NewFile::make(folder + "/first");
+    ASSERT_TRUE(file) << file.error().message;
+    ASSERT_TRUE(file->write(text) && file->publish());
+    EXPECT_EQ(*read_file(folder + "/disk/backup.tar", 100), text);
+  }
+  EXPECT_TRUE(fs::is_symlink(folder + "/first"));
+  EXPECT_TRUE(fs::is_symlink(folder + "/disk/second"));
+  fs::create_symlink("turn", folder + "/turn");
+  EXPECT_FALSE(NewFile::make(folder + "/turn"));
+  fs::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace ebb::cli

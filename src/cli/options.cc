@@ -22,6 +22,9 @@ void define_globals(CLI::App& app, ConnectionOptions& to) {
        std::string("folder of `ebb up` and of its kubeconfig (default ") + kDefaultDataDir + ")");
   flag(&app, "--server", to.server, "URL of the API, instead of a kubeconfig's")->type_name("URL");
   flag(&app, "--token", to.token, "token for the API; better set as EBB_TOKEN");
+  flag(&app, "--certificate-authority", to.certificate_authority,
+       "certificate that the API's is signed by: tls/ca.crt of its data folder")
+      ->type_name("FILE");
   flag(&app, "--kubeconfig", to.kubeconfig,
        "file that names the API (default: of --data, else $KUBECONFIG, else of the default data "
        "folder)");

@@ -82,6 +82,7 @@ struct DeployOptions {
   std::optional<int> concurrency;
   std::optional<Duration> timeout;  // of one request; whole seconds
   std::vector<KeyValue> env;
+  std::vector<std::string> unset_env;  // names of variables to take away
   std::optional<int> min;
   std::optional<int> max;
   std::string memory;                    // quantity; here and below empty: as it is
@@ -160,7 +161,7 @@ struct TrafficOptions {
 
 struct RollbackOptions {
   std::string name;
-  std::string to;  // empty: the ready revision before the one that serves
+  std::string to;  // empty: see planned_rollback
   bool wait = true;
   Duration wait_timeout{};
 };
@@ -200,9 +201,10 @@ struct VersionOptions {};
 struct ConnectionOptions {
   std::string server;  // URL
   std::string token;
-  std::string kubeconfig;  // path
-  std::string data;        // folder of `ebb up`
-  std::string ns;          // empty: the kubeconfig's
+  std::string certificate_authority;  // path
+  std::string kubeconfig;             // path
+  std::string data;                   // folder of `ebb up`
+  std::string ns;                     // empty: the kubeconfig's
 };
 
 using Command = std::variant<UpOptions, DeployOptions, ApplyOptions, GetOptions, DescribeOptions,

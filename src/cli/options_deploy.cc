@@ -1,5 +1,6 @@
 // The command line of `ebb deploy`.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "api/duration.h"
 #include "api/quantity.h"
@@ -23,6 +24,28 @@ Result<void> check_quantity(const std::string& text, const char* option,
   return {};
 }
 
+// "KEY=VALUE", or "KEY-" for one that goes.
+Result<void> read_env(const std::vector<std::string>& texts, DeployOptions& into) {
+  std::vector<std::string> given;
+  for (const std::string& text : texts) {
+    const bool goes = text.size() > 1 && text.ends_with('-') && text.find('=') == std::string::npos;
+    if (goes) {
+      into.unset_env.push_back(text.substr(0, text.size() - 1));
+    } else {
+      given.push_back(text);
+    }
+  }
+  auto pairs = key_values(given, "--env");
+  if (!pairs) return fail(Errc::kInvalid, "{}, or KEY-", pairs.error().message);
+  for (const auto& [key, value] : *pairs) {
+    if (std::find(into.unset_env.begin(), into.unset_env.end(), key) != into.unset_env.end()) {
+      return fail(Errc::kInvalid, "--env: {} is both set and taken away", key);
+    }
+  }
+  into.env = std::move(*pairs);
+  return {};
+}
+
 class DeployLine final : public CommandLine {
  public:
   const CLI::App* define(CLI::App& app) override {
@@ -31,7 +54,8 @@ class DeployLine final : public CommandLine {
     flag(deploy, "--runtime", to_.runtime, "what runs the code, such as python, node or exec")
         ->required();
     flag(deploy, "--code", to_.code, "folder that holds the code")->required();
-    flag(deploy, "--env", env_, "environment variable; may be repeated");
+    env_flag_ = flag(deploy, "--env", env_,
+                     "environment variable, or KEY- to take one away; may be repeated");
     flag(deploy, "--concurrency", to_.concurrency, "requests that one pod takes at once; 0: any")
         ->check(CLI::Range(int64_t{0}, api::kMaxContainerConcurrency));
     flag(deploy, "--min", to_.min, "pods that are always kept")->check(CLI::Range(0, kMaxScale));
@@ -41,7 +65,8 @@ class DeployLine final : public CommandLine {
     flag(deploy, "--cpu", to_.cpu, "limit of one pod, such as 500m")->type_name("QUANTITY");
     flag(deploy, "--network", to_.network, "what a pod reaches: none or egress")
         ->check(CLI::IsMember({"none", "egress"}));
-    flag(deploy, "--annotation", annotations_, "of the revision; may be repeated");
+    annotation_flag_ =
+        flag(deploy, "--annotation", annotations_, "of the revision; may be repeated");
     flag(deploy, "--pip-option", to_.pip_options,
          "option for `pip install`, such as --find-links=wheels; may be repeated")
         ->type_name("OPTION");
@@ -87,11 +112,9 @@ class DeployLine final : public CommandLine {
     if (auto ok = check_quantity(deploy.cpu, "--cpu", api::parse_millicores); !ok) {
       return fail(ok.error());
     }
-    auto env = key_values(env_, "--env");
-    if (!env) return fail(env.error());
-    auto annotations = key_values(annotations_, "--annotation");
+    if (auto ok = read_env(by_line(*env_flag_, env_), deploy); !ok) return fail(ok.error());
+    auto annotations = key_values(by_line(*annotation_flag_, annotations_), "--annotation");
     if (!annotations) return fail(annotations.error());
-    deploy.env = std::move(*env);
     deploy.annotations = std::move(*annotations);
     deploy.install = !no_install_;
     deploy.call = !no_call_;
@@ -105,6 +128,8 @@ class DeployLine final : public CommandLine {
   std::string wait_timeout_ = "2m";
   std::vector<std::string> env_;
   std::vector<std::string> annotations_;
+  CLI::Option* env_flag_ = nullptr;
+  CLI::Option* annotation_flag_ = nullptr;
   bool no_install_ = false;
   bool no_call_ = false;
   bool no_wait_ = false;

@@ -26,9 +26,11 @@ class BackupLine final : public CommandLine {
  public:
   const CLI::App* define(CLI::App& app) override {
     auto* backup = app.add_subcommand("backup", "Save what is declared, and its code, to a file");
-    backup->add_option("FILE", to_.file, "the tar file to write")->required();
+    backup->add_option("FILE", to_.file, "the tar file to write; - for the standard output")
+        ->required();
     example(backup,
             "  ebb backup ebb-backup.tar\n"
+            "  ebb backup - | gzip > ebb-backup.tar.gz\n"
             "Ebb goes on serving meanwhile. The file holds the functions' code and variables,\n"
             "so keep it as safe as the data folder; the API's token is not in it.");
     return backup;

@@ -104,6 +104,32 @@ TEST(OptionsTest, Deploy) {
   EXPECT_EQ(plain.wait_timeout, std::chrono::minutes(2));
 }
 
+TEST(OptionsTest, DeployTakesVariablesAway) {
+  const Args line{"deploy", "hello", "--runtime", "python", "--code", "dir"};
+  const auto with = [&line](Args more) {
+    more.insert(more.begin(), line.begin(), line.end());
+    return more;
+  };
+  const auto deploy = command<DeployOptions>(with({"--env", "A-", "--env", "B=2-"}));
+  EXPECT_THAT(deploy.unset_env, ElementsAre("A"));
+  EXPECT_THAT(deploy.env, ElementsAre(KeyValue("B", "2-")));
+  expect_usage_error(with({"--env", "A-", "--env", "A=1"}), "A is both set and taken away");
+  expect_usage_error(with({"--env", "-"}), "KEY=VALUE, or KEY-");
+}
+
+TEST(OptionsTest, AVariableHasAValueOfARepeatedFlagInEachLine) {
+  const Variable env("EBB_ENV", "A=1\n\nB=2 3\nC-\n");
+  const Variable annotation("EBB_ANNOTATION", "a/b=1\na/c=2");
+  const Args line{"deploy", "hello", "--runtime", "python", "--code", "dir"};
+  const auto deploy = command<DeployOptions>(line);
+  EXPECT_THAT(deploy.env, ElementsAre(KeyValue("A", "1"), KeyValue("B", "2 3")));
+  EXPECT_THAT(deploy.unset_env, ElementsAre("C"));
+  EXPECT_THAT(deploy.annotations, ElementsAre(KeyValue("a/b", "1"), KeyValue("a/c", "2")));
+  Args given = line;
+  given.insert(given.end(), {"--env", "TEXT=two\nlines"});
+  EXPECT_THAT(command<DeployOptions>(given).env, ElementsAre(KeyValue("TEXT", "two\nlines")));
+}
+
 TEST(OptionsTest, GetAndGlobals) {
   const auto invocation = parse({"get", "po", "-n", "team", "-o", "wide", "--server", "http://x"});
   ASSERT_TRUE(invocation) << invocation.error().err;

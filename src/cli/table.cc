@@ -226,6 +226,13 @@ std::string text_at(const Json& object, const Path& path) {
   return value->is_number() || value->is_boolean() ? value->dump() : std::string();
 }
 
+const Json& list_at(const Json& object, const char* pointer) {
+  static const Json kEmpty = Json::array();
+  const Json::json_pointer path(pointer);
+  return object.is_object() && object.contains(path) && object.at(path).is_array() ? object.at(path)
+                                                                                   : kEmpty;
+}
+
 Json condition_of(const Json& object, const std::string& type) {
   const auto status = object.find("status");
   if (status == object.end() || !status->is_object()) return Json::object();

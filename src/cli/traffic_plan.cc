@@ -1,8 +1,10 @@
 #include "cli/traffic_plan.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/types.h"
 #include "cli/table.h"
@@ -14,12 +16,6 @@ namespace {
 using api::Json;
 
 constexpr int kWhole = 100;  // percent
-
-const Json& list_at(const Json& object, const char* pointer) {
-  static const Json kEmpty = Json::array();
-  const Json::json_pointer path(pointer);
-  return object.contains(path) && object.at(path).is_array() ? object.at(path) : kEmpty;
-}
 
 std::string name_of(const Json& revision) { return text_at(revision, {"metadata", "name"}); }
 
@@ -86,6 +82,36 @@ std::vector<std::string> keys_of(const Json& traffic) {
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+// The newest of those that `fits` and are older than `than`; null if there is none.
+template <class Fits>
+const Json* newest(const std::vector<Json>& revisions, int64_t than, const Fits& fits) {
+  const Json* best = nullptr;
+  for (const Json& revision : revisions) {
+    const int64_t generation = generation_of(revision);
+    if (generation >= than || !fits(revision)) continue;
+    if (best == nullptr || generation > generation_of(*best)) best = &revision;
+  }
+  return best;
+}
+
+// Where a rollback goes: of several that serve, to the one before the newest, as that is
+// the one on trial; else to the ready one before. Empty if there is none.
+std::string revision_before(const Json& service, const std::vector<Json>& revisions) {
+  std::set<std::string> serving;
+  for (const Json& target : list_at(service, "/status/traffic")) {
+    if (percent_of(target) > 0) serving.insert(text_at(target, {"revisionName"}));
+  }
+  const auto serves = [&serving](const Json& revision) {
+    return serving.contains(name_of(revision));
+  };
+  const Json* latest = newest(revisions, INT64_MAX, serves);
+  if (latest == nullptr) return {};
+  const int64_t than = generation_of(*latest);
+  const Json* before = newest(revisions, than, serves);
+  if (before == nullptr) before = newest(revisions, than, is_ready);
+  return before == nullptr ? std::string() : name_of(*before);
 }
 
 // A share goes to a target of its own, ahead of those that only have tags.
@@ -155,20 +181,7 @@ Result<Json> planned_rollback(const RollbackOptions& options, const Json& servic
                   text_at(condition_of(*revision, "Ready"), {"message"}));
     }
   } else {
-    int64_t serving = 0;
-    for (const Json& target : list_at(service, "/status/traffic")) {
-      const Json* revision = find(revisions, text_at(target, {"revisionName"}));
-      if (revision != nullptr && percent_of(target) > 0) {
-        serving = std::max(serving, generation_of(*revision));
-      }
-    }
-    int64_t best = 0;
-    for (const Json& revision : revisions) {
-      const int64_t generation = generation_of(revision);
-      if (!is_ready(revision) || generation >= serving || generation <= best) continue;
-      best = generation;
-      to = name_of(revision);
-    }
+    to = revision_before(service, revisions);
     if (to.empty()) {
       return fail(Errc::kNotFound,
                   "no ready revision is older than the one that serves; revisions: {}. Choose one "

@@ -17,8 +17,9 @@ namespace ebb::cli {
                                                 const api::Json& service,
                                                 const std::vector<api::Json>& revisions);
 
-// All traffic to one revision: the given one, else the newest ready one that is older
-// than the newest that has traffic now. Tags stay.
+// All traffic to one revision: the given one; else, where several have traffic now, the
+// newest of them but one; else the newest ready one that is older than the one that has it.
+// Tags stay.
 [[nodiscard]] Result<api::Json> planned_rollback(const RollbackOptions& options,
                                                  const api::Json& service,
                                                  const std::vector<api::Json>& revisions);

@@ -94,6 +94,12 @@ TEST(TrafficPlanTest, RollsBackToTheReadyRevisionBefore) {
   EXPECT_EQ(to(R"([{"revisionName": "h-3", "percent": 100}])"), "h-1");  // h-2 is not ready
   EXPECT_EQ(to(R"([{"revisionName": "h-1", "percent": 90},
                    {"revisionName": "h-10", "percent": 10}])"),
+            "h-1");  // h-3 served nothing
+  EXPECT_EQ(to(R"([{"revisionName": "h-10", "percent": 10}, {"revisionName": "h-1", "percent": 60},
+                   {"revisionName": "h-3", "percent": 30}])"),
+            "h-3");
+  EXPECT_EQ(to(R"([{"revisionName": "h-10", "percent": 90}, {"tag": "t", "revisionName": "h-1"},
+                   {"revisionName": "h-10", "percent": 10}])"),
             "h-3");
   EXPECT_EQ(to(R"([{"revisionName": "h-1", "percent": 100},
                    {"revisionName": "h-10", "percent": 0}])")

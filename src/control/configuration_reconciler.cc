@@ -1,5 +1,6 @@
 #include "control/configuration_reconciler.h"
 
+#include <cctype>
 #include <charconv>
 
 #include "api/defaults.h"
@@ -14,7 +15,14 @@ bool belongs_to(const api::Revision& revision, const api::Configuration& configu
   return owner != nullptr && owner->uid == configuration.meta.uid;
 }
 
-std::string sentence(const std::string& text) { return text.ends_with('.') ? text : text + "."; }
+// Ends with a full stop, but for several lines, such as a traceback.
+std::string sentence(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) {
+    text.pop_back();
+  }
+  if (text.ends_with('.') || text.find('\n') != std::string::npos) return text;
+  return text + ".";
+}
 
 }  // namespace
 

@@ -281,6 +281,16 @@ TEST_F(ReconcilersTest, AServiceBecomesReadyWhenOnePodHasStarted) {
   expect_quiet();
 }
 
+TEST_F(ReconcilersTest, AFailureOfSeveralLinesEndsAsItIs) {
+  create(1);
+  until_starting("hello-00001");
+  plane_->pods.fail(uid("hello-00001"), "its last output:\ncannot open config\n");
+  until_service("False");
+  EXPECT_EQ(ready<api::Configuration>("hello"),
+            "False: RevisionFailed: Revision \"hello-00001\" failed with message: its last "
+            "output:\ncannot open config");
+}
+
 TEST_F(ReconcilersTest, AFailedStartIsToldToTheTop) {
   create(1);
   until_starting("hello-00001");

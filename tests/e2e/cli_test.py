@@ -106,6 +106,22 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(len(lines), wanted)
         ebb.run("delete", "service", "chatty")
 
+    def test_the_log_of_a_pod_that_has_ended(self):
+        ebb = self.ebb
+        ebb.deploy("ended", "import os\n"
+                            "def handle(request):\n"
+                            "    if request.path == '/end': os._exit(3)\n"
+                            "    print('said', flush=True)\n    return 'x'\n")
+        self.assertEqual(ebb.get("ended").status, 200)
+        pod = ebb.pods("ended", "Warm")[0][0]
+        wait_until(lambda: ebb.run("logs", "ended", "--pod", pod).stdout == "said\n", "it is logged")
+        ebb.get("ended", "/end")
+        wait_until(lambda: pod not in [name for name, _ in ebb.pods()], "the pod has ended")
+        lines = ebb.run("logs", "ended", "--pod", pod).stdout.splitlines()
+        self.assertIn("said", lines)
+        self.assertEqual(ebb.run("logs", "ended", "--pod", pod, "--tail", "1").stdout.splitlines(),
+                         lines[-1:])
+
     def test_apply_mixes_with_kubectl(self):
         ebb, files = self.ebb, folder(self)
         ebb.deploy("source", HELLO)
@@ -191,12 +207,38 @@ class CommandLine(unittest.TestCase):
             watch.kill()
             watch.communicate()
 
+    def test_an_api_by_flags_alone(self):
+        ebb = self.ebb
+        token = pathlib.Path(ebb.data, "token").read_text().strip()
+        flags = [PROGRAM, "get", "nodes", "--server", "https://" + ebb.api, "--token", token]
+        nowhere = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(flags, text=True, capture_output=True, env=nowhere)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("tls/ca.crt of its data folder, with --certificate-authority", done.stderr)
+        authority = ebb.data + "/tls/ca.crt"
+        for given in ({}, {"EBB_CERTIFICATE_AUTHORITY": authority}):
+            flag = [] if given else ["--certificate-authority", authority]
+            done = subprocess.run(flags + flag, text=True, capture_output=True, env=nowhere | given)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_child_that_its_service_makes_again_was_deleted(self):
+        ebb = self.ebb
+        ebb.deploy("parent", HELLO)
+        for kind in ("route", "configuration"):
+            out = ebb.run("delete", kind, "parent", "--wait-timeout", "10s").stdout
+            self.assertEqual(out, f'{kind}.serving.knative.dev "parent" deleted\n')
+            wait_until(lambda: ebb.run("get", kind, "parent", check=False).returncode == 0,
+                       "its service makes it again")
+
     def test_describe_tells_what_happens_and_why(self):
         ebb = self.ebb
-        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s")
+        ebb.deploy("told", HELLO, "--env", "GREETING=hi", "--max", "7", "--timeout", "9s",
+                   "--memory", "64Mi", "--network", "none", "--annotation",
+                   "autoscaling.knative.dev/window=60s")
         text = ebb.run("describe", "service", "told").stdout
         for words in (r"Min pods +default", r"Max pods +7", r"Concurrency +no limit",
-                      r"Timeout +9 s", r"GREETING +hi"):
+                      r"Timeout +9 s", r"GREETING +hi", r"Memory +64Mi", r"CPU +no limit",
+                      r"Network +none", r"autoscaling.knative.dev/window +60s"):
             self.assertRegex(text, words)
         ebb.deploy("told", "raise ValueError('out of cheese')\n", check=False)
         text = ebb.run("describe", "service", "told").stdout
@@ -358,6 +400,35 @@ class Backup(unittest.TestCase):
             wait_until(lambda: ebb.get("kept").text == "kept", "the function answers")
             wait_until(lambda: ebb.condition("moving")["status"] == "True", "moving is ready")
             self.assertTrue(ebb.get("moving").text.isdigit())
+
+    def test_a_backup_replaces_files_alone(self):
+        files = folder(self)
+        pipe = files / "pipe"
+        os.mkfifo(pipe)
+        (files / "link").symlink_to("disk.tar")
+        with Ebb() as ebb:
+            ebb.deploy("small", HELLO)
+            for path in (str(pipe), "/dev/full"):
+                done = ebb.run("backup", path, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"Error: {path} is no regular file", done.stderr)
+            self.assertTrue(pipe.is_fifo())
+            ebb.run("backup", str(files / "link"))
+            self.assertTrue((files / "link").is_symlink())
+            with open(files / "out.tar", "wb") as out:
+                done = subprocess.run([PROGRAM, "--data", ebb.data, "backup", "-"], stdout=out,
+                                      stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("to the standard output", done.stderr)
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([PROGRAM, "--data", ebb.data, "backup", "-"], stdout=full,
+                                      stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("Error: cannot write the output: No space left", done.stderr)
+        for name in ("disk.tar", "out.tar"):
+            done = subprocess.run([PROGRAM, "restore", str(files / name), "--data",
+                                   str(files / ("of-" + name))], text=True, capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_cut_or_changed_backup_is_refused(self):
         files = folder(self)
