@@ -165,13 +165,12 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
     const bool load = *text == "concurrency" || *text == "rps";
     const bool average = spec.autoscaler_class == kAverageClass;
     const bool hpa = spec.autoscaler_class == "hpa.autoscaling.knative.dev";
-    if ((average || hpa) && !text->empty() && read.declares(*text)) {
-      spec.metric = *text;
-    } else if (text->empty() || ((kpa || own) && !load)) {
+    const bool outside = (average || hpa) && !text->empty() && read.declares(*text);
+    if (text->empty() || ((kpa || own) && !load && !outside)) {
       read.report(*text, average ? "must be \"concurrency\", \"rps\", or the NAME of an annotation "
                                    "ebb.dev/metric-NAME"
                                  : "must be \"concurrency\" or \"rps\"");
-    } else if (hpa && !load && *text != "cpu" && *text != "memory") {
+    } else if (hpa && !load && !outside && *text != "cpu" && *text != "memory") {
       read.report(*text,
                   fmt::format("must be \"cpu\", \"memory\", \"concurrency\", \"rps\", or say "
                               "by the annotation {} where it is to be had",
