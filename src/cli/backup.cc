@@ -34,7 +34,7 @@ Result<uint64_t> to_output(ApiClient& client, Progress& progress, TimePoint dead
   if (console.out_is_terminal) {
     return fail(Errc::kInvalid, "a backup is nothing for a terminal: redirect the output");
   }
-  const auto bytes = download(client, progress, deadline, [&console](std::string_view piece) {
+  auto bytes = download(client, progress, deadline, [&console](std::string_view piece) {
     return write_output(console, piece);
   });
   if (!bytes) return bytes;
@@ -46,8 +46,8 @@ Result<uint64_t> to_file(const std::string& path, ApiClient& client, Progress& p
                          TimePoint deadline) {
   auto file = NewFile::make(path);
   if (!file) return fail(file.error());
-  const auto bytes = download(client, progress, deadline,
-                              [&file](std::string_view piece) { return file->write(piece); });
+  auto bytes = download(client, progress, deadline,
+                        [&file](std::string_view piece) { return file->write(piece); });
   if (!bytes) return bytes;
   if (auto ok = file->publish(); !ok) return fail(ok.error());
   return bytes;

@@ -665,7 +665,8 @@ class AutoScalerNamespace : public testing::Test {
     pod->concurrency = 1;
     PolicySpec spec;
     spec.kpa.set_target({.container_concurrency = 1});
-    scaler_.add({.pod = pod, .policy = std::make_shared<const PolicySpec>(std::move(spec))});
+    scaler_.add(
+        {.pod = pod, .policy = std::make_shared<const PolicySpec>(std::move(spec)), .bounds = {}});
     return one;
   }
   void call(const std::string& uid, int requests = 1) {
