@@ -44,7 +44,8 @@ Result<Trace> TraceBuilder::build(Duration length) && {
   std::vector<uint64_t> together;  // calls of all functions, by minute
   for (const auto& [minute, count] : trace_.minutes) {
     if (minute >= together.size()) together.resize(minute + 1);
-    if ((together[minute] += count) > kMaxCallsPerMinute) {
+    together[minute] += count;
+    if (together[minute] > kMaxCallsPerMinute) {
       return fail(Errc::kInvalid, "minute {} has more than {} calls", minute + 1,
                   kMaxCallsPerMinute);
     }
