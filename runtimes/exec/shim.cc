@@ -252,7 +252,7 @@ std::optional<Target> try_ready(const Order& order, std::string& lacks) {
 // Until the program serves; the Local Controller keeps the deadline, and is told what is
 // waited for.
 Target wait_until_ready(const Order& order, const Program& program, Signals& signals) {
-  const auto notice_at = std::chrono::steady_clock::now() + kNoticeAfter;
+  auto notice_at = std::chrono::steady_clock::now() + kNoticeAfter;
   std::string lacks;
   std::string told;
   for (int pause_us = kFirstPauseUs;; pause_us = std::min(2 * pause_us, kLastPauseUs)) {
@@ -260,6 +260,7 @@ Target wait_until_ready(const Order& order, const Program& program, Signals& sig
     if (lacks != told && std::chrono::steady_clock::now() > notice_at) {
       tell('N', lacks);
       told = lacks;
+      notice_at = std::chrono::steady_clock::now() + kNoticeAfter;  // it may flap
     }
     pollfd waiting = {.fd = signals.fd(), .events = POLLIN, .revents = 0};
     const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000L};

@@ -84,15 +84,17 @@ function handlerOf(module, name) {
     '"export default { fetch(request) { ... } }" or "module.exports = (request) => ..."');
 }
 
-// `deadline`: ms that it may take.
-async function load(folder, deadline) {
+// `deadline`: ms that it may take; `memory`: bytes that the pod may use.
+async function load(folder, deadline, memory) {
+  const began = Date.now();
   const entry = entryOf(folder);
   let module;
   try {
     module = await import(pathToFileURL(entry).href);
   } catch (error) {
     if (error instanceof SyntaxError && !error.stack?.includes(folder + '/')) {
-      const place = require('./place.js').placeOf(error, entry, folder, deadline / 2);
+      const left = deadline - (Date.now() - began);
+      const place = require('./place.js').placeOf(error, entry, folder, left / 2, memory);
       error.stack = `${place}\n\n${error.stack}`;
     }
     throw error;
@@ -178,7 +180,7 @@ async function main() {
   try {
     fitInto(message.memory);
     process.chdir(CODE);
-    const found = await load(CODE, message.deadline);
+    const found = await load(CODE, message.deadline, message.memory);
     handle = (request) => found(request);
   } catch (error) {
     send('E', describe(error));

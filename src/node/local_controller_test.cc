@@ -268,6 +268,21 @@ TEST_F(LocalControllerTest, AProbeThatFailsIsToldAtTheDeadline) {
               testing::HasSubstr("the readiness probe GET /healthz on port 9000 is answered 404"));
 }
 
+// Without an end, by many at a time: nobody else's pod may wait for it.
+TEST_F(LocalControllerTest, APodThatSaysWhatItWaitsForWithoutEndIsEnded) {
+  const auto pod = pod_with(
+      "import os\n"
+      "for _ in range(4):\n"
+      "    if os.fork() == 0:\n"
+      "        while True: os.write(3, b'Nx')\n"
+      "while True: os.write(3, b'Nx')\n");
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, pod);
+  EXPECT_EQ(gone.reason, "ProtocolError");
+  const auto other = pod_with("def handle(request): return ''");
+  EXPECT_EQ(expect<PodReady>().pod, other);
+}
+
 TEST_F(LocalControllerTest, MemoryIsLimited) {
   pod_with("x = bytearray(200 << 20)\ndef handle(r): pass\n", 64ull << 20);
   EXPECT_EQ(expect<PodGone>().reason, "OOMKilled");

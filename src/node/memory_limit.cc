@@ -17,8 +17,6 @@ std::string describe_memory(uint64_t bytes) {
   return fmt::format("{}", bytes);
 }
 
-bool can_start_in(uint64_t limit, uint64_t used) { return limit >= used; }
-
 std::string too_little_memory(uint64_t limit, uint64_t used, const std::string& runtime) {
   const uint64_t enough = used + used / 4;  // loading even a small function takes some
   return fmt::format(

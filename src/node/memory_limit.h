@@ -1,8 +1,7 @@
-// A pod's memory limit in words, and whether a pod can start with it at all: a cold pod
-// has used memory before it is given its limit.
+// A pod's memory limit in words. A cold pod has used memory before it is given its limit,
+// which must hold that.
 //
-//   if (!can_start_in(limit, used)) return fail(Errc::kInvalid, "{}",
-//                                               too_little_memory(limit, used, "python"));
+//   if (limit < used) return fail(Errc::kInvalid, "{}", too_little_memory(limit, used, "python"));
 //
 // Pure.
 #pragma once
@@ -18,11 +17,8 @@ inline constexpr uint64_t kAmpleMemory = 64ull << 20;
 // As a Kubernetes quantity where it is a whole one: "256Mi", "1Ki", "1000".
 [[nodiscard]] std::string describe_memory(uint64_t bytes);
 
-// `used`: bytes that the cold pod holds and cannot give back.
-[[nodiscard]] bool can_start_in(uint64_t limit, uint64_t used);
-
 // For who set the limit: what a pod of the runtime needs, and a limit that is enough for it
-// to start.
+// to start. `used`: bytes that the cold pod holds and cannot give back.
 [[nodiscard]] std::string too_little_memory(uint64_t limit, uint64_t used,
                                             const std::string& runtime);
 

@@ -14,11 +14,6 @@ TEST(MemoryLimit, IsWrittenAsItWasGiven) {
   EXPECT_EQ(describe_memory(1'000'000'000), "1000000000");
 }
 
-TEST(MemoryLimit, MustHoldWhatTheColdPodHolds) {
-  EXPECT_FALSE(can_start_in(1, 4096));
-  EXPECT_TRUE(can_start_in(4096, 4096));
-}
-
 TEST(MemoryLimit, TheAdviceHoldsAColdPodOfThatRuntime) {
   EXPECT_EQ(too_little_memory(1024, 3 * kMi + kMi / 2, "python"),
             "the memory limit of 1Ki is too small for a pod to start in: a pod of the runtime "

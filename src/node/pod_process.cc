@@ -35,6 +35,9 @@ constexpr int kPassRights = 83;  // SO_PASSRIGHTS
 constexpr uint32_t kDefaultPort = 8080;
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
 constexpr size_t kLogPiece = 64 * 1024;  // bytes of its output handled at a time
+constexpr int kPacketsAtOnce = 16;       // of its control socket
+constexpr int kLastReads = 64;           // of those, when it has ended: more than the socket holds
+constexpr int kMostNotes = 1000;         // while it loads
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
 
@@ -142,9 +145,10 @@ Result<void> PodProcess::started(pid_t pid) {
   return {};
 }
 
+// A pod that sends without end must not hold the node: the watch calls again.
 void PodProcess::on_control() {
   char buffer[kPodMessageLimit];
-  for (;;) {
+  for (int i = 0; i < kPacketsAtOnce; ++i) {
     const auto packet = receive_packet(control_.get(), buffer);
     if (packet && !*packet) return;
     if (!packet || (*packet)->empty()) {
@@ -168,7 +172,7 @@ void PodProcess::on_control() {
       ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
-    } else if (kind == 'N' && state_ == PodState::kLoading) {
+    } else if (kind == 'N' && state_ == PodState::kLoading && ++notes_ <= kMostNotes) {
       note_wait(std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kStarting) {
       end("StartFailed", std::string(text.substr(1)));
@@ -233,7 +237,7 @@ Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
   // v2 would take any limit, and end the pod for it.
   if (limits.memory_bytes < kAmpleMemory) {
     const auto usage = cgroup_->usage();
-    if (usage && !can_start_in(limits.memory_bytes, usage->memory_bytes)) {
+    if (usage && limits.memory_bytes < usage->memory_bytes) {
       return fail(Errc::kInvalid, "{}",
                   too_little_memory(limits.memory_bytes, usage->memory_bytes, runtime_));
     }
@@ -330,7 +334,7 @@ bool PodProcess::drain_output() {
 PodGone PodProcess::obituary(int wait_status) {
   pid_ = -1;
   // What it said just before it ended may still wait there.
-  if (control_watch_) on_control();
+  for (int i = 0; control_watch_ && i < kLastReads; ++i) on_control();
   const bool loading = !revision_.empty() && ready_at_ == TimePoint{};
   PodGone gone{.pod = id_, .reason = end_reason_, .message = end_message_};
   drain_output();  // a pipe full at most: nobody writes any more

@@ -126,6 +126,7 @@ class PodProcess final {
   uint64_t memory_bytes_ = 0;
   TimePoint assigned_at_{};
   TimePoint ready_at_{};
+  int notes_ = 0;          // how often it said what it waits for
   std::string waits_for_;  // what it last said while it loaded; told if that takes too long
   std::string end_reason_;
   std::string end_message_;
