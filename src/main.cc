@@ -91,7 +91,7 @@ Result<void> publish_kubeconfig(const Opened& opened) {
   if (auto written = cli::write_kubeconfig(path, config); !written) return written;
   const char* uid = std::getenv("SUDO_UID");
   const char* gid = std::getenv("SUDO_GID");
-  if (uid != nullptr && gid != nullptr &&
+  if (node::has_own_ids() && uid != nullptr && gid != nullptr &&
       ::chown(path.c_str(), static_cast<uid_t>(std::atol(uid)),
               static_cast<gid_t>(std::atol(gid))) != 0) {
     return fail_errno(errno, "cannot give " + path + " to the user of sudo");
@@ -103,6 +103,12 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (auto root = node::make_up_for_root(); !root) return fail(root.error());
   const auto rights = sandbox::check_rights();
   if (!rights) return fail(rights.error());
+  if (!node::has_own_ids() && ::getgroups(0, nullptr) > 1) {
+    log::warn("front",
+              "weaker isolation: Ebb and functions keep this user's other groups, which may reach "
+              "more than files, such as the socket of docker. Take a user that has none, or: sudo "
+              "ebb up");
+  }
   if (!node::has_own_ids()) {
     log::warn("front",
               "weaker isolation: this user has no ids to give away, so Ebb and all functions run "

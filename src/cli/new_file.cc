@@ -28,6 +28,17 @@ std::string temporary_name(const std::string& path) {
   return path + "." + random_hex(kRandomBytes) + ".part";
 }
 
+// The kernel's rule of fs.protected_symlinks, which reading a link by itself escapes.
+bool may_follow(const std::filesystem::path& link) {
+  struct stat info{};
+  struct stat folder{};
+  if (::lstat(link.c_str(), &info) != 0 || ::stat(folder_of(link).c_str(), &folder) != 0) {
+    return false;
+  }
+  const bool for_everyone = (folder.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH);
+  return !for_everyone || info.st_uid == ::geteuid() || info.st_uid == folder.st_uid;
+}
+
 // What links lead to, whether it is there or not: a rename would take the link's place.
 Result<std::string> target_of(const std::string& path) {
   constexpr int kMaxLinks = 40;  // as the kernel follows them
@@ -37,6 +48,12 @@ Result<std::string> target_of(const std::string& path) {
     std::error_code error;
     if (!fs::is_symlink(target, error)) return target.string();
     if (links == kMaxLinks) return fail_errno(ELOOP, "cannot write " + path);
+    if (!may_follow(target)) {
+      return fail(
+          Errc::kPermission,
+          "{} is a link that somebody else made in a folder for everyone: it is not followed",
+          target.string());
+    }
     const fs::path next = fs::read_symlink(target, error);
     if (error) return fail_errno(error.value(), "cannot write " + path);
     target = target.parent_path() / next;  // an absolute one replaces it all

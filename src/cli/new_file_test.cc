@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -56,6 +57,24 @@ TEST(NewFileTest, TakesOnlyThePlaceOfRegularFiles) {
   struct stat info{};
   ASSERT_EQ(::stat(pipe.c_str(), &info), 0);
   EXPECT_TRUE(S_ISFIFO(info.st_mode));
+  fs::remove_all(folder);
+}
+
+// As the kernel itself follows them where fs.protected_symlinks is set.
+TEST(NewFileTest, FollowsNoStrangersLinkInAFolderForEveryone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give a link away";
+  std::string folder = testing::TempDir() + "ebb-new-file-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  ASSERT_EQ(::chmod(folder.c_str(), 01777), 0);
+  fs::create_symlink("target", folder + "/own");
+  fs::create_symlink("target", folder + "/strange");
+  ASSERT_EQ(::lchown((folder + "/strange").c_str(), 65534, 65534), 0);
+  EXPECT_TRUE(NewFile::make(folder + "/own"));
+  const auto refused = NewFile::make(folder + "/strange");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kPermission);
+  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  EXPECT_TRUE(NewFile::make(folder + "/strange")) << "whose folder is it, then?";
   fs::remove_all(folder);
 }
 

@@ -26,6 +26,10 @@ inline constexpr uint32_t kPodUids = 1000;
 [[nodiscard]] uid_t front_uid();
 [[nodiscard]] uid_t pod_uid(uint32_t slot);
 
+// Becomes the only user of a new user namespace, its root, with all rights in that one and
+// none outside. With one thread only.
+[[nodiscard]] Result<void> enter_own_user_namespace();
+
 // For `ebb up`, while it has one thread: without root's rights it becomes root of a user
 // namespace of its own; there, and in one that somebody else made, it takes a copy of the
 // mounts, so that it may make those that pods need. kPermission with what would allow it.

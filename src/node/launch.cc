@@ -75,12 +75,17 @@ Result<Launched> launch_local_controller(const ControllerOptions& options) {
 }
 
 Result<void> drop_privileges(uid_t id) {
-  // With ids of its own a process has other groups to lose; without, it may not change them.
-  if ((has_own_ids() && ::setgroups(0, nullptr) != 0) || ::setresgid(id, id, id) != 0 ||
+  // In a user namespace of one's own groups cannot be changed (make_up_for_root tells).
+  if ((::setgroups(0, nullptr) != 0 && has_own_ids()) || ::setresgid(id, id, id) != 0 ||
       ::setresuid(id, id, id) != 0) {
     return fail_errno(errno, "cannot drop root's rights");
   }
   if (id == 0) {
+    // Whose user made a namespace has all rights over it from the one around it, even
+    // without capabilities: not from a sibling. Where there are none, pods have none either
+    // (the Local Controller warns of that).
+    auto apart = enter_own_user_namespace();
+    if (!apart && ::geteuid() != id) return apart;  // made, but not entered as a whole
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2] = {};
     if (::syscall(SYS_capset, &header, none) != 0) {
