@@ -1,7 +1,10 @@
 #include "control/outside_metric.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -68,10 +71,27 @@ net::Task<Result<Answer>> exchange(net::Stream stream, HttpUrl url, TimePoint de
   }
 }
 
+bool is_link_local(const net::Address& address) {
+  in_addr four{};
+  if (::inet_pton(AF_INET, address.host.c_str(), &four) == 1) {
+    return (ntohl(four.s_addr) >> 16) == 0xA9FE;  // 169.254.0.0/16
+  }
+  in6_addr six{};
+  if (::inet_pton(AF_INET6, address.host.c_str(), &six) != 1) return false;
+  if (IN6_IS_ADDR_LINKLOCAL(&six)) return true;
+  const uint8_t* last = &six.s6_addr[12];  // the same, mapped
+  return IN6_IS_ADDR_V4MAPPED(&six) && last[0] == 169 && last[1] == 254;
+}
+
 net::Task<Result<Answer>> fetch(net::Executor& executor, HttpUrl url, TimePoint deadline) {
   auto looking = net::resolve(executor, url.host, url.port, deadline);
   auto addresses = co_await looking;
   if (!addresses) co_return fail(addresses.error());
+  if (std::any_of(addresses->begin(), addresses->end(), is_link_local)) {
+    co_return fail(Errc::kPermission,
+                   "{} is link-local, where clouds tell machines their secrets: it is not asked",
+                   url.host);
+  }
   auto connecting = connect_one(executor, std::move(*addresses), deadline);
   auto stream = co_await connecting;
   if (!stream) {
@@ -161,7 +181,9 @@ Result<OutsideMetric::Value> OutsideMetric::value(TimePoint now) const {
     return fail(Errc::kUnavailable, "{}",
                 state.problem.empty() ? state.url + ": no answer yet" : state.problem);
   }
-  const Duration most = kExpiresAfter * state.spec.interval;
+  // A server that takes its time is no worse than one that is asked seldom.
+  const Duration most = std::max<Duration>(kExpiresAfter * state.spec.interval,
+                                           state.spec.interval + state.spec.patience);
   if (now - state.last->at <= most) return *state.last;
   // Without its age: who shows the text need not do so anew every second.
   return fail(Errc::kUnavailable, "{}; the last value, {}, is older than {} s and counts no more",

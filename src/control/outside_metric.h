@@ -1,8 +1,9 @@
 // A number that a server outside tells, asked for again and again, so that whoever wants
-// it has the latest at once. A part by itself as yet: no setting makes one.
+// it has the latest at once. outside_metrics.h has one for each that is declared.
 //
 // Plain HTTP, one question at a time, each with a deadline and a bound on its answer. A
-// value that has not been renewed for kExpiresAfter intervals is none any more. Belongs
+// value that has not been renewed for kExpiresAfter intervals, or for one interval and
+// what a question may take where that is longer, is none any more. Belongs
 // to one executor's thread.
 //
 //   OutsideMetric jobs(executor, *parse_outside_metric("json http://queue:8000/stats /length"));

@@ -143,6 +143,7 @@ TEST_F(OutsideMetricTest, WhatIsWrongIsSaidWithTheUrl) {
 TEST_F(OutsideMetricTest, AsksAgainAndAValueThatStopsExpires) {
   auto what = spec("prometheus", "", "sum(up{a=\"b\"})");
   what.interval = 20ms;
+  what.patience = 3s;
   OutsideMetric metric(executor_, what);
   metric.start();
   net::run_until_true(executor_, [&] {
@@ -161,7 +162,7 @@ TEST_F(OutsideMetricTest, AsksAgainAndAValueThatStopsExpires) {
   ASSERT_FALSE(expired);
   EXPECT_EQ(expired.error().code, Errc::kUnavailable);
   EXPECT_THAT(expired.error().message, HasSubstr("cannot connect"));
-  EXPECT_THAT(expired.error().message, HasSubstr("is older than 0 s and counts no more"));
+  EXPECT_THAT(expired.error().message, HasSubstr("is older than 3 s and counts no more"));
 }
 
 TEST_F(OutsideMetricTest, MayEndWhileItAsks) {
@@ -174,6 +175,16 @@ TEST_F(OutsideMetricTest, MayEndWhileItAsks) {
     EXPECT_EQ(executor_.tasks(), 1u);
   }
   net::run_until_true(executor_, [&] { return executor_.tasks() == 0; });
+}
+
+TEST_F(OutsideMetricTest, LinkLocalAddressesAreNotAsked) {
+  for (const char* host : {"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"}) {
+    OutsideMetric metric(executor_,
+                         *parse_outside_metric(fmt::format("json http://{}/secret /key", host)));
+    metric.start();
+    net::run_until_true(executor_, [&] { return !metric.problem().empty(); });
+    EXPECT_THAT(metric.problem(), HasSubstr("is not asked")) << host;
+  }
 }
 
 TEST_F(OutsideMetricTest, WhoDeclaresTheSameOneSharesIt) {
@@ -193,6 +204,15 @@ TEST_F(OutsideMetricTest, WhoDeclaresTheSameOneSharesIt) {
   net::run_until_true(executor_, [&] { return jobs->read().has_value(); });
   EXPECT_EQ(*jobs->read(), 7);
   jobs.reset();
+  EXPECT_EQ(metrics.asked(), 0u);
+  std::vector<OutsideSource> many;
+  for (size_t i = 0; i < OutsideMetrics::kMost; ++i) {
+    many.push_back(metrics.source("m", fmt::format("json http://127.0.0.1:{}/{} /a", port_, i)));
+  }
+  EXPECT_EQ(metrics.asked(), OutsideMetrics::kMost);
+  EXPECT_THAT(metrics.source("more", length).read().error().message,
+              HasSubstr("256 others are asked for already"));
+  many.clear();
   EXPECT_EQ(metrics.asked(), 0u);
   const OutsideSource bad = metrics.source("bad", "ftp http://x/ /a");
   EXPECT_FALSE(bad.read());

@@ -13,6 +13,11 @@ OutsideSource OutsideMetrics::source(const std::string& name, const std::string&
     if (!spec) return {name, [error = spec.error()]() -> Result<double> { return fail(error); }};
     spec->interval = interval_;
     std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
+    if (known_.size() >= kMost) {
+      return {name, []() -> Result<double> {
+                return fail(Errc::kExhausted, "{} others are asked for already", kMost);
+              }};
+    }
     // Shared: by all sources of this declaration.
     metric = std::make_shared<OutsideMetric>(executor_, std::move(*spec));
     metric->start();

@@ -32,9 +32,11 @@ class OutsideMetrics final {
   explicit OutsideMetrics(net::Executor& executor, Duration interval = OutsideMetricSpec().interval)
       : executor_(executor), interval_(interval) {}
 
-  // Of a declaration that cannot be read, the source says what is wrong with it.
+  // Different ones at a time, each with a socket and an answer of up to 1 MiB.
+  static constexpr size_t kMost = 256;
+  // Of a declaration that cannot be read, or is one too many, the source says so.
   [[nodiscard]] OutsideSource source(const std::string& name, const std::string& declaration);
-  // For tests: how many servers' numbers are asked for.
+  // How many are asked for.
   [[nodiscard]] size_t asked() const;
 
  private:

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "api/json.h"
+#include "base/quote.h"
 #include "http/uri.h"
 
 namespace ebb::control {
@@ -18,9 +19,12 @@ using api::Json;
 constexpr size_t kMaxUrl = 8 * 1024;   // bytes
 constexpr size_t kMaxShownText = 200;  // of a server's error, in ours
 
+// What a user wrote, or Prometheus' error. Of other answers nothing is told on: whoever may
+// declare a metric could read with it what only this machine may.
 std::string shown(std::string_view text) {
-  std::string out(text.substr(0, kMaxShownText));
-  if (out.size() < text.size()) out.append("...");
+  std::string out;
+  append_escaped(out, text.substr(0, kMaxShownText));
+  if (kMaxShownText < text.size()) out.append("...");
   return out;
 }
 
@@ -40,9 +44,16 @@ Result<double> number_in(std::string_view text) {
   // Prometheus writes "+Inf".
   if (text == "+Inf") return fail(Errc::kInvalid, "the value is +Inf");
   if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
-    return fail(Errc::kInvalid, "\"{}\" is not a number", shown(text));
+    return fail(Errc::kInvalid, "the value is a text of {} bytes that is not a number",
+                text.size());
   }
   return finite(value);
+}
+
+const char* known_type(const std::string& type) {
+  if (type == "matrix") return "matrix";
+  if (type == "string") return "string";
+  return "result of an unknown type";
 }
 
 // Of a pair [time, "value"].
@@ -122,7 +133,7 @@ std::string_view take_word(std::string_view& text) {
 Result<double> prometheus_value(std::string_view body) {
   const auto answer = api::parse_json(body);
   if (!answer || !answer->is_object()) {
-    return fail(Errc::kInvalid, "the answer is not Prometheus' JSON: \"{}\"", shown(body));
+    return fail(Errc::kInvalid, "the answer, of {} bytes, is not Prometheus' JSON", body.size());
   }
   if (text_at(*answer, "status") != "success") {
     const std::string error = text_at(*answer, "error");
@@ -139,7 +150,7 @@ Result<double> prometheus_value(std::string_view body) {
   if (type == "scalar") return sample(*result);
   if (type != "vector" || !result->is_array()) {
     return fail(Errc::kInvalid, "the query gives a {}; it must give a scalar or a vector",
-                type.empty() ? "result without a type" : shown(type));
+                known_type(type));
   }
   if (result->empty()) return fail(Errc::kNotFound, "the query finds no series");
   if (result->size() > 1) {
@@ -171,7 +182,7 @@ Result<double> json_value(std::string_view body, std::string_view pointer) {
   }
   const auto document = api::parse_json(body);
   if (!document) {
-    return fail(Errc::kInvalid, "the answer is not JSON: {}", document.error().message);
+    return fail(Errc::kInvalid, "the answer, of {} bytes, is not JSON", body.size());
   }
   const Json* value = &*document;
   for (std::string_view rest = pointer; !rest.empty();) {

@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "net/one_shot.h"
 
@@ -18,6 +20,10 @@ namespace {
 using Found = Result<std::vector<Address>>;
 
 constexpr size_t kMaxAddresses = 8;
+// At a time, those that nobody waits for any more included: the system may take half a
+// minute for a name whose servers are silent.
+constexpr int kMaxLookUps = 64;
+std::atomic<int> look_ups = 0;
 
 bool is_numeric(const std::string& host) {
   in6_addr raw{};  // large enough for both families
@@ -71,10 +77,19 @@ Task<Found> resolve(Executor& executor, std::string host, uint16_t port, TimePoi
   }
   auto shot = OneShot<Found>::make(executor);
   LookUp look_up_thread;
+  if (look_ups.fetch_add(1) >= kMaxLookUps) {
+    --look_ups;
+    co_return fail(Errc::kExhausted, "cannot look up {}: {} others take their time", host,
+                   kMaxLookUps);
+  }
   try {
-    look_up_thread.thread = std::thread(
-        [sender = shot.sender, host, port]() mutable { sender.set(look_up(host, port)); });
+    look_up_thread.thread = std::thread([sender = shot.sender, host, port]() mutable {
+      auto found = look_up(host, port);
+      --look_ups;
+      sender.set(std::move(found));
+    });
   } catch (const std::system_error&) {
+    --look_ups;
     co_return fail(Errc::kExhausted, "cannot look up {}: no thread for it", host);
   }
   auto waiting = shot.receiver.wait(deadline);
