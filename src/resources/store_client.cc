@@ -195,8 +195,9 @@ net::Task<Result<Json>> StoreClient::change(const Kind& kind, Json object, Merge
     if (!uid.empty() && uid != text_at((*stored)["metadata"], "uid")) other = true;
     if (other) co_return fail(conflict(kind, key->name));
     Json merged = merge(*stored, object);
-    if (merged == *stored) co_return std::move(*stored);
+    // As text: what is no UTF-8 is stored as something else, and would differ for ever.
     std::string text = encode(merged);
+    if (text == encode(*stored)) co_return std::move(*stored);
     auto written = co_await store_.put(*path, std::move(text), (*found)->modified);
     if (written) {
       merged["metadata"]["resourceVersion"] = std::to_string(*written);

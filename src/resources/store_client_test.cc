@@ -69,6 +69,16 @@ TEST_F(StoreClientTest, UpdateCountsGenerationsOfTheSpecOnly) {
   EXPECT_EQ(object["metadata"]["generation"], 2);
 }
 
+// Whoever compares what it wants with what is there would write for ever.
+TEST_F(StoreClientTest, WhatIsNoTextIsNotWrittenAgain) {
+  auto object = must(client_.create(kService, service("hello")));
+  object["status"]["url"] = "http://\xff";
+  object = must(client_.update_status(kService, object));
+  const auto version = object["metadata"]["resourceVersion"];
+  object["status"]["url"] = "http://\xff";
+  EXPECT_EQ(must(client_.update_status(kService, object))["metadata"]["resourceVersion"], version);
+}
+
 TEST_F(StoreClientTest, UpdateLeavesTheStatusAndStatusTheRest) {
   auto object = must(client_.create(kService, service("hello")));
   object["status"]["url"] = "http://x";
