@@ -38,7 +38,7 @@ struct ServerOptions {
   Duration head_timeout = std::chrono::seconds(15);   // from the first byte to the end of the head
   Duration idle_timeout = std::chrono::seconds(75);   // between requests
   Duration body_timeout = std::chrono::seconds(30);   // for each further piece of a body
-  Duration write_timeout = std::chrono::seconds(30);  // a client's for taking no byte of one
+  Duration write_timeout = std::chrono::seconds(30);  // for room for a piece of a response
   size_t max_connections = 20000;                     // per server; over it: closed at accept
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;

@@ -276,11 +276,16 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
   const std::string_view name = options.function;
   if (error == http::HttpError::kTimeout) {
     const bool all = executor.now() >= options.deadline;
-    co_await blame("RequestTimedOut", 504, "timeout",
-                   fmt::format("function {} did not {} within {} s ({})", name,
-                               all ? "answer" : "begin to answer",
-                               seconds(all ? options.timeout : options.response_start),
-                               all ? "timeoutSeconds" : "responseStartTimeoutSeconds"));
+    std::string text = fmt::format("function {} did not {} within {} s ({})", name,
+                                   all ? "answer" : "begin to answer",
+                                   seconds(all ? options.timeout : options.response_start),
+                                   all ? "timeoutSeconds" : "responseStartTimeoutSeconds");
+    // The time may have gone by while the client sent its body.
+    if (uploading && !uploaded) {
+      co_await answer_error(504, "timeout", std::move(text));
+    } else {
+      co_await blame("RequestTimedOut", 504, "timeout", std::move(text));
+    }
     co_return;
   }
   if (error == http::HttpError::kHeadTooLarge) {

@@ -21,7 +21,9 @@ def become_nobody_without_namespaces():
     me = os.getpid()
     mapper = os.fork()
     if mapper == 0:  # stays outside, where it may write the maps
-        os.read(ready, 1)
+        os.close(told)
+        if not os.read(ready, 1):
+            os._exit(1)
         for kind in ("uid_map", "gid_map"):
             pathlib.Path(f"/proc/{me}/{kind}").write_text("0 0 65536")
         os._exit(0)

@@ -153,9 +153,8 @@ class Timeouts(unittest.TestCase):
     def serve(self, name, source, **timeouts):
         """With the timeouts of a revision's spec, in seconds."""
         self.ebb.deploy(name, source)
-        patch = {"spec": {"template": {"spec": timeouts}}}
         service = self.ebb.service(name)
-        service["spec"]["template"]["spec"].update(patch["spec"]["template"]["spec"])
+        service["spec"]["template"]["spec"].update(timeouts)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump({k: service[k] for k in ("apiVersion", "kind", "spec")} |
                       {"metadata": {"name": name, "annotations": service["metadata"].get(
@@ -171,7 +170,7 @@ class Timeouts(unittest.TestCase):
         result = call()
         return time.monotonic() - began, result
 
-    def events(self, name):
+    def described(self, name):
         return self.ebb.run("describe", "service", name).stdout
 
     def test_response_start(self):
@@ -184,7 +183,7 @@ class Timeouts(unittest.TestCase):
                       answer.text)
         self.assertGreaterEqual(took, 1)
         self.assertLess(took, 15)
-        wait_until(lambda: "RequestTimedOut" in self.events("start"), "the event")
+        wait_until(lambda: "RequestTimedOut" in self.described("start"), "the event")
 
     def test_the_whole(self):
         self.serve("whole", "import time\ndef handle(request): time.sleep(60)\n",
@@ -232,14 +231,14 @@ while True:
 """}, runtime="exec")
         garbage = self.ebb.get("garbage", "/garbage")
         self.assertEqual((garbage.status, "not valid HTTP" in garbage.text), (502, True))
-        wait_until(lambda: "BadAnswer" in self.events("garbage"), "the event")
+        wait_until(lambda: "BadAnswer" in self.described("garbage"), "the event")
         large = self.ebb.get("garbage", "/large")
         self.assertEqual(large.status, 502)
         self.assertIn("head is larger than 32768 bytes", large.text)
         took, nothing = self.took(lambda: self.ebb.get("garbage", "/nothing"))
         self.assertEqual(nothing.status, 502)
         self.assertIn("closed the connection without an answer", nothing.text)
-        wait_until(lambda: "Last failure" in self.events("garbage"), "where a user looks first")
+        wait_until(lambda: "Last failure" in self.described("garbage"), "where a user looks first")
 
 
 class Deployments(unittest.TestCase):

@@ -83,6 +83,7 @@ class Ebb:
 
     def start(self):
         self.log = []
+        self.gateway = None
         self.process = subprocess.Popen(
             [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", self.listen[0],
              "--api", self.listen[1], *self.options],
@@ -91,7 +92,7 @@ class Ebb:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.up.wait(PATIENCE)
-        if not hasattr(self, "gateway") or self.process.poll() is not None:
+        if not self.gateway or self.process.poll() is not None:
             raise AssertionError("ebb up did not start:\n" + "".join(self.log))
 
     def _read(self):

@@ -78,6 +78,21 @@ def handle(request):
                 self.assertEqual(ebb.stop(), 0)
                 self.assertEqual(ebb.leftovers(), [])
 
+    def front_has_no_rights(self, ebb):
+        """Not even over the pods, whose namespaces its user made."""
+        def namespace(pid):
+            return os.readlink(f"/proc/{pid}/ns/user")
+        children = pathlib.Path(f"/proc/{ebb.process.pid}/task/{ebb.process.pid}/children")
+        fronts = [pid for pid in children.read_text().split()
+                  if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "ebb"]
+        self.assertEqual(len(fronts), 1)
+        status = pathlib.Path(f"/proc/{fronts[0]}/status").read_text()
+        for field in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+            self.assertRegex(status, rf"{field}:\t0+\n")
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertNotEqual(namespace(fronts[0]), namespace(ebb.local_controller()))
+        self.assertNotEqual(namespace(ebb.local_controller()), namespace("self"))
+
 
 class Processes(unittest.TestCase):
     def end(self, ebb):
