@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that each folder of src/ includes only itself and folders that stand above
-it in src/README.md, that heavy third-party headers stay out of headers, and that the
-texts of others are quoted by base/quote.h."""
+it in src/README.md, that heavy third-party headers stay out of headers, and that
+nothing is formatted with {:?}, which cannot take every text (base/quote.h can)."""
 
 import pathlib
 import re

@@ -436,7 +436,7 @@ bool can_be_block(std::string_view text) {
 // A key longer than 1024 characters must be announced by "? " (YAML 1.2.2, 7.4.2).
 constexpr size_t kLongestSimpleKey = 1000;
 
-std::string in_quotes(const std::string& text) {
+std::string quoted_scalar(const std::string& text) {
   std::string out = to_text(text);
   // JSON leaves DEL as it is, which YAML does not print.
   for (size_t at = 0; (at = out.find('\x7F', at)) != std::string::npos;) {
@@ -465,7 +465,7 @@ void write_scalar(std::string& out, const Json& json, size_t indent) {
       write_block(out, text, indent);
       return;
     }
-    out += can_be_plain(text) ? text : in_quotes(text);
+    out += can_be_plain(text) ? text : quoted_scalar(text);
   } else {
     out += to_text(json);  // [] and {} too
   }
@@ -497,7 +497,7 @@ void write_value(std::string& out, const Json& json, size_t indent) {
   if (json.is_object() && !json.empty()) {
     for (const auto& [key, value] : json.items()) {
       next_line();
-      const std::string text = can_be_plain(key) ? key : in_quotes(key);
+      const std::string text = can_be_plain(key) ? key : quoted_scalar(key);
       if (text.size() > kLongestSimpleKey) {
         out += "? " + text + '\n';
         out.append(indent, ' ');

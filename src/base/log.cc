@@ -13,6 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/quote.h"
+
 namespace ebb::log {
 namespace {
 
@@ -20,6 +22,8 @@ namespace {
 // a pipe takes at once.
 constexpr size_t kMaxMessage = 3 * 1024;
 constexpr size_t kMaxLine = 4000;
+
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %v";
 
 struct Output {
   std::atomic<Level> level{Level::kInfo};
@@ -30,7 +34,7 @@ struct Output {
 
   Output() {
     logger.set_level(spdlog::level::trace);  // `level` decides
-    set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %v");
+    set_pattern(kTextPattern);
   }
   void set_pattern(const char* pattern) {
     logger.set_formatter(
@@ -72,27 +76,6 @@ spdlog::level::level_enum engine_level(Level level) {
   return spdlog::level::err;
 }
 
-// Control characters would break the line, or the terminal that shows it.
-void append_escaped(std::string& out, std::string_view text) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else {
-      out += "\\x";
-      out += kDigits[byte >> 4];
-      out += kDigits[byte & 15];
-    }
-  }
-}
-
 std::string text_line(Level level, const std::string& process, std::string_view component,
                       std::string_view message, const std::string& note) {
   std::string line;
@@ -113,19 +96,19 @@ std::string text_line(Level level, const std::string& process, std::string_view 
 // The inside of the object, behind its time.
 std::string json_line(Level level, const std::string& process, std::string_view component,
                       std::string_view message, const std::string& note) {
-  // With its escapes, six bytes for one at most, it is no more than a pipe takes at once.
-  constexpr size_t kMaxJsonMessage = kMaxMessage / 6;
   const auto json = [](std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   };
-  const bool plain = std::all_of(message.begin(), message.end(), [](char c) {
-    return static_cast<unsigned char>(c) >= ' ' && c != '"' && c != '\\' && c != 0x7f;
-  });
-  const size_t most = plain ? kMaxMessage : kMaxJsonMessage;
-  std::string text(message.substr(0, most));
-  if (message.size() > most) text += "...";
+  const auto cut = [&](size_t most) {
+    std::string text(message.substr(0, most));
+    if (message.size() > most) text += "...";
+    return json(text + note);
+  };
+  std::string text = cut(kMaxMessage);
+  // Escaped, a byte becomes six at most.
+  if (text.size() > kMaxLine - 300) text = cut(kMaxMessage / 6);
   return fmt::format(R"("level":"{}","process":{},"component":{},"message":{})", name(level),
-                     json(process), json(component), json(text + note));
+                     json(process), json(component), text);
 }
 
 }  // namespace
@@ -140,7 +123,7 @@ void set_format(Format format) {
   Output& out = output();
   out.format = format;
   out.set_pattern(format == Format::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})"
-                                          : "%Y-%m-%dT%H:%M:%S.%eZ %v");
+                                          : kTextPattern);
 }
 
 bool enabled(Level level) { return level >= output().level.load(std::memory_order_relaxed); }

@@ -59,8 +59,9 @@ TEST_F(Log, JsonHasAllInFields) {
   log::warn("api", "a \"quote\",\n\x1b and \xff");
   log::info("api", "{}", std::string(10'000, 'x'));
   log::info("api", "{}", std::string(10'000, '\n'));
+  log::info("api", "{}", std::string(10'000, '\xff'));
   const auto out = lines(testing::internal::GetCapturedStderr());
-  ASSERT_EQ(out.size(), 3U);
+  ASSERT_EQ(out.size(), 4U);
   for (const auto& line : out) {
     EXPECT_LE(line.size(), 4096U);
     EXPECT_TRUE(nlohmann::json::accept(line)) << line;

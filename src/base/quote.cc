@@ -46,11 +46,10 @@ size_t beyond_ascii(std::string_view text, size_t at) {
 
 }  // namespace
 
-std::string in_quotes(std::string_view text) {
-  std::string out = "\"";
+void append_escaped(std::string& out, std::string_view text, std::string_view also) {
   for (size_t at = 0; at < text.size();) {
     const char c = text[at];
-    if (c == '"' || c == '\\') {
+    if (also.find(c) != std::string_view::npos) {
       out += {'\\', c};
     } else if (c == '\n') {
       out += "\\n";
@@ -69,6 +68,11 @@ std::string in_quotes(std::string_view text) {
     }
     ++at;
   }
+}
+
+std::string in_quotes(std::string_view text) {
+  std::string out = "\"";
+  append_escaped(out, text, "\"\\");
   return out + '"';
 }
 

@@ -10,5 +10,7 @@ namespace ebb {
 // escaped as in C; every other byte, such as of a control sequence for a terminal, as \xHH.
 // (fmt's own {:?} ends the program on some malformed UTF-8.)
 [[nodiscard]] std::string in_quotes(std::string_view text);
+// Appends it so, without the quotes; `also`: characters that get a backslash.
+void append_escaped(std::string& out, std::string_view text, std::string_view also = {});
 
 }  // namespace ebb

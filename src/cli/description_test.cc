@@ -94,7 +94,7 @@ TEST(DescriptionTest, AServiceWithAllThatHappens) {
   EXPECT_THAT(description_of(api::Service::kind(), facts(), colored), HasSubstr("\x1b[1mEvents"));
 }
 
-std::string with_revisions(const char* states) {
+std::string last_failure_of(const char* states) {
   Facts some;
   some.object = Json::parse(R"({"metadata": {"name": "hello"}})");
   for (int generation = static_cast<int>(std::strlen(states)); generation > 0; --generation) {
@@ -116,11 +116,11 @@ std::string with_revisions(const char* states) {
 }
 
 TEST(DescriptionTest, TheLastFailureIsTheNewest) {
-  EXPECT_EQ(with_revisions("---"), "hello-3: number 3");
-  EXPECT_EQ(with_revisions("+-"), "hello-2: number 2");
-  EXPECT_EQ(with_revisions("-?"), "hello-1: number 1") << "nothing is known of the next";
-  EXPECT_EQ(with_revisions("-+"), "none") << "that is mended";
-  EXPECT_EQ(with_revisions("-+-+"), "none");
+  EXPECT_EQ(last_failure_of("---"), "hello-3: number 3");
+  EXPECT_EQ(last_failure_of("+-"), "hello-2: number 2");
+  EXPECT_EQ(last_failure_of("-?"), "hello-1: number 1") << "nothing is known of the next";
+  EXPECT_EQ(last_failure_of("-+"), "none") << "that is mended";
+  EXPECT_EQ(last_failure_of("-+-+"), "none");
 }
 
 TEST(DescriptionTest, AServiceAtRest) {

@@ -115,8 +115,7 @@ class RollbackLine final : public CommandLine {
     rollback->add_option("NAME", to_.name, "name of the service")->required();
     flag(rollback, "--to", to_.to,
          "revision (default: of several that serve the one before the newest, else the ready one "
-         "before "
-         "the one that serves)")
+         "before the one that serves)")
         ->type_name("REVISION");
     toggle(rollback, "--no-wait", no_wait_, "do not wait until the route has it");
     flag(rollback, "--wait-timeout", wait_timeout_, "how long to wait at most")

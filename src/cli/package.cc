@@ -12,6 +12,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/quote.h"
 #include "base/sha256.h"
 #include "base/unique_fd.h"
 #include "store/tar_writer.h"
@@ -41,16 +42,16 @@ std::string_view entry_file(std::string_view runtime) {
   return runtime == "python" ? "main.py" : "";
 }
 
-std::string in_quotes(const fs::path& path) { return "\"" + path.string() + "\""; }
+std::string shown(const fs::path& path) { return in_quotes(path.string()); }
 
 tl::unexpected<Error> fail_file(const std::error_code& error, const fs::path& path) {
   const Errc code = error == std::errc::permission_denied ? Errc::kPermission : Errc::kInvalid;
-  return fail(code, "cannot read {}: {}", in_quotes(path), error.message());
+  return fail(code, "cannot read {}: {}", shown(path), error.message());
 }
 
 tl::unexpected<Error> too_large(const fs::path& path) {
   return fail(Errc::kInvalid, "the code is too large: with {} it exceeds the limit of {} MiB",
-              in_quotes(path), kMaxPackageBytes / kMiB);
+              shown(path), kMaxPackageBytes / kMiB);
 }
 
 tl::unexpected<Error> fail_file(int err, const fs::path& path) {
@@ -100,7 +101,7 @@ class Walk {
 
   Result<void> enter(const std::string& folder, int depth) {
     if (depth > kMaxPackageDepth) {
-      return fail(Errc::kInvalid, "{} nests more than {} folders deep", in_quotes(root_ / folder),
+      return fail(Errc::kInvalid, "{} nests more than {} folders deep", shown(root_ / folder),
                   kMaxPackageDepth);
     }
     std::error_code error;
@@ -119,8 +120,7 @@ class Walk {
 
   Result<void> take(const std::string& name, int depth) {
     if (items_.size() >= kMaxPackageEntries) {
-      return fail(Errc::kInvalid, "{} holds more than {} files", in_quotes(root_),
-                  kMaxPackageEntries);
+      return fail(Errc::kInvalid, "{} holds more than {} files", shown(root_), kMaxPackageEntries);
     }
     const fs::path path = root_ / name;
     std::error_code error;
@@ -133,7 +133,7 @@ class Walk {
       item.link = std::move(*link);
     } else if (type != fs::file_type::regular && type != fs::file_type::directory) {
       return fail(Errc::kInvalid, "{} is {}: only files, folders and links can be packed",
-                  in_quotes(path), describe(type));
+                  shown(path), describe(type));
     }
     items_.push_back(std::move(item));
     return type == fs::file_type::directory ? enter(name, depth + 1) : Result<void>{};
@@ -151,8 +151,8 @@ class Walk {
     const fs::path real = fs::weakly_canonical(path.parent_path() / target, error);
     if (error) return fail_file(error, path);
     if (leaves || !is_inside(real, real_root_)) {
-      return fail(Errc::kInvalid, "{} links to {}, which is outside of {}", in_quotes(path),
-                  in_quotes(target), in_quotes(root_));
+      return fail(Errc::kInvalid, "{} links to {}, which is outside of {}", shown(path),
+                  shown(target), shown(root_));
     }
     return target.string();
   }
@@ -170,8 +170,7 @@ Result<void> add_content(store::TarWriter& tar, const fs::path& path, const std:
   if (!fd) return fail_file(errno, path);
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return fail_file(errno, path);
-  if (!S_ISREG(info.st_mode))
-    return fail(Errc::kInvalid, "{} changed while packing", in_quotes(path));
+  if (!S_ISREG(info.st_mode)) return fail(Errc::kInvalid, "{} changed while packing", shown(path));
   auto left = static_cast<uint64_t>(info.st_size);
   if (left > kMaxPackageBytes - package.bytes) return too_large(path);
   package.bytes += left;
@@ -182,7 +181,7 @@ Result<void> add_content(store::TarWriter& tar, const fs::path& path, const std:
     const auto n = ::read(fd.get(), buffer.data(), std::min<uint64_t>(buffer.size(), left));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_file(errno, path);
-    if (n == 0) return fail(Errc::kInvalid, "{} changed while packing", in_quotes(path));
+    if (n == 0) return fail(Errc::kInvalid, "{} changed while packing", shown(path));
     if (auto done = tar.data({buffer.data(), static_cast<size_t>(n)}); !done) return done;
     left -= static_cast<uint64_t>(n);
   }
@@ -193,12 +192,12 @@ Result<void> check_folder(const fs::path& root) {
   std::error_code error;
   const fs::file_status status = fs::status(root, error);
   if (status.type() == fs::file_type::not_found) {
-    return fail(Errc::kInvalid, "the code folder {} does not exist", in_quotes(root));
+    return fail(Errc::kInvalid, "the code folder {} does not exist", shown(root));
   }
   if (error) return fail_file(error, root);
   if (status.type() != fs::file_type::directory) {
     return fail(Errc::kInvalid, "{} is not a folder: give the folder that holds the code",
-                in_quotes(root));
+                shown(root));
   }
   return {};
 }
@@ -207,7 +206,7 @@ Result<void> check_entry_file(const fs::path& root, std::string_view runtime) {
   const std::string_view file = entry_file(runtime);
   std::error_code error;
   if (file.empty() || fs::is_regular_file(root / file, error)) return {};
-  return fail(Errc::kInvalid, "{} has no {}: the {} runtime starts there", in_quotes(root), file,
+  return fail(Errc::kInvalid, "{} has no {}: the {} runtime starts there", shown(root), file,
               runtime);
 }
 
@@ -218,7 +217,7 @@ Result<Package> pack(const std::string& folder, std::string_view runtime) {
   if (auto ok = check_folder(root); !ok) return fail(ok.error());
   auto items = Walk(root).run();
   if (!items) return fail(items.error());
-  if (items->empty()) return fail(Errc::kInvalid, "the code folder {} is empty", in_quotes(root));
+  if (items->empty()) return fail(Errc::kInvalid, "the code folder {} is empty", shown(root));
   if (auto ok = check_entry_file(root, runtime); !ok) return fail(ok.error());
 
   Package package;
@@ -262,8 +261,8 @@ Result<void> copy_package(const std::string& folder, const std::string& to,
       fs::copy_file(root / item.name, copy, error);
     }
     if (error) {
-      return fail(Errc::kInternal, "cannot copy {} to {}: {}", in_quotes(root / item.name),
-                  in_quotes(copy), error.message());
+      return fail(Errc::kInternal, "cannot copy {} to {}: {}", shown(root / item.name), shown(copy),
+                  error.message());
     }
   }
   return {};

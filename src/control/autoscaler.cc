@@ -147,7 +147,7 @@ AutoScaler::Live AutoScaler::live_for(Entry& entry, TimePoint now) const {
   const Duration window = std::min<Duration>(spec.window(), std::chrono::hours(1));
   auto policy = std::move(entry.rested);
   if (!policy) {
-    policy = scaling::make_policy(spec, entry.throttler->counts().ready, now, clock_.wall());
+    policy = scaling::make_policy(spec, entry.throttler->counts().ready, now);
   }
   Live live{.policy = std::move(policy),
             .concurrency = scaling::Window(window),
@@ -569,21 +569,12 @@ ScaleStatus AutoScaler::status(const std::string& revision) const {
   return found == entries_.end() ? ScaleStatus() : status_of(found->second);
 }
 
-std::optional<HpaView> AutoScaler::hpa_view(const std::string& revision) const {
+std::shared_ptr<const scaling::HpaSeen> AutoScaler::hpa_seen(const std::string& revision) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(revision);
-  if (found == entries_.end()) return std::nullopt;
-  const Entry& entry = found->second;
-  if (entry.plan.policy->policy != scaling::PolicyClass::kHpa) return std::nullopt;
-  HpaView view{.desired = entry.want};
-  if (entry.throttler) {
-    const auto counts = entry.throttler->counts();
-    view.ready = counts.ready;
-    view.starting = counts.starting;
-  }
-  if (!entry.live) return view;
-  if (const auto* hpa = scaling::hpa_of(*entry.live->policy)) view.seen = hpa->seen();
-  return view;
+  if (found == entries_.end() || !found->second.live) return nullptr;
+  const auto* hpa = scaling::hpa_of(*found->second.live->policy);
+  return hpa == nullptr ? nullptr : hpa->seen();
 }
 
 std::optional<ScaleStatus> AutoScaler::find(const resources::ObjectKey& revision) const {

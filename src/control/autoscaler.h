@@ -84,15 +84,6 @@ struct ScaleStatus {
   bool gone = false;
 };
 
-// How a revision stands whose policy is a HorizontalPodAutoscaler.
-struct HpaView {
-  int desired = 0;
-  int ready = 0;
-  int starting = 0;
-  // Null: nothing was decided since the last time at zero. Shared: with the policy.
-  std::shared_ptr<const scaling::HpaSeen> seen{};
-};
-
 class AutoScaler final : public serving::Waker {
  public:
   AutoScaler(net::Executor& control, serving::Traffic& traffic, scheduling::ScaleTarget& target,
@@ -135,8 +126,9 @@ class AutoScaler final : public serving::Waker {
   // --- To be seen ---
 
   [[nodiscard]] ScaleStatus status(const std::string& revision) const;
-  // nullopt if there is no such revision, or its policy is another one.
-  [[nodiscard]] std::optional<HpaView> hpa_view(const std::string& revision) const;
+  // What its HorizontalPodAutoscaler decided last. Null: nothing since the last time at
+  // zero, or its policy is another one. Shared: with the policy.
+  [[nodiscard]] std::shared_ptr<const scaling::HpaSeen> hpa_seen(const std::string& revision) const;
   [[nodiscard]] std::optional<ScaleStatus> find(const resources::ObjectKey& revision) const;
   // Of all revisions, by namespace and name.
   [[nodiscard]] std::vector<ScaleStatus> list() const;

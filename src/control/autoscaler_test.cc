@@ -875,7 +875,7 @@ void by_cpu(PolicySpec& spec) {
 
 TEST_F(AutoScalerTest, ClassHpaFollowsTheCpuOfItsPodsAndGoesToZero) {
   add(0, 0, [](ScalePlan& /*plan*/, PolicySpec& spec) { by_cpu(spec); });
-  EXPECT_EQ(scaler_.hpa_view("uid")->seen, nullptr);
+  EXPECT_EQ(scaler_.hpa_seen("uid"), nullptr);
   scaler_.wake("uid");
   {
     auto slot = throttler_->try_acquire();
@@ -886,17 +886,17 @@ TEST_F(AutoScalerTest, ClassHpaFollowsTheCpuOfItsPodsAndGoesToZero) {
     }
     EXPECT_EQ(node_.names.size(), 2u);
     EXPECT_THAT(scaler_.status("uid").reason, testing::HasSubstr("cpu 160 % / 80 % -> 2"));
-    const auto view = scaler_.hpa_view("uid");
-    ASSERT_TRUE(view && view->seen);
-    EXPECT_EQ(view->desired, 2);
-    EXPECT_EQ(view->seen->result.desired, 2);
-    EXPECT_EQ(view->seen->input.readings.at(0).samples.at(0).value, 1600);
+    EXPECT_EQ(scaler_.status("uid").desired, 2);
+    const auto seen = scaler_.hpa_seen("uid");
+    ASSERT_TRUE(seen);
+    EXPECT_EQ(seen->result.desired, 2);
+    EXPECT_EQ(seen->input.readings.at(0).samples.at(0).value, 1600);
   }
   pass(18s);
   EXPECT_GE(node_.names.size(), 1u) << "its window is not over";
   pass(10s);
   EXPECT_EQ(node_.names.size(), 0u);
-  EXPECT_EQ(scaler_.hpa_view("uid")->seen, nullptr);
+  EXPECT_EQ(scaler_.hpa_seen("uid"), nullptr);
   EXPECT_EQ(scaler_.active(), 0u);
 }
 
@@ -906,14 +906,15 @@ TEST_F(AutoScalerTest, WithoutMeasurementsClassHpaKeepsWhatThereIs) {
   auto slot = throttler_->try_acquire();
   pass(60s);
   EXPECT_EQ(node_.names.size(), 1u);
-  ASSERT_TRUE(scaler_.hpa_view("uid")->seen);
-  EXPECT_EQ(scaler_.hpa_view("uid")->seen->result.scaling_active.reason, "FailedGetResourceMetric");
+  ASSERT_TRUE(scaler_.hpa_seen("uid"));
+  EXPECT_EQ(scaler_.hpa_seen("uid")->result.scaling_active.reason, "FailedGetResourceMetric");
 }
 
-TEST_F(AutoScalerTest, OtherClassesHaveNoHpaView) {
+TEST_F(AutoScalerTest, OtherClassesHaveDecidedNothingAsAnHpa) {
   add();
-  EXPECT_FALSE(scaler_.hpa_view("uid"));
-  EXPECT_FALSE(scaler_.hpa_view("nobody"));
+  scaler_.wake("uid");
+  EXPECT_FALSE(scaler_.hpa_seen("uid"));
+  EXPECT_FALSE(scaler_.hpa_seen("nobody"));
 }
 
 TEST_F(AutoScalerTest, ANumberFromOutsideWakesAndScalesWithoutARequest) {

@@ -40,6 +40,14 @@ void drop(Status& status, const char* type) {
   std::erase_if(status.conditions, [type](const Condition& one) { return one.type == type; });
 }
 
+// The pods are known, and nobody decides how many there should be.
+void undecided(Status& status, const char* reason, std::string message, WallTime now) {
+  status.current_metrics.clear();
+  set(status, kAbleToScale, true, "SucceededGetScale", "the number of pods is known", now);
+  set(status, kScalingActive, false, reason, std::move(message), now);
+  drop(status, kScalingLimited);
+}
+
 bool fails(const Status& status, const char* type, std::string_view reason) {
   const auto* found = api::find_condition(status.conditions, type);
   return found != nullptr && found->status == Condition::Status::kFalse && found->reason == reason;
@@ -156,18 +164,15 @@ HpaReconciler::Seen HpaReconciler::seen_of(const Known& known) const {
   Seen seen;
   int most = -1;
   for (const auto& uid : known.revisions) {
-    auto view = uses_.autoscaler.hpa_view(uid);
-    if (!view) {
-      // Others decide for it: it is counted all the same.
-      const auto status = uses_.autoscaler.status(uid);
-      view = HpaView{.desired = status.desired, .ready = status.ready, .starting = status.starting};
-    }
-    seen.desired += view->desired;
-    seen.replicas += view->ready + view->starting;
-    const int size = view->desired + view->ready + view->starting;
-    if (!view->seen || size <= most) continue;
+    const auto status = uses_.autoscaler.status(uid);
+    seen.desired += status.desired;
+    seen.replicas += status.ready + status.starting;
+    const int size = status.desired + status.ready + status.starting;
+    if (size <= most) continue;
+    auto decision = uses_.autoscaler.hpa_seen(uid);
+    if (!decision) continue;  // another policy decides for it, or it is at zero
     most = size;
-    seen.decision = std::move(view->seen);
+    seen.decision = std::move(decision);
   }
   return seen;
 }
@@ -202,19 +207,13 @@ Status HpaReconciler::status_of(const HorizontalPodAutoscaler& hpa, const Known&
     drop(status, kScalingActive);
     drop(status, kScalingLimited);
   } else if (!rivals.empty() || !known.wish) {
-    status.current_metrics.clear();
-    set(status, kAbleToScale, true, "SucceededGetScale", "the number of pods is known", now);
-    set(status, kScalingActive, false, rivals.empty() ? "InvalidSpec" : kAmbiguous,
-        rivals.empty() ? known.error : rivals, now);
-    drop(status, kScalingLimited);
+    undecided(status, rivals.empty() ? "InvalidSpec" : kAmbiguous,
+              rivals.empty() ? known.error : rivals, now);
   } else if (seen.decision) {
     status = to_status(hpa, seen.decision->input, seen.decision->result, now);
   } else if (seen.desired == 0) {
-    status.current_metrics.clear();
-    set(status, kAbleToScale, true, "SucceededGetScale", "the number of pods is known", now);
-    set(status, kScalingActive, false, "ScalingDisabled",
-        "there are no pods, and nothing to decide until a request comes", now);
-    drop(status, kScalingLimited);
+    undecided(status, "ScalingDisabled",
+              "there are no pods, and nothing to decide until a request comes", now);
   }
   // As the AutoScaler has it, which also looks at bounds and at who waits.
   status.last_scale_time = hpa.status.last_scale_time;

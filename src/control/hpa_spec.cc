@@ -8,7 +8,7 @@
 
 #include "api/policy_annotations.h"
 #include "api/quantity.h"
-#include "control/outside_value.h"
+#include "control/policy_plan.h"
 
 namespace ebb::control {
 namespace {
@@ -195,13 +195,7 @@ Result<scaling::HpaSpec> to_hpa_spec(const api::HorizontalPodAutoscaler& hpa) {
 
 void check_hpa(const api::HorizontalPodAutoscaler& hpa, std::vector<api::FieldError>& errors) {
   const std::string path = "metadata.annotations";
-  const auto declared = api::parse_outside_metrics(hpa.meta.annotations, path, errors);
-  for (const auto& [name, declaration] : declared) {
-    const auto spec = parse_outside_metric(declaration);
-    if (spec) continue;
-    errors.push_back({api::annotation_path(path, api::outside_annotation(name)),
-                      fmt::format("Invalid value: \"{}\": {}", declaration, spec.error().message)});
-  }
+  check_outside(api::parse_outside_metrics(hpa.meta.annotations, path, errors), path, errors);
 }
 
 bool scales(const api::HorizontalPodAutoscaler& hpa, const scheduling::PodTemplate& revision) {
@@ -216,12 +210,6 @@ api::HorizontalPodAutoscaler::Status to_status(const api::HorizontalPodAutoscale
                                                const scaling::HpaInput& input,
                                                const scaling::HpaResult& decided, WallTime now) {
   auto status = hpa.status;
-  status.observed_generation = hpa.meta.generation;
-  status.current_replicas = input.current;
-  status.desired_replicas = decided.valid ? decided.desired : input.current;
-  if (status.desired_replicas != status.current_replicas) {
-    status.last_scale_time = api::to_rfc3339(now);
-  }
   status.current_metrics.clear();
   // Readers go by the position, so one that is not known keeps its place.
   const size_t metrics = std::min(hpa.spec.metrics.size(), input.readings.size());

@@ -29,8 +29,8 @@ void check_hpa(const api::HorizontalPodAutoscaler& hpa, std::vector<api::FieldEr
 [[nodiscard]] bool scales(const api::HorizontalPodAutoscaler& hpa,
                           const scheduling::PodTemplate& revision);
 
-// The status after a decision over `input`: replicas, what each metric read, and the three
-// conditions, whose times move only when they change. `decided` counts as carried out.
+// The object's status with what was decided over `input`: what each metric read, and the
+// three conditions, whose times move only when they change.
 [[nodiscard]] api::HorizontalPodAutoscaler::Status to_status(
     const api::HorizontalPodAutoscaler& hpa, const scaling::HpaInput& input,
     const scaling::HpaResult& decided, WallTime now);

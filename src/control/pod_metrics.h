@@ -1,6 +1,5 @@
 // What pods and nodes use, as their Local Controllers report it: of each the last two
-// samples, between which CPU time becomes a rate. For `kubectl top` and /metrics; no
-// policy reads it yet.
+// samples, between which CPU time becomes a rate. For `kubectl top`, /metrics and class hpa.
 //
 // A pod or node is there from its second sample on, as with the metrics server, and
 // until kStaleAfter times its window has passed without another. Thread-safe.

@@ -169,16 +169,21 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
   plan.retention = wish.retention;
 }
 
-void check_scaling(const std::map<std::string, std::string>& annotations, const std::string& path,
+void check_outside(const std::map<std::string, std::string>& declared, const std::string& path,
                    std::vector<api::FieldError>& errors) {
-  std::vector<api::FieldError> seen_by_validation;
-  const auto own = api::parse_policy(annotations, path, seen_by_validation);
-  for (const auto& [name, declaration] : own.outside) {
+  for (const auto& [name, declaration] : declared) {
     const auto spec = parse_outside_metric(declaration);
     if (spec) continue;
     errors.push_back({api::annotation_path(path, api::outside_annotation(name)),
                       fmt::format("Invalid value: \"{}\": {}", declaration, spec.error().message)});
   }
+}
+
+void check_scaling(const std::map<std::string, std::string>& annotations, const std::string& path,
+                   std::vector<api::FieldError>& errors) {
+  std::vector<api::FieldError> seen_by_validation;
+  const auto own = api::parse_policy(annotations, path, seen_by_validation);
+  check_outside(own.outside, path, errors);
   if (own.schedule.empty()) return;
   const auto windows = scaling::parse_schedule(own.schedule, own.timezone);
   if (windows) return;

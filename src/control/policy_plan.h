@@ -40,6 +40,10 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
                   std::vector<api::FieldError>& errors, const HpaWish* hpa = nullptr,
                   std::vector<OutsideNeed>* needs = nullptr);
 
+// Whether declarations of outside metrics, by name, can be read.
+void check_outside(const std::map<std::string, std::string>& declared, const std::string& path,
+                   std::vector<api::FieldError>& errors);
+
 // What api/, which validates annotations, cannot tell: whether the schedule and the
 // declarations of outside metrics can be read.
 void check_scaling(const std::map<std::string, std::string>& annotations, const std::string& path,

@@ -25,7 +25,7 @@ void Average::observe(const Metric& metric) {
     load_.record(metric.at, load_of(metric, settings_.metric));
     return;
   }
-  const OutsideNumber* number = outside_number(metric, settings_.outside);
+  const OutsideNumber* number = outside_number(metric.outside, settings_.outside);
   if (number == nullptr) {
     error_ = "nobody asks for it";
     return;

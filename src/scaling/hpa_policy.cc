@@ -51,7 +51,7 @@ void HpaPolicy::observe(const Metric& metric) {
   outside_ = metric.outside;
   for (const auto& wanted : settings_.spec.metrics) {
     const OutsideNumber* number =
-        is_outside(wanted) ? outside_number(metric, wanted.name) : nullptr;
+        is_outside(wanted) ? outside_number(outside_, wanted.name) : nullptr;
     if (number != nullptr && (number->value > 0 || !number->error.empty())) {
       last_active_ = std::max(last_active_, metric.at);
     }
@@ -66,9 +66,8 @@ HpaReading HpaPolicy::reading_of(const HpaMetricSpec& metric, TimePoint now) con
     return reading;
   }
   if (is_outside(metric)) {
-    const auto number = std::find_if(outside_.begin(), outside_.end(),
-                                     [&](const auto& one) { return one.name == metric.name; });
-    if (number == outside_.end()) {
+    const OutsideNumber* number = outside_number(outside_, metric.name);
+    if (number == nullptr) {
       reading.error = fmt::format("nobody says where {} is to be had", metric.name);
     } else {
       reading.error = number->error;

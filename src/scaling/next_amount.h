@@ -53,11 +53,11 @@ struct NextAmount {
 [[nodiscard]] NextAmount next_amount(const Decision& decision, const AmountInput& in,
                                      TimePoint now);
 
-// One line for a person: the policy's reason, and what the rules made of it.
 struct AmountWords {
   std::string_view maximum = "the maximum";  // whose it is
   std::string_view floor = "kept at the minimum";
 };
+// One line for a person: the policy's reason, and what the rules made of it.
 [[nodiscard]] std::string amount_reason(const Decision& decision, const NextAmount& next,
                                         const AmountWords& words = {});
 

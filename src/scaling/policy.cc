@@ -16,10 +16,10 @@ double load_of(const Metric& metric, MetricKind kind) {
                                                : metric.requests - metric.proxied_requests);
 }
 
-const OutsideNumber* outside_number(const Metric& metric, std::string_view name) {
-  const auto found = std::find_if(metric.outside.begin(), metric.outside.end(),
-                                  [name](const auto& one) { return one.name == name; });
-  return found == metric.outside.end() ? nullptr : &*found;
+const OutsideNumber* outside_number(std::span<const OutsideNumber> told, std::string_view name) {
+  const auto found =
+      std::find_if(told.begin(), told.end(), [name](const auto& one) { return one.name == name; });
+  return found == told.end() ? nullptr : &*found;
 }
 
 int to_pods(double pods) {

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,7 +70,8 @@ struct Metric {
 [[nodiscard]] double load_of(const Metric& metric, MetricKind kind);
 
 // nullptr if nobody told it.
-[[nodiscard]] const OutsideNumber* outside_number(const Metric& metric, std::string_view name);
+[[nodiscard]] const OutsideNumber* outside_number(std::span<const OutsideNumber> told,
+                                                  std::string_view name);
 
 // What a policy may look at besides its metrics.
 struct Situation {

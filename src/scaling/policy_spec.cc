@@ -111,15 +111,14 @@ const HpaPolicy* hpa_of(const Policy& policy) {
   return dynamic_cast<const HpaPolicy*>(&policy);
 }
 
-std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now,
-                                    WallTime wall) {
+std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now) {
   auto policy = deciding(spec, ready, now);
   if (spec.schedule.empty() && !spec.forecast) return policy;
   std::vector<Combine::Part> parts;
   parts.push_back({.name = name_of(spec.policy).brief, .policy = std::move(policy)});
   if (!spec.schedule.empty()) {
     parts.push_back({.name = "schedule",
-                     .policy = std::make_unique<Schedule>(spec.schedule, now, wall),
+                     .policy = std::make_unique<Schedule>(spec.schedule),
                      .role = Combine::Role::kRaises});
   }
   if (spec.forecast) {

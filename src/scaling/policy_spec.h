@@ -4,7 +4,7 @@
 // A plain value, meant to be shared by all revisions that are scaled alike.
 //
 //   PolicySpec spec{.policy = PolicyClass::kAverage, .average = {.target = 10}};
-//   auto policy = make_policy(spec, ready, now, wall);
+//   auto policy = make_policy(spec, ready, now);
 #pragma once
 
 #include <memory>
@@ -68,9 +68,8 @@ struct PolicySpec {
   [[nodiscard]] Burst burst() const;
 };
 
-// `wall` is the time of day at `now`; `ready` the pods that serve already.
-[[nodiscard]] std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now,
-                                                  WallTime wall);
+// `ready`: the pods that serve already.
+[[nodiscard]] std::unique_ptr<Policy> make_policy(const PolicySpec& spec, int ready, TimePoint now);
 
 // The HorizontalPodAutoscaler that decides in a policy of make_policy; nullptr: none.
 [[nodiscard]] const HpaPolicy* hpa_of(const Policy& policy);

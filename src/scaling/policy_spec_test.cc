@@ -25,7 +25,11 @@ Decision after_load(Policy& policy, double load) {
     policy.observe(
         {.at = now, .concurrency = load, .requests = load, .ended = load, .service_seconds = load});
   }
-  return policy.decide({.now = now, .ready = 1, .in_flight = 1, .pod_concurrency = 1});
+  return policy.decide({.now = now,
+                        .ready = 1,
+                        .in_flight = 1,
+                        .pod_concurrency = 1,
+                        .wall = kMondayNoon + std::chrono::seconds(10)});
 }
 
 TEST(PolicySpecTest, ClassesHaveTheNamesOfTheAnnotation) {
@@ -40,22 +44,22 @@ TEST(PolicySpecTest, ClassesHaveTheNamesOfTheAnnotation) {
 TEST(PolicySpecTest, MakesEachClass) {
   PolicySpec spec;
   spec.kpa.target = 7;
-  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin, kMondayNoon), 21).desired, 3);
+  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin), 21).desired, 3);
   spec.policy = PolicyClass::kAverage;
   spec.average.target = 10;
-  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin, kMondayNoon), 100).desired, 10);
+  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin), 100).desired, 10);
   spec.policy = PolicyClass::kHpa;
   spec.hpa.spec.max = 100;
   spec.hpa.spec.metrics = {{.source = HpaMetricSpec::Source::kExternal,
                             .name = "concurrency",
                             .type = HpaMetricSpec::Type::kAverageValue,
                             .target = 5000}};
-  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin, kMondayNoon), 20).desired, 4);
+  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin), 20).desired, 4);
   spec.policy = PolicyClass::kAdaptive;
-  EXPECT_GE(after_load(*make_policy(spec, 1, kBegin, kMondayNoon), 4).desired, 4);
+  EXPECT_GE(after_load(*make_policy(spec, 1, kBegin), 4).desired, 4);
   spec.policy = PolicyClass::kLua;
   spec.lua = file("function decide(m, s) return {desired = 6} end");
-  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin, kMondayNoon), 4).desired, 6);
+  EXPECT_EQ(after_load(*make_policy(spec, 1, kBegin), 4).desired, 6);
 }
 
 TEST(PolicySpecTest, WhatRaisesTheFloorIsAddedToTheClass) {
@@ -63,8 +67,8 @@ TEST(PolicySpecTest, WhatRaisesTheFloorIsAddedToTheClass) {
   EXPECT_FALSE(spec.never_rests());
   spec.schedule = *parse_schedule("0 8 * * mon-fri | 0 18 * * mon-fri | 5");
   EXPECT_TRUE(spec.never_rests());
-  auto policy = make_policy(spec, 0, kBegin, kMondayNoon);
-  const Decision decision = policy->decide({.now = kBegin});
+  auto policy = make_policy(spec, 0, kBegin);
+  const Decision decision = policy->decide({.now = kBegin, .wall = kMondayNoon});
   EXPECT_EQ(decision.desired, 5);
   EXPECT_THAT(decision.reason, testing::HasSubstr("schedule"));
   EXPECT_EQ(after_load(*policy, 100).desired, 10);
@@ -88,11 +92,11 @@ TEST(PolicySpecTest, AnswersWhatTheAutoScalerAsks) {
 
 TEST(PolicySpecTest, TheHpaInsideIsFound) {
   PolicySpec spec{.policy = PolicyClass::kHpa};
-  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin)), nullptr);
   spec.schedule = *parse_schedule("0 8 * * mon-fri | 0 18 * * mon-fri | 5");
-  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  EXPECT_NE(hpa_of(*make_policy(spec, 0, kBegin)), nullptr);
   spec.policy = PolicyClass::kAverage;
-  EXPECT_EQ(hpa_of(*make_policy(spec, 0, kBegin, kMondayNoon)), nullptr);
+  EXPECT_EQ(hpa_of(*make_policy(spec, 0, kBegin)), nullptr);
   spec.schedule.clear();
   EXPECT_FALSE(spec.never_rests());
   spec.outside = true;

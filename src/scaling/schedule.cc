@@ -79,16 +79,10 @@ bool is_open(const ScheduleWindow& window, WallTime now) {
   return !closed || *opened > *closed;
 }
 
-Schedule::Schedule(std::vector<ScheduleWindow> windows, TimePoint now, WallTime wall)
-    : windows_(std::move(windows)), now_(now), wall_(wall) {}
-
 void Schedule::observe(const Metric& /*metric*/) {}
 
 Decision Schedule::decide(const Situation& situation) {
-  const WallTime wall =
-      situation.wall != WallTime()
-          ? situation.wall  // set forth or back since then, maybe
-          : wall_ + std::chrono::duration_cast<WallTime::duration>(situation.now - now_);
+  const WallTime wall = situation.wall;  // set forth or back since the last time, maybe
   const int64_t minute = std::chrono::floor<std::chrono::minutes>(wall.time_since_epoch()).count();
   if (minute == minute_) return last_;  // its text is made once a minute: always
   minute_ = minute;

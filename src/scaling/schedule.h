@@ -1,17 +1,17 @@
 // A policy that keeps a floor of pods in windows of the week: office hours, a nightly
 // batch. Each window opens and closes by a cron expression in a time zone.
 //
-// It only raises (Combine::Role::kRaises). Policies have no clock: the wall time is the
-// one told at creation plus what passed since; tell it again after the clock was set.
+// It only raises (Combine::Role::kRaises), and goes by Situation::wall.
 // Written as `OPEN | CLOSE | PODS [| ZONE]`, several with `;` (zone: UTC). Not thread-safe.
 //
 //   auto windows = parse_schedule("0 8 * * mon-fri | 0 18 * * mon-fri | 5 | Europe/Berlin");
-//   Schedule policy(*windows, clock.now(), clock.wall());
-//   policy.decide({.now = now}).desired;   // 5 during office hours, else 0
+//   Schedule policy(*windows);
+//   policy.decide({.wall = clock.wall()}).desired;   // 5 during office hours, else 0
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "scaling/cron.h"
@@ -39,16 +39,13 @@ inline constexpr size_t kMaxScheduleWindows = 64;
 
 class Schedule final : public Policy {
  public:
-  Schedule(std::vector<ScheduleWindow> windows, TimePoint now, WallTime wall);
+  explicit Schedule(std::vector<ScheduleWindow> windows) : windows_(std::move(windows)) {}
 
   void observe(const Metric& metric) override;  // nothing it needs
   [[nodiscard]] Decision decide(const Situation& situation) override;
 
  private:
   std::vector<ScheduleWindow> windows_;
-  // When it was made: for a caller that does not say Situation::wall.
-  TimePoint now_;
-  WallTime wall_;
   // The answer holds for the minute it was made in: cron has no finer grain.
   int64_t minute_ = -1;
   Decision last_;

@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!windows) return windows.error().message.empty() ? std::abort(), 0 : 0;
   const ebb::WallTime wall{
       std::chrono::seconds(1'800'000'000 + static_cast<int64_t>(size) * 86'400)};
-  ebb::scaling::Schedule policy(*std::move(windows), {}, wall);
-  const auto decision = policy.decide({});
+  ebb::scaling::Schedule policy(*std::move(windows));
+  const auto decision = policy.decide({.wall = wall});
   if (!decision.valid || decision.desired < 0) std::abort();
   return 0;
 }

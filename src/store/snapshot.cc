@@ -34,7 +34,7 @@ std::vector<std::string> digests_in(Database& db) {
 }
 
 // As a literal of SQL.
-std::string in_quotes(const std::string& text) {
+std::string sql_literal(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') out += c;
@@ -53,7 +53,7 @@ Result<Snapshot> take_snapshot(const std::string& path) {
     {
       Database db(path);
       db.exec("PRAGMA busy_timeout=5000");
-      db.exec(("VACUUM INTO " + in_quotes(copy)).c_str());
+      db.exec(("VACUUM INTO " + sql_literal(copy)).c_str());
     }
     snapshot.file.reset(::open(copy.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!snapshot.file) return fail_errno(errno, "cannot open " + copy);
