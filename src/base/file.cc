@@ -49,10 +49,6 @@ Result<void> fill_and_rename(const std::string& temporary, const std::string& pa
   return {};
 }
 
-}  // namespace
-
-namespace {
-
 // `flags`: of open(2), beside those for reading. `regular`: nothing else is taken.
 Result<std::string> read_with(const std::string& path, size_t max_bytes, int flags, bool regular) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));

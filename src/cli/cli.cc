@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -136,6 +137,16 @@ struct Run {
   }
 };
 
+// Hands on what is left of the output. What was lost is told if `tell`, but not where the
+// reader has left, as `ebb logs | head` does.
+int end_of_output(Console& console, bool tell) {
+  const auto written = flush_output(console);
+  if (written) return kExitOk;
+  if (tell && console.out_errno != EPIPE)
+    console.err << "Error: " << written.error().message << "\n";
+  return kExitFailure;
+}
+
 }  // namespace
 
 const char* version() { return EBB_VERSION; }
@@ -159,10 +170,10 @@ int run(int argc, char** argv, const UpFunction& up) {
   console.err_is_terminal = ::isatty(STDERR_FILENO) == 1;
   console.out_is_terminal = ::isatty(STDOUT_FILENO) == 1;
   console.colors = console.out_is_terminal && !is_set("NO_COLOR");
+  std::cerr.tie(nullptr);  // else it hands on the output, and why that failed is not known
   const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   const int code = run(args, up, console);
-  std::cout.flush();
-  return std::cout ? code : std::max(code, kExitFailure);
+  return std::max(code, end_of_output(console, code == kExitOk));
 }
 
 }  // namespace ebb::cli

@@ -16,11 +16,17 @@ namespace {
 constexpr const char* kHead =
     "# Completes `ebb`. Made by `ebb completion {0}`: use that again after an update.\n";
 
-// Print the names of the resources of one kind, of runtimes and of namespaces. `given`
-// has the global flags of the line that is being typed, such as -n.
+// Print the names of the resources of one kind, of a service's revisions, of runtimes and
+// of namespaces. `given` has the global flags of the line that is being typed, such as -n.
 constexpr const char* kNames = R"(
 _ebb_names() {
   ebb get "$1" -o name "${given[@]}" 2>/dev/null | sed 's|.*/||'
+}
+
+_ebb_revisions() {
+  local -a which=()
+  if [ -n "$1" ]; then which=(-l "serving.knative.dev/service=$1"); fi
+  ebb get revisions "${which[@]}" -o name "${given[@]}" 2>/dev/null | sed 's|.*/||'
 }
 
 _ebb_runtimes() {
@@ -59,7 +65,7 @@ _ebb_words() {
     esac
   done
   if [ -n "$pending" ]; then
-    _ebb_values "$command $pending"
+    _ebb_values "$command $pending" "$first"
     return
   fi
   case "$current" in
@@ -126,7 +132,8 @@ std::string values_of(const CLI::Option& option) {
   constexpr std::array<std::string_view, 7> kFiles{
       "code", "filename", "kubeconfig", "certificate-authority", "config", "runtimes", "data"};
   if (std::find(kFiles.begin(), kFiles.end(), name) != kFiles.end()) return "echo :files";
-  if (name == "revision" || name == "to") return "_ebb_names revisions";
+  if (name == "revision") return "_ebb_revisions \"$2\"; printf '%s\\n' @latest";
+  if (name == "to") return "_ebb_revisions \"$2\"";
   if (name == "pod") return "_ebb_names pods";
   if (name == "runtime") return "_ebb_runtimes";
   if (name == "namespace") return "_ebb_namespaces";

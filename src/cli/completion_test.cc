@@ -33,6 +33,7 @@ class CompletionTest : public testing::Test {
 case "$*" in
   "runtimes") printf 'NAME     STARTS FROM\npython   main.py\nnode     main.mjs\n' ;;
   "get services -A") printf 'NAMESPACE   NAME\nteam        a\ndefault     b\nteam        c\n' ;;
+  "get revisions -l serving.knative.dev/service=hello -o name") echo "x.y/hello-00001" ;;
   "get "*" -o name -n team") echo "x.y/$2-of-team" ;;
   "get "*" -o name --namespace=team") echo "x.y/$2-of-team" ;;
   "get "*" -o name") echo "x.y/$2-a"; echo "x.y/$2-b" ;;
@@ -79,8 +80,10 @@ TEST_F(CompletionTest, NamesAreAskedFor) {
   EXPECT_THAT(offers({"ebb", "get", "routes", ""}), ElementsAre("routes-a", "routes-b"));
   EXPECT_THAT(offers({"ebb", "delete", "pods", "pods-a", ""}), ElementsAre("pods-a", "pods-b"));
   EXPECT_THAT(offers({"ebb", "logs", "-f", ""}), ElementsAre("services-a", "services-b"));
-  EXPECT_THAT(offers({"ebb", "rollback", "hello", "--to", ""}),
-              ElementsAre("revisions-a", "revisions-b"));
+  EXPECT_THAT(offers({"ebb", "rollback", "hello", "--to", ""}), ElementsAre("hello-00001"));
+  EXPECT_THAT(offers({"ebb", "traffic", "hello", "--revision", ""}),
+              ElementsAre("hello-00001", "@latest"));
+  EXPECT_THAT(offers({"ebb", "rollback", "--to", ""}), ElementsAre("revisions-a", "revisions-b"));
 }
 
 TEST_F(CompletionTest, RuntimesAndNamespacesToo) {

@@ -18,10 +18,11 @@ constexpr std::array<const char*, 4> kFrames{"|", "/", "-", "\\"};
 TimePoint now() { return std::chrono::steady_clock::now(); }
 
 // Streams do not say why; where they write to a file, errno does.
-Result<void> output_result(const Console& console) {
+Result<void> output_result(Console& console) {
   constexpr const char* kWhat = "cannot write the output";
   if (console.out) return {};
-  if (errno != 0) return fail_errno(errno, kWhat);
+  if (console.out_errno == 0) console.out_errno = errno;
+  if (console.out_errno != 0) return fail_errno(console.out_errno, kWhat);
   return fail(Errc::kInternal, kWhat);
 }
 

@@ -19,12 +19,14 @@ struct Console {
   bool err_is_terminal = false;
   bool out_is_terminal = false;
   bool colors = false;  // on `out`: a terminal, and the user has not set NO_COLOR
+  int out_errno = 0;    // why `out` took no more, if that is known
 };
 
-// To `out`; an error where it takes no more, such as on a full disk.
-[[nodiscard]] Result<void> write_output(Console& console, std::string_view bytes);
+// To `out`; an error where it takes no more, such as on a full disk. Who goes on may leave
+// it: `ebb` tells at its end.
+Result<void> write_output(Console& console, std::string_view bytes);
 // The same for what has been written and not handed on yet.
-[[nodiscard]] Result<void> flush_output(Console& console);
+Result<void> flush_output(Console& console);
 
 // The steps of something that takes a while, on `err`. A terminal shows the step under
 // way in place, with a clock; elsewhere each step is one plain line. A step that took

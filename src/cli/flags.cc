@@ -9,6 +9,7 @@
 #include "api/duration.h"
 #include "api/kinds.h"
 #include "api/validate.h"
+#include "base/quote.h"
 
 namespace ebb::cli {
 
@@ -64,7 +65,7 @@ Result<std::vector<KeyValue>> key_values(const std::vector<std::string>& texts,
   for (const std::string& text : texts) {
     const size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos) {
-      return fail(Errc::kInvalid, "{}: \"{}\" must have the form KEY=VALUE", option, text);
+      return fail(Errc::kInvalid, "{}: {} must have the form KEY=VALUE", option, in_quotes(text));
     }
     out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
@@ -92,8 +93,8 @@ Result<net::Address> address(const std::string& text, const char* option) {
 Result<Duration> positive_duration(const std::string& text, const char* option, Duration most) {
   const auto parsed = api::parse_duration(text);
   if (!parsed || *parsed <= Duration(0) || *parsed > most) {
-    return fail(Errc::kInvalid, "{}: \"{}\" must be a duration such as 30s, up to {}h", option,
-                text, most / std::chrono::hours(1));
+    return fail(Errc::kInvalid, "{}: {} must be a duration such as 30s, up to {}h", option,
+                in_quotes(text), most / std::chrono::hours(1));
   }
   return *parsed;
 }
@@ -104,21 +105,56 @@ Result<void> check_name(const std::string& name) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
   });
   if (valid && name.size() <= kMaxName && !name.starts_with('.')) return {};
-  return fail(Errc::kInvalid, "\"{}\" is not a name: use a-z, 0-9 and -", name);
+  return fail(Errc::kInvalid, "{} is not a name: use a-z, 0-9 and -", in_quotes(name));
 }
 
 Result<void> check_service_name(const std::string& name) {
   if (api::is_dns1035_label(name)) return {};
-  return fail(Errc::kInvalid,
-              "\"{}\" is not a service name: use a-z, 0-9 and -, start with a letter", name);
+  return fail(Errc::kInvalid, "{} is not a service name: use a-z, 0-9 and -, start with a letter",
+              in_quotes(name));
+}
+
+Result<void> split_kind(std::string& kind, std::vector<std::string>& names) {
+  if (kind.find('/') == std::string::npos) return {};
+  std::vector<std::string> words{kind};
+  words.insert(words.end(), names.begin(), names.end());
+  names.clear();
+  for (const std::string& word : words) {
+    const size_t slash = word.find('/');
+    if (slash == std::string::npos) {
+      return fail(Errc::kInvalid, "{} is not of the form KIND/NAME, as {} is", in_quotes(word),
+                  words[0]);
+    }
+    const std::string first = word.substr(0, slash);
+    if (auto ok = check_kind(first); !ok) return ok;
+    if (slash + 1 == word.size()) return fail(Errc::kInvalid, "{} names nothing", in_quotes(word));
+    if (names.empty()) kind = first;
+    if (api::find_kind(first) != api::find_kind(kind)) {
+      return fail(Errc::kInvalid, "{} and {} are of two kinds: name one kind at a time", words[0],
+                  word);
+    }
+    names.push_back(word.substr(slash + 1));
+  }
+  return {};
+}
+
+Result<void> split_kind(std::string& kind, std::string& name) {
+  std::vector<std::string> names;
+  if (!name.empty()) names.push_back(name);
+  if (auto ok = split_kind(kind, names); !ok) return ok;
+  if (names.size() > 1) {
+    return fail(Errc::kInvalid, "only one can be named: {} or {}", names[0], names[1]);
+  }
+  if (!names.empty()) name = names[0];
+  return {};
 }
 
 Result<void> check_kind(const std::string& kind) {
   if (api::find_kind(kind) != nullptr) return {};
   return fail(Errc::kInvalid,
-              "\"{}\" is not a kind of resource: services, revisions, routes, configurations, "
+              "{} is not a kind of resource: services, revisions, routes, configurations, "
               "pods, nodes, events, podautoscalers or horizontalpodautoscalers",
-              kind);
+              in_quotes(kind));
 }
 
 }  // namespace ebb::cli

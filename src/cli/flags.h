@@ -50,5 +50,9 @@ void example(CLI::App* app, const std::string& lines);
 [[nodiscard]] Result<void> check_name(const std::string& name);
 [[nodiscard]] Result<void> check_service_name(const std::string& name);
 [[nodiscard]] Result<void> check_kind(const std::string& kind);
+// Where the first word, `kind`, is KIND/NAME, all words have to be, of one kind: takes them
+// apart. kInvalid with the word that is wrong.
+[[nodiscard]] Result<void> split_kind(std::string& kind, std::vector<std::string>& names);
+[[nodiscard]] Result<void> split_kind(std::string& kind, std::string& name);
 
 }  // namespace ebb::cli

@@ -134,7 +134,7 @@ class Getter {
     } else {
       show_table(objects);
     }
-    console_.out << std::flush;
+    flush_output(console_);
   }
 
   void show_change(const Json& object) {
@@ -146,7 +146,7 @@ class Getter {
     } else {
       show_table({object});
     }
-    console_.out << std::flush;
+    flush_output(console_);
   }
 
   void show_whole(const Json& shown) {

@@ -68,7 +68,8 @@ void show_head(const http::ResponseHead& head, Console& console) {
   for (const http::Field& field : head.fields) {
     console.out << field.name << ": " << field.value << "\n";
   }
-  console.out << "\n" << std::flush;
+  console.out << "\n";
+  flush_output(console);
 }
 
 }  // namespace
@@ -99,8 +100,8 @@ Result<void> invoke(const InvokeOptions& options, const std::string& ns, ApiClie
                                  },
                              .on_body =
                                  [&console](std::string_view piece) {
-                                   console.out << piece << std::flush;
-                                   return static_cast<bool>(console.out);
+                                   console.out << piece;
+                                   return flush_output(console).has_value();
                                  }};
   GatewayClient gateway(*address);
   const auto answer = gateway.call(request, reader, gateway.now() + options.timeout);

@@ -36,8 +36,8 @@ std::string path_of_log(const LogsOptions& options, const std::string& ns) {
 
 // False ends the reading: nobody takes the lines.
 bool show(std::string_view line, Console& console) {
-  console.out << line << "\n" << std::flush;
-  return static_cast<bool>(console.out);
+  console.out << line << "\n";
+  return flush_output(console).has_value();
 }
 
 Result<void> show_log(const LogsOptions& options, const std::string& ns, ApiClient& client,

@@ -6,6 +6,7 @@
 #include "cli/command_line.h"
 #include "cli/flags.h"
 #include "cli/kubeconfig.h"
+#include "cli/usage_error.h"
 
 namespace ebb::cli {
 
@@ -41,23 +42,38 @@ Result<Invocation, EarlyExit> finish(const ConnectionOptions& connection, Result
   return Invocation{connection, std::move(*command)};
 }
 
+// Commands with a callback look at the environment when they are given; those without one
+// always do, and EBB_OUTPUT=yaml, which `ebb get` takes, is none of `ebb simulate`'s.
+void heed_own_variables(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    command->parse_complete_callback([] {});
+    heed_own_variables(*command);
+  }
+}
+
 }  // namespace
 
 Result<Invocation, EarlyExit> parse(const std::vector<std::string>& args) {
   CLI::App app("Functions that scale to zero and back.", "ebb");
   ConnectionOptions connection;
   define_globals(app, connection);
+  bool show_version = false;
+  // Without a variable: EBB_VERSION is a likely name for something else.
+  app.add_flag("--version", show_version, "as `ebb version`");
   const auto lines = all_command_lines();
   std::vector<const CLI::App*> commands;
   for (const auto& line : lines) commands.push_back(line->define(app));
+  heed_own_variables(app);
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes it reversed
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream err;
-    const int code = app.exit(error, out, err);
-    return fail(EarlyExit{code == 0 ? kExitOk : kExitUsage, out.str(), err.str()});
+    const bool is_error = app.exit(error, out, err) != 0;
+    if (is_error) return fail(EarlyExit{kExitUsage, out.str(), usage_error(app, error, args)});
+    return fail(EarlyExit{kExitOk, out.str(), err.str()});
   }
+  if (show_version) return finish(connection, Command(VersionOptions{}));
   for (size_t i = 0; i < lines.size(); ++i) {
     if (!commands[i]->parsed()) continue;
     auto text = lines[i]->text(app);

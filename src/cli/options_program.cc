@@ -1,7 +1,10 @@
 // The command lines of `ebb runtimes`, `backup`, `restore`, `version`, `completion` and
 // `help`.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
+#include "base/quote.h"
 #include "cli/command_line.h"
 #include "cli/completion.h"
 #include "cli/flags.h"
@@ -105,7 +108,7 @@ class HelpLine final : public CommandLine {
   const CLI::App* define(CLI::App& app) override {
     auto* help = app.add_subcommand("help", "Show how a command is used");
     help->add_option("COMMAND", command_, "which one; without: all of them");
-    example(help, "  ebb help deploy");
+    example(help, "  ebb help deploy\n  ebb help policy check");
     return help;
   }
   [[nodiscard]] Result<std::string> text(CLI::App& app) const override {
@@ -113,17 +116,26 @@ class HelpLine final : public CommandLine {
       app.clear();  // else it shows the help of the command that was parsed: of this one
       return app.help();
     }
-    for (const CLI::App* found : app.get_subcommands([](const CLI::App*) { return true; })) {
-      if (found->get_name() == command_) return found->help("ebb");
+    const CLI::App* found = &app;
+    std::string before;
+    for (const std::string& word : command_) {
+      before += (before.empty() ? "" : " ") + found->get_name();
+      const auto inner =
+          found->get_subcommands([&word](const CLI::App* one) { return one->get_name() == word; });
+      if (inner.empty()) {
+        return fail(Errc::kInvalid, "{} is not a command: `ebb help` lists them",
+                    in_quotes(fmt::format("{}", fmt::join(command_, " "))));
+      }
+      found = inner.front();
     }
-    return fail(Errc::kInvalid, "\"{}\" is not a command: `ebb help` lists them", command_);
+    return found->help(before);
   }
   [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
     return Command(VersionOptions{});  // not reached: text() has answered
   }
 
  private:
-  std::string command_;
+  std::vector<std::string> command_;  // "policy", "check"
 };
 
 }  // namespace

@@ -39,7 +39,7 @@ class GetLine final : public CommandLine {
  public:
   const CLI::App* define(CLI::App& app) override {
     auto* get = app.add_subcommand("get", "Show resources");
-    get->add_option("KIND", to_.kind, kKinds)->required();
+    get->add_option("KIND", to_.kind, std::string(kKinds) + "; or KIND/NAME")->required();
     get->add_option("NAME", to_.name, "only this one");
     flag(get, "-o,--output", output_, "wide, json, yaml or name")
         ->check(CLI::IsMember({"wide", "json", "yaml", "name"}));
@@ -54,6 +54,7 @@ class GetLine final : public CommandLine {
   }
   [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
     GetOptions get = to_;
+    if (auto ok = split_kind(get.kind, get.name); !ok) return fail(ok.error());
     if (auto ok = check_kind(get.kind); !ok) return fail(ok.error());
     if (auto ok = check_name(get.name); !ok) return fail(ok.error());
     if (!get.name.empty() && get.all_namespaces) {
@@ -80,15 +81,18 @@ class DescribeLine final : public CommandLine {
   const CLI::App* define(CLI::App& app) override {
     auto* describe =
         app.add_subcommand("describe", "Show all about one resource: what happens, and why");
-    describe->add_option("KIND", to_.kind, "service, revision or pod")->required();
-    describe->add_option("NAME", to_.name, "which one")->required();
+    describe->add_option("KIND", to_.kind, "service, revision or pod; or KIND/NAME")->required();
+    describe->add_option("NAME", to_.name, "which one");
     example(describe, "  ebb describe service hello");
     return describe;
   }
   [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
-    if (auto ok = check_kind(to_.kind); !ok) return fail(ok.error());
-    if (auto ok = check_name(to_.name); !ok) return fail(ok.error());
-    return Command(to_);
+    DescribeOptions describe = to_;
+    if (auto ok = split_kind(describe.kind, describe.name); !ok) return fail(ok.error());
+    if (auto ok = check_kind(describe.kind); !ok) return fail(ok.error());
+    if (auto ok = check_name(describe.name); !ok) return fail(ok.error());
+    if (describe.name.empty()) return fail(Errc::kInvalid, "NAME is required: say which one");
+    return Command(std::move(describe));
   }
 
  private:
@@ -111,12 +115,14 @@ class DeleteLine final : public CommandLine {
         ->capture_default_str();
     example(remove,
             "  ebb delete service hello\n"
+            "  ebb delete service/hello service/other\n"
             "  ebb delete -f service.yaml\n"
             "  ebb delete services -l team=red");
     return remove;
   }
   [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
     DeleteOptions remove = to_;
+    if (auto ok = split_kind(remove.kind, remove.names); !ok) return fail(ok.error());
     remove.wait = !no_wait_;
     const auto wait_timeout = positive_duration(wait_timeout_, "--wait-timeout", kMaxWait);
     if (!wait_timeout) return fail(wait_timeout.error());

@@ -255,6 +255,74 @@ TEST(OptionsTest, EveryCommandHasHelpWithAnExample) {
   EXPECT_EQ(parse({"help", "fly"}).error().code, kExitUsage);
 }
 
+TEST(OptionsTest, UnknownCommandsAreNamed) {
+  const auto why = [](const Args& args) { return parse(args).error().err; };
+  EXPECT_EQ(why({"bogus"}), "Error: unknown command \"bogus\": `ebb help` lists them\n");
+  EXPECT_EQ(why({"delpoy", "x"}), "Error: unknown command \"delpoy\": did you mean \"deploy\"?\n");
+  EXPECT_EQ(why({"-n", "team", "gets"}),
+            "Error: unknown command \"gets\": did you mean \"get\"?\n");
+  EXPECT_THAT(why({"--bogus"}), HasSubstr("--bogus"));
+  EXPECT_THAT(why({"get", "services", "a", "b"}), HasSubstr("not expected: b"));
+}
+
+TEST(OptionsTest, AVariableThatIsWrongIsNamed) {
+  {
+    const Variable no_wait("EBB_NO_WAIT", "maybe");
+    expect_usage_error({"deploy", "x", "--runtime", "python", "--code", "dir"},
+                       "Error: EBB_NO_WAIT of the environment: \"maybe\" must be true or false");
+  }
+  const Variable output("EBB_OUTPUT", "xml");
+  expect_usage_error({"get", "services"}, "Error: EBB_OUTPUT of the environment: --output: xml");
+  const auto given = parse({"get", "services", "-o", "pdf"});
+  EXPECT_EQ(given.error().err.find("EBB_OUTPUT"), std::string::npos) << "the flag was wrong";
+  EXPECT_EQ(command<GetOptions>({"get", "services", "-o", "json"}).output, Output::kJson);
+}
+
+TEST(OptionsTest, AnotherCommandsVariablesDoNotMatter) {
+  const Variable output("EBB_OUTPUT", "yaml");  // of which `ebb simulate` knows nothing
+  EXPECT_EQ(command<GetOptions>({"get", "services"}).output, Output::kYaml);
+  expect_usage_error({"simulate", "x.csv"}, "EBB_OUTPUT of the environment");
+}
+
+TEST(OptionsTest, VersionIsAFlagToo) {
+  (void)command<VersionOptions>({"--version"});
+  const Variable other("EBB_VERSION", "1.2.3");
+  (void)command<GetOptions>({"get", "services"});
+}
+
+TEST(OptionsTest, HelpOfACommandInACommand) {
+  const auto help = parse({"help", "policy", "check"});
+  EXPECT_EQ(help.error().code, kExitOk);
+  EXPECT_THAT(help.error().out, HasSubstr("Usage: ebb policy check [OPTIONS] FILE"));
+  EXPECT_EQ(help.error().out, parse({"policy", "check", "-h"}).error().out);
+  EXPECT_THAT(parse({"help", "policy", "fly"}).error().err,
+              HasSubstr("\"policy fly\" is not a command"));
+}
+
+TEST(OptionsTest, KindAndNameMayBeOneWord) {
+  const auto get = command<GetOptions>({"get", "service/hello"});
+  EXPECT_EQ(get.kind, "service");
+  EXPECT_EQ(get.name, "hello");
+  EXPECT_EQ(command<DescribeOptions>({"describe", "po/p1"}).name, "p1");
+  const auto remove = command<DeleteOptions>({"delete", "service.serving.knative.dev/a", "ksvc/b"});
+  EXPECT_EQ(remove.kind, "service.serving.knative.dev");
+  EXPECT_THAT(remove.names, ElementsAre("a", "b"));
+  expect_usage_error({"get", "service/a", "service/b"}, "only one can be named");
+  expect_usage_error({"get", "service/a", "b"}, "not of the form KIND/NAME");
+  expect_usage_error({"get", "service/"}, "names nothing");
+  expect_usage_error({"get", "cats/a"}, "not a kind of resource");
+  expect_usage_error({"get", "service/a/b"}, "is not a name");
+  expect_usage_error({"describe", "service"}, "NAME is required");
+  expect_usage_error({"delete", "service/a", "route/a"}, "one kind at a time");
+  expect_usage_error({"delete", "service/a", "--all"}, "say what to delete");
+}
+
+TEST(OptionsTest, ShortNamesOfKinds) {
+  for (const char* kind : {"ksvc", "rev", "rt", "cfg", "config", "po", "no", "hpa", "kpa", "ev"}) {
+    (void)command<GetOptions>({"get", kind});
+  }
+}
+
 TEST(OptionsTest, HelpIsNoError) {
   const auto help = parse({"--help"});
   ASSERT_FALSE(help);

@@ -192,6 +192,9 @@ class CommandLine(unittest.TestCase):
             self.assertIn("LAST SEEN" if kind == "events" else "AGE", ebb.run("get", kind).stdout)
         missing = ebb.run("get", "service", "none", check=False)
         self.assertEqual((missing.returncode, missing.stdout), (1, ""))
+        self.assertEqual(ebb.run("get", "service/forms", "-o", "name").stdout,
+                         "service.serving.knative.dev/forms\n")
+        self.assertIn("Service forms", ebb.run("describe", "ksvc/forms").stdout)
         self.assertEqual(ebb.run("get", "cats", check=False).returncode, 2)
 
     def test_a_watch_shows_what_changes(self):
@@ -347,7 +350,16 @@ class CommandLine(unittest.TestCase):
             done = ebb.run(*wrong, check=False)
             self.assertEqual((done.returncode, done.stdout), (2, ""), wrong)
             self.assertNotEqual(done.stderr, "")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PROGRAM, "--data", ebb.data, "get", "nodes"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "Error: cannot write the output: No space left on device (errno 28)\n"))
+        left = subprocess.run(["bash", "-c", '"$0" --data "$1" get nodes | true', PROGRAM, ebb.data],
+                              stderr=subprocess.PIPE, text=True)
+        self.assertEqual(left.stderr, "", "a reader that leaves is no error to tell")
         self.assertIn("rollback", ebb.run("help").stdout)
+        self.assertEqual(ebb.run("--version").stdout, ebb.run("version").stdout)
         self.assertIn("ebb 0", ebb.run("version").stdout)
         self.assertIn("server 0", ebb.run("version").stdout)
         script = ebb.run("completion", "bash").stdout

@@ -53,6 +53,7 @@ class WithoutRoot(unittest.TestCase):
             nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
             with Ebb(data=folder, prefix=nobody) as ebb:
                 self.assertIn("run as one user", "".join(ebb.log))
+                self.front_has_no_rights(ebb)
                 ebb.deploy("who", """
 import os
 def handle(request):
