@@ -150,21 +150,20 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
   bool known = true;
   if (const auto* text = read.find("class")) {
     constexpr std::string_view kOurs = ".knative.dev";
-    bool kpa_or_hpa =
-        *text == "kpa.autoscaling.knative.dev" || *text == "hpa.autoscaling.knative.dev";
+    const bool kpa_or_hpa = *text == kKpaClass || *text == kHpaClass;
     if (text->ends_with(kOurs) && !kpa_or_hpa) {
-      read.report(*text, "must be kpa.autoscaling.knative.dev or hpa.autoscaling.knative.dev");
+      read.report(*text, fmt::format("must be {} or {}", kKpaClass, kHpaClass));
       known = false;
     } else {
       spec.autoscaler_class = *text;
     }
   }
   if (const auto* text = read.find("metric")) {
-    bool kpa = known && spec.autoscaler_class == "kpa.autoscaling.knative.dev";
+    const bool kpa = known && spec.autoscaler_class == kKpaClass;
     const bool own = is_own(spec.autoscaler_class);
     const bool load = *text == "concurrency" || *text == "rps";
     const bool average = spec.autoscaler_class == kAverageClass;
-    const bool hpa = spec.autoscaler_class == "hpa.autoscaling.knative.dev";
+    const bool hpa = spec.autoscaler_class == kHpaClass;
     const bool outside = (average || hpa) && !text->empty() && read.declares(*text);
     if (text->empty() || ((kpa || own) && !load && !outside)) {
       read.report(*text, average ? "must be \"concurrency\", \"rps\", or the NAME of an annotation "
@@ -182,7 +181,7 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
     } else {
       spec.metric = *text;
     }
-  } else if (spec.autoscaler_class == "hpa.autoscaling.knative.dev") {
+  } else if (spec.autoscaler_class == kHpaClass) {
     spec.metric = "cpu";
   }
   if (const auto* text = read.find("metric-aggregation-algorithm")) {
@@ -198,7 +197,7 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
 Duration default_window(const std::string& autoscaler_class) {
   if (autoscaler_class == kAverageClass) return std::chrono::seconds(10);
   if (autoscaler_class == kAdaptiveClass) return std::chrono::seconds(45);
-  if (autoscaler_class == "hpa.autoscaling.knative.dev") return std::chrono::seconds(300);
+  if (autoscaler_class == kHpaClass) return std::chrono::seconds(300);
   return AutoscalingSpec().stable_window;
 }
 

@@ -16,6 +16,8 @@
 
 namespace ebb::api {
 
+inline constexpr std::string_view kKpaClass = "kpa.autoscaling.knative.dev";
+inline constexpr std::string_view kHpaClass = "hpa.autoscaling.knative.dev";
 inline constexpr std::string_view kAdaptiveClass = "ebb.dev/adaptive";
 inline constexpr std::string_view kAverageClass = "ebb.dev/average";
 inline constexpr std::string_view kLuaClass = "ebb.dev/lua";

@@ -249,15 +249,17 @@ Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
       too_little_memory(limits.memory_bytes, cgroup_->memory_bytes().value_or(0), runtime_));
 }
 
+void PodProcess::say(const std::string& text) {
+  std::string lines;
+  LineCutter().feed("ebb: " + text + "\n", log_prefix(std::chrono::system_clock::now(), id_),
+                    lines);
+  logs_.append(revision_, lines);
+}
+
 void PodProcess::note_wait(std::string what) {
   if (what.empty()) return;
-  if (waits_for_.empty()) {  // once: what a pod sends here is not counted as its output
-    LineCutter cutter;
-    std::string lines;
-    cutter.feed("ebb: still loading: " + what + "\n",
-                log_prefix(std::chrono::system_clock::now(), id_), lines);
-    logs_.append(revision_, lines);
-  }
+  // Once: what a pod sends here is not counted as its output.
+  if (waits_for_.empty()) say("still loading: " + what);
   waits_for_ = std::move(what);
 }
 
@@ -289,9 +291,7 @@ void PodProcess::stop() {
   state_ = PodState::kEnding;
   ::kill(pid_, SIGTERM);
   deadline_.fire = [this] {
-    logs_.append(revision_, log_prefix(std::chrono::system_clock::now(), id_) +
-                                fmt::format("ebb: it ignored SIGTERM for {} s and was killed\n",
-                                            kStopGrace.count()));
+    say(fmt::format("it ignored SIGTERM for {} s and was killed", kStopGrace.count()));
     ::kill(pid_, SIGKILL);
   };
   executor_.arm(deadline_, executor_.now() + kStopGrace);
@@ -362,12 +362,7 @@ PodGone PodProcess::obituary(int wait_status) {
                                  sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
     }
   }
-  if (loading) {  // who reads the log sees why nothing more comes
-    std::string why;
-    LineCutter().feed("ebb: " + gone.message + "\n",
-                      log_prefix(std::chrono::system_clock::now(), id_), why);
-    logs_.append(revision_, why);
-  }
+  if (loading) say(gone.message);  // who reads the log sees why nothing more comes
   // One that served has said much that has nothing to do with its end.
   const TimePoint since =
       loading ? assigned_at_ : std::max(assigned_at_, executor_.now() - kLastBreath);

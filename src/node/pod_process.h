@@ -90,6 +90,7 @@ class PodProcess final {
   void watch_output();
   Result<void> set_network(uint8_t wish);
   Result<void> set_limits(const sandbox::Limits& limits);
+  void say(const std::string& text);  // in its log, as Ebb's own lines
   void note_wait(std::string what);
 
   net::Executor& executor_;
