@@ -71,7 +71,7 @@ EngineOptions options(PolicyChoice policy, int concurrency, int nodes) {
   out.arrivals.spread = Spread::kExponential;
   out.start = *StartTime::parse("lognormal:300ms:0.3");
   if (nodes > 0) {
-    out.cluster = ClusterOptions{.min_nodes = nodes, .max_nodes = 60, .slots = 64, .buffer = 16};
+    out.cluster = ClusterOptions{.min_nodes = nodes, .max_nodes = 60, .slots = 64};
   }
   return out;
 }

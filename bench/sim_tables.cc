@@ -119,11 +119,8 @@ void policies_table(const std::string& name, const Trace& day,
         options.arrivals.spread = Spread::kExponential;
         options.start = *StartTime::parse(start);
         if (slots > 0) {
-          options.cluster = ClusterOptions{.min_nodes = 1,
-                                           .max_nodes = 16384 / slots,
-                                           .slots = slots,
-                                           .pool = slots / 8,
-                                           .buffer = 32};
+          options.cluster = ClusterOptions{
+              .min_nodes = 1, .max_nodes = 16384 / slots, .slots = slots, .pool = slots / 8};
         }
         const Report r = run_engine(day, options);
         fmt::print(

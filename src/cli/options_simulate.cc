@@ -29,8 +29,8 @@ class SimulateLine final : public CommandLine {
          "and hybrid)")
         ->type_name("POLICY");
     flag(simulate, "--cold-start", cold_start_,
-         "time of a pod's start: 1s, p50:300ms,p99:2s or exponential:1s; a runtime may be named "
-         "before it: python=1ms (default 300ms)");
+         "time of a pod's start: 1s, p50:300ms,p99:2s (more percentiles if known) or "
+         "exponential:1s; a runtime may be named before it: python=1ms (default 300ms)");
     flag(simulate, "--concurrency", concurrency_,
          "requests in a pod at a time, 0 for no limit (default 1)")
         ->check(CLI::Range(0, sim::kMostConcurrency));
@@ -41,11 +41,16 @@ class SimulateLine final : public CommandLine {
          "memory of a node, as in 16Gi; says how many pods fit");
     flag(simulate, "--node-slots", node_slots_, "pods that fit on a node (default 64)")
         ->check(CLI::Range(1, sim::kMostSlots));
+    flag(simulate, "--pool", pool_, "cold pods that a node keeps (default 8)")
+        ->check(CLI::Range(0, sim::kMostSlots));
+    flag(simulate, "--pod-create", pod_create_,
+         "time to make a cold pod, one after the other on a node (default 3ms)");
+    flag(simulate, "--node-boot", node_boot_, "time until a node is there (default 60s)");
     flag(simulate, "--seed", seed_, "of what is drawn by chance (default 1)")
         ->check(CLI::Range(0, std::numeric_limits<int>::max()));
     flag(simulate, "--until", until_, "only the first part of the trace, as in 2h");
-    simulate->add_flag("--lenient", lenient_,
-                       "leave wrong rows of the trace out, and say how many there were");
+    toggle(simulate, "--lenient", lenient_,
+           "leave wrong rows of the trace out, and say how many there were");
     flag(simulate, "-o,--output", output_, "table (default), json, or html: a page with plots")
         ->check(CLI::IsMember({"table", "json", "html"}));
     example(
@@ -71,11 +76,9 @@ class SimulateLine final : public CommandLine {
     if (const auto start = sim::StartTime::parse(run.start); !start) {
       return fail(Errc::kInvalid, "--cold-start: {}", start.error().message);
     }
-    if (!until_.empty()) {
-      const auto until = sim::parse_duration(until_);
-      if (!until) return fail(Errc::kInvalid, "--until: {}", until.error().message);
-      if (*until <= Duration(0)) return fail(Errc::kInvalid, "--until must be above 0");
-      run.arrivals.until = *until;
+    if (auto ok = time(until_, "--until", run.arrivals.until); !ok) return fail(ok.error());
+    if (!until_.empty() && run.arrivals.until <= Duration(0)) {
+      return fail(Errc::kInvalid, "--until must be above 0");
     }
     if (auto ok = nodes(compare); !ok) return fail(ok.error());
     run.reading.lenient = lenient_;
@@ -86,8 +89,18 @@ class SimulateLine final : public CommandLine {
   }
 
  private:
+  // Leaves `out` where nothing is given.
+  static Result<void> time(const std::string& text, const char* option, Duration& out) {
+    if (text.empty()) return {};
+    const auto parsed = sim::parse_duration(text);
+    if (!parsed) return fail(Errc::kInvalid, "{}: {}", option, parsed.error().message);
+    out = *parsed;
+    return {};
+  }
+
   [[nodiscard]] Result<void> nodes(sim::CompareOptions& to) const {
-    const bool sized = node_slots_ || min_nodes_ || !node_memory_.empty();
+    const bool sized = node_slots_ || min_nodes_ || !node_memory_.empty() || pool_ ||
+                       !pod_create_.empty() || !node_boot_.empty();
     if (!nodes_ && !sized) return {};
     if (!nodes_) return fail(Errc::kInvalid, "--nodes must say how many nodes there are at most");
     if (node_slots_ && !node_memory_.empty()) {
@@ -99,10 +112,13 @@ class SimulateLine final : public CommandLine {
     if (cluster.min_nodes < 0 || cluster.min_nodes > cluster.max_nodes) {
       return fail(Errc::kInvalid, "--min-nodes must be 0 to --nodes, {}", cluster.max_nodes);
     }
-    if (node_slots_) {
-      cluster.slots = *node_slots_;
-      cluster.pool = std::min(cluster.pool, cluster.slots);
+    if (node_slots_) cluster.slots = *node_slots_;
+    cluster.pool = pool_.value_or(std::min(cluster.pool, cluster.slots));
+    if (cluster.pool > cluster.slots && node_memory_.empty()) {
+      return fail(Errc::kInvalid, "--pool must be 0 to --node-slots, {}", cluster.slots);
     }
+    if (auto ok = time(pod_create_, "--pod-create", cluster.pod_create); !ok) return ok;
+    if (auto ok = time(node_boot_, "--node-boot", cluster.node_boot); !ok) return ok;
     if (node_memory_.empty()) return {};
     const auto bytes = api::parse_bytes(node_memory_);
     if (!bytes || *bytes == 0) {
@@ -120,6 +136,9 @@ class SimulateLine final : public CommandLine {
   std::optional<int> nodes_;
   std::optional<int> min_nodes_;
   std::optional<int> node_slots_;
+  std::optional<int> pool_;
+  std::string pod_create_;
+  std::string node_boot_;
   std::string node_memory_;
   int seed_ = 1;
   std::string until_;

@@ -235,8 +235,8 @@ TEST(OptionsTest, Logs) {
 // Every command says how it is used, with an example, and every flag has its variable.
 TEST(OptionsTest, EveryCommandHasHelpWithAnExample) {
   for (const char* name :
-       {"deploy", "apply", "get", "describe", "delete", "invoke", "logs", "top", "traffic",
-        "rollback", "backup", "restore", "version", "completion", "help"}) {
+       {"up", "deploy", "apply", "get", "describe", "delete", "invoke", "logs", "top", "traffic",
+        "rollback", "backup", "restore", "simulate", "runtimes", "version", "completion", "help"}) {
     const auto help = parse({name, "-h"});
     ASSERT_FALSE(help) << name;
     EXPECT_EQ(help.error().code, kExitOk) << name;
@@ -373,7 +373,13 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
                                               "html",
                                               "--lenient",
                                               "--min-nodes",
-                                              "0"});
+                                              "0",
+                                              "--pool",
+                                              "3",
+                                              "--pod-create",
+                                              "20ms",
+                                              "--node-boot",
+                                              "2m"});
   EXPECT_THAT(full.compare->policies, ElementsAre("adaptive,window=30s", "fixed:10m"));
   EXPECT_EQ(full.compare->run.cluster->max_nodes, 20);
   EXPECT_EQ(full.compare->node_memory_mb, 16384);
@@ -383,6 +389,9 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
   EXPECT_EQ(full.output, SimulateOptions::Output::kHtml);
   EXPECT_TRUE(full.compare->run.reading.lenient);
   EXPECT_EQ(full.compare->run.cluster->min_nodes, 0);
+  EXPECT_EQ(full.compare->run.cluster->pool, 3);
+  EXPECT_EQ(full.compare->run.cluster->pod_create, std::chrono::milliseconds(20));
+  EXPECT_EQ(full.compare->run.cluster->node_boot, std::chrono::minutes(2));
   EXPECT_EQ(command<SimulateOptions>({"simulate", "t", "-o", "json"}).output,
             SimulateOptions::Output::kJson);
 }
@@ -398,6 +407,9 @@ TEST(OptionsTest, SimulateRefusesWhatMakesNoSense) {
   expect_usage_error({"simulate", "t", "--nodes", "0"}, "--nodes");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--min-nodes", "3"}, "0 to --nodes, 2");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--node-slots", "0"}, "--node-slots");
+  expect_usage_error({"simulate", "t", "--pool", "3"}, "--nodes must say");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--pool", "65"}, "0 to --node-slots, 64");
+  expect_usage_error({"simulate", "t", "--nodes", "2", "--pod-create", "x"}, "--pod-create: \"x\"");
   expect_usage_error({"simulate", "t", "--concurrency", "1001"}, "--concurrency");
   expect_usage_error({"simulate", "t", "-o", "pdf"}, "pdf");
 }

@@ -38,8 +38,21 @@ void Stock::fade(TimePoint now) {
   constexpr double kWorthIt = 0.01;  // of a half: not at each one that asks
   if (halves < kWorthIt) return;
   const double kept = std::exp2(-halves);
-  for (double& weight : seen_) weight *= kept;
+  // Sums anew: what is added and taken away one by one has rounding errors.
+  all_ = 0;
+  enough_ = 0;
+  for (size_t n = 0; n < seen_.size(); ++n) {
+    seen_[n] *= kept;
+    all_ += seen_[n];
+    if (n == size_) enough_ = all_;
+  }
   faded_ = now;
+}
+
+void Stock::settle() {
+  const double least = settings_.share * all_ * (1 - 1e-9);  // of a sum's rounding error
+  while (size_ + 1 < seen_.size() && enough_ < least) enough_ += seen_[++size_];
+  while (size_ > 0 && enough_ - seen_[size_] >= least) enough_ -= seen_[size_--];
 }
 
 void Stock::asked(TimePoint now, int count) {
@@ -53,8 +66,14 @@ void Stock::asked(TimePoint now, int count) {
   // The first of them sees one more than those before, and so on.
   const int64_t first = within_ + 1;
   const int64_t end = within_ + count;
-  for (int64_t n = first; n <= std::min(end, last); ++n) seen_[static_cast<size_t>(n)] += 1;
-  if (end > last) seen_.back() += static_cast<double>(end - std::max(first - 1, last));
+  const auto add = [this](int64_t n, double weight) {
+    seen_[static_cast<size_t>(n)] += weight;
+    all_ += weight;
+    if (static_cast<size_t>(n) <= size_) enough_ += weight;
+  };
+  for (int64_t n = first; n <= std::min(end, last); ++n) add(n, 1);
+  if (end > last) add(last, static_cast<double>(end - std::max(first - 1, last)));
+  settle();
   recent_.push_back({now, count});
   within_ = end;
   // Beyond the most it makes no difference how many more there are.
@@ -65,13 +84,7 @@ void Stock::asked(TimePoint now, int count) {
 }
 
 int Stock::size() const {
-  double all = 0;
-  for (const double weight : seen_) all += weight;
-  double sum = 0;
-  size_t size = 0;
-  const double enough = settings_.share * all * (1 - 1e-9);  // of a sum's rounding error
-  while (size + 1 < seen_.size() && sum < enough) sum += seen_[++size];
-  return std::clamp(static_cast<int>(size), settings_.least,
+  return std::clamp(static_cast<int>(size_), settings_.least,
                     std::max(settings_.least, settings_.most));
 }
 

@@ -44,6 +44,7 @@ class Stock final {
 
  private:
   void fade(TimePoint now);
+  void settle();  // size_, after weights have changed a little
 
   StockSettings settings_;
   Duration supply_;
@@ -55,6 +56,9 @@ class Stock final {
   std::deque<Asked> recent_;  // within one supply time
   int64_t within_ = 0;        // their sum
   std::vector<double> seen_;  // weight of those who saw so many; the last: or more
+  double all_ = 0;            // their sum
+  size_t size_ = 0;           // the least that is enough for `share` of them ...
+  double enough_ = 0;         // ... and the weights from 1 to it
   std::optional<TimePoint> faded_;
 };
 

@@ -61,11 +61,13 @@ void Window::record(TimePoint at, double value) {
   } else if (*last_ - second >= size()) {
     return;
   } else {
+    double total = total_;  // kept out of memory for the loop
     for (int64_t skipped = *last_ + 1; skipped <= second; ++skipped) {
       double& expired = bucket(skipped);
-      total_ -= expired;
+      total -= expired;
       expired = 0;
     }
+    total_ = total;
     first_ = std::min(first_, second);
     if (second > *last_) {
       newest_ = static_cast<int64_t>(index_of(second));

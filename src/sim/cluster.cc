@@ -8,15 +8,29 @@ namespace {
 
 constexpr double kSecond = 1e9;  // in ns
 
+ClusterOptions checked(ClusterOptions options) {
+  options.slots = std::max(1, options.slots);
+  options.max_nodes = std::max(1, options.max_nodes);
+  options.min_nodes = std::clamp(options.min_nodes, 0, options.max_nodes);
+  options.pool = std::clamp(options.pool, 0, options.slots);
+  return options;
+}
+
+scaling::NodePoolSettings node_pool_of(const ClusterOptions& options) {
+  return {.min = options.min_nodes,
+          .max = options.max_nodes,
+          .slots = options.slots,
+          .boot = options.node_boot,
+          .keep = options.node_keep,
+          .rest = options.node_rest};
+}
+
+TimePoint time(int64_t ns) { return TimePoint(Duration(ns)); }
+
 }  // namespace
 
 Cluster::Cluster(const ClusterOptions& options, Later later)
-    : options_(options), later_(std::move(later)) {
-  options_.slots = std::max(1, options_.slots);
-  options_.max_nodes = std::max(1, options_.max_nodes);
-  options_.min_nodes = std::clamp(options_.min_nodes, 0, options_.max_nodes);
-  options_.pool = std::clamp(options_.pool, 0, options_.slots);
-}
+    : options_(checked(options)), later_(std::move(later)), node_pool_(node_pool_of(options_)) {}
 
 void Cluster::start(int64_t now) {
   for (int i = 0; i < options_.min_nodes; ++i) {
@@ -24,7 +38,6 @@ void Cluster::start(int64_t now) {
     make_ready(node, now);
     for (int pod = 0; pod < options_.pool; ++pod) create_cold(node);
   }
-  grow(now);
 }
 
 void Cluster::account(int64_t now) {
@@ -58,7 +71,6 @@ uint32_t Cluster::add_node(int64_t now) {
 void Cluster::make_ready(uint32_t index, int64_t now) {
   Node& node = nodes_[index];
   node.state = Node::State::kReady;
-  node.idle_since = now;
   node.creates_until = now;
   --booting_;
   ++ready_;
@@ -75,28 +87,33 @@ void Cluster::remove_node(uint32_t index, int64_t now) {
   node.state = Node::State::kGone;
 }
 
-// As many nodes as what is asked for and the buffer need on top of what is free.
-void Cluster::grow(int64_t now) {
-  int free = nodes() * options_.slots - used_;
-  while (nodes() < options_.max_nodes && free < missing_ + options_.buffer) {
+void Cluster::asked(int64_t now, int pods) {
+  node_pool_.asked(time(now), pods);
+  changed_ = true;
+}
+
+void Cluster::decide(int64_t now) {
+  changed_ = false;
+  scaling::NodeSituation situation{.now = time(now), .ready = ready_, .booting = booting_};
+  for (const Node& node : nodes_) situation.idle += node.idle() ? 1 : 0;
+  situation.cold = ready_ * options_.slots - used_;
+  situation.unplaced = missing_;
+  const scaling::NodeDecision decision = node_pool_.decide(situation);
+  while (nodes() < std::min(decision.desired, options_.max_nodes)) {
     const uint32_t node = add_node(now);
     later_(now + options_.node_boot.count(), {.kind = Event::Kind::kNodeReady, .node = node});
-    free += options_.slots;
+  }
+  int surplus = decision.give_back;
+  for (uint32_t i = 0; i < nodes_.size() && surplus > 0; ++i) {
+    if (!nodes_[i].idle()) continue;
+    remove_node(i, now);
+    --surplus;
   }
 }
 
-void Cluster::tick(int64_t now) {
-  if (nodes() <= options_.min_nodes) return;
-  for (uint32_t i = 0; i < nodes_.size(); ++i) {
-    const Node& node = nodes_[i];
-    const int free_without = (nodes() - 1) * options_.slots - used_;
-    if (nodes() <= options_.min_nodes || free_without < missing_ + options_.buffer) return;
-    const bool idle = node.state == Node::State::kReady && node.used == 0 && node.creating == 0;
-    if (idle && now - node.idle_since >= options_.node_idle.count()) remove_node(i, now);
-  }
-}
+void Cluster::tick(int64_t now) { decide(now); }
 
-bool Cluster::settled() const { return nodes() <= options_.min_nodes; }
+bool Cluster::settled() const { return !changed_ && nodes() <= options_.min_nodes; }
 
 // --- Pods ---
 
@@ -154,7 +171,6 @@ std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
   ++used_;
   list(index);
   refill(index, now);
-  if (options_.buffer > 0) grow(now);
   return pod;
 }
 
@@ -165,7 +181,7 @@ void Cluster::release(Pod pod, int64_t now) {
   free_pods_.push_back(pod);
   Node& node = nodes_[index];
   --used_;
-  if (--node.used == 0) node.idle_since = now;
+  --node.used;
   list(index);
   refill(index, now);
 }
@@ -173,13 +189,14 @@ void Cluster::release(Pod pod, int64_t now) {
 void Cluster::set_missing(int missing, int64_t now) {
   const int before = std::exchange(missing_, missing);
   if (missing <= before) return;
-  grow(now);
+  decide(now);
   for (uint32_t i = 0; i < nodes_.size(); ++i) refill(i, now);
 }
 
 void Cluster::happen(Event event, int64_t now) {
   account(now);
   if (event.kind == Event::Kind::kNodeReady) {
+    node_pool_.booted(options_.node_boot);
     make_ready(event.node, now);
     refill(event.node, now);
     return;

@@ -1,12 +1,13 @@
 // The machines under the simulated pods: nodes with slots, on each a pool of cold pods,
-// and how nodes come and go. Where a pod goes is decided by scheduling::PackOrder, as in
-// production.
+// and how nodes come and go. Where a pod goes is decided by scheduling::PackOrder, how many
+// nodes there are by scaling::NodePool.
 //
 // Not thread-safe. Time is what the caller says; what the cluster does later it asks for
 // through `later`, and the caller then calls `happen`.
 //
 //   Cluster cluster(options, [&](int64_t at, Cluster::Event e) { queue.push(at, e); });
 //   cluster.start(0);
+//   cluster.asked(now, 1);
 //   if (auto pod = cluster.assign(now)) ...   // nullopt: none is cold
 //   cluster.release(*pod, now);
 #pragma once
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "scaling/pool.h"
 #include "scheduling/pack_order.h"
 
 namespace ebb::sim {
@@ -29,8 +31,8 @@ struct ClusterOptions {
   int pool = 8;    // cold pods that a node keeps, as far as it has room
   Duration pod_create = std::chrono::milliseconds(3);  // one after the other on a node
   Duration node_boot = std::chrono::seconds(60);
-  Duration node_idle = std::chrono::minutes(10);  // until an idle node goes
-  int buffer = 0;                                 // free slots to have beyond what is asked for
+  Duration node_keep = std::chrono::minutes(5);   // an idle node beyond the buffer
+  Duration node_rest = std::chrono::minutes(10);  // all idle, before the last ones go
 };
 
 class Cluster final {
@@ -55,14 +57,16 @@ class Cluster final {
 
   // The nodes that are there from the start, their pools full.
   void start(int64_t now);
+  // So many more pods are wanted, whether there are any or not.
+  void asked(int64_t now, int pods);
   // A cold pod, the oldest of its node.
   [[nodiscard]] std::optional<Pod> assign(int64_t now);
   // The pod has ended; its slot is free.
   void release(Pod pod, int64_t now);
-  // How many pods are asked for and could not be given. Nodes come for them at once.
+  // How many pods are wanted and could not be given. Nodes come for them at once.
   void set_missing(int missing, int64_t now);
   void happen(Event event, int64_t now);
-  // Once a second: gives idle nodes back.
+  // Once a second: decides how many nodes there are to be.
   void tick(int64_t now);
   [[nodiscard]] bool settled() const;  // tick() would do nothing until something happens
   [[nodiscard]] Totals totals(int64_t now);
@@ -76,7 +80,7 @@ class Cluster final {
     std::deque<Pod> cold;  // oldest first
     int creating = 0;
     int64_t creates_until = 0;
-    int64_t idle_since = 0;
+    [[nodiscard]] bool idle() const { return state == State::kReady && used == 0 && creating == 0; }
   };
 
   uint32_t add_node(int64_t now);  // booting
@@ -84,7 +88,7 @@ class Cluster final {
   void make_ready(uint32_t node, int64_t now);
   void create_cold(uint32_t node);
   void refill(uint32_t node, int64_t now);
-  void grow(int64_t now);
+  void decide(int64_t now);
   void account(int64_t now);
   // A node's place in the order depends on its pods: out before a change, back after.
   void unlist(uint32_t node);
@@ -93,6 +97,8 @@ class Cluster final {
   ClusterOptions options_;
   Later later_;
   scheduling::PackOrder<uint32_t> order_;
+  scaling::NodePool node_pool_;
+  bool changed_ = false;  // since the last decision: what is wanted
   std::vector<Node> nodes_;
   std::vector<uint32_t> node_of_;  // by pod
   std::vector<Pod> free_pods_;

@@ -71,7 +71,7 @@ TEST_F(ClusterTest, BootsNodesForWhatIsMissingAndGivesIdleOnesBack) {
         .pool = 4,
         .pod_create = Duration(0),
         .node_boot = seconds(30),
-        .node_idle = seconds(100)});
+        .node_keep = seconds(100)});
   EXPECT_FALSE(cluster_->assign(0));
   cluster_->set_missing(5, 0);
   pass(30 * kSecond - 1);
@@ -87,6 +87,7 @@ TEST_F(ClusterTest, BootsNodesForWhatIsMissingAndGivesIdleOnesBack) {
   EXPECT_EQ(cluster_->totals(now_).peak_nodes, 2);
   for (const auto pod : pods) cluster_->release(pod, 40 * kSecond);
   pass(40 * kSecond);
+  cluster_->tick(40 * kSecond);
   cluster_->tick(139 * kSecond);
   EXPECT_FALSE(cluster_->settled());
   cluster_->tick(140 * kSecond);
@@ -127,18 +128,53 @@ TEST_F(ClusterTest, TakesTheNodeThatPlacementWould) {
   }
 }
 
-TEST_F(ClusterTest, KeepsABufferAhead) {
+TEST_F(ClusterTest, KeepsABufferForWhatIsAskedDuringABoot) {
   make({.min_nodes = 1,
         .max_nodes = 5,
         .slots = 4,
         .pool = 4,
         .pod_create = Duration(0),
         .node_boot = seconds(60),
-        .buffer = 3});
-  EXPECT_TRUE(cluster_->assign(0));
-  EXPECT_EQ(cluster_->totals(0).nodes_started, 1);  // 3 are free
-  EXPECT_TRUE(cluster_->assign(0));
-  EXPECT_EQ(cluster_->totals(0).nodes_started, 2);
+        .node_keep = seconds(100)});
+  EXPECT_TRUE(cluster_->settled());
+  std::vector<Cluster::Pod> pods;
+  for (int i = 0; i < 4; ++i) {
+    cluster_->asked(i * kSecond, 1);
+    pods.push_back(*cluster_->assign(i * kSecond));
+  }
+  EXPECT_FALSE(cluster_->settled());
+  cluster_->tick(4 * kSecond);  // as much again may come while a node boots
+  EXPECT_EQ(cluster_->nodes(), 2);
+  for (const auto pod : pods) cluster_->release(pod, 5 * kSecond);
+  pass(100 * kSecond);
+  cluster_->tick(100 * kSecond);
+  EXPECT_EQ(cluster_->nodes(), 2);
+  cluster_->tick(200 * kSecond);  // one node's slots are the buffer
+  EXPECT_EQ(cluster_->nodes(), 1);
+  EXPECT_TRUE(cluster_->settled());
+}
+
+TEST_F(ClusterTest, ToZeroNodesWhenAllRests) {
+  make({.min_nodes = 0,
+        .max_nodes = 2,
+        .slots = 4,
+        .pool = 4,
+        .node_boot = seconds(10),
+        .node_rest = seconds(300)});
+  cluster_->asked(0, 1);
+  cluster_->set_missing(1, 0);
+  pass(11 * kSecond);
+  const auto pod = cluster_->assign(now_);
+  ASSERT_TRUE(pod);
+  cluster_->set_missing(0, now_);
+  cluster_->release(*pod, 20 * kSecond);
+  pass(21 * kSecond);
+  cluster_->tick(21 * kSecond);
+  cluster_->tick(320 * kSecond);
+  EXPECT_EQ(cluster_->nodes(), 1);  // a buffer of one slot
+  cluster_->tick(321 * kSecond);
+  EXPECT_EQ(cluster_->nodes(), 0);
+  EXPECT_TRUE(cluster_->settled());
 }
 
 }  // namespace

@@ -49,9 +49,12 @@ int64_t Engine::length() const {
 
 void Engine::advance(int64_t until) {
   while (true) {
+    const int64_t rest = rest_ends_.empty() ? INT64_MAX : rest_ends_.begin()->first;
     const int64_t event = events_.next_ns();
-    if (std::min(event, next_tick_) > until) break;
-    if (event <= next_tick_) {
+    if (std::min({event, rest, next_tick_}) > until) break;
+    if (rest <= std::min(event, next_tick_)) {
+      end_rests();
+    } else if (event <= next_tick_) {
       now_ = event;
       ++report_.events;
       handle(events_.pop());
@@ -73,8 +76,6 @@ void Engine::handle(const Event& event) {
       return serve_line();
     case EventKind::kRelief:
       return relieve_crowds();
-    case EventKind::kRestEnd:
-      return rest_ended(event.a, static_cast<uint32_t>(event.value));
     case EventKind::kUnload:
       if (pods_[event.a].life == event.value) unload(event.a);
       return;

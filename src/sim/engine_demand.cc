@@ -66,6 +66,7 @@ void Engine::prewarm(FunctionId function, uint32_t calls) {
   const auto plan = kept.policy->plan();
   Live& live = activate(function);
   live.want = 1;
+  if (cluster_) note_asked(1);
   if (!give(live)) {  // no room for what nobody asked for yet
     live.want = 0;
     release_if_at_rest(live);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -25,7 +26,6 @@ class Engine final {
     kPodReady,  // a: pod; value: life
     kCluster,   // a: node; value: Cluster::Event::Kind
     kRelief,    // of crowds
-    kRestEnd,   // a: Live, value: generation
     kUnload,    // a: pod; value: life
     kPrewarm,   // a: function; value: calls
   };
@@ -62,6 +62,7 @@ class Engine final {
   void take_out(Live& live, uint32_t pod);  // it gets no further requests
   void remove(uint32_t pod);
   void pod_ready(uint32_t pod, uint32_t life);
+  void note_asked(int pods);  // wanted, whether there are any or not
   void note_shortage(Live& live);
   void serve_line();
   void keep_place(const Live& live);  // in the line, by its oldest request
@@ -88,6 +89,7 @@ class Engine final {
   [[nodiscard]] int64_t same_until(const Live& live) const;
   bool rest(Live& live);                        // false: there is no reason to
   void wake_up(Live& live, int64_t last_tick);  // from resting
+  void end_rests();                             // the earliest ones
   void rest_ended(uint32_t live, uint32_t generation);
 
   // --- On demand: engine_demand.cc ---
@@ -114,6 +116,9 @@ class Engine final {
   int64_t last_end_ = 0;
 
   EventQueue<Event> events_;
+  // Ends of rests, by time: Live, generation. Apart, since they are many, at few times, and
+  // most are out of date when they come.
+  std::map<int64_t, std::vector<std::pair<uint32_t, uint32_t>>> rest_ends_;
   std::optional<Cluster> cluster_;
   std::vector<uint32_t> live_of_;  // by function
   std::deque<Live> lives_;         // a deque: they stay where they are

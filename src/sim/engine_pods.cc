@@ -13,10 +13,14 @@ void Engine::scale(Live& live, int want) {
 }
 
 void Engine::fill(Live& live) {
-  bool more = false;
-  while (static_cast<int>(live.pods.size()) < live.want && give(live)) more = true;
+  int given = 0;
+  while (static_cast<int>(live.pods.size()) < live.want && give(live)) ++given;
+  if (cluster_) {
+    const int missing = std::max(0, live.want - static_cast<int>(live.pods.size()));
+    note_asked(given + missing - live.missing);
+  }
   note_shortage(live);
-  if (more) grant_waiting(live);
+  if (given > 0) grant_waiting(live);
 }
 
 bool Engine::give(Live& live) {
@@ -133,6 +137,12 @@ void Engine::remove(uint32_t pod) {
 }
 
 // --- Who wants a cold pod, see scheduling/wait_line.h ---
+
+void Engine::note_asked(int pods) {
+  if (pods <= 0) return;
+  cluster_->asked(now_, pods);
+  ensure_ticks();
+}
 
 void Engine::note_shortage(Live& live) {
   if (!cluster_) return;

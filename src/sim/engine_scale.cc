@@ -268,7 +268,7 @@ bool Engine::rest(Live& live) {
   if (at <= now_ + scaling::kDecisionPeriod.count()) return false;  // nothing to be saved
   live.ticking = false;
   live.resting = true;
-  events_.push(at, {EventKind::kRestEnd, index_of(live), live.generation});
+  rest_ends_[at].emplace_back(index_of(live), live.generation);
   return true;
 }
 
@@ -289,6 +289,13 @@ void Engine::wake_up(Live& live, int64_t last_tick) {
   live.ticking = true;
   ticking_.push_back(index_of(live));
   if (next_tick_ == INT64_MAX) next_tick_ = last + kSamplePeriod;
+}
+
+void Engine::end_rests() {
+  const auto ended = rest_ends_.extract(rest_ends_.begin());
+  now_ = ended.key();
+  report_.events += ended.mapped().size();
+  for (const auto& [index, generation] : ended.mapped()) rest_ended(index, generation);
 }
 
 void Engine::rest_ended(uint32_t index, uint32_t generation) {

@@ -303,8 +303,8 @@ TEST_F(Day, EveryCallEndsWhateverThePolicyAndTheNodes) {
         EngineOptions options{.policy = choice(name, ""), .concurrency = concurrency};
         options.start = *StartTime::parse("lognormal:300ms:0.5");
         if (slots > 0) {
-          options.cluster = ClusterOptions{
-              .min_nodes = 0, .max_nodes = 20, .slots = slots, .pool = 2, .buffer = 1};
+          options.cluster =
+              ClusterOptions{.min_nodes = 0, .max_nodes = 20, .slots = slots, .pool = 2};
         }
         const Report report = run_engine(trace_, options);
         EXPECT_EQ(report.calls, trace_.total_calls) << name << slots;

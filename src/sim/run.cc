@@ -26,7 +26,6 @@ Result<void> check(const RunOptions& options) {
   if (cluster.pool < 0 || cluster.pool > cluster.slots) {
     return fail(Errc::kInvalid, "a node's pool must be 0 to its slots, {}", cluster.slots);
   }
-  if (cluster.buffer < 0) return fail(Errc::kInvalid, "the buffer of slots must not be negative");
   return {};
 }
 

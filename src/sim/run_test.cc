@@ -135,9 +135,14 @@ TEST(StartTime, ParsesAndDraws) {
   }
   EXPECT_NEAR(StartTime::parse("p50:1s,p99:10s")->sigma, 0.99, 0.001);
   EXPECT_FALSE(StartTime::parse("p50:1s"));
-  EXPECT_FALSE(StartTime::parse("p50:1s,p99:1ms"));
+  for (const char* bad :
+       {"p50:1s,p99:1ms", "p50:0,p99:1s", "p50", "p50:1s,", "p99:1s,p50:1s", "p-1:1s,p50:2s",
+        "p50:1s,p101:2s", "pnan:1s,p99:2s", "p50:1s;p99:2s", "p1:1s,p2:soon", "p:1s,p99:2s"}) {
+    EXPECT_FALSE(StartTime::parse(bad)) << bad;
+  }
   Random random(5);
-  for (const char* text : {"exponential:2s", "lognormal:2s:0.5", "2s"}) {
+  for (const char* text :
+       {"exponential:2s", "lognormal:2s:0.5", "2s", "p0:1s,p50:2s,p100:9s", "p0:1s,p100:3s"}) {
     const auto start = StartTime::parse(text);
     ASSERT_TRUE(start) << text;
     std::vector<double> drawn;
@@ -148,6 +153,22 @@ TEST(StartTime, ParsesAndDraws) {
     const double median = start->kind == StartTime::Kind::kExponential ? 2 * std::log(2) : 2;
     EXPECT_NEAR(drawn[10000] / median, 1, 0.03) << text;
   }
+}
+
+TEST(StartTime, MeasuredPercentilesComeBack) {
+  const auto start = StartTime::parse("p10:1s,p50:2s,p99.9:4s");
+  ASSERT_TRUE(start) << start.error().message;
+  Random random(5);
+  std::vector<double> drawn;
+  for (int i = 0; i < 20000; ++i) {
+    drawn.push_back(std::chrono::duration<double>(start->draw(random)).count());
+  }
+  std::sort(drawn.begin(), drawn.end());
+  EXPECT_EQ(drawn[0], 1);
+  EXPECT_EQ(drawn[1800], 1);
+  EXPECT_NEAR(drawn[6000], 1.5, 0.03);
+  EXPECT_NEAR(drawn[15000], 3, 0.05);
+  EXPECT_EQ(drawn.back(), 4);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 namespace ebb::sim {
 namespace {
@@ -11,6 +12,18 @@ constexpr Duration kMost = std::chrono::hours(24 * 365);
 
 Duration bounded(double ns) {
   return Duration(std::llround(std::clamp(ns, 0.0, static_cast<double>(kMost.count()))));
+}
+
+Duration at_share(const std::vector<std::pair<double, Duration>>& percentiles, double share) {
+  const auto above =
+      std::find_if(percentiles.begin(), percentiles.end(),
+                   [share](const auto& percentile) { return percentile.first >= share; });
+  if (above == percentiles.end()) return percentiles.back().second;
+  if (above == percentiles.begin()) return above->second;
+  const auto below = std::prev(above);
+  const auto low = static_cast<double>(below->second.count());
+  const auto high = static_cast<double>(above->second.count());
+  return bounded(low + (high - low) * (share - below->first) / (above->first - below->first));
 }
 
 }  // namespace
@@ -46,35 +59,75 @@ Duration StartTime::draw(Random& random) const {
       return bounded(random.exponential(ns));
     case Kind::kLognormal:
       return bounded(ns * std::exp(sigma * random.normal()));
+    case Kind::kMeasured:
+      return at_share(percentiles, random.uniform());
   }
   return typical;
 }
 
 namespace {
 
-// "300ms,p99:2s" -> a lognormal distribution with these percentiles.
-Result<StartTime> by_percentiles(std::string_view text) {
+constexpr size_t kMostPercentiles = 100;
+
+Result<double> parse_share(std::string_view text) {
+  double percent = -1;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  if (code == std::errc() && end == text.data() + text.size() && percent >= 0 && percent <= 100) {
+    return percent / 100;
+  }
+  return fail(Errc::kInvalid, "p{} of a start time must be p0 to p100", text);
+}
+
+// "p50:300ms,p99:2s": what is known of a lognormal distribution.
+Result<StartTime> lognormal(Duration median, Duration tail) {
   constexpr double kDeviations = 2.3263478740408408;  // of a normal distribution's p99
-  const size_t comma = text.find(",p99:");
-  if (comma == std::string_view::npos) {
-    return fail(Errc::kInvalid, "a start time by percentiles is p50:TIME,p99:TIME");
+  if (median <= Duration(0)) {
+    return fail(Errc::kInvalid, "the p50 of a start time must be above 0");
   }
-  const auto median = parse_duration(text.substr(0, comma));
-  if (!median) return fail(median.error());
-  const auto tail = parse_duration(text.substr(comma + std::string_view(",p99:").size()));
-  if (!tail) return fail(tail.error());
-  if (*median <= Duration(0) || *tail < *median) {
-    return fail(Errc::kInvalid, "the p50 of a start time must be above 0, and its p99 no less");
+  const double ratio = static_cast<double>(tail.count()) / static_cast<double>(median.count());
+  return StartTime{StartTime::Kind::kLognormal, median, std::log(ratio) / kDeviations};
+}
+
+Result<StartTime> by_percentiles(std::string_view text) {
+  StartTime out{.kind = StartTime::Kind::kMeasured};
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    const std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t colon = part.find(':');
+    if (!part.starts_with('p') || colon == std::string_view::npos) {
+      return fail(Errc::kInvalid, "a start time by percentiles is p50:TIME,p99:TIME, not \"{}\"",
+                  part);
+    }
+    const auto share = parse_share(part.substr(1, colon - 1));
+    if (!share) return fail(share.error());
+    const auto time = parse_duration(part.substr(colon + 1));
+    if (!time) return fail(time.error());
+    if (!out.percentiles.empty() &&
+        (*share <= out.percentiles.back().first || *time < out.percentiles.back().second)) {
+      return fail(Errc::kInvalid, "percentiles of a start time must rise, and so must their times");
+    }
+    out.percentiles.emplace_back(*share, *time);
+    if (out.percentiles.size() > kMostPercentiles) {
+      return fail(Errc::kInvalid, "a start time takes {} percentiles at most", kMostPercentiles);
+    }
   }
-  const double ratio = static_cast<double>(tail->count()) / static_cast<double>(median->count());
-  return StartTime{StartTime::Kind::kLognormal, *median, std::log(ratio) / kDeviations};
+  if (out.percentiles.size() < 2) {
+    return fail(Errc::kInvalid,
+                "a start time by percentiles takes two at least, p50:TIME,p99:TIME");
+  }
+  const auto& [first, last] = std::pair(out.percentiles.front(), out.percentiles.back());
+  if (out.percentiles.size() == 2 && first.first == 0.5 && last.first == 0.99) {
+    return lognormal(first.second, last.second);
+  }
+  return out;
 }
 
 }  // namespace
 
 Result<StartTime> StartTime::parse(std::string_view text) {
   StartTime out;
-  if (text.starts_with("p50:")) return by_percentiles(text.substr(4));
+  if (text.starts_with('p')) return by_percentiles(text);
   const auto rest_after = [&text](std::string_view prefix) {
     if (!text.starts_with(prefix)) return false;
     text.remove_prefix(prefix.size());

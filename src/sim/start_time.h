@@ -7,6 +7,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -15,13 +17,17 @@
 namespace ebb::sim {
 
 struct StartTime {
-  enum class Kind { kConstant, kExponential, kLognormal };
+  enum class Kind { kConstant, kExponential, kLognormal, kMeasured };
   Kind kind = Kind::kConstant;
   Duration typical{};  // the constant, the mean, or the median
   double sigma = 0;    // of the logarithm, with kLognormal
+  // With kMeasured: shares of the starts and the time that they take at most, both rising.
+  // Between two of them it is linear; below the first and above the last it stays.
+  std::vector<std::pair<double, Duration>> percentiles = {};
 
   [[nodiscard]] Duration draw(Random& random) const;
-  // "250ms", "exponential:1s", "lognormal:300ms:0.4", "p50:300ms,p99:2s" (lognormal).
+  // "250ms", "exponential:1s", "lognormal:300ms:0.4", "p50:300ms,p99:2s" (lognormal), other
+  // percentiles as measured: "p1:80ms,p50:90ms,p99.9:2s".
   [[nodiscard]] static Result<StartTime> parse(std::string_view text);
 };
 
