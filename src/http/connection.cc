@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <exception>
+#include <optional>
 
 #include "base/log.h"
 #include "net/executor.h"
@@ -25,6 +27,16 @@ void watch_for_death(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+// Of a Content-Length field; nullopt if there is none, or no such number.
+std::optional<uint64_t> named_length(const Fields& fields) {
+  const auto text = fields.get("content-length");
+  if (!text) return std::nullopt;
+  uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), size);
+  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
+  return size;
 }
 
 }  // namespace
@@ -300,6 +312,12 @@ bool Connection::append_head(const ResponseHead& head) {
       framing_ = request_.minor_version > 0 ? Framing::kChunked : Framing::kUntilClose;
       field = request_.minor_version > 0 ? FramingField::kChunked : FramingField::kOmit;
       break;
+  }
+  // The answer to HEAD names the length of the body that GET would get, if it is known.
+  if (request_.method == "HEAD" && head.body.kind == BodyLength::Kind::kNone) {
+    const auto told = named_length(head.fields);
+    size = told.value_or(0);
+    if (!told) field = FramingField::kOmit;
   }
   // 304 may name the length of what it stands for; 204 has none.
   if (bodiless && (head.status == 204 || size == 0)) field = FramingField::kOmit;

@@ -234,6 +234,11 @@ bool keeps_alive(const Meaning& m, int minor_version) {
   return !m.close && (minor_version > 0 || m.keep_alive);
 }
 
+std::string_view without_end(std::string_view text, std::string_view end) {
+  if (text.ends_with(end)) text.remove_suffix(end.size());
+  return text;
+}
+
 ParseResult<void> finish_request(RequestHead& head) {
   const auto meaning = read_fields(head.fields);
   if (!meaning) return fail(meaning.error());
@@ -247,7 +252,9 @@ ParseResult<void> finish_request(RequestHead& head) {
   const auto target = split_target(head.target);
   if (!target) return refuse("bad request target");
   if (!target->authority.empty()) {
-    if (meaning->host && !iequals(target->authority, *meaning->host)) {
+    const std::string_view port = head.target.starts_with("https") ? ":443" : ":80";
+    if (meaning->host &&
+        !iequals(without_end(target->authority, port), without_end(*meaning->host, port))) {
       return refuse("Host differs from the request target");
     }
     head.authority = target->authority;

@@ -32,6 +32,7 @@ const std::vector<Case>& valid_requests() {
       {"http/1.0", "GET / HTTP/1.0\r\n\r\n"},
       {"http/1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"},
       {"absolute form", "GET http://h:80/x?y HTTP/1.1\r\nHost: H:80\r\n\r\n"},
+      {"absolute form with the default port", "GET http://h:80/x HTTP/1.1\r\nHost: h\r\n\r\n"},
       {"options *", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"},
       {"no space, many spaces, tabs, empty value",
        "GET / HTTP/1.1\r\nHost:h\r\na:  \t b c \t\r\nb:\r\nc: \r\nd: \xc3\xa4\r\n\r\n"},
@@ -116,7 +117,7 @@ TEST(HeadParser, AnySplitReadsTheSame) {
 }
 
 TEST(HeadParser, PipelinedBytesBelongToTheNextMessage) {
-  const Fed fed = requests(valid_requests()[10].text);
+  const Fed fed = requests(valid_requests()[11].text);
   ASSERT_EQ(fed.messages.size(), 4u);
   EXPECT_EQ(fed.messages[0].body, "abc");
   EXPECT_EQ(fed.messages[2].body, "xyz");
@@ -221,6 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Host with a space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"},
                     Case{"Host bad port", "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"},
                     Case{"Host differs from target", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n"},
+                    Case{"Host of another port", "GET http://a/ HTTP/1.1\r\nHost: a:8080\r\n\r\n"},
                     Case{"absolute form without Host", "GET http://a/ HTTP/1.1\r\n\r\n"},
                     Case{"absolute form with user", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"},
                     Case{"HTTP/0.9", "GET /\r\n\r\n"},

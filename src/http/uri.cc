@@ -71,6 +71,14 @@ std::string_view take_until(std::string_view& text, char separator) {
 
 }  // namespace
 
+std::string origin_form(std::string_view target) {
+  const auto parts = split_target(target);
+  if (!parts || parts->authority.empty()) return std::string(target);
+  std::string out(parts->path);
+  if (!parts->query.empty()) out.append("?").append(parts->query);
+  return out;
+}
+
 bool is_authority(std::string_view authority) {
   const auto [host, rest] = split_authority(authority);
   if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return false;

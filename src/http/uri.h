@@ -21,6 +21,10 @@ struct Target {
 // fragment, or a byte that may not stand in a target.
 [[nodiscard]] std::optional<Target> split_target(std::string_view target);
 
+// A target as the server of that host takes it: "http://h/a?b" -> "/a?b", "http://h" -> "/";
+// others as they are.
+[[nodiscard]] std::string origin_form(std::string_view target);
+
 // True for a non-empty "host", "host:port", "[IPv6]" or "[IPv6]:port" without
 // user information. Checks the bytes and the port, not whether the name exists.
 [[nodiscard]] bool is_authority(std::string_view authority);

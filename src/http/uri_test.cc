@@ -5,6 +5,14 @@
 namespace ebb::http {
 namespace {
 
+TEST(Uri, OriginForm) {
+  EXPECT_EQ(origin_form("http://h:80/a/b?c=%20"), "/a/b?c=%20");
+  EXPECT_EQ(origin_form("https://h"), "/");
+  EXPECT_EQ(origin_form("http://h?q"), "/?q");
+  EXPECT_EQ(origin_form("/a?b"), "/a?b");
+  EXPECT_EQ(origin_form("*"), "*");
+}
+
 TEST(Uri, SplitsOriginForm) {
   const auto t = split_target("/a/b%20c?x=1&y=?");
   ASSERT_TRUE(t);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/uri.h"
 #include "net/listener.h"
 #include "net/one_shot.h"
 #include "serving/refusal.h"
@@ -17,6 +18,8 @@ constexpr Duration kExitReportTimeout = std::chrono::seconds(1);
 // What every server takes with its first read: of a request no larger than this, a pod
 // that closed without having read all of it has read nothing.
 constexpr size_t kOneRead = 4096;
+// How often an answer that is under way looks whether its client is there.
+constexpr Duration kClientLook = std::chrono::seconds(1);
 // How often an upgraded connection looks whether its pod drains.
 constexpr Duration kDrainLook = std::chrono::seconds(1);
 
@@ -175,6 +178,19 @@ void Forwarding::note_silence(TimePoint asked_at) {
 }
 
 net::Task<void> Forwarding::pass_body() {
+  // A function that is silent, such as a stream of events, learns nothing of a client that
+  // leaves, and would keep its slot. While something is sent, sending tells.
+  uint64_t sent = record.bytes_out;
+  net::Timer look;
+  look.fire = [&] {
+    if (record.bytes_out == sent && exchange.client_left()) {
+      connection->stream().close();
+      return;
+    }
+    sent = record.bytes_out;
+    executor.arm(look, executor.now() + kClientLook);
+  };
+  executor.arm(look, executor.turn_time() + kClientLook);
   for (;;) {
     const TimePoint deadline = options.idle == Duration::zero()
                                    ? options.deadline
@@ -339,8 +355,11 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   }
   // If it fails, there may be an answer all the same: see read_head.
   const http::RequestHead& head = request.head();
+  std::string_view target = head.target;
+  std::string rewritten;  // what a client says to a proxy
+  if (!target.starts_with('/')) target = rewritten = http::origin_form(target);
   const auto sent = co_await the.connection->send_head(
-      head.method, head.target, request.fields(), head.body, request.first(), options.deadline);
+      head.method, target, request.fields(), head.body, request.first(), options.deadline);
   if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();
   const auto outcome = co_await the.answer();
   if (the.uploading) {

@@ -210,6 +210,35 @@ class RequestPath(unittest.TestCase):
                                       reason="client_left") == 20, "they are counted")
         self.assertEqual(int(ebb.get("busy").text), before + 2)  # nobody computed for who had left
 
+    def test_a_client_that_leaves_a_quiet_answer(self):
+        ebb = self.ebb
+        ebb.deploy("quiet", "import asyncio\n"
+                            "async def handle(request):\n"
+                            "    async def events():\n"
+                            "        yield 'first'\n"
+                            "        await asyncio.sleep(3600)\n"
+                            "    return events() if request.path == '/events' else 'free'\n",
+                   "--concurrency", "1", "--max", "1")
+        with socket.create_connection(ebb.gateway, PATIENCE) as s:
+            s.sendall(b"GET /events HTTP/1.1\r\nHost: quiet.default.localhost\r\n\r\n")
+            got = b""
+            while b"first" not in got:
+                got += s.recv(1000)
+            self.assertEqual(ebb.metric("ebb_requests_in_flight", service="quiet"), 1)
+        self.assertEqual(ebb.get("quiet", timeout=PATIENCE).text, "free")
+
+    def test_head_tells_the_length(self):
+        self.ebb.deploy("long", "def handle(request): return 'x' * 1234\n")
+        answer = self.ebb.get("long", method="HEAD")
+        self.assertEqual((answer.status, answer.headers["Content-Length"], answer.body),
+                         (200, "1234", b""))
+
+    def test_as_a_proxy_is_asked(self):
+        self.ebb.deploy("paths", "def handle(request): return request.path\n")
+        for target in ("http://paths.default.localhost/a/b",
+                       "http://paths.default.localhost:80/a/b"):
+            self.assertEqual(self.ebb.get("paths", target).text, "/a/b")
+
     # --- To be seen ---
 
     def test_request_ids_and_server_timing(self):
