@@ -60,7 +60,7 @@ struct Front::Worker {
   // Serves pods too, on a socket in their network.
   void serve_pods(const std::shared_ptr<UniqueFd>& listening) {  // shared: to fit into a function
     executor.post([this, listening] {
-      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway,
+      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway.inside(),
                                             http::ServerOptions{});
       pods->start();
     });

@@ -502,6 +502,48 @@ TEST_F(ReconcilersTest, TrafficIsSplitAndTagged) {
   expect_quiet();
 }
 
+TEST_F(ReconcilersTest, ATagThatCannotBeHadTakesNothingFromTheTraffic) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  update(2);
+  start_well("hello-00002");
+  until_service("True");
+  change([](api::Service& service) {
+    service.spec.traffic = {share("", "", 100), share("old", "hello-00001", 0)};
+    api::apply_defaults(service);
+  });
+  until([&] { return targets("old-hello.default.example.com").size() == 1; }, "the tag");
+  ASSERT_TRUE(
+      run(executor_, client_.remove(api::Revision::kind(), {kHello.ns, "hello-00001"}, "")));
+  until_service(
+      "False: RevisionMissing: Revision \"hello-00001\" referenced in traffic not found. Only the "
+      "tag old names it: take that off, as with `ebb traffic hello --untag old`.");
+  EXPECT_THAT(targets(kHost), ElementsAre(Pair("hello-00002", 100)));
+  // What comes next gets the traffic all the same.
+  update(3);
+  start_well("hello-00003");
+  until([&] { return targets(kHost).contains("hello-00003"); }, "the traffic moves");
+}
+
+TEST_F(ReconcilersTest, WhatIsLeftOfTheTrafficStaysWhenARevisionIsDeleted) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  update(2);
+  start_well("hello-00002");
+  until_service("True");
+  change([](api::Service& service) {
+    service.spec.traffic = {share("", "hello-00001", 90), share("", "hello-00002", 10)};
+    api::apply_defaults(service);
+  });
+  until([&] { return targets(kHost).size() == 2; }, "split");
+  ASSERT_TRUE(
+      run(executor_, client_.remove(api::Revision::kind(), {kHello.ns, "hello-00001"}, "")));
+  until_service("False: RevisionMissing: Revision \"hello-00001\" referenced in traffic not found");
+  EXPECT_THAT(targets(kHost), ElementsAre(Pair("hello-00002", 100)));
+}
+
 TEST_F(ReconcilersTest, ARevisionMayHaveItsOwnName) {
   upload(1);
   auto service = hello(1);

@@ -84,6 +84,7 @@ std::map<std::string, RoutePublisher::RoutePtr> RoutePublisher::hosts_for(
       .name = key.name,
       .targets = {},
       .not_ready = assignment.not_ready.empty() ? "it is being deployed" : assignment.not_ready,
+      .only_inside = assignment.only_inside,
       .tags = {},
       .splitter = published.splitter};
   std::map<std::string, RoutePtr> out;

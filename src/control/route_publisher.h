@@ -27,8 +27,9 @@ struct Assignment {
     int percent = 0;
     friend bool operator==(const Part&, const Part&) = default;
   };
-  std::vector<Part> parts;  // percents sum to 100, unless empty
-  std::string not_ready;    // why there are no parts
+  std::vector<Part> parts;   // percents sum to 100, unless empty
+  std::string not_ready;     // why there are no parts
+  bool only_inside = false;  // for other functions' calls only
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };
 

@@ -1,5 +1,7 @@
 #include "control/route_reconciler.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "control/conditions.h"
@@ -88,26 +90,54 @@ net::Task<Result<RouteReconciler::Resolution>> RouteReconciler::resolve(api::Rou
 
   Resolution resolution;
   for (const auto& target : route.spec.traffic) {
-    auto resolving = target.revision_name.empty() ? resolve_latest(target, key.ns, &resolution)
-                                                  : resolve_revision(target, key.ns, &resolution);
+    Resolution one;
+    auto resolving = target.revision_name.empty() ? resolve_latest(target, key.ns, &one)
+                                                  : resolve_revision(target, key.ns, &one);
     const auto resolved = co_await resolving;
     if (!resolved) co_return fail(resolved.error());
-    if (!resolution.reason.empty()) break;
+    add(std::move(one), target, key.name, resolution);
+    if (resolution.blocks) break;
   }
-  if (resolution.reason.empty()) {
+  if (!resolution.blocks) {
     for (auto& target : resolution.traffic) {
       if (!target.tag.empty()) target.url = url_of(key, target.tag);
       names.revisions.insert(target.revision_name);
     }
     remember(key, std::move(names));
   } else {
-    resolution.traffic = route.status.traffic;
-    resolution.assignment = last_assignment(route);
+    resolution.assignment = last_assignment(route, resolution.traffic);
     if (resolution.assignment.parts.empty()) {
       resolution.assignment.not_ready = resolution.for_callers;
     }
   }
+  const auto visibility = route.meta.labels.find(std::string(api::kVisibilityLabel));
+  resolution.assignment.only_inside = visibility != route.meta.labels.end();
   co_return std::move(resolution);
+}
+
+// One target's part. A tag without traffic that cannot be had takes nothing from the others.
+void RouteReconciler::add(Resolution one, const api::TrafficTarget& target,
+                          const std::string& route, Resolution& all) {
+  if (one.reason.empty()) {
+    std::move(one.traffic.begin(), one.traffic.end(), std::back_inserter(all.traffic));
+    std::move(one.assignment.parts.begin(), one.assignment.parts.end(),
+              std::back_inserter(all.assignment.parts));
+    return;
+  }
+  const bool only_tag = !target.tag.empty() && target.percent.value_or(0) == 0;
+  if (!only_tag) {
+    all = std::move(one);
+    all.blocks = true;
+    return;
+  }
+  if (!all.reason.empty() && (all.failed || !one.failed)) return;  // one problem at a time
+  all.failed = one.failed;
+  all.reason = one.reason;
+  all.message = one.failed ? fmt::format(
+                                 "{} Only the tag {} names it: take that off, as with `ebb "
+                                 "traffic {} --untag {}`.",
+                                 one.message, target.tag, route, target.tag)
+                           : one.message;
 }
 
 net::Task<Result<void>> RouteReconciler::resolve_latest(api::TrafficTarget target, std::string ns,
@@ -174,15 +204,31 @@ net::Task<Result<void>> RouteReconciler::resolve_revision(api::TrafficTarget tar
   co_return Result<void>();
 }
 
-Assignment RouteReconciler::last_assignment(const api::Route& route) const {
+// What of it is there still: the largest share gets those of deleted revisions.
+Assignment RouteReconciler::last_assignment(const api::Route& route,
+                                            std::vector<api::TrafficTarget>& traffic) const {
+  traffic.clear();
   Assignment last;
+  int64_t lost = 0;
+  size_t largest = 0;
   for (const auto& target : route.status.traffic) {
     const auto* revision = uses_.revisions.find({route.meta.ns, target.revision_name});
-    if (revision == nullptr) return {};
+    if (revision == nullptr) {
+      lost += target.percent.value_or(0);
+      continue;
+    }
     last.parts.push_back({.revision = revision->meta.uid,
                           .tag = target.tag,
                           .percent = static_cast<int>(target.percent.value_or(0))});
+    traffic.push_back(target);
+    if (last.parts.back().percent > last.parts[largest].percent) largest = last.parts.size() - 1;
   }
+  if (last.parts.empty() || last.parts[largest].percent == 0) {
+    traffic.clear();
+    return {};
+  }
+  last.parts[largest].percent += static_cast<int>(lost);
+  traffic[largest].percent = last.parts[largest].percent;
   return last;
 }
 

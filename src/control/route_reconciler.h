@@ -50,7 +50,9 @@ class RouteReconciler final {
   struct Resolution {
     std::vector<api::TrafficTarget> traffic;  // as in a status
     Assignment assignment;
-    // Why not all could be resolved; `failed`: waiting does not help.
+    // Why not all could be resolved; `failed`: waiting does not help; `blocks`: nothing of
+    // it counts, and what was before stays.
+    bool blocks = false;
     bool failed = false;
     std::string reason;
     std::string message;
@@ -67,7 +69,11 @@ class RouteReconciler final {
                                                        Resolution* out);
   [[nodiscard]] net::Task<Result<void>> resolve_revision(api::TrafficTarget target, std::string ns,
                                                          Resolution* out);
-  [[nodiscard]] Assignment last_assignment(const api::Route& route) const;
+  static void add(Resolution one, const api::TrafficTarget& target, const std::string& route,
+                  Resolution& all);
+  // And the same as in a status, into `traffic`.
+  [[nodiscard]] Assignment last_assignment(const api::Route& route,
+                                           std::vector<api::TrafficTarget>& traffic) const;
   void set_status(api::Route& route, Resolution& resolution) const;
   void record(const api::Route& route, const api::Route::Status& before) const;
   void remember(const resources::ObjectKey& route, Names names);

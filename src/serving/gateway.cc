@@ -86,11 +86,13 @@ const Backend* Gateway::choose(const http::RequestHead& head, const Route& route
   return route.targets.empty() ? nullptr : &route.choose();
 }
 
-net::Task<void> Gateway::serve(http::Exchange& exchange) {
+net::Task<void> Gateway::serve(http::Exchange& exchange) { return answer(exchange, false); }
+
+net::Task<void> Gateway::answer(http::Exchange& exchange, bool inside) {
   RequestRecord record;
   record.received_at = exchange.received_at();
   record.id = request_id(exchange.request());
-  co_await route(exchange, record);
+  co_await route(exchange, record, inside);
   report(exchange.request(), exchange.client(), record);
 }
 
@@ -107,7 +109,7 @@ std::string Gateway::refused(const http::RefusedHead& request) {
   return record.id;
 }
 
-net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) {
+net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, bool inside) {
   const std::string host = http::host_of(exchange.request().authority);
   record.route = table().find(host);
   if (!record.route) {
@@ -117,6 +119,14 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record) 
                   fmt::format("no function answers for the host {}: deploy one, or see `ebb "
                               "get services` for those that there are",
                               in_quotes(host)));
+  }
+  if (record.route->only_inside && !inside) {
+    record.status = 404;
+    record.refused = "no_route";
+    return refuse(exchange, record, 404,
+                  fmt::format("function {} answers other functions only (its label "
+                              "networking.knative.dev/visibility is cluster-local)",
+                              record.route->name));
   }
   record.backend = choose(exchange.request(), *record.route);
   if (record.backend == nullptr) {

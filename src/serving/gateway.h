@@ -42,15 +42,32 @@ class Gateway final : public http::Handler {
 
   [[nodiscard]] net::Task<void> serve(http::Exchange& exchange) override;
   [[nodiscard]] std::string refused(const http::RefusedHead& request) override;
+  // The same for calls that come from functions.
+  [[nodiscard]] http::Handler& inside() { return inside_; }
 
  private:
+  class Inside final : public http::Handler {
+   public:
+    explicit Inside(Gateway& gateway) : gateway_(gateway) {}
+    [[nodiscard]] net::Task<void> serve(http::Exchange& exchange) override {
+      return gateway_.answer(exchange, true);
+    }
+    [[nodiscard]] std::string refused(const http::RefusedHead& request) override {
+      return gateway_.refused(request);
+    }
+
+   private:
+    Gateway& gateway_;
+  };
+
   // At most this many lines about failed requests a second; the rest is counted.
   static constexpr int kFailureLines = 10;
 
   [[nodiscard]] const RoutingTable& table();
   [[nodiscard]] const Backend* choose(const http::RequestHead& head, const Route& route) const;
   [[nodiscard]] std::string request_id(const http::RequestHead& head);
-  [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record);
+  [[nodiscard]] net::Task<void> answer(http::Exchange& exchange, bool inside);
+  [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record, bool inside);
   [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);
   [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                                Refused refused);
@@ -58,6 +75,7 @@ class Gateway final : public http::Handler {
   void log_failure(const http::RequestHead& head, const RequestRecord& record);
 
   net::Executor& executor_;
+  Inside inside_{*this};
   const GatewayParts parts_;
   const GatewaySettings settings_;
   PodConnections connections_;

@@ -62,6 +62,7 @@ struct Route {
   std::string name;
   std::vector<Target> targets;  // percents sum to 100; empty: not ready
   std::string not_ready;        // why, if there is no target
+  bool only_inside = false;     // for functions' calls only
   // By tag, for requests that name one in a header; sorted by tag.
   std::vector<std::pair<std::string, Backend>> tags;
   // Shared: a route that replaces this one goes on dealing where it stopped.

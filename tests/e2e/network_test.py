@@ -262,6 +262,22 @@ class Network(unittest.TestCase):
         missing, = self.ask(["gateway", "missing.default.localhost"])
         self.assertIn("404", missing[1])
 
+    def test_a_function_for_functions_only(self):
+        self.ebb.deploy("private", HELLO)
+        service = self.ebb.service("private")
+        service["metadata"] = {"name": "private", "labels": {
+            "networking.knative.dev/visibility": "cluster-local"},
+            "annotations": service["metadata"].get("annotations", {})}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({k: service[k] for k in ("apiVersion", "kind", "metadata", "spec")}, file)
+            file.flush()
+            self.ebb.run("apply", "-f", file.name)
+        wait_until(lambda: self.ebb.get("private").status == 404, "it is closed to the outside")
+        self.assertIn("other functions only", self.ebb.get("private").text)
+        inside, = self.ask(["gateway", "private.default.localhost"])
+        self.assertEqual(inside[0], "ok", inside)
+        self.assertIn("hello from private.default.localhost", inside[1])
+
     def test_resolves_functions_and_all_others(self):
         function, other = self.ask(["resolve", "hello.default.localhost"],
                                    ["resolve", "www.example.com"])
