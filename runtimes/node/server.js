@@ -11,9 +11,15 @@ class BadAnswer extends Error {}
 
 // --- Request ---
 
-// The body as a web stream; nothing is read before somebody pulls.
-function bodyOf(incoming) {
+// The body as a web stream; nothing is read before somebody pulls. Once the answer has
+// been sent the rest is dropped: a client may look for its answer only when all is sent.
+function bodyOf(incoming, outgoing) {
   let ended = false;
+  const drop = () => {
+    ended = true;
+    incoming.removeAllListeners('data');
+    incoming.resume();
+  };
   return new ReadableStream({
     start(controller) {
       incoming.pause();
@@ -22,6 +28,7 @@ function bodyOf(incoming) {
         if (controller.desiredSize <= 0) incoming.pause();
       });
       incoming.on('end', () => {
+        if (ended) return;
         ended = true;
         controller.close();
       });
@@ -30,19 +37,20 @@ function bodyOf(incoming) {
         ended = true;
       });
       incoming.on('error', () => {}); // 'close' follows
+      outgoing.on('finish', () => {
+        if (ended) return;
+        controller.error(new Error('the answer has been sent: the rest of the body was dropped'));
+        drop();
+      });
     },
     pull() {
       incoming.resume();
     },
-    cancel() {
-      ended = true;
-      incoming.removeAllListeners('data');
-      incoming.resume();
-    },
+    cancel: drop,
   }, { highWaterMark: 0 });
 }
 
-function requestOf(incoming, signal) {
+function requestOf(incoming, outgoing, signal) {
   const raw = incoming.rawHeaders;
   const headers = new Headers();
   for (let i = 0; i < raw.length; i += 2) headers.append(raw[i], raw[i + 1]);
@@ -53,7 +61,7 @@ function requestOf(incoming, signal) {
   const hasBody = incoming.headers['transfer-encoding'] !== undefined ||
     Number(incoming.headers['content-length'] ?? 0) > 0;
   if (hasBody && incoming.method !== 'GET' && incoming.method !== 'HEAD') {
-    options.body = bodyOf(incoming);
+    options.body = bodyOf(incoming, outgoing);
     options.duplex = 'half';
   } else {
     incoming.resume();
@@ -99,14 +107,41 @@ function bytesOf(piece) {
   throw new BadAnswer(`the function streamed ${typeof piece}: expected strings or Uint8Arrays`);
 }
 
+// The content-length that the function set, undefined without one.
+function declaredLength(outgoing) {
+  const text = outgoing.getHeader('content-length');
+  if (text === undefined) return undefined;
+  if (!/^\d+$/.test(text)) throw new BadAnswer(`the content-length ${JSON.stringify(text)} is no number`);
+  return Number(text);
+}
+
+function complaint(declared, given) {
+  return `the answer declared ${declared} bytes (content-length) and gave ${given}`;
+}
+
+// Sends a body that is known as a whole before its head has left.
+function endWhole(outgoing, declared, piece) {
+  const given = Buffer.byteLength(piece);
+  if (given < declared) throw new BadAnswer(complaint(declared, given));
+  if (given > declared) return endLong(outgoing, declared, piece, declared, given);
+  outgoing.setHeader('content-length', given);
+  outgoing.end(piece);
+}
+
+// Sends no more of a body than the `left` bytes that its head still allows.
+function endLong(outgoing, declared, piece, left, given) {
+  log(`${complaint(declared, given)}: what is more is not sent`);
+  outgoing.end(Buffer.from(piece).subarray(0, left));
+}
+
 // Sends what a reader ({ read, cancel }) gives. A body that is whole at once gets its
 // length; else it is sent piece by piece. With `typed` the first piece says the content type.
 async function stream(outgoing, reader, typed = false) {
+  const declared = declaredLength(outgoing);
   const first = await reader.read();
   if (typed) outgoing.setHeader('content-type', typeof first.value === 'string' ? TEXT : BYTES);
   if (first.done) {
-    if (!outgoing.hasHeader('content-length')) outgoing.setHeader('content-length', 0);
-    outgoing.end();
+    endWhole(outgoing, declared, '');
     return;
   }
   const readNext = () => {
@@ -116,17 +151,22 @@ async function stream(outgoing, reader, typed = false) {
   };
   let next = readNext();
   let piece = bytesOf(first.value);
-  if (!outgoing.hasHeader('content-length')) {
-    let second;
-    next.then((result) => { second = result; }, () => {});
-    await PIECE_WAIT();
-    if (second?.done) {
-      outgoing.setHeader('content-length', Buffer.byteLength(piece));
-      outgoing.end(piece);
+  let second;
+  next.then((result) => { second = result; }, () => {});
+  await PIECE_WAIT();
+  if (second?.done) {
+    endWhole(outgoing, declared, piece);
+    return;
+  }
+  let given = 0;
+  for (;;) {
+    const before = given;
+    given += Buffer.byteLength(piece);
+    if (given > declared) {
+      endLong(outgoing, declared, piece, declared - before, given);
+      await reader.cancel();
       return;
     }
-  }
-  for (;;) {
     if (!outgoing.write(piece) && !outgoing.destroyed) await drained(outgoing);
     if (outgoing.destroyed) {
       await reader.cancel();
@@ -137,6 +177,7 @@ async function stream(outgoing, reader, typed = false) {
     piece = bytesOf(result.value);
     next = readNext();
   }
+  if (given < declared) throw new BadAnswer(complaint(declared, given));
   outgoing.end();
 }
 
@@ -145,8 +186,14 @@ function readerOf(value) {
     const reader = value.getReader();
     return { read: () => reader.read(), cancel: () => reader.cancel().catch(() => {}) };
   }
-  const iterator = value[Symbol.asyncIterator]();
-  return { read: () => iterator.next(), cancel: async () => iterator.return?.() };
+  const iterator = (value[Symbol.asyncIterator] ?? value[Symbol.iterator]).call(value);
+  return { read: async () => iterator.next(), cancel: async () => iterator.return?.() };
+}
+
+// An async iterable, or a generator: other sync iterables, such as arrays, are JSON.
+function isStream(value) {
+  return typeof value.getReader === 'function' || typeof value[Symbol.asyncIterator] === 'function' ||
+    (typeof value[Symbol.iterator] === 'function' && typeof value.next === 'function');
 }
 
 async function respond(outgoing, isHead, result) {
@@ -170,20 +217,28 @@ async function respond(outgoing, isHead, result) {
   } else if (typeof result === 'function' || typeof result === 'symbol') {
     throw new BadAnswer(`the function answered a ${typeof result}: expected a Response, a string, ` +
       'bytes, a stream or an object for JSON');
-  } else if (typeof result.getReader === 'function' || typeof result[Symbol.asyncIterator] === 'function') {
+  } else if (isStream(result)) {
     await stream(outgoing, readerOf(result), true);
+  } else if (result instanceof Error) {
+    throw result;
   } else {
-    const body = JSON.stringify(result);
+    const body = JSON.stringify(result instanceof Map ? Object.fromEntries(result) : result);
     if (body === undefined) throw new BadAnswer('the function answered what is no JSON');
     answer(outgoing, 200, 'application/json', body);
   }
 }
 
+function log(line) {
+  console.error(`ebb: ${line}`);
+}
+
 // Answers for a function that threw; the stack goes to its log.
 function report(outgoing, error) {
-  console.error(error);
+  if (error instanceof BadAnswer) log(error.message);
+  else console.error(error);
   if (outgoing.headersSent) {
-    outgoing.destroy(); // only a cut tells the client
+    // Only a cut tells the client; what was written before leaves first.
+    outgoing.socket?.destroySoon();
     return;
   }
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name);
@@ -202,7 +257,7 @@ function listenerFor(handle) {
     outgoing.on('error', () => {}); // 'close' follows
     let request;
     try {
-      request = requestOf(incoming, gone.signal);
+      request = requestOf(incoming, outgoing, gone.signal);
     } catch (error) {
       // TRACE and the like, or what is no URL.
       answer(outgoing, 400, TEXT, `not a web Request: ${error.message}\n`);

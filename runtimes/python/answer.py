@@ -1,6 +1,7 @@
 """What a function returned, as an HTTP answer: shared by both servers."""
 
 import json
+import sys
 import traceback
 
 REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
@@ -16,6 +17,12 @@ TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 # Fields that the server itself sets.
 FRAMING = ("content-length", "transfer-encoding", "connection")
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+class BadLength(Exception):
+    """A body is shorter than its head says."""
 
 
 def header_list(headers):
@@ -63,7 +70,7 @@ def as_response(result):
     elif isinstance(result, (bytes, bytearray, memoryview)):
         kind, body = BYTES, bytes(result)
     elif isinstance(result, (dict, list, int, float, bool)):
-        kind, body = "application/json", json.dumps(result).encode("utf-8")
+        kind, body = "application/json", as_json(result)
     elif hasattr(result, "__iter__"):
         return status, headers, iter(result)
     elif hasattr(result, "__aiter__"):
@@ -74,6 +81,15 @@ def as_response(result):
     if lacks_type(headers):
         headers.append(("content-type", kind))
     return status, headers, body
+
+
+def as_json(result):
+    try:
+        return _encode(result).encode("utf-8")
+    except ValueError as error:
+        if "not JSON compliant" not in str(error):
+            raise
+        raise ValueError("handle returned NaN or an infinity, which JSON does not have") from None
 
 
 def lacks_type(headers):
@@ -115,9 +131,66 @@ def as_bytes(piece):
     raise TypeError("handle streamed %s: expected pieces of str or bytes" % type(piece).__name__)
 
 
+class Declared:
+    """Holds a body to the Content-Length that came with it."""
+
+    __slots__ = ("length", "given")
+
+    def __init__(self, length):
+        self.length = length  # bytes
+        self.given = 0
+
+    def take(self, data):
+        """What of the next piece may be sent."""
+        left = self.length - self.given
+        self.given += len(data)
+        if len(data) <= left:
+            return data
+        if left >= 0:  # the first that is too long
+            log("%s: what is more is not sent" % self._complaint(self.given))
+        return data[:max(left, 0)]
+
+    def over(self):
+        return self.given > self.length
+
+    def check(self, given=None):
+        """BadLength if the body has ended too early."""
+        given = self.given if given is None else given
+        if given < self.length:
+            raise BadLength(self._complaint(given))
+
+    def _complaint(self, given):
+        return ("the answer declared %d bytes (Content-Length) and gave %d"
+                % (self.length, given))
+
+
+def declared_length(headers):
+    """Content-Length, None without one."""
+    for name, value in headers:
+        if name.lower() == "content-length":
+            if not value.strip().isdecimal():
+                raise ValueError("the Content-Length %r is no number" % value)
+            return int(value)
+    return None
+
+
+def log(line):
+    print("ebb: " + line, file=sys.stderr, flush=True)
+
+
+def log_error(error):
+    if isinstance(error, BadLength):
+        log(str(error))
+    else:
+        traceback.print_exception(error)
+        sys.stderr.flush()
+
+
 def explain(error):
     """The answer for a function that raised."""
-    if isinstance(error, SystemExit):
+    if isinstance(error, BadLength):
+        text = "%s\n" % error
+    elif isinstance(error, SystemExit):
         text = "the function called sys.exit(%s)\n" % ("" if error.code is None
                                                         else repr(error.code))
     else:

@@ -5,6 +5,7 @@ on the same loop: what blocks in one holds up all.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -12,11 +13,13 @@ import traceback
 from urllib.parse import unquote
 
 import asgi_websocket
-from answer import as_bytes, as_response, begin_stream, explain, head_bytes, lacks_type, type_of
+from answer import (BadLength, Declared, as_bytes, as_response, begin_stream, declared_length,
+                    explain, head_bytes, lacks_type, log_error, type_of)
 from request import MAX_BODY, Headers, Request
 
 HEAD_LIMIT = 64 * 1024  # bytes
 PIECE = 64 * 1024
+DRAIN_TIME = 5.0  # seconds for what a function that failed left of its request's body
 LIFESPAN_TIMEOUT = 2.0  # seconds for an application's shutdown; its pod is killed soon after
 
 
@@ -88,6 +91,15 @@ class Connection:
     async def send(self, data):
         self.writer.write(data)
         await self.writer.drain()
+
+    async def linger(self):
+        """Until the Queue Proxy closes, which has got the last answer: see drain() of
+        server.py."""
+        async def skip():
+            while await self.reader.read(PIECE):
+                pass
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(skip(), DRAIN_TIME)
 
 
 # --- async def handle(request) ---
@@ -224,7 +236,18 @@ def answer_with_asgi(app, state):
                 return  # extensions that we did not offer
             if not out or body["done"].is_set():
                 raise RuntimeError("http.response.body was sent outside a response")
-            data, more = bytes(message.get("body", b"")), message.get("more_body", False)
+            try:
+                await send_body(bytes(message.get("body", b"")), message.get("more_body", False))
+            except BadLength as error:
+                # The application is not told: it would answer a second time.
+                body["done"].set()
+                log_error(error)
+                if not sent:
+                    sent.append(True)
+                    await send_whole(connection, method, *explain(error), "connection: close\r\n")
+                connection.writer.close()
+
+        async def send_body(data, more):
             if not sent:
                 await send_head(data, more)
             elif out["bare"]:
@@ -233,32 +256,43 @@ def answer_with_asgi(app, state):
                 await connection.send((b"%x\r\n%b\r\n" % (len(data), data) if data else b"")
                                       + (b"" if more else b"0\r\n\r\n"))
             else:
-                await connection.send(data)
+                await connection.send(out["declared"].take(data))
             if not more:
                 body["done"].set()
+                if out["declared"]:
+                    out["declared"].check()
 
         async def send_head(data, more):
             status, fields = out["status"], out["headers"]
-            length = next((v for n, v in fields if n.lower() == "content-length"), None)
+            length = declared_length(fields)
             if length is None and not more:
-                length = str(len(data))
+                length = len(data)
             out["bare"] = method == "HEAD" or status in (204, 304)
             out["chunked"] = length is None
             framing = ("\r\n" if status in (204, 304) else
                        "transfer-encoding: chunked\r\n\r\n" if length is None
-                       else "content-length: %d\r\n\r\n" % int(length))
+                       else "content-length: %d\r\n\r\n" % length)
             head = head_bytes(status, fields, framing)
+            out["declared"] = None if out["bare"] or out["chunked"] else Declared(length)
+            if out["declared"] and not more:
+                out["declared"].check(len(data))
             sent.append(True)
             if out["bare"]:
                 data = b""
-            elif out["chunked"] and data:
+            elif out["declared"]:
+                data = out["declared"].take(data)
+            elif data:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
             await connection.send(head + data)
 
         await app(scope, receive, send)
         if not body["done"].is_set():
+            if has_ended(connection):
+                raise Disconnect
             raise RuntimeError("the application ended without an answer" if not sent
                                else "the application ended within its answer")
+        if connection.writer.is_closing():
+            raise Disconnect
         if body["more"]:
             async for _ in pieces:
                 pass
@@ -267,8 +301,12 @@ def answer_with_asgi(app, state):
 
 async def connection_ends(connection):
     # Without reading: what comes is the next request's.
-    while not connection.reader.at_eof() and not connection.writer.is_closing():
+    while not has_ended(connection):
         await asyncio.sleep(0.05)
+
+
+def has_ended(connection):
+    return connection.reader.at_eof() or connection.writer.is_closing()
 
 
 class Lifespan:
@@ -342,13 +380,13 @@ class AsyncServer:
             raise
         except BaseException as error:
             if not (sent and isinstance(error, OSError)):
-                traceback.print_exc()
-                sys.stderr.flush()
+                log_error(error)
             if sent or isinstance(error, asyncio.CancelledError):
                 return False
             status, fields, body = explain(error)
             # The request's body may not have been read.
             await send_whole(connection, method, status, fields, body, "connection: close\r\n")
+            await connection.linger()
             return False
         return True
 

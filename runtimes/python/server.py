@@ -9,11 +9,10 @@ import itertools
 import select
 import socket
 import struct
-import sys
 import threading
-import traceback
+import time
 
-from answer import as_bytes, as_response, begin_stream, explain, head_bytes
+from answer import as_bytes, as_response, begin_stream, explain, head_bytes, log_error
 from request import Headers, Request
 
 HEAD_LIMIT = 64 * 1024  # bytes; the gateway's own bound is lower
@@ -21,6 +20,8 @@ PIECE = 64 * 1024
 # For each wait on the Queue Proxy inside a request: 60 s, as struct timeval. Kept by the
 # kernel, so that reads and writes are one system call each.
 IO_TIMEOUT = struct.pack("ll", 60, 0)
+DRAIN_TIME = 5  # seconds for what a function left of its request's body
+DRAIN_TIMEOUT = struct.pack("ll", DRAIN_TIME, 0)
 
 class Disconnect(Exception):
     """The Queue Proxy closed the connection, or what it sent is not HTTP."""
@@ -64,11 +65,22 @@ class BodyReader:
             self._done = True
 
     def drain(self):
-        """Reads what the function left; False if that would be too much."""
-        for _ in range(16):
-            if not self.read(PIECE):
-                return True
-        return self._done
+        """Reads what the function left: a client may look for its answer only when all is
+        sent. False if that takes too long."""
+        if self._done:
+            return True
+        wait_at_most(self._connection.socket, DRAIN_TIMEOUT)
+        deadline = time.monotonic() + DRAIN_TIME
+        while self.read(PIECE):
+            if time.monotonic() > deadline:
+                return False
+        wait_at_most(self._connection.socket, IO_TIMEOUT)
+        return True
+
+
+def wait_at_most(sock, timeout):
+    """For each read; `timeout` is a struct timeval."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
 
 class Connection:
@@ -215,7 +227,7 @@ class Server:
             sock, _ = self.listener.accept()
         except OSError:
             return None
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, IO_TIMEOUT)
+        wait_at_most(sock, IO_TIMEOUT)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, IO_TIMEOUT)
         return Connection(sock)
 
@@ -271,8 +283,7 @@ class Server:
         except BaseException as error:  # SystemExit too: it must not end other requests
             begun = any(sent)
             if not (begun and isinstance(error, OSError)):  # a client that went away is no news
-                traceback.print_exc()
-                sys.stderr.flush()
+                log_error(error)
             if begun:
                 return False
             status, headers, body = explain(error)

@@ -3,7 +3,7 @@
 import sys
 from urllib.parse import unquote_to_bytes
 
-from answer import head_bytes
+from answer import Declared, declared_length, head_bytes
 
 
 class Input:
@@ -72,6 +72,12 @@ def environ_of(request):
     return environ
 
 
+def as_wsgi_bytes(piece):
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)
+    raise TypeError("WSGI apps must give bytes, not %s" % type(piece).__name__)
+
+
 def answer_with(app):
     """How a Server answers requests with a WSGI application."""
     def answer(connection, request, sent):
@@ -85,46 +91,60 @@ def answer_with(app):
             started[:] = [status, headers]
             return write
 
-        def send_head(length=None):
+        def send_head(whole=None):
+            """`whole`: bytes of the body, if that is known."""
             status, _, reason = started[0].partition(" ")
             headers, status = started[1], int(status)
-            for name, value in headers:
-                if name.lower() == "content-length":
-                    length = int(value)
+            length = declared_length(headers)
             bare = status in (204, 304) or status < 200
+            state["bare"] = bare or request.method == "HEAD"
+            if length is None:
+                length = whole
+            elif not state["bare"]:
+                state["declared"] = Declared(length)
+                if whole is not None:
+                    state["declared"].check(whole)
             chunked = length is None and not bare
             framing = ("\r\n" if bare else "transfer-encoding: chunked\r\n\r\n" if chunked
                        else "content-length: %d\r\n\r\n" % length)
             head = head_bytes(status, headers, framing, reason)
             sent.append(True)
             connection.socket.sendall(head)
-            state["chunked"], state["bare"] = chunked, bare or request.method == "HEAD"
+            state["chunked"] = chunked
 
         def write(data):
             if not started:
                 raise AssertionError("the application wrote before start_response")
+            data = as_wsgi_bytes(data)
             if not data:
                 return
             if not sent:
                 send_head()
-            if not state["bare"]:
-                connection.socket.sendall(b"%x\r\n%b\r\n" % (len(data), data)
-                                          if state["chunked"] else data)
+            if state["bare"]:
+                return
+            if state["declared"]:
+                data = state["declared"].take(data)
+            connection.socket.sendall(b"%x\r\n%b\r\n" % (len(data), data)
+                                      if state["chunked"] else data)
 
-        state = {}
+        state = {"declared": None}
         result = app(environ_of(request), start_response)
         try:
-            # A body of one known piece gets its length.
+            # A body that is known as a whole gets its length.
             if isinstance(result, (list, tuple)) and started and not sent:
-                send_head(sum(map(len, result)))
+                send_head(sum(len(as_wsgi_bytes(piece)) for piece in result))
             for piece in result:
                 write(piece)
+                if state["declared"] and state["declared"].over():
+                    break
             if not started:
                 raise AssertionError("the application did not call start_response")
             if not sent:
                 send_head(0)
             if state["chunked"] and not state["bare"]:
                 connection.socket.sendall(b"0\r\n\r\n")
+            if state["declared"]:
+                state["declared"].check()
         finally:
             if hasattr(result, "close"):
                 result.close()

@@ -105,6 +105,20 @@ def log_of(ebb, service):
     return out
 
 
+def raw_answer(ebb, service, path):
+    """All that a client gets of an answer, to its end or its cut."""
+    got = b""
+    with socket.create_connection(ebb.gateway, timeout=PATIENCE) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {service}.default.localhost\r\n"
+                       "Connection: close\r\n\r\n".encode())
+        try:
+            while piece := client.recv(65536):
+                got += piece
+        except ConnectionError:
+            pass
+    return got
+
+
 class Together(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -113,6 +127,32 @@ class Together(unittest.TestCase):
 
     def deploy(self, name, source, *options, runtime=None, check=True):
         return self.ebb.deploy(name, source, *options, runtime=runtime or self.runtime, check=check)
+
+    def leave_unanswered(self, name):
+        """Asks a pod of the service as the gateway does, and leaves once its function has
+        printed "begun"."""
+        before = log_of(self.ebb, name).count("begun")
+        pod, _ = self.ebb.pods(name)[0]
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{self.ebb.data}/run/pods/{pod}.sock")
+            client.sendall(b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+            wait_until(lambda: log_of(self.ebb, name).count("begun") > before, "it has begun")
+
+    def check_lengths(self, name):
+        """Answers of bodies that are not as long as they declare: /short-whole, /short, /long,
+        /none declare 10, 10, 3 and 10 bytes and have 1, 2, 5 and 0."""
+        for path, given in (("/short-whole", 1), ("/none", 0)):
+            answer = self.ebb.get(name, path)
+            self.assertEqual((answer.status, answer.text.lower()),
+                             (502, f"the answer declared 10 bytes (content-length) and gave {given}\n"))
+        got = raw_answer(self.ebb, name, "/short")
+        self.assertTrue(got.startswith(b"HTTP/1.1 200 OK\r\n") and got.endswith(b"\r\n\r\nab"), got)
+        self.assertEqual(self.ebb.get(name, "/long").text, "abc")
+        self.assertEqual(self.ebb.get(name, "/short", method="HEAD").status, 200)
+        said = "ebb: the answer declared %d bytes (content-length) and gave %d%s"
+        expected = [said % (10, 1, ""), said % (10, 0, ""), said % (10, 2, ""),
+                    said % (3, 5, ": what is more is not sent")]
+        wait_until(lambda: [line.lower() for line in log_of(self.ebb, name)] == expected, "one line each")
 
 
 class Node(Together):
@@ -134,6 +174,8 @@ const made = {
   '/throw': () => { throw new TypeError('no luck'); },
   '/reject': async () => { throw null; },
   '/function': () => () => 1,
+  '/sync-generator': () => (function* () { yield 'one '; yield 'two'; })(),
+  '/map': () => new Map([['a', 1]]), '/array': () => [1, 2], '/error': () => new TypeError('returned'),
 };
 export default async (request) => {
   const url = new URL(request.url);
@@ -158,6 +200,11 @@ export default async (request) => {
         self.assertEqual(call("/number").body, b"7")
         self.assertEqual(call("/stream").body, b"abc")
         self.assertEqual(call("/generator").body, b"one two")
+        answer = call("/sync-generator")
+        self.assertEqual((answer.text, answer.headers["content-type"]), ("one two", "text/plain; charset=utf-8"))
+        self.assertEqual((call("/map").text, call("/array").text), ('{"a":1}', "[1,2]"))
+        answer = call("/error")
+        self.assertEqual((answer.status, answer.text), (502, "the function threw TypeError: returned\n"))
         for path, kind in (("/generator", "text/plain; charset=utf-8"), ("/stream", "text/plain; charset=utf-8"),
                            ("/raw-generator", "application/octet-stream"), ("/no-piece", "application/octet-stream")):
             self.assertEqual((call(path).status, call(path).headers["content-type"]), (200, kind), path)
@@ -255,6 +302,70 @@ export default (request) => {
         connection.sock.close()
         connection.close()
         wait_until(lambda: self.ebb.get("leave", "/count").text == "1", "the function hears of it")
+
+    def test_a_client_that_leaves_before_the_answer_aborts_the_request(self):
+        self.deploy("early", {"main.mjs": """
+export default (request) => new Promise((resolve) => {
+  if (request.method === 'GET') return resolve('here');
+  console.log('begun');
+  request.signal.addEventListener('abort', () => { console.log('aborted'); resolve(); });
+});
+"""})
+        self.assertEqual(self.ebb.get("early").text, "here")
+        self.leave_unanswered("early")
+        wait_until(lambda: log_of(self.ebb, "early") == ["begun", "aborted"], "the function hears of it")
+
+    def test_bodies_of_another_length_than_declared(self):
+        self.deploy("lengths", {"main.mjs": """
+const answers = {
+  '/short-whole': [10, 'a'], '/short': [10, 'a', 'b'], '/long': [3, 'ab', 'cde'], '/none': [10],
+};
+export default (request) => {
+  const [length, ...pieces] = answers[new URL(request.url).pathname];
+  return new Response(new ReadableStream({
+    async pull(c) {
+      if (pieces.length === 0) return c.close();
+      c.enqueue(new TextEncoder().encode(pieces.shift()));
+      await new Promise(setImmediate);
+    },
+  }, { highWaterMark: 0 }), { headers: { 'content-length': String(length) } });
+};
+"""})
+        self.check_lengths("lengths")
+
+    def test_a_stream_that_fails_is_cut_behind_its_first_piece(self):
+        self.deploy("fails", {"main.mjs": """
+async function* late() { yield 'one'; throw new Error('too late'); }
+function* sync() { yield 'one'; throw new Error('too late'); }
+const made = {
+  '/generator': late, '/sync': sync, '/fine': () => 'fine',
+  '/stream': () => new ReadableStream({ start(c) { c.enqueue('one'); }, pull() { throw new Error('too late'); } }),
+};
+export default (request) => {
+  const { pathname } = new URL(request.url);
+  console.log('run ' + pathname);
+  return made[pathname]();
+};
+"""})
+        self.assertEqual(self.ebb.get("fails", "/fine").text, "fine")
+        for path in ("/generator", "/stream", "/sync"):
+            with self.subTest(path):
+                got = raw_answer(self.ebb, "fails", path)
+                self.assertTrue(got.startswith(b"HTTP/1.1 200 OK\r\n"), got)
+                self.assertTrue(got.endswith(b"\r\n\r\n3\r\none\r\n"), got)
+                self.assertEqual(log_of(self.ebb, "fails").count("run " + path), 1)
+        wait_until(lambda: log_of(self.ebb, "fails").count("Error: too late") == 3, "the errors in the log")
+
+    def test_a_body_that_the_function_does_not_read(self):
+        self.deploy("unread", {"main.mjs": """
+export default async (request) => {
+  if (request.url.endsWith('/part')) await request.body.getReader().read();
+  if (request.url.endsWith('/throw')) throw new Error('no luck');
+  return 'whole';
+};
+"""})
+        for path, status in (("/", 200), ("/part", 200), ("/throw", 502)):
+            self.assertEqual(self.ebb.get("unread", path, method="POST", body=bytes(20_000_000)).status, status)
 
     def test_garbage_is_collected_before_the_pods_memory_ends(self):
         self.deploy("garbage", {"main.mjs": """
@@ -426,6 +537,88 @@ app = wsgiref.validate.validator(application)
         answer = self.ebb.get("wsgi", "/a%20b?q", method="POST", body=b"body")
         self.assertEqual((answer.status, answer.text, answer.headers["x-path"]), (201, "POST body", "/a b"))
         self.assertEqual(self.ebb.get("wsgi", method="HEAD").body, b"")
+
+    def test_a_wsgi_application_must_give_bytes(self):
+        self.deploy("wsgi-str", """
+def app(environ, start_response):
+    start_response('200 OK', [])
+    path = environ['PATH_INFO']
+    return {'/list': ['text'], '/second': [b'', 'text'], '/str': 'text'}.get(path) or (p for p in ['text'])
+""")
+        for path in ("/list", "/second", "/str", "/generator"):
+            answer = self.ebb.get("wsgi-str", path)
+            self.assertEqual((answer.status, answer.text),
+                             (502, "the function raised TypeError: WSGI apps must give bytes, not str\n"), path)
+        self.assertIn("TypeError: WSGI apps must give bytes, not str", log_of(self.ebb, "wsgi-str"))
+
+    def test_bodies_of_another_length_than_declared(self):
+        answers = """
+answers = {'/short-whole': (b'10', [b'a']), '/short': (b'10', [b'a', b'b']),
+           '/long': (b'3', [b'ab', b'cde']), '/none': (b'10', [])}
+"""
+        self.deploy("wsgi-lengths", answers + """
+def app(environ, start_response):
+    path = environ['PATH_INFO']
+    length, pieces = answers[path]
+    start_response('200 OK', [('Content-Length', length.decode())])
+    return iter(pieces) if path == '/short' else pieces
+""")
+        self.deploy("asgi-lengths", answers + """
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        raise NotImplementedError
+    length, pieces = answers[scope['path']]
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', length)]})
+    for piece in pieces[:-1]:
+        await send({'type': 'http.response.body', 'body': piece, 'more_body': True})
+    await send({'type': 'http.response.body', 'body': b''.join(pieces[-1:])})
+""")
+        self.check_lengths("wsgi-lengths")
+        self.check_lengths("asgi-lengths")
+
+    def test_a_body_that_the_function_does_not_read(self):
+        answer = "def answer(path):\n    if path == '/raise': raise ValueError('no luck')\n    return 'whole'\n"
+        for name, source in (
+                ("handle", "def handle(request): return answer(request.path)\n"),
+                ("wsgi", "def app(environ, start_response):\n    text = answer(environ['PATH_INFO'])\n"
+                         "    start_response('200 OK', [])\n    return [text.encode()]\n"),
+                ("asgi", "async def app(scope, receive, send):\n    text = answer(scope.get('path', '/raise'))\n"
+                         "    await send({'type': 'http.response.start', 'status': 200})\n"
+                         "    await send({'type': 'http.response.body', 'body': text.encode()})\n")):
+            self.deploy("unread-" + name, answer + source)
+            for path, status in (("/", 200), ("/raise", 502)):
+                with self.subTest(name + path):
+                    got = self.ebb.get("unread-" + name, path, method="POST", body=bytes(20_000_000))
+                    self.assertEqual(got.status, status)
+
+    def test_numbers_that_json_does_not_have(self):
+        self.deploy("nan", "def handle(request): return {'x': [float(request.args['x'])]}\n")
+        for number in ("nan", "inf"):
+            answer = self.ebb.get("nan", "/?x=" + number)
+            self.assertEqual((answer.status, answer.text), (
+                502, "the function raised ValueError: handle returned NaN or an infinity, which JSON does not have\n"))
+        self.assertEqual(self.ebb.get("nan", "/?x=1").text, '{"x": [1.0]}')
+
+    def test_an_asgi_application_whose_client_leaves(self):
+        self.deploy("asgi-leave", """
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        raise NotImplementedError
+    if scope['path'] == '/wait':
+        print('begun', flush=True)
+        while (await receive())['type'] != 'http.disconnect':
+            pass
+        print('left', flush=True)
+        return
+    await send({'type': 'http.response.start', 'status': 200})
+    await send({'type': 'http.response.body', 'body': b'here'})
+""")
+        self.assertEqual(self.ebb.get("asgi-leave").text, "here")
+        self.leave_unanswered("asgi-leave")
+        wait_until(lambda: "left" in log_of(self.ebb, "asgi-leave"), "the application hears of it")
+        self.leave_unanswered("asgi-leave")
+        wait_until(lambda: log_of(self.ebb, "asgi-leave").count("left") == 2, "it hears again")
+        self.assertEqual(log_of(self.ebb, "asgi-leave"), ["begun", "left"] * 2)
 
     def test_an_asgi_application(self):
         self.deploy("asgi", """
