@@ -31,7 +31,8 @@ void Average::observe(const Metric& metric) {
     return;
   }
   error_ = number->error;
-  if (error_.empty()) load_.record(metric.at, sane(number->value));
+  if (error_.empty() && !std::isfinite(number->value)) error_ = "it is not a number";
+  if (error_.empty()) load_.record(metric.at, number->value);
 }
 
 Decision Average::unknown(const Situation& situation) const {

@@ -89,5 +89,16 @@ TEST(AverageTest, DividesANumberFromOutside) {
   EXPECT_TRUE(policy.decide({.now = at(3)}).valid);
 }
 
+TEST(AverageTest, LargeNumbersFromOutsideCountAndWhatIsNoneDoesNot) {
+  Average policy({.outside = "bytes", .target = 1e9});
+  policy.observe({.at = at(1), .outside = {{.name = "bytes", .value = 45e9}}});
+  EXPECT_EQ(policy.decide({.now = at(1), .ready = 1}).desired, 45);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  policy.observe({.at = at(2), .outside = {{.name = "bytes", .value = kInfinity}}});
+  const Decision d = policy.decide({.now = at(2), .ready = 45});
+  EXPECT_FALSE(d.valid);
+  EXPECT_EQ(d.error, "metric bytes: it is not a number");
+}
+
 }  // namespace
 }  // namespace ebb::scaling

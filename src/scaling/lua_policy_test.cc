@@ -84,12 +84,14 @@ TEST(LuaPolicyTest, NumbersOfEveryKind) {
   EXPECT_EQ(answer("return {desired = 2.1}").desired, 3);
   EXPECT_EQ(answer("return {desired = 0.1 + 0.2 + 0.7}").desired, 1);
   EXPECT_EQ(answer("return {desired = -5}").desired, 0);
-  EXPECT_TRUE(answer("return {desired = -math.huge}").valid);
-  EXPECT_EQ(answer("return {desired = math.huge}").desired, LuaPolicy::kMostPods);
+  EXPECT_FALSE(answer("return {desired = -math.huge}").valid);
+  EXPECT_FALSE(answer("return {desired = math.huge}").valid);
   EXPECT_EQ(answer("return {desired = math.maxinteger}").desired, LuaPolicy::kMostPods);
   const Decision nan = answer("return {desired = 0/0}");
   EXPECT_FALSE(nan.valid);
   EXPECT_THAT(nan.error, HasSubstr("not a number"));
+  EXPECT_THAT(answer("return {desired = 8/0}").error, HasSubstr("not a number of pods, but inf"));
+  EXPECT_THAT(answer("return {desired = -8/0}").error, HasSubstr("not a number of pods, but -inf"));
 }
 
 TEST(LuaPolicyTest, SayingNothingKeepsTheLastAmount) {

@@ -4,6 +4,7 @@
 
 #include <lua5.4/lua.hpp>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -156,7 +157,10 @@ int LuaSandbox::decide(lua_State* lua) {
     return luaL_error(lua, "desired must be a number, not a %s", luaL_typename(lua, -1));
   }
   call.desired = lua_tonumber(lua, -1);
-  if (call.desired != call.desired) return luaL_error(lua, "desired is not a number (0/0)");
+  if (!std::isfinite(call.desired)) {
+    return luaL_error(lua, "desired is not a number of pods, but %f: a division by 0?",
+                      call.desired);
+  }
   lua_pop(lua, 1);
   lua_pushliteral(lua, "reason");
   lua_rawget(lua, -2);

@@ -15,12 +15,13 @@ double MovingAverage::kept_after(Duration age) const {
 void MovingAverage::record(TimePoint at, double value) {
   constexpr Duration kSameMoment = std::chrono::milliseconds(500);
   if (!std::isfinite(value)) return;
-  if (last_ && at - *last_ < kSameMoment) {
+  const bool went_back = last_ && at < *last_;
+  if (last_ && !went_back && at - *last_ < kSameMoment) {
     sum_ += value;
     return;
   }
   if (last_) {
-    const Duration age = at - *last_;
+    const Duration age = went_back ? std::chrono::seconds(1) : at - *last_;
     const double kept = age == std::chrono::seconds(1) ? second_ : kept_after(age);
     sum_ *= kept;
     weight_ *= kept;
