@@ -378,7 +378,8 @@ void check_target(Errors& errors, const std::string& at, const TrafficTarget& ta
   refuse_unknown(errors, at, target.extra);
 }
 
-void check_traffic(Errors& errors, const std::vector<TrafficTarget>& traffic, bool of_route) {
+void check_traffic(Errors& errors, const std::vector<TrafficTarget>& traffic, bool of_route,
+                   const std::string& name) {
   const std::string path = "spec.traffic";
   if (traffic.empty()) {
     errors.push_back({path, "Required value: at least one traffic target is required"});
@@ -389,6 +390,7 @@ void check_traffic(Errors& errors, const std::vector<TrafficTarget>& traffic, bo
                                         kMaxTrafficTargets)});
     return;
   }
+  constexpr size_t kMaxHostLabel = 63;
   constexpr int64_t kMostPercent = 1'000'000'000;  // so that no sum of them overflows
   int64_t sum = 0;
   std::set<std::string_view> tags;
@@ -402,7 +404,14 @@ void check_traffic(Errors& errors, const std::vector<TrafficTarget>& traffic, bo
     }
     sum += std::clamp(percent, -kMostPercent, kMostPercent);
     if (target.tag.empty()) continue;
-    if (!is_dns1035_label(target.tag)) invalid(errors, at + ".tag", target.tag, kDns1035Rule);
+    if (!is_dns1035_label(target.tag)) {
+      invalid(errors, at + ".tag", target.tag, kDns1035Rule);
+    } else if (target.tag.size() + 1 + name.size() > kMaxHostLabel) {
+      invalid(errors, at + ".tag", target.tag,
+              fmt::format("with the name it makes the host {}-{}, of which no part may be longer "
+                          "than {} characters",
+                          target.tag, name, kMaxHostLabel));
+    }
     if (!tags.insert(target.tag).second) {
       errors.push_back({at + ".tag", fmt::format("Duplicate value: \"{}\"", target.tag)});
     }
@@ -446,7 +455,7 @@ std::vector<FieldError> validate(const Service& service) {
   refuse_autoscaling(errors, service.meta);
   check_routing_marks(errors, service.meta);
   check_template(errors, service.meta.name, service.spec.revision_template);
-  check_traffic(errors, service.spec.traffic, false);
+  check_traffic(errors, service.spec.traffic, false, service.meta.name);
   refuse_unknown(errors, "spec", service.spec.extra);
   refuse_unknown(errors, "", service.extra);
   return errors;
@@ -477,7 +486,7 @@ std::vector<FieldError> validate(const Route& route) {
   check_meta(errors, route.meta);
   refuse_autoscaling(errors, route.meta);
   check_routing_marks(errors, route.meta);
-  check_traffic(errors, route.spec.traffic, true);
+  check_traffic(errors, route.spec.traffic, true, route.meta.name);
   refuse_unknown(errors, "spec", route.spec.extra);
   refuse_unknown(errors, "", route.extra);
   return errors;

@@ -69,6 +69,10 @@ Result<void> apply(const ApplyOptions& options, const std::string& ns, ApiClient
     const std::string target = manifest.ns.empty() ? ns : manifest.ns;
     auto named = check_name(manifest.name);
     if (named) named = check_name(target);
+    if (named && !options.only_ns.empty() && target != options.only_ns) {
+      named = fail(Errc::kInvalid, "it is of the namespace {}, not of {}: leave one of them out",
+                   target, options.only_ns);
+    }
     if (!named) {
       done = fail(named.error());
     } else if (object) {

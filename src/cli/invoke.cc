@@ -20,8 +20,8 @@ constexpr size_t kMaxBody = 256 << 20;  // what the gateway takes at most
 constexpr int kFirstError = 400;        // status
 
 Result<std::string> read_body(const std::string& wish) {
-  if (wish.starts_with('@')) return read_file(wish.substr(1), kMaxBody);
-  if (wish != "-") return wish;
+  if (wish.starts_with('@') && wish != "@-") return read_file(wish.substr(1), kMaxBody);
+  if (wish != "-" && wish != "@-") return wish;  // @-: as of curl
   std::string text;
   std::string piece(64 << 10, '\0');
   while (std::cin) {

@@ -20,7 +20,10 @@ void define_globals(CLI::App& app, ConnectionOptions& to) {
   app.fallthrough();
   app.footer(kGlobalHelp);
   flag(&app, "--data", to.data,
-       std::string("folder of `ebb up` and of its kubeconfig (default ") + kDefaultDataDir + ")");
+       std::string("folder of `ebb up` and of its kubeconfig (default ") + kDefaultDataDir + ")")
+      ->check([](const std::string& folder) {
+        return folder.empty() ? std::string("it must name a folder") : std::string();
+      });
   flag(&app, "--server", to.server, "URL of the API, instead of a kubeconfig's")->type_name("URL");
   flag(&app, "--token", to.token, "token for the API; better set as EBB_TOKEN");
   flag(&app, "--certificate-authority", to.certificate_authority,

@@ -99,6 +99,7 @@ struct DeployOptions {
 
 struct ApplyOptions {
   std::vector<std::string> files;  // a file, a folder, or "-"
+  std::string only_ns;             // no object may be of another; empty: any
 };
 
 enum class Output { kTable, kWide, kJson, kYaml, kName };

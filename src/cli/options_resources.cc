@@ -27,8 +27,10 @@ class ApplyLine final : public CommandLine {
             "Works as kubectl apply, and both may be used on the same object.");
     return apply;
   }
-  [[nodiscard]] Result<Command> command(const ConnectionOptions& /*connection*/) const override {
-    return Command(to_);
+  [[nodiscard]] Result<Command> command(const ConnectionOptions& connection) const override {
+    ApplyOptions apply = to_;
+    apply.only_ns = connection.ns;
+    return Command(std::move(apply));
   }
 
  private:

@@ -15,6 +15,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/log.h"
+
 namespace ebb::node {
 namespace {
 
@@ -82,10 +84,13 @@ Result<void> drop_privileges(uid_t id) {
   }
   if (id == 0) {
     // Whose user made a namespace has all rights over it from the one around it, even
-    // without capabilities: not from a sibling. Where there are none, pods have none either
-    // (the Local Controller warns of that).
+    // without capabilities: not from a sibling.
     auto apart = enter_own_user_namespace();
     if (!apart && ::geteuid() != id) return apart;  // made, but not entered as a whole
+    if (!apart) {
+      log::warn("front", "weaker isolation: the front shares a user namespace with functions: {}",
+                apart.error().message);
+    }
     __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2] = {};
     if (::syscall(SYS_capset, &header, none) != 0) {

@@ -62,6 +62,14 @@ Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   return fd;
 }
 
+// Of the first process of a pid namespace the kernel ignores SIGABRT: abort() then ends
+// it by a wrong instruction.
+const char* signal_name(int signal) {
+  if (signal == SIGSEGV) return "Segmentation fault, or abort()";
+  const char* name = sigdescr_np(signal);
+  return name != nullptr ? name : "?";
+}
+
 }  // namespace
 
 PodProcess::PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
@@ -359,7 +367,7 @@ PodGone PodProcess::obituary(int wait_status) {
       const int signal = WTERMSIG(wait_status);
       gone.reason = "Killed";
       gone.message = fmt::format("the function was ended by signal {} ({}){}", signal,
-                                 sigdescr_np(signal) != nullptr ? sigdescr_np(signal) : "?", when);
+                                 signal_name(signal), when);
     }
   }
   if (loading) say(gone.message);  // who reads the log sees why nothing more comes

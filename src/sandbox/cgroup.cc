@@ -103,8 +103,10 @@ void kill_in(const std::string& folder) {
   }
 }
 
+// The kernel takes no less than a millisecond: 10m is the least, as of the kubelet.
 uint64_t quota_us(uint32_t cpu_millis) {
-  return static_cast<uint64_t>(cpu_millis) * kCpuPeriodUs / 1000;
+  constexpr uint64_t kLeastQuotaUs = 1000;
+  return std::max(kLeastQuotaUs, static_cast<uint64_t>(cpu_millis) * kCpuPeriodUs / 1000);
 }
 
 std::vector<std::string> unique(std::vector<std::string> list) {

@@ -66,6 +66,8 @@ TEST(CgroupLimits, V2) {
                           Pair("/g/memory.oom.group", "1"), Pair("/g/pids.max", "64"),
                           Pair("/g/cpu.max", "50000 100000")));
   EXPECT_THAT(v2_limits("/g", {"cpu"}, {}), ElementsAre(Pair("/g/cpu.max", "max 100000")));
+  EXPECT_THAT(v2_limits("/g", {"cpu"}, {.cpu_millis = 1}),
+              ElementsAre(Pair("/g/cpu.max", "1000 100000")));
 }
 
 TEST(CgroupLimits, V1SetsTheSumWithSwapWhenThePartAllows) {

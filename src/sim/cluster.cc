@@ -78,8 +78,8 @@ void Cluster::make_ready(uint32_t index, int64_t now) {
 
 void Cluster::remove_node(uint32_t index, int64_t now) {
   account(now);
-  unlist(index);
   Node& node = nodes_[index];
+  if (!node.cold.empty()) order_.take_out({node.used, options_.slots, index});
   cold_ -= static_cast<int>(node.cold.size());
   free_pods_.insert(free_pods_.end(), node.cold.begin(), node.cold.end());
   node.cold.clear();
@@ -117,16 +117,6 @@ bool Cluster::settled() const { return !changed_ && nodes() <= options_.min_node
 
 // --- Pods ---
 
-void Cluster::unlist(uint32_t index) {
-  const Node& node = nodes_[index];
-  if (!node.cold.empty()) order_.take_out({node.used, options_.slots, index});
-}
-
-void Cluster::list(uint32_t index) {
-  const Node& node = nodes_[index];
-  if (!node.cold.empty()) order_.put({node.used, options_.slots, index});
-}
-
 void Cluster::create_cold(uint32_t index) {
   Node& node = nodes_[index];
   Pod pod = 0;
@@ -139,7 +129,7 @@ void Cluster::create_cold(uint32_t index) {
   }
   node_of_[pod] = index;
   node.cold.push_back(pod);
-  if (node.cold.size() == 1) list(index);
+  if (node.cold.size() == 1) order_.put({node.used, options_.slots, index});
   ++cold_;
   ++totals_.pods_created;
 }
@@ -162,14 +152,18 @@ std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
   if (order_.empty()) return std::nullopt;
   account(now);
   const uint32_t index = order_.front();
-  unlist(index);
   Node& node = nodes_[index];
   const Pod pod = node.cold.front();
   node.cold.pop_front();
   --cold_;
-  ++node.used;
   ++used_;
-  list(index);
+  ++node.used;
+  const Order::Node before{node.used - 1, options_.slots, index};
+  if (node.cold.empty()) {
+    order_.take_out(before);
+  } else {
+    order_.move(before, {node.used, options_.slots, index});
+  }
   refill(index, now);
   return pod;
 }
@@ -177,12 +171,13 @@ std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
 void Cluster::release(Pod pod, int64_t now) {
   account(now);
   const uint32_t index = node_of_[pod];
-  unlist(index);
   free_pods_.push_back(pod);
   Node& node = nodes_[index];
   --used_;
   --node.used;
-  list(index);
+  if (!node.cold.empty()) {
+    order_.move({node.used + 1, options_.slots, index}, {node.used, options_.slots, index});
+  }
   refill(index, now);
 }
 

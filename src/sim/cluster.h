@@ -90,13 +90,11 @@ class Cluster final {
   void refill(uint32_t node, int64_t now);
   void decide(int64_t now);
   void account(int64_t now);
-  // A node's place in the order depends on its pods: out before a change, back after.
-  void unlist(uint32_t node);
-  void list(uint32_t node);
 
   ClusterOptions options_;
   Later later_;
-  scheduling::PackOrder<uint32_t> order_;
+  using Order = scheduling::PackOrder<uint32_t>;
+  Order order_;  // of the nodes with a cold pod
   scaling::NodePool node_pool_;
   bool changed_ = false;  // since the last decision: what is wanted
   std::vector<Node> nodes_;

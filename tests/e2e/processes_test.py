@@ -10,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import PATIENCE, PROGRAM, Ebb, wait_until
+from harness import BUILD, PATIENCE, PROGRAM, Ebb, wait_until
 
 HELLO = "def handle(request): return 'hi'\n"
 WHO = "import os\nstate = os.urandom(8).hex()\ndef handle(request): return state\n"
@@ -91,7 +91,10 @@ def handle(request):
         for field in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
             self.assertRegex(status, rf"{field}:\t0+\n")
         self.assertIn("NoNewPrivs:\t1", status)
-        self.assertNotEqual(namespace(fronts[0]), namespace(ebb.local_controller()))
+        if BUILD.name == "tsan":  # its own thread forbids a namespace to be made
+            self.assertIn("the front shares a user namespace", "".join(ebb.log))
+        else:
+            self.assertNotEqual(namespace(fronts[0]), namespace(ebb.local_controller()))
         self.assertNotEqual(namespace(ebb.local_controller()), namespace("self"))
 
 
