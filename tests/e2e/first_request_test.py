@@ -152,7 +152,7 @@ def handle(request):
         for thread in threads:
             thread.start()
         ebb.deploy("roll", "def handle(request): return 'two'\n")
-        wait_until(lambda: ebb.get("roll").text == "two", "the new revision answers")
+        wait_until(lambda: answers[-1].text == "two", "the new revision answers")
         stop.set()
         for thread in threads:
             thread.join()

@@ -219,12 +219,14 @@ class RequestPath(unittest.TestCase):
                             "        await asyncio.sleep(3600)\n"
                             "    return events() if request.path == '/events' else 'free'\n",
                    "--concurrency", "1", "--max", "1")
+        self.assertEqual(ebb.get("quiet").text, "free")
         with socket.create_connection(ebb.gateway, PATIENCE) as s:
             s.sendall(b"GET /events HTTP/1.1\r\nHost: quiet.default.localhost\r\n\r\n")
             got = b""
             while b"first" not in got:
                 got += s.recv(1000)
-            self.assertEqual(ebb.metric("ebb_requests_in_flight", service="quiet"), 1)
+            wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="quiet") == 1,
+                       "it holds its slot")
         self.assertEqual(ebb.get("quiet", timeout=PATIENCE).text, "free")
 
     def test_head_tells_the_length(self):
