@@ -123,7 +123,7 @@ void Metrics::write_requests(Exposition& out) const {
     for (const auto* counters : metrics->all()) {
       if (counters != nullptr) sum.add(*counters);
     }
-    sum.called = sum.called || sum.now.waiting > 0;
+    sum.called = sum.called || sum.now.waiting > 0 || sum.now.in_flight > 0;
     sums.push_back(std::move(sum));
   }
 
