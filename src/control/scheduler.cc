@@ -145,6 +145,7 @@ void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
   const int64_t wanted = runtime.told ? runtime.told->cold : 0;
   runtime.pool.arrived(clock_.now(), wanted + 1 - placement_.cold_count(message.runtime));
   if (Revision* next = next_in_line(runtime)) {
+    runtime.waiting.turn_taken(next->what->revision);
     fill(*next);
   } else {
     set_pool(message.runtime);

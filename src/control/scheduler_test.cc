@@ -291,6 +291,22 @@ TEST_F(SchedulerTest, TheLongestWaitingRevisionGetsTheNextPod) {
   EXPECT_THAT(later->pods, ElementsAre("b"));
 }
 
+TEST_F(SchedulerTest, ManyThatAreWantedAheadOfNeedDoNotHoldUpAFirst) {
+  auto other = std::make_shared<FakeListener>();
+  auto what = std::make_shared<scheduling::PodTemplate>();
+  what->revision = "other";
+  what->runtime = "python";
+  scheduler_.subscribe(what, other);
+  scheduler_.scale("uid", 100);
+  cold("a");
+  scheduler_.scale("other", 1);
+  cold("b");
+  cold("c");
+  cold("d");
+  EXPECT_THAT(listener_->pods, ElementsAre("a", "b", "d"));
+  EXPECT_THAT(other->pods, ElementsAre("c"));
+}
+
 TEST_F(SchedulerTest, PodsThatAreShortGoOneAtATimeToWhoeverHasTheOldestRequest) {
   auto other = std::make_shared<FakeListener>();
   auto what = std::make_shared<scheduling::PodTemplate>();

@@ -1,6 +1,7 @@
 // Who gets the next cold pod while there are too few: one at a time, to the revision whose
 // oldest request has waited longest. Revisions for which nobody waits (a policy wants pods
-// ahead of need) come after those, in the order in which they asked.
+// ahead of need) come after those, in turn: one that wants a hundred does not hold up one
+// that wants its first.
 //
 // One pod at a time matters: a revision that were given all it wants at once would keep
 // what it does not need for a window, while others wait with a request each.
@@ -11,6 +12,7 @@
 //   line.set("f", oldest_arrival);      // again whenever that changes
 //   while (auto next = line.next()) {
 //     if (!give_pod(*next)) break;
+//     line.turn_taken(*next);
 //     if (!wants_more(*next)) line.remove(*next); else line.set(*next, oldest_of(*next));
 //   }
 #pragma once
@@ -42,6 +44,15 @@ class WaitLine final {
       at->second.since = since;
     }
     order_.emplace(since, at->second.joined, id);
+  }
+
+  // It got a pod: if nobody waits for it, the others of its kind come first now.
+  void turn_taken(const Id& id) {
+    const auto found = places_.find(id);
+    if (found == places_.end() || found->second.since != TimePoint::max()) return;
+    order_.erase({found->second.since, found->second.joined, id});
+    found->second.joined = joined_++;
+    order_.emplace(found->second.since, found->second.joined, id);
   }
 
   void remove(const Id& id) {

@@ -48,5 +48,20 @@ TEST(WaitLine, EqualWaitsGoByTheOrderOfJoining) {
   EXPECT_EQ(line.next(), 7);
 }
 
+TEST(WaitLine, ThoseForWhomNobodyWaitsTakeTurns) {
+  WaitLine<int> line;
+  line.set(7, std::nullopt);
+  line.set(3, std::nullopt);
+  line.turn_taken(7);
+  EXPECT_EQ(line.next(), 3);
+  line.turn_taken(3);
+  EXPECT_EQ(line.next(), 7);
+  line.set(3, at(1));
+  line.turn_taken(3);  // somebody waits: first all the same
+  EXPECT_EQ(line.next(), 3);
+  line.turn_taken(8);
+  EXPECT_EQ(line.size(), 2);
+}
+
 }  // namespace
 }  // namespace ebb::scheduling

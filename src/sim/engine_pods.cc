@@ -177,6 +177,7 @@ void Engine::serve_line() {
     }
     if (live.missing > 0) {
       if (!give(live)) return;
+      line_.turn_taken(*index);
       --live.missing;
       --missing_;
       grant_waiting(live);
