@@ -201,6 +201,15 @@ class ReconcilersTest : public resources::ClientFixture {
     plane_->pods.ready(uid(revision));
     until([&] { return ready<api::Revision>(revision) == "True"; }, revision + " is ready");
   }
+  // Both ready; the traffic goes to the second.
+  void create_two() {
+    create(1);
+    start_well("hello-00001");
+    until_service("True");
+    update(2);
+    start_well("hello-00002");
+    until_service("True");
+  }
   void until_service(const std::string& status) {
     until([&] { return ready<api::Service>("hello").starts_with(status); },
           "service " + status + ", it is " + ready<api::Service>("hello"));
@@ -472,12 +481,7 @@ api::TrafficTarget share(const std::string& tag, const std::string& revision, in
 }
 
 TEST_F(ReconcilersTest, TrafficIsSplitAndTagged) {
-  create(1);
-  start_well("hello-00001");
-  until_service("True");
-  update(2);
-  start_well("hello-00002");
-  until_service("True");
+  create_two();
   change([](api::Service& service) {
     service.spec.traffic = {share("", "hello-00001", 90), share("next", "", 10),
                             share("old", "hello-00001", 0)};
@@ -503,12 +507,7 @@ TEST_F(ReconcilersTest, TrafficIsSplitAndTagged) {
 }
 
 TEST_F(ReconcilersTest, ATagThatCannotBeHadTakesNothingFromTheTraffic) {
-  create(1);
-  start_well("hello-00001");
-  until_service("True");
-  update(2);
-  start_well("hello-00002");
-  until_service("True");
+  create_two();
   change([](api::Service& service) {
     service.spec.traffic = {share("", "", 100), share("old", "hello-00001", 0)};
     api::apply_defaults(service);
@@ -527,12 +526,7 @@ TEST_F(ReconcilersTest, ATagThatCannotBeHadTakesNothingFromTheTraffic) {
 }
 
 TEST_F(ReconcilersTest, WhatIsLeftOfTheTrafficStaysWhenARevisionIsDeleted) {
-  create(1);
-  start_well("hello-00001");
-  until_service("True");
-  update(2);
-  start_well("hello-00002");
-  until_service("True");
+  create_two();
   change([](api::Service& service) {
     service.spec.traffic = {share("", "hello-00001", 90), share("", "hello-00002", 10)};
     api::apply_defaults(service);

@@ -50,6 +50,15 @@ class SchedulerTest : public testing::Test {
     what->runtime = "python";
     scheduler_.subscribe(what, listener_);
   }
+  // Another revision of the runtime python.
+  std::shared_ptr<FakeListener> add(const std::string& revision) {
+    auto listener = std::make_shared<FakeListener>();
+    auto what = std::make_shared<scheduling::PodTemplate>();
+    what->revision = revision;
+    what->runtime = "python";
+    scheduler_.subscribe(what, listener);
+    return listener;
+  }
   void add_node() {
     scheduler_.add_node("local", [this](const node::ToController& message) -> Result<void> {
       if (!reachable_) return fail(Errc::kUnavailable, "gone");
@@ -277,11 +286,7 @@ TEST_F(SchedulerTest, PodsOfDeletedRevisionsAndPoolsOfNobodyEndWhenAllIsClaimed)
 }
 
 TEST_F(SchedulerTest, TheLongestWaitingRevisionGetsTheNextPod) {
-  auto later = std::make_shared<FakeListener>();
-  auto what = std::make_shared<scheduling::PodTemplate>();
-  what->revision = "a-later-one";
-  what->runtime = "python";
-  scheduler_.subscribe(what, later);
+  auto later = add("a-later-one");
   scheduler_.scale("uid", 1);
   scheduler_.scale("a-later-one", 1);
   cold("a");
@@ -292,11 +297,7 @@ TEST_F(SchedulerTest, TheLongestWaitingRevisionGetsTheNextPod) {
 }
 
 TEST_F(SchedulerTest, ManyThatAreWantedAheadOfNeedDoNotHoldUpAFirst) {
-  auto other = std::make_shared<FakeListener>();
-  auto what = std::make_shared<scheduling::PodTemplate>();
-  what->revision = "other";
-  what->runtime = "python";
-  scheduler_.subscribe(what, other);
+  auto other = add("other");
   scheduler_.scale("uid", 100);
   cold("a");
   scheduler_.scale("other", 1);
@@ -308,11 +309,7 @@ TEST_F(SchedulerTest, ManyThatAreWantedAheadOfNeedDoNotHoldUpAFirst) {
 }
 
 TEST_F(SchedulerTest, PodsThatAreShortGoOneAtATimeToWhoeverHasTheOldestRequest) {
-  auto other = std::make_shared<FakeListener>();
-  auto what = std::make_shared<scheduling::PodTemplate>();
-  what->revision = "other";
-  what->runtime = "python";
-  scheduler_.subscribe(what, other);
+  auto other = add("other");
   listener_->oldest = clock_.now() + std::chrono::seconds(1);
   other->oldest = clock_.now() + std::chrono::seconds(2);
   scheduler_.scale("uid", 3);

@@ -179,11 +179,13 @@ void Forwarding::note_silence(TimePoint asked_at) {
 
 net::Task<void> Forwarding::pass_body() {
   // A function that is silent, such as a stream of events, learns nothing of a client that
-  // leaves, and would keep its slot. While something is sent, sending tells.
+  // leaves, and would keep its slot. While something is sent, sending tells: of a client
+  // that takes its time, too.
   uint64_t sent = record.bytes_out;
+  bool sending = false;
   net::Timer look;
   look.fire = [&] {
-    if (record.bytes_out == sent && exchange.client_left()) {
+    if (!sending && record.bytes_out == sent && exchange.client_left()) {
       connection->stream().close();
       return;
     }
@@ -199,9 +201,12 @@ net::Task<void> Forwarding::pass_body() {
     if (!piece) co_return;  // cut: the client must not take it for whole
     if (piece->empty()) break;
     record.bytes_out += piece->size();
+    sending = true;
     const auto written = co_await exchange.write(*piece);
     if (!written) co_return;
+    sending = false;
   }
+  look.disarm();
   keep = true;
   const auto finished = co_await exchange.finish();
   record.cut = !finished;

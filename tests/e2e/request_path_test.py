@@ -229,6 +229,21 @@ class RequestPath(unittest.TestCase):
                        "it holds its slot")
         self.assertEqual(ebb.get("quiet", timeout=PATIENCE).text, "free")
 
+    def test_a_client_that_ended_its_side_and_reads_slowly_gets_all(self):
+        size = 16 << 20  # more than sockets hold
+        self.ebb.deploy("large", f"def handle(request):\n"
+                                 f"    for _ in range(16): yield b'x' * {size // 16}\n")
+        with socket.create_connection(self.ebb.gateway, PATIENCE) as s:
+            s.sendall(b"GET / HTTP/1.0\r\nHost: large.default.localhost\r\n\r\n")
+            s.shutdown(socket.SHUT_WR)
+            head, _, body = s.recv(4096).partition(b"\r\n\r\n")
+            self.assertIn(b" 200 ", head)
+            time.sleep(2.5)  # longer than silence lasts until it is looked after
+            got = len(body)
+            while piece := s.recv(1 << 16):
+                got += len(piece)
+        self.assertEqual(got, size)
+
     def test_head_tells_the_length(self):
         self.ebb.deploy("long", "def handle(request): return 'x' * 1234\n")
         answer = self.ebb.get("long", method="HEAD")
