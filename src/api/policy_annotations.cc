@@ -19,12 +19,11 @@ constexpr std::string_view kWait = "ebb.dev/policy-wait";
 constexpr std::string_view kPatience = "ebb.dev/policy-patience";
 constexpr std::string_view kShare = "ebb.dev/policy-share";
 constexpr std::string_view kFile = "ebb.dev/policy-file";
-constexpr std::string_view kTimezone = "ebb.dev/schedule-timezone";
 constexpr std::string_view kForecast = "ebb.dev/forecast";
 constexpr std::string_view kForecastLead = "ebb.dev/forecast-lead";
 constexpr std::string_view kKeepAlive = "ebb.dev/keep-alive";
 constexpr std::array<std::string_view, 9> kKeys{kWait,     kPatience,           kShare,
-                                                kFile,     kScheduleAnnotation, kTimezone,
+                                                kFile,     kScheduleAnnotation, kTimezoneAnnotation,
                                                 kForecast, kForecastLead,       kKeepAlive};
 // What begins like these and is none of them is misspelt.
 constexpr std::array<std::string_view, 4> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
@@ -218,11 +217,17 @@ PolicyAnnotations parse_policy(const Annotations& annotations, const std::string
   Reader read(annotations, path, errors);
   refuse_unknown(annotations, path, errors);
   read_class_settings(read, policy);
-  if (const auto* text = read.find(kScheduleAnnotation)) policy.schedule = *text;
-  if (const auto* zone = read.find(kTimezone)) {
+  if (const auto* text = read.find(kScheduleAnnotation)) {
+    policy.schedule = *text;
+    if (text->find_first_not_of(" \t\r\n;") == std::string::npos) {
+      read.report(kScheduleAnnotation, *text, "must be windows: OPEN | CLOSE | PODS [| ZONE]");
+    }
+  }
+  if (const auto* zone = read.find(kTimezoneAnnotation)) {
     policy.timezone = *zone;
     if (policy.schedule.empty()) {
-      read.refuse(kTimezone, fmt::format("has an effect only with {}", kScheduleAnnotation));
+      read.refuse(kTimezoneAnnotation,
+                  fmt::format("has an effect only with {}", kScheduleAnnotation));
     }
   }
   read.choice(kForecast, "true", "false", policy.forecast);

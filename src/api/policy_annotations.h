@@ -25,6 +25,7 @@ inline constexpr std::string_view kLuaClass = "ebb.dev/lua";
 inline constexpr Duration kMinOwnWindow = std::chrono::seconds(1);
 
 inline constexpr std::string_view kScheduleAnnotation = "ebb.dev/schedule";
+inline constexpr std::string_view kTimezoneAnnotation = "ebb.dev/schedule-timezone";
 
 struct PolicyAnnotations {
   Duration wait = std::chrono::milliseconds(100);  // ebb.dev/policy-wait: that is not noticed

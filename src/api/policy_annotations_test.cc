@@ -88,6 +88,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{{kLua, {"ebb.dev/policy-file", "../a.lua"}}, "ebb.dev/policy-file", "a folder"},
         Bad{{kLua, {"ebb.dev/policy-file", ".lua"}}, "ebb.dev/policy-file", "NAME.lua"},
         Bad{{kLua, {"ebb.dev/policy-file", "a.txt"}}, "ebb.dev/policy-file", "NAME.lua"},
+        Bad{{{"ebb.dev/schedule", " ; "}}, "ebb.dev/schedule", "must be windows"},
         Bad{{{"ebb.dev/schedule-timezone", "UTC"}}, "ebb.dev/schedule-timezone", "schedule"},
         Bad{{{"ebb.dev/forecast", "yes"}}, "ebb.dev/forecast", "\"true\" or \"false\""},
         Bad{{{"ebb.dev/forecast-lead", "1m"}}, "ebb.dev/forecast-lead", "only with"},

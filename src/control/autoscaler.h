@@ -26,33 +26,18 @@
 #include "base/clock.h"
 #include "control/event_recorder.h"
 #include "control/idle_times.h"
-#include "control/outside_metrics.h"
 #include "control/pod_metrics.h"
 #include "control/policy_folder.h"
 #include "control/scale_limits.h"
+#include "control/scale_plan.h"
 #include "net/executor.h"
 #include "resources/resource_client.h"
-#include "scaling/policy_spec.h"
 #include "scaling/quota.h"
 #include "scaling/window.h"
-#include "scheduling/scale_target.h"
 #include "serving/activator.h"
 #include "serving/traffic.h"
 
 namespace ebb::control {
-
-// How one revision is scaled.
-struct ScalePlan {
-  std::shared_ptr<const scheduling::PodTemplate> pod;  // shared: with the Scheduler
-  // Never null. Shared: by all revisions that are scaled alike.
-  std::shared_ptr<const scaling::PolicySpec> policy = knative_defaults();
-  scaling::Bounds bounds;
-  int initial_scale = 1;                 // pods that must start well before it is ready; 0: none
-  Duration retention{};                  // of the last pod, after the stable window
-  std::vector<OutsideSource> outside{};  // what its policy is fed besides
-
-  [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();
-};
 
 // What an operator sets for all revisions.
 struct AutoScalerSettings {

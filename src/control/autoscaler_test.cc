@@ -870,7 +870,8 @@ TEST_F(AutoScalerTest, ChangesAreNumbered) {
 
 void by_cpu(PolicySpec& spec) {
   spec.policy = PolicyClass::kHpa;
-  spec.hpa = {.spec = {.max = 10}, .cpu_request = 1000, .zero_after = 20s};
+  spec.hpa = {
+      .spec = {.max = 10, .downscale_stabilization = 30s}, .cpu_request = 1000, .zero_after = 20s};
 }
 
 TEST_F(AutoScalerTest, ClassHpaFollowsTheCpuOfItsPodsAndGoesToZero) {
@@ -892,9 +893,13 @@ TEST_F(AutoScalerTest, ClassHpaFollowsTheCpuOfItsPodsAndGoesToZero) {
     EXPECT_EQ(seen->result.desired, 2);
     EXPECT_EQ(seen->input.readings.at(0).samples.at(0).value, 1600);
   }
+  use(0);
   pass(18s);
-  EXPECT_GE(node_.names.size(), 1u) << "its window is not over";
-  pass(10s);
+  EXPECT_EQ(node_.names.size(), 2u) << "its window is over soon, its stabilization is not";
+  for (int second = 0; second < 50; ++second) {
+    pass(1s);
+    use(0);
+  }
   EXPECT_EQ(node_.names.size(), 0u);
   EXPECT_EQ(scaler_.hpa_seen("uid"), nullptr);
   EXPECT_EQ(scaler_.active(), 0u);

@@ -16,6 +16,7 @@ using scaling::HpaMetricSpec;
 using scaling::PolicyClass;
 using scaling::PolicySpec;
 
+const std::string kWindow = fmt::format("{}window", api::kAutoscalingPrefix);
 constexpr double kThousandths = 1000;
 // A pod without a limit counts as one core.
 constexpr int64_t kDefaultCpu = 1000;
@@ -54,7 +55,7 @@ void set_requests(const scheduling::PodTemplate& pod, scaling::HpaPolicySettings
 // As Knative makes a HorizontalPodAutoscaler of the annotations: cpu in percent of the
 // request, memory in MiB, anything else as an average for each pod.
 void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& pod, bool outside,
-             scaling::HpaPolicySettings& hpa) {
+             bool window_is_set, scaling::HpaPolicySettings& hpa) {
   constexpr double kCpuTarget = 80;
   constexpr double kMiB = 1024.0 * 1024.0;
   hpa.spec.min = std::max(outside ? 0 : 1, static_cast<int>(wish.min_scale));
@@ -72,6 +73,11 @@ void set_hpa(const api::AutoscalingSpec& wish, const scheduling::PodTemplate& po
     metric.target = std::llround(target * kThousandths * (memory ? kMiB : 1));
   }
   hpa.spec.metrics = {metric};
+  if (!window_is_set) return;
+  // As Knative has it: what is set is the stabilization of both directions.
+  hpa.spec.behavior.emplace();
+  hpa.spec.behavior->up.window = wish.stable_window;
+  hpa.spec.behavior->down.window = wish.stable_window;
 }
 
 void set_own(const api::AutoscalingSpec& wish, const api::PolicyAnnotations& own, int concurrency,
@@ -127,6 +133,24 @@ bool looks_at(const PolicySpec& spec, const std::string& name) {
   return false;
 }
 
+std::vector<scaling::ScheduleWindow> read_schedule(const api::PolicyAnnotations& own,
+                                                   const std::string& path,
+                                                   std::vector<api::FieldError>& errors) {
+  const auto report = [&](std::string_view key, const std::string& value, const Error& error) {
+    errors.push_back({api::annotation_path(path, key),
+                      fmt::format("Invalid value: \"{}\": {}", value, error.message)});
+  };
+  if (own.schedule.empty()) return {};
+  if (const auto zone = scaling::TimeZone::find(own.timezone); !zone) {
+    report(api::kTimezoneAnnotation, own.timezone, zone.error());
+    return {};
+  }
+  auto windows = scaling::parse_schedule(own.schedule, own.timezone);
+  if (windows) return *std::move(windows);
+  report(api::kScheduleAnnotation, own.schedule, windows.error());
+  return {};
+}
+
 }  // namespace
 
 void plan_scaling(const std::map<std::string, std::string>& annotations,
@@ -142,18 +166,13 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
   set_requests(pod, spec->hpa);
   spec->hpa.zero_after = wish.stable_window;
   if (spec->policy == PolicyClass::kHpa) {
-    set_hpa(wish, pod, own.outside.contains(wish.metric), spec->hpa);
+    set_hpa(wish, pod, own.outside.contains(wish.metric), annotations.contains(kWindow), spec->hpa);
   }
   set_own(wish, own, concurrency, *spec);
   if (spec->policy == PolicyClass::kLua) {
     spec->lua = std::make_shared<scaling::LuaFile>(own.file);  // nobody reads this one
   }
-  if (auto windows = scaling::parse_schedule(own.schedule, own.timezone)) {
-    spec->schedule = std::move(*windows);
-  } else {
-    errors.push_back(
-        {api::annotation_path("metadata", api::kScheduleAnnotation), windows.error().message});
-  }
+  spec->schedule = read_schedule(own, "metadata", errors);
   plan.bounds = {.min = static_cast<int>(wish.min_scale), .max = static_cast<int>(wish.max_scale)};
   if (hpa != nullptr) set_wish(*hpa, *spec, plan);
   // The autoscaler's own declarations win.
@@ -184,12 +203,7 @@ void check_scaling(const std::map<std::string, std::string>& annotations, const 
   std::vector<api::FieldError> seen_by_validation;
   const auto own = api::parse_policy(annotations, path, seen_by_validation);
   check_outside(own.outside, path, errors);
-  if (own.schedule.empty()) return;
-  const auto windows = scaling::parse_schedule(own.schedule, own.timezone);
-  if (windows) return;
-  errors.push_back(
-      {api::annotation_path(path, api::kScheduleAnnotation),
-       fmt::format("Invalid value: \"{}\": {}", own.schedule, windows.error().message)});
+  static_cast<void>(read_schedule(own, path, errors));
 }
 
 std::shared_ptr<const PolicySpec> PolicyShare::get(

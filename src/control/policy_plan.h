@@ -12,10 +12,8 @@
 #include <vector>
 
 #include "api/object.h"
-#include "control/autoscaler.h"
 #include "control/policy_folder.h"
-#include "scaling/policy_spec.h"
-#include "scheduling/scale_target.h"
+#include "control/scale_plan.h"
 
 namespace ebb::control {
 

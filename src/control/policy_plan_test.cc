@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/policy_annotations.h"
+
 namespace ebb::control {
 namespace {
 
@@ -85,6 +87,20 @@ TEST(PolicyPlanTest, HpaAsKnativeMakesIt) {
   EXPECT_TRUE(scaling::validate(planned.spec().hpa.spec));
 }
 
+TEST(PolicyPlanTest, AWindowIsTheStabilizationOfClassHpa) {
+  const std::string hpa(api::kHpaClass);
+  const auto plain = plan({{"autoscaling.knative.dev/class", hpa}});
+  EXPECT_FALSE(plain.spec().hpa.spec.behavior);
+  EXPECT_EQ(plain.spec().hpa.zero_after, 300s);
+  const auto set =
+      plan({{"autoscaling.knative.dev/class", hpa}, {"autoscaling.knative.dev/window", "20s"}});
+  ASSERT_TRUE(set.spec().hpa.spec.behavior);
+  EXPECT_EQ(set.spec().hpa.spec.behavior->up.window, 20s);
+  EXPECT_EQ(set.spec().hpa.spec.behavior->down.window, 20s);
+  EXPECT_EQ(set.spec().hpa.zero_after, 20s);
+  EXPECT_TRUE(scaling::validate(set.spec().hpa.spec));
+}
+
 TEST(PolicyPlanTest, WhatRaisesTheFloor) {
   const auto planned = plan({{"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
                              {"ebb.dev/schedule-timezone", "Europe/Berlin"},
@@ -101,16 +117,18 @@ TEST(PolicyPlanTest, WhatRaisesTheFloor) {
 }
 
 TEST(PolicyPlanTest, AScheduleThatCannotBeReadIsTold) {
-  for (const auto& [schedule, zone, why] :
-       {std::tuple{"8 o'clock | 0 18 * * * | 2", "UTC", "8 o'clock"},
-        std::tuple{"0 8 * * * | 0 18 * * * | 2", "Mars/Base", "Mars/Base"}}) {
+  for (const auto& [schedule, zone, why, where] :
+       {std::tuple{"8 o'clock | 0 18 * * * | 2", "UTC", "8 o'clock", "ebb.dev/schedule"},
+        std::tuple{"0 8 * * * | 00 08 * * * | 2", "UTC", "same moments", "ebb.dev/schedule"},
+        std::tuple{"0 8 * * * | 0 18 * * * | 2", "Mars/Base", "Mars/Base",
+                   "ebb.dev/schedule-timezone"}}) {
     const Annotations annotations{{"ebb.dev/schedule", schedule},
                                   {"ebb.dev/schedule-timezone", zone}};
     EXPECT_EQ(plan(annotations).errors.size(), 1u);
     std::vector<api::FieldError> errors;
     check_scaling(annotations, "spec.template.metadata.annotations", errors);
     ASSERT_EQ(errors.size(), 1u);
-    EXPECT_EQ(errors[0].path, "spec.template.metadata.annotations[ebb.dev/schedule]");
+    EXPECT_EQ(errors[0].path, fmt::format("spec.template.metadata.annotations[{}]", where));
     EXPECT_THAT(errors[0].message, testing::HasSubstr(why));
   }
 }

@@ -42,6 +42,7 @@ class Cron final {
 
   // The newest moment not after `now` at which it was due; nothing within 8 years.
   [[nodiscard]] std::optional<WallTime> last(WallTime now, const TimeZone& zone) const;
+  friend bool operator==(const Cron&, const Cron&) = default;
 
  private:
   [[nodiscard]] bool on(int year, unsigned month, unsigned day) const;

@@ -130,7 +130,10 @@ Decision HpaPolicy::decide(const Situation& situation) {
   if (busy(situation)) last_active_ = std::max(last_active_, situation.now);
   // What was measured is gone, or nobody measures any more.
   if (situation.ready == 0 || situation.now - pods_at_ > Hpa::kDecidePeriod) pods_.clear();
-  if (settings_.zero_after && situation.now >= last_active_ + *settings_.zero_after) {
+  // The last step only: the way down to it is the algorithm's, with its stabilization.
+  const int last = std::max(1, settings_.spec.min);
+  if (settings_.zero_after && situation.now >= last_active_ + *settings_.zero_after &&
+      situation.ready + situation.starting <= last) {
     last_ = Decision();
     last_.valid = true;
     last_.reason = "no request for as long as zero needs";

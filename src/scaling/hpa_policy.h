@@ -2,8 +2,9 @@
 // Metric::pods, and with a zero window it may go to zero.
 //
 // By itself the algorithm cannot reach zero: without pods no resource has a sample.
-// Here the last request decides that: after `zero_after` without one the wish is 0,
-// and while one is in the system it is at least 1, whatever the metrics say. External
+// Here the last request decides that: `zero_after` after it the last pod (the last `min`)
+// may go, while the way down to it is the algorithm's; and while a request is in the system
+// the wish is at least 1, whatever the metrics say. External
 // metrics named "concurrency" and "rps" read the revision's own load; Object and External
 // metrics of other names are Metric::outside, and while one of them is above zero or not
 // known, the wish is not 0 for want of requests. Decides every Hpa::kDecidePeriod, or at

@@ -423,11 +423,38 @@ TEST(HpaPolicyTest, ANumberFromOutsideDecidesFromZeroAndBack) {
   ASSERT_TRUE(policy.seen());
   EXPECT_EQ(policy.seen()->result.desired, 4);
   EXPECT_EQ(policy.seen()->input.readings.at(0).total, 35'000);
-  // It is empty for as long as zero needs.
+  // It is empty for as long as zero needs: the way down keeps its stabilization.
   const TimePoint end = later + seconds(60);
   policy.observe({.at = end, .outside = {{.name = "jobs", .value = 0}}});
-  EXPECT_EQ(policy.decide({.now = end, .ready = 4}).desired, 0);
+  EXPECT_EQ(policy.decide({.now = end, .ready = 4}).desired, 4);
+  // Only the last pod goes by the last request.
+  EXPECT_EQ(policy.decide({.now = end, .ready = 1}).desired, 0);
   EXPECT_FALSE(policy.seen());
+}
+
+TEST(HpaPolicyTest, TheWayToTheLastPodKeepsItsRates) {
+  HpaBehavior behavior;
+  behavior.down.window = seconds(30);
+  behavior.down.rates = {{HpaRules::Unit::kPods, 1, seconds(60)}};
+  HpaSpec spec = queue_spec(1);
+  spec.behavior = behavior;
+  HpaPolicy policy({.spec = spec, .zero_after = seconds(6)}, kNow);
+  int pods = 3;
+  TimePoint three_until{};
+  TimePoint two_until{};
+  TimePoint one_until{};
+  for (TimePoint now = kNow; now < kNow + seconds(600); now += seconds(2)) {
+    policy.observe({.at = now, .outside = {{.name = "jobs", .value = now == kNow ? 30.0 : 0.0}}});
+    const Decision d = policy.decide({.now = now, .ready = pods});
+    if (d.valid) pods = d.desired;
+    if (pods == 3) three_until = now;
+    if (pods == 2) two_until = now;
+    if (pods == 1) one_until = now;
+  }
+  EXPECT_EQ(pods, 0);
+  EXPECT_GE(three_until - kNow, seconds(28));
+  EXPECT_GE(two_until - three_until, seconds(58));
+  EXPECT_GT(one_until, two_until) << "it passed the minimum on its way";
 }
 
 TEST(HpaPolicyTest, ANumberThatIsNotToBeHadKeepsThePodsAndSaysWhy) {

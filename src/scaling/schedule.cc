@@ -42,6 +42,7 @@ Result<ScheduleWindow> parse_window(std::string_view text, std::string_view othe
   if (!open) return wrong(open.error().message);
   auto close = Cron::parse(close_text);
   if (!close) return wrong(close.error().message);
+  if (*open == *close) return wrong("it opens and closes at the same moments");
   int pods = 0;
   const auto [end, error] =
       std::from_chars(pods_text.data(), pods_text.data() + pods_text.size(), pods);

@@ -68,6 +68,9 @@ spec:
       target:
         type: Utilization
         averageUtilization: 4
+  behavior:
+    scaleDown:
+      stabilizationWindowSeconds: 6
 """
 CLASS = "autoscaling.knative.dev/class"
 METRIC = "autoscaling.knative.dev/metric"

@@ -1,0 +1,26 @@
+// How one revision is scaled: its policy, its bounds, and what is fed and kept besides.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "control/outside_metrics.h"
+#include "scaling/policy_spec.h"
+#include "scheduling/scale_target.h"
+
+namespace ebb::control {
+
+struct ScalePlan {
+  std::shared_ptr<const scheduling::PodTemplate> pod;  // shared: with the Scheduler
+  // Never null. Shared: by all revisions that are scaled alike.
+  std::shared_ptr<const scaling::PolicySpec> policy = knative_defaults();
+  scaling::Bounds bounds;
+  int initial_scale = 1;                 // pods that must start well before it is ready; 0: none
+  Duration retention{};                  // of the last pod, after the stable window
+  std::vector<OutsideSource> outside{};  // what its policy is fed besides
+
+  [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();
+};
+
+}  // namespace ebb::control
