@@ -61,8 +61,8 @@ void speed(const std::string& name, const std::function<uint64_t()>& work) {
              static_cast<double>(calls) / best / 1e6);
 }
 
-PolicyChoice choice(const char* name, const char* settings = "") {
-  return *PolicyTable().make(name, *parse_settings(settings));
+PolicyChoice choice(const char* name, const char* settings = "", int concurrency = 1) {
+  return *PolicyTable().make(name, *parse_settings(settings), concurrency);
 }
 
 // With `nodes` > 0: so many from the start, 60 at most.
@@ -126,7 +126,7 @@ void speeds(const Trace& day) {
     }
     speed("one machine of 60 GB, greedy-dual",
           [&] { return run_memory(day, {.memory_mb = 60 * 1024}).calls; });
-    const auto kpa = [] { return choice("kpa", "container-concurrency=1"); };
+    const auto kpa = [] { return choice("kpa"); };
     engine_speed("engine, 1350-function day, keep-alive", day, options(choice("keep-alive"), 1, 0));
     engine_speed("engine, 1350-function day, keep-alive, nodes and pools", day,
                  options(choice("keep-alive"), 1, 1));
@@ -137,9 +137,9 @@ void speeds(const Trace& day) {
   }
   const Trace busy = steady(50, 3000, 10);
   engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 1", busy,
-               options(choice("kpa", "container-concurrency=1"), 1, 16));
+               options(choice("kpa"), 1, 16));
   engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 10", busy,
-               options(choice("kpa", "container-concurrency=10"), 10, 16));
+               options(choice("kpa", "", 10), 10, 16));
 }
 
 // In a process of its own, so that its peak is its own.
@@ -188,7 +188,7 @@ void memories(const Trace& day) {
     });
   };
   engine("ten minutes, keep-alive", choice("keep-alive"), 10);
-  engine("two minutes, kpa", choice("kpa", "container-concurrency=1"), 2);
+  engine("two minutes, kpa", choice("kpa"), 2);
 }
 
 int main_of(const std::string& part, std::vector<std::string> names) {

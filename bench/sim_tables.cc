@@ -109,8 +109,8 @@ void policies_table(const std::string& name, const Trace& day,
       for (const std::string& text : policies) {
         const PolicyWish wish = parse_wish(text);
         auto settings = parse_settings(wish.settings);
-        if (settings && wish.name == "kpa") settings->try_emplace("container-concurrency", "1");
-        auto policy = settings ? PolicyTable().make(wish.name, *settings) : fail(settings.error());
+        auto policy =
+            settings ? PolicyTable().make(wish.name, *settings, 1) : fail(settings.error());
         if (!policy) {
           fmt::print(stderr, "{}\n", policy.error().message);
           std::exit(2);

@@ -8,6 +8,7 @@
 #include "cli/flags.h"
 #include "sim/compare.h"
 #include "sim/start_time.h"
+#include "sim/trace_calls.h"
 
 namespace ebb::cli {
 
@@ -48,6 +49,9 @@ class SimulateLine final : public CommandLine {
     flag(simulate, "--node-boot", node_boot_, "time until a node is there (default 60s)");
     flag(simulate, "--seed", seed_, "of what is drawn by chance (default 1)")
         ->check(CLI::Range(0, std::numeric_limits<int>::max()));
+    flag(simulate, "--begin", begin_,
+         "date of the trace's beginning, for schedules, as in 2026-11-23T08:00:00Z (default: as "
+         "the trace tells, else a Monday at 00:00 UTC)");
     flag(simulate, "--until", until_, "only the first part of the trace, as in 2h");
     toggle(simulate, "--lenient", lenient_,
            "leave wrong rows of the trace out, and say how many there were");
@@ -75,6 +79,14 @@ class SimulateLine final : public CommandLine {
     run.start = cold_start_.substr(cold_start_.find('=') + 1);
     if (const auto start = sim::StartTime::parse(run.start); !start) {
       return fail(Errc::kInvalid, "--cold-start: {}", start.error().message);
+    }
+    if (!begin_.empty()) {
+      const auto begin = sim::parse_date(begin_);
+      if (!begin) {
+        return fail(Errc::kInvalid, "--begin: \"{}\" must be a date such as 2026-11-23T08:00:00Z",
+                    begin_);
+      }
+      run.begin = *begin;
     }
     if (auto ok = time(until_, "--until", run.arrivals.until); !ok) return fail(ok.error());
     if (!until_.empty() && run.arrivals.until <= Duration(0)) {
@@ -141,6 +153,7 @@ class SimulateLine final : public CommandLine {
   std::string node_boot_;
   std::string node_memory_;
   int seed_ = 1;
+  std::string begin_;
   std::string until_;
   bool lenient_ = false;
   std::string output_ = "table";

@@ -37,11 +37,14 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
       idle_time_(settings.window) {}
 
 void Adaptive::observe(const Metric& metric) {
-  const double concurrency = load_of(metric, MetricKind::kConcurrency);
-  const double requests = std::max(0.0, load_of(metric, MetricKind::kRequests));
-  const double queued = std::clamp(sane(metric.queued), 0.0, std::max(0.0, concurrency));
-  const double inside = std::max(0.0, concurrency) - queued;
-  const double ended = std::max(0.0, sane(metric.ended));
+  // The first sample after a rest spans a part of a second: what it saw is no rate.
+  const double part = std::clamp(seconds_of(metric.period), 0.0, 1.0);
+  const double concurrency = part * std::max(0.0, load_of(metric, MetricKind::kConcurrency));
+  const double requests = part * std::max(0.0, load_of(metric, MetricKind::kRequests));
+  const double queued = std::clamp(part * sane(metric.queued), 0.0, concurrency);
+  const double inside = concurrency - queued;
+  const double ended = part * std::max(0.0, sane(metric.ended));
+  const double service = part * std::max(0.0, sane(metric.service_seconds));
   if (last_metric_ && metric.at - *last_metric_ > silence_of(settings_.window)) {
     slow_ = Load(calm_of(settings_.window));
     fast_ = Load(brief_);
@@ -51,7 +54,8 @@ void Adaptive::observe(const Metric& metric) {
     load->queued.record(metric.at, queued);
     load->arrivals.record(metric.at, requests);
   }
-  served_.record(metric.at, ended > 0 ? std::max(0.0, sane(metric.service_seconds)) : 0);
+  calls_ = std::max({calls_ + requests, ended, concurrency});
+  served_.record(metric.at, ended > 0 ? service : 0);
   ended_.record(metric.at, ended);
   last_metric_ = std::max(last_metric_.value_or(metric.at), metric.at);
   if (concurrency > 0 || requests > 0 || ended > 0) note_activity(metric.at);
@@ -82,7 +86,9 @@ double Adaptive::offered(const Load& load) const {
   // wait): a few arrivals in a second, each of minutes, are not minutes of such arrivals.
   const double inside = load.inside.value();
   const double arriving = ended_.value() > 0 ? load.arrivals.value() * service() : 0;
-  return std::max(inside, std::min(arriving, inside + load.queued.value()));
+  const double offered = std::max(inside, std::min(arriving, inside + load.queued.value()));
+  // The first call begins what is looked at: n calls are n - 1 gaps, and one is no rate.
+  return calls_ > 1 ? offered * (calls_ - 1) / calls_ : 0;
 }
 
 // The part of a brief average that is not chance: a sum of requests in the system over
@@ -161,6 +167,7 @@ Decision Adaptive::decide(const Situation& situation) {
       std::floor(std::max(0, situation.ready) * slots - situation.in_flight - situation.waiting));
   if (!last_active_ || now - *last_active_ >= idle_time_) {
     peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
+    calls_ = 0;
     if (situation.explain) {
       decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
     }

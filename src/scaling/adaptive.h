@@ -4,8 +4,9 @@
 // 1. Steady: the smallest number of pods with P(wait > w) <= `share` for the offered load
 //    (Erlang C, scaling/erlang.h), where w is `wait`, or `patience` service times if that
 //    is more: 100 ms are nothing to a request of 5 s. The load is arrivals times service
-//    time, which a queue does not inflate, as it does the concurrency. Where a start takes
-//    no longer than w, nobody needs spare pods: whoever finds no slot gets a new one.
+//    time, which a queue does not inflate, as it does the concurrency; a single call is
+//    none. Where a start takes no longer than w, nobody needs spare pods: whoever finds no
+//    slot gets a new one.
 // 2. Rising: the same for the last tenth of the window, once that is more than chance.
 // 3. Now: for requests that wait at this moment. Those that pods on the way or busy ones
 //    will take sooner than a start lasts need no other pod (as in CIDRE, ASPLOS'25).
@@ -76,6 +77,7 @@ class Adaptive final : public Policy {
   MovingAverage served_;  // seconds of service that ended, per second
   MovingAverage ended_;   // requests that ended, per second
   MovingPeak peak_;       // of the wishes
+  double calls_ = 0;      // since it was at zero
   Duration idle_time_;
   std::optional<TimePoint> last_metric_;
   std::optional<TimePoint> last_active_;

@@ -109,7 +109,16 @@ TEST(AdaptiveTest, AQueueDoesNotInflateTheLoad) {
                     .ended = 10,
                     .service_seconds = 1});
   }
-  EXPECT_NEAR(policy.decide(calm(30, 2, milliseconds(2))).stable, 2, 1e-9);
+  EXPECT_NEAR(policy.decide(calm(30, 2, milliseconds(2))).stable, 2, 0.01);
+}
+
+// 20 ms of a second in which one came are no 50 requests a second.
+TEST(AdaptiveTest, APartOfASecondIsNoRate) {
+  Adaptive policy({});
+  policy.observe({.at = at(1), .period = milliseconds(20), .concurrency = 1, .requests = 50});
+  const Decision d = policy.decide(calm(1, 1));
+  EXPECT_EQ(d.desired, 1);
+  EXPECT_NEAR(d.stable, 0, 1e-9);
 }
 
 TEST(AdaptiveTest, AnswersAnEventBetweenTicks) {
@@ -263,6 +272,18 @@ TEST(AdaptiveLoopTest, SlowStartersAreNotOvershot) {
   EXPECT_EQ(ours.waited(seconds(20)), 0);
   RecordProperty("most_pods", ours.most_pods());
   RecordProperty("most_pods_kpa", knatives.most_pods());
+}
+
+TEST(AdaptiveLoopTest, OneCallIsOnePodHoweverLongItStarts) {
+  for (const Duration start : {milliseconds(10), milliseconds(2000), milliseconds(20'000)}) {
+    for (const Duration service : {milliseconds(10), milliseconds(3000), milliseconds(100'000)}) {
+      Adaptive adaptive({});
+      ClosedLoop loop(adaptive, {.start = start, .service = service, .events = true});
+      loop.run(seconds(200), [](double t) { return t > 1.5 && t <= 2.5 ? 1.0 : 0.0; });
+      EXPECT_EQ(loop.served(), 1);
+      EXPECT_EQ(loop.most_pods(), 1);
+    }
+  }
 }
 
 TEST(AdaptiveLoopTest, ABurstOnQuickStartersWaitsNoLongerThanPromised) {

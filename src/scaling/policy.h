@@ -51,11 +51,13 @@ struct OutsideNumber {
 // What was seen in one sampling period (1 s). Values of one second add up.
 struct Metric {
   TimePoint at{};
-  double concurrency = 0;          // time-weighted average of requests in the system
-  double proxied_concurrency = 0;  // the part already counted elsewhere
-  double requests = 0;             // arrivals in the period
+  Duration period = std::chrono::seconds(1);  // that it spans; less after a rest
+  double concurrency = 0;                     // time-weighted average of requests in the system
+  double proxied_concurrency = 0;             // the part already counted elsewhere
+  double requests = 0;                        // arrivals in the period
   double proxied_requests = 0;
-  double queued = 0;             // the part of `concurrency` that was held for want of a slot
+  double queued = 0;             // the part of `concurrency` that waited: for a slot, or for
+                                 // its pod to load
   double ended = 0;              // requests that a pod answered in the period
   double service_seconds = 0;    // the time that those spent inside pods, summed
   std::vector<PodUsage> pods{};  // empty: nobody measured

@@ -38,7 +38,7 @@ Throttler::Entry Throttler::try_acquire() {
       count(+1);
       ++arrivals_;
       retries_.deposit();
-      ++pod->in_flight_;
+      entered(*pod);
       return {.slot = Slot(shared_from_this(), std::move(pod), changed_at_), .refused = {}};
     }
   }
@@ -124,7 +124,7 @@ void Throttler::grant_waiting() {
     pass(clock_.now());
     Grant grant(Slot(shared_from_this(), pod, changed_at_));
     if (oldest->second.sender.set(std::move(grant))) {
-      ++pod->in_flight_;
+      entered(*pod);
     } else {
       grant->disarm();  // NOLINT(bugprone-use-after-move): a refused set() leaves it
     }
@@ -150,6 +150,8 @@ void Throttler::release(QueueProxy& pod, TimePoint since) {
       const TimePoint loaded = pod.loaded_at_.load(std::memory_order_relaxed);
       ++ended_;
       service_ += std::max(0.0, seconds(changed_at_ - std::max(since, loaded)));
+    } else {
+      --loading_;
     }
     --pod.in_flight_;
     drained = pod.draining_ && pod.in_flight_ == 0 && !pod.exit_;
@@ -237,6 +239,10 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
   for (const auto& list : {&pods_, &draining_}) {
     for (const auto& pod : *list) {
       if (pod->pod() != name) continue;
+      if (!pod->ready_) {
+        pass(clock_.now());
+        loading_ -= pod->in_flight_;
+      }
       pod->ready_ = true;
       pod->starting_ = false;
       pod->load_took_ = load;
@@ -346,7 +352,7 @@ void Throttler::crowd_seen() {
 void Throttler::pass(TimePoint now) {
   const double passed = seconds(now - changed_at_);
   area_ += in_system_ * passed;
-  waiting_area_ += static_cast<double>(waiting_.size()) * passed;
+  waiting_area_ += (static_cast<double>(waiting_.size()) + loading_) * passed;
   changed_at_ = now;
 }
 
@@ -354,6 +360,11 @@ void Throttler::count(int change) {
   pass(clock_.now());
   in_system_ += change;
   last_active_ = changed_at_;
+}
+
+void Throttler::entered(QueueProxy& pod) {
+  ++pod.in_flight_;
+  if (!pod.ready_) ++loading_;
 }
 
 void Throttler::begin_sampling(TimePoint now) {
@@ -371,6 +382,7 @@ scaling::Metric Throttler::sample(TimePoint now) {
   pass(now);
   const double period = std::max(1e-9, seconds(now - sampled_at_));
   scaling::Metric metric{.at = now,
+                         .period = now - sampled_at_,
                          .concurrency = area_ / period,
                          .requests = arrivals_ / period,
                          .queued = waiting_area_ / period,

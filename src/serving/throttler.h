@@ -208,7 +208,8 @@ class Throttler final : public scheduling::PodListener,
   void grant_waiting();
   void refuse_waiting(const Refused& refused);
   [[nodiscard]] std::optional<Refused> refusal(size_t bytes) const;
-  void count(int change);  // requests in the system
+  void count(int change);         // requests in the system
+  void entered(QueueProxy& pod);  // a request; after pass()
   // Adds up what was in the system until now. Before that changes.
   void pass(TimePoint now);
   void start_failed(const std::string& pod, const std::string& message);
@@ -234,8 +235,9 @@ class Throttler final : public scheduling::PodListener,
   std::string last_failure_;
   // Traffic since the last sample.
   int in_system_ = 0;
-  double area_ = 0;  // request-seconds
-  double waiting_area_ = 0;
+  int loading_ = 0;          // of those: in pods that are not ready yet
+  double area_ = 0;          // request-seconds
+  double waiting_area_ = 0;  // of those without a slot, or whose pod is not ready
   double arrivals_ = 0;
   double ended_ = 0;
   double service_ = 0;  // seconds

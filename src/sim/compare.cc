@@ -17,10 +17,7 @@ Result<PolicyChoice> choice_of(const std::string& text, const RunOptions& run,
   const PolicyWish wish = parse_wish(text);
   auto settings = parse_settings(wish.settings);
   if (!settings) return fail(Errc::kInvalid, "policy {}: {}", text, settings.error().message);
-  if (wish.name == "kpa") {
-    settings->try_emplace("container-concurrency", std::to_string(run.concurrency));
-  }
-  auto choice = table.make(wish.name, *settings);
+  auto choice = table.make(wish.name, *settings, run.concurrency);
   if (choice) choice->name = text;
   return choice;
 }

@@ -75,7 +75,7 @@ TEST_F(Compare, MemorySaysHowManyPodsFit) {
 
 TEST_F(Compare, ChecksAllPoliciesFirst) {
   options_.policies = {"kpa", "adaptive,window=0s"};
-  EXPECT_THAT(error(), HasSubstr("window must be 1s to 1h, not 0s"));
+  EXPECT_THAT(error(), HasSubstr("autoscaling.knative.dev/window: Invalid value: \"0s\""));
   options_.policies = {"kpa", "kpa"};
   EXPECT_EQ(error(), "the policy kpa comes twice");
   options_.policies = {};

@@ -86,9 +86,10 @@ void Engine::handle(const Event& event) {
 
 Report Engine::run() {
   const double began = cpu_seconds();
-  if (options_.policy.bounds.min > 0 && !on_demand()) {
+  if ((options_.policy.bounds.min > 0 || options_.policy.never_rests) && !on_demand()) {
     for (FunctionId f = 0; f < trace_.size(); ++f) {
       Live& live = activate(f);
+      live.last_active = -1;
       start_ticking(live);
       scale(live, options_.policy.bounds.min);
     }
@@ -178,12 +179,16 @@ Request Engine::take(RequestList& list) {
   return requests_[id];
 }
 
-void Engine::count(Live& live, int change) {
+void Engine::pass(Live& live) const {
   const auto passed = static_cast<double>(now_ - live.changed_at);
   live.area += live.in_system * passed;
-  live.queued_area += live.waiting * passed;
-  live.in_system += change;
+  live.queued_area += (live.waiting + live.loading) * passed;
   live.changed_at = now_;
+}
+
+void Engine::count(Live& live, int change) {
+  pass(live);
+  live.in_system += change;
   live.last_active = now_;
   in_system_ += change;
 }
@@ -236,6 +241,8 @@ void Engine::bind(Live& live, uint32_t pod, const Request& request) {
   ++state.in_flight;
   state.expires_at = -1;
   if (state.phase == PodState::Phase::kReady) return begin(live, pod, request, false);
+  pass(live);
+  ++live.loading;
   append(state.bound, request);
 }
 
@@ -271,9 +278,7 @@ void Engine::grant_waiting(Live& live) {
   while (!live.queue.empty()) {
     const uint32_t pod = pick(live);
     if (pod == kNone) break;
-    live.queued_area += live.waiting * static_cast<double>(now_ - live.changed_at);
-    live.area += live.in_system * static_cast<double>(now_ - live.changed_at);
-    live.changed_at = now_;
+    pass(live);
     --live.waiting;
     bind(live, pod, take(live.queue));
     granted = true;

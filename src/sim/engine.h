@@ -7,7 +7,7 @@
 // function where something happens is sampled, every 2 s its policy decides; from zero
 // and in a crowd pods start at once. Deterministic: the same options give the same report.
 //
-//   EngineOptions options{.policy = kpa_choice(settings), .concurrency = 1};
+//   EngineOptions options{.policy = *PolicyTable().make("kpa", {}, 1), .concurrency = 1};
 //   options.start.typical = std::chrono::milliseconds(300);
 //   const Report report = run_engine(trace, options);
 #pragma once
@@ -30,6 +30,8 @@ struct EngineOptions {
   int concurrency = 1;  // requests in a pod at a time; 0: no limit
   StartTime start = {};
   std::optional<ClusterOptions> cluster = {};  // nullopt: room for every pod, at once
+  // The date of the trace's beginning, for schedules: a Monday.
+  WallTime begin{std::chrono::hours(24 * 4)};
   // After the end of the trace, for what is in the system to end.
   Duration drain = std::chrono::hours(1);
   // false: IdlePromise is not made use of. The report is the same but for `decisions`,

@@ -42,6 +42,7 @@ class Engine final {
 
   // --- Requests: engine.cc ---
   void arrive(const Arrival& arrival);
+  void pass(Live& live) const;  // time, for what is sampled
   void count(Live& live, int change);
   [[nodiscard]] uint32_t pick(Live& live);
   void bind(Live& live, uint32_t pod, const Request& request);
@@ -80,6 +81,7 @@ class Engine final {
   void sample(Live& live);
   void decide(Live& live);
   void note_error(const scaling::Decision& decision);
+  [[nodiscard]] TimePoint last_active(const Live& live) const;  // as of Throttler::Counts
   [[nodiscard]] scaling::Situation situation(const Live& live) const;
   [[nodiscard]] int needed_pods(const Live& live) const;
   void wake(Live& live);
@@ -131,11 +133,8 @@ class Engine final {
   std::vector<uint32_t> free_requests_;
   scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
   std::vector<Kept> kept_;               // by function, on demand
-  struct Resting {
-    std::unique_ptr<scaling::Policy> policy;
-    int64_t last_active = 0;
-  };
-  std::unordered_map<FunctionId, Resting> resting_;  // see PolicyChoice::memory
+  // Policies at rest that learn.
+  std::unordered_map<FunctionId, std::unique_ptr<scaling::Policy>> rested_;
   int missing_ = 0;
   int pods_now_ = 0;
   double start_mean_ns_ = 0;  // of the starts so far, the newest counting most

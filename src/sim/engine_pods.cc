@@ -79,7 +79,8 @@ void Engine::pod_ready(uint32_t pod, uint32_t life) {
   } else if (state.phase != PodState::Phase::kDraining) {
     return;
   }
-  while (!state.bound.empty()) begin(live, pod, take(pods_[pod].bound), true);
+  pass(live);
+  for (; !state.bound.empty(); --live.loading) begin(live, pod, take(pods_[pod].bound), true);
   if (on_demand() && state.in_flight == 0 && state.phase == PodState::Phase::kReady)
     idle(live, pod);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scaling/kpa.h"
 #include "scaling/next_amount.h"
 #include "sim/engine_impl.h"
 
@@ -58,23 +59,22 @@ void Engine::release_if_at_rest(Live& live) {
 
 void Engine::start_ticking(Live& live) {
   live.ticking = true;
-  const Duration memory = options_.policy.memory;
-  const auto resting = memory > Duration(0) ? resting_.find(live.function) : resting_.end();
-  if (resting != resting_.end() && now_ - resting->second.last_active <= memory.count()) {
-    live.policy = std::move(resting->second.policy);
+  if (const auto rested = rested_.find(live.function); rested != rested_.end()) {
+    live.policy = std::move(rested->second);
+    rested_.erase(rested);
   } else {
     live.policy = options_.policy.make(live.ready, time(now_));
   }
-  if (resting != resting_.end()) resting_.erase(resting);
+  if (const auto& hybrid = options_.policy.hybrid_keep_alive) {
+    live.idle = std::make_unique<control::IdleTimes>(*hybrid);
+  }
   ticking_.push_back(index_of(live));
   ensure_ticks();
 }
 
 void Engine::stop_ticking(Live& live) {
   live.ticking = false;
-  if (options_.policy.memory > Duration(0)) {
-    resting_[live.function] = {std::move(live.policy), live.last_active};
-  }
+  if (options_.policy.learns) rested_[live.function] = std::move(live.policy);
   live.policy.reset();
 }
 
@@ -102,7 +102,7 @@ void Engine::tick() {
     if (decides) decide(live);
     const bool at_rest = decides && live.want == 0 && live.pods.empty() && live.in_system == 0 &&
                          now_ - live.last_active > options_.policy.stable_window.count() &&
-                         options_.policy.bounds.min == 0;
+                         options_.policy.bounds.min == 0 && !options_.policy.never_rests;
     if (at_rest) {
       stop_ticking(live);
       release_if_at_rest(live);
@@ -117,14 +117,12 @@ void Engine::tick() {
 }
 
 void Engine::sample(Live& live) {
-  const auto passed = static_cast<double>(now_ - live.changed_at);
-  live.area += live.in_system * passed;
-  live.queued_area += live.waiting * passed;
-  live.changed_at = now_;
+  pass(live);
   const double period = std::max(1.0, static_cast<double>(now_ - live.sampled_at));
   const double period_s = period / 1e9;
   scaling::Metric metric;
   metric.at = time(now_);
+  metric.period = Duration(now_ - live.sampled_at);
   metric.concurrency = live.area / period;
   metric.requests = live.arrivals / period_s;
   metric.queued = live.queued_area / period;
@@ -140,6 +138,12 @@ void Engine::sample(Live& live) {
   live.sampled_at = now_;
   live.policy->observe(metric);
   ++report_.samples;
+  if (live.idle) live.idle->observe(time(now_), live.in_system > 0, last_active(live));
+}
+
+TimePoint Engine::last_active(const Live& live) const {
+  if (live.last_active < 0) return {};  // nobody ever called
+  return time(live.in_system > 0 ? now_ : live.last_active);
 }
 
 scaling::Situation Engine::situation(const Live& live) const {
@@ -147,10 +151,11 @@ scaling::Situation Engine::situation(const Live& live) const {
   out.now = time(now_);
   out.ready = live.ready;
   out.starting = static_cast<int>(live.pods.size()) - live.ready;
-  out.in_flight = live.in_system - live.waiting;
-  out.waiting = live.waiting;
+  out.in_flight = live.in_system - live.waiting - live.loading;
+  out.waiting = live.waiting + live.loading;
   out.pod_concurrency = options_.concurrency;
   out.start_time = Duration(static_cast<int64_t>(start_mean_ns_));
+  out.wall = options_.begin + Duration(now_);
   out.explain = false;
   return out;
 }
@@ -181,9 +186,10 @@ void Engine::decide(Live& live) {
   in.waiting = live.waiting;
   in.bounds = options_.policy.bounds;
   in.floor = in.bounds.min;
-  in.idle.last_active = time(live.in_system > 0 ? now_ : live.last_active);
+  in.idle.last_active = last_active(live);
   in.idle.stable_window = options_.policy.stable_window;
   in.idle.retention = options_.policy.retention;
+  in.loaded = live.idle && live.idle->loaded_at(time(now_));
   live.calm = decision.valid && decision.desired <= 1 && !decision.panic;
   live.panic = decision.panic;
   if (decision.panic && options_.policy.idle) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "control/idle_times.h"
 #include "scaling/keep_alive.h"
 #include "scaling/policy.h"
 #include "sim/trace.h"
@@ -48,6 +49,7 @@ struct PodState {
 struct Live {
   FunctionId function = 0;
   std::unique_ptr<scaling::Policy> policy;
+  std::unique_ptr<control::IdleTimes> idle;  // null: the last pod goes after a fixed time
   std::vector<uint32_t> pods;  // that take requests, in the order in which they are filled
   size_t first_free = 0;       // pods before it are full
   RequestList queue;
@@ -55,6 +57,7 @@ struct Live {
   int ready = 0;
   int draining = 0;
   int in_system = 0;
+  int loading = 0;  // of those: in pods that are not ready yet
   int want = 0;
   bool ticking = false;  // is sampled and decided for
   bool resting = false;  // see IdlePromise
@@ -63,7 +66,7 @@ struct Live {
   uint32_t generation = 0;  // of this slot; tells whether a timer is out of date
   // Since the last sample.
   double area = 0;         // request-ns
-  double queued_area = 0;  // likewise, of those without a slot
+  double queued_area = 0;  // likewise, of those without a slot, or whose pod loads
   double service = 0;      // s
   int64_t changed_at = 0;
   int64_t sampled_at = 0;

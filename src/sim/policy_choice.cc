@@ -2,50 +2,15 @@
 
 #include <algorithm>
 
+#include "api/policy_annotations.h"
 #include "scaling/keep_alive.h"
-#include "sim/policy_makers.h"
+#include "sim/annotated_policy.h"
 #include "sim/policy_reader.h"
 
 namespace ebb::sim {
 namespace {
 
 constexpr double kMany = 1e6;
-
-Result<PolicyChoice> make_kpa_choice(const PolicySettings& settings) {
-  PolicyReader read(settings);
-  scaling::KpaSettings kpa;
-  scaling::Bounds bounds;
-  if (const auto metric = read.word("metric")) {
-    if (*metric == "rps") {
-      kpa.metric = scaling::MetricKind::kRequests;
-    } else if (*metric != "concurrency") {
-      read.note("metric must be concurrency or rps");
-    }
-  }
-  scaling::TargetWish wish;
-  read.number("container-concurrency", wish.container_concurrency, 0, 1000);
-  double target = 0;
-  read.number("target", target, 0.01, kMany);
-  if (target > 0) wish.target = target;
-  double utilization = 0;
-  read.number("target-utilization-percentage", utilization, 1, 100);
-  if (utilization > 0) wish.utilization = utilization / 100;
-  kpa.set_target(wish);
-  read.time("window", kpa.stable_window, std::chrono::seconds(6), std::chrono::hours(1));
-  read.number("panic-window-percentage", kpa.panic_window_percentage, 1, 100);
-  read.number("panic-threshold-percentage", kpa.panic_threshold_percentage, 110, 1000);
-  read.number("max-scale-up-rate", kpa.max_scale_up_rate, 1.01, kMany);
-  read.number("max-scale-down-rate", kpa.max_scale_down_rate, 1.01, kMany);
-  read.number("activation-scale", kpa.activation_scale, 1, kMany);
-  read.time("scale-down-delay", kpa.scale_down_delay, Duration(0), std::chrono::hours(1));
-  read_bounds(read, bounds);
-  Duration retention{};
-  read.time("scale-to-zero-pod-retention-period", retention);
-  if (auto ok = read.end(); !ok) return fail(ok.error());
-  PolicyChoice choice = kpa_choice(kpa, bounds);
-  choice.retention = retention;
-  return choice;
-}
 
 // Nothing is ever decided: the bounds hold.
 class Fixed final : public scaling::Policy {
@@ -63,7 +28,7 @@ class Fixed final : public scaling::Policy {
   int pods_;
 };
 
-Result<PolicyChoice> make_pods_choice(const PolicySettings& settings) {
+Result<PolicyChoice> make_pods_choice(const PolicySettings& settings, int /*concurrency*/) {
   PolicyReader read(settings);
   int pods = 1;
   read.number("pods", pods, 1, kMany);
@@ -76,7 +41,7 @@ Result<PolicyChoice> make_pods_choice(const PolicySettings& settings) {
   return choice;
 }
 
-Result<PolicyChoice> make_keep_alive_choice(const PolicySettings& settings) {
+Result<PolicyChoice> make_keep_alive_choice(const PolicySettings& settings, int /*concurrency*/) {
   PolicyReader read(settings);
   Duration keep = std::chrono::minutes(10);
   read.time("keep", keep);
@@ -89,7 +54,7 @@ Result<PolicyChoice> make_keep_alive_choice(const PolicySettings& settings) {
   return choice;
 }
 
-Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings) {
+Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings, int /*concurrency*/) {
   PolicyReader read(settings);
   scaling::HybridSettings hybrid;
   read.time("range", hybrid.range, std::chrono::minutes(1), std::chrono::hours(24 * 7));
@@ -105,33 +70,6 @@ Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings) {
 }
 
 }  // namespace
-
-PolicyChoice kpa_choice(const scaling::KpaSettings& settings, const scaling::Bounds& bounds) {
-  PolicyChoice choice;
-  choice.name = "kpa";
-  choice.make = [settings](int ready, TimePoint now) {
-    return scaling::make_kpa(settings, ready, now);
-  };
-  choice.bounds = bounds;
-  choice.stable_window = settings.stable_window;
-  choice.activation_scale = settings.activation_scale;
-  choice.burst = settings.metric == scaling::MetricKind::kConcurrency ? BurstRule::kLoadOverTarget
-                                                                      : BurstRule::kNone;
-  choice.burst_target = settings.target;
-  choice.max_scale_up_rate = settings.max_scale_up_rate;
-  // Averages of nothing but zeros fall; a delay or an activation scale would keep pods.
-  const bool plain = settings.scale_down_delay == Duration(0) && settings.activation_scale <= 1 &&
-                     settings.weighting == scaling::Window::Weighting::kLinear;
-  if (plain) {
-    choice.idle =
-        IdlePromise{.window = settings.stable_window,
-                    .sample_gap = std::max<Duration>(
-                        std::chrono::seconds(1), settings.panic_window() - std::chrono::seconds(1)),
-                    .target = settings.target,
-                    .panic_threshold = settings.panic_threshold_percentage / 100};
-  }
-  return choice;
-}
 
 Result<PolicySettings> parse_settings(std::string_view text) {
   PolicySettings out;
@@ -178,11 +116,18 @@ PolicyWish parse_wish(std::string_view text) {
 }
 
 PolicyTable::PolicyTable() {
-  add("kpa", make_kpa_choice);
-  add("adaptive", make_adaptive_choice);
-  add("average", make_average_choice);
-  add("hpa", make_hpa_choice);
-  add("lua", make_lua_choice);
+  const auto annotated = [this](const char* name, std::string_view policy_class) {
+    add(name, [name, policy_class](const PolicySettings& settings, int concurrency) {
+      auto choice = annotated_choice(policy_class, settings, concurrency);
+      if (choice) choice->name = name;
+      return choice;
+    });
+  };
+  annotated("kpa", api::kKpaClass);
+  annotated("hpa", api::kHpaClass);
+  annotated("adaptive", api::kAdaptiveClass);
+  annotated("average", api::kAverageClass);
+  add("lua", lua_choice);
   add("pods", make_pods_choice);
   add("keep-alive", make_keep_alive_choice);
   add("hybrid", make_hybrid_choice);
@@ -195,15 +140,15 @@ std::vector<std::string> PolicyTable::names() const {
   return out;
 }
 
-Result<PolicyChoice> PolicyTable::make(std::string_view name,
-                                       const PolicySettings& settings) const {
+Result<PolicyChoice> PolicyTable::make(std::string_view name, const PolicySettings& settings,
+                                       int concurrency) const {
   const auto found = makers_.find(name);
   if (found == makers_.end()) {
     std::string known;
     for (const auto& other : names()) known += (known.empty() ? "" : ", ") + other;
     return fail(Errc::kNotFound, "no policy \"{}\"; there are: {}", name, known);
   }
-  auto choice = found->second(settings);
+  auto choice = found->second(settings, concurrency);
   if (!choice) return fail(Errc::kInvalid, "policy {}: {}", name, choice.error().message);
   return choice;
 }

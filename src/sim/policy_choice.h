@@ -2,8 +2,8 @@
 // in production, or on demand with a keep-alive plan.
 //
 //   PolicyTable table;                                    // kpa, adaptive, hybrid, ...
-//   table.add("mine", [](const PolicySettings& s) -> Result<PolicyChoice> { ... });
-//   Result<PolicyChoice> choice = table.make("kpa", {{"target", "0.7"}});
+//   table.add("mine", [](const PolicySettings& s, int) -> Result<PolicyChoice> { ... });
+//   Result<PolicyChoice> choice = table.make("kpa", {{"target", "0.7"}}, 1);
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "scaling/kpa.h"
+#include "scaling/keep_alive.h"
 #include "scaling/policy.h"
 #include "sim/keep_alive_run.h"
 
@@ -50,18 +50,21 @@ struct IdlePromise {
 struct PolicyChoice {
   std::string name;
 
-  // A policy for a function where something happens, as of scaling::make_kpa. Empty: on
+  // A policy for a function where something happens, as of scaling::make_policy. Empty: on
   // demand, by `keep_alive`.
   std::function<std::unique_ptr<scaling::Policy>(int ready, TimePoint now)> make;
   scaling::Bounds bounds;
   Duration stable_window = std::chrono::seconds(60);
   Duration retention{};      // of the last pod, after the stable window
-  Duration memory{};         // how long after the last request a policy at rest is kept
+  bool learns = false;       // it is kept at rest
+  bool never_rests = false;  // it is fed and asked all the time
   int activation_scale = 0;  // pods to start with from zero
   BurstRule burst = BurstRule::kAskPolicy;
   double burst_target = 1;  // for kLoadOverTarget
   double max_scale_up_rate = 1000;
   std::optional<IdlePromise> idle;
+  // The last pod stays, and one is started ahead, by the function's idle times.
+  std::optional<scaling::HybridSettings> hybrid_keep_alive;
 
   // A pod for every request that finds none free; each goes by the plan that was made at
   // the end of its last execution.
@@ -82,22 +85,18 @@ struct PolicyWish {
 };
 [[nodiscard]] PolicyWish parse_wish(std::string_view text);
 
-// For a function with this hard limit of requests per pod (0: none).
-[[nodiscard]] PolicyChoice kpa_choice(const scaling::KpaSettings& settings,
-                                      const scaling::Bounds& bounds = {});
-
 class PolicyTable final {
  public:
-  using Maker = std::function<Result<PolicyChoice>(const PolicySettings&)>;
+  // `concurrency`: requests in a pod at a time; 0: no limit.
+  using Maker = std::function<Result<PolicyChoice>(const PolicySettings&, int concurrency)>;
 
-  // Knows: kpa (Knative's settings, named as its annotations without their prefix: target, window,
-  // ..., and container-concurrency), adaptive, average, hpa, lua (sim/policy_makers.h), pods
-  // (pods), keep-alive (keep), hybrid (range, fallback).
+  // Knows: kpa, adaptive, average, hpa, lua (sim/annotated_policy.h), pods (pods), keep-alive
+  // (keep), hybrid (range, fallback, min-samples).
   PolicyTable();
   void add(std::string name, Maker maker) { makers_[std::move(name)] = std::move(maker); }
   // kNotFound with the names that there are; kInvalid for a setting it does not know.
-  [[nodiscard]] Result<PolicyChoice> make(std::string_view name,
-                                          const PolicySettings& settings) const;
+  [[nodiscard]] Result<PolicyChoice> make(std::string_view name, const PolicySettings& settings,
+                                          int concurrency) const;
   [[nodiscard]] std::vector<std::string> names() const;
 
  private:

@@ -32,6 +32,14 @@ std::optional<std::string> PolicyReader::word(const char* name) {
   return text == nullptr ? std::nullopt : std::optional(*text);
 }
 
+PolicySettings PolicyReader::rest() {
+  PolicySettings out;
+  for (const auto& [name, value] : settings_) {
+    if (asked_.insert(name).second) out.emplace(name, value);
+  }
+  return out;
+}
+
 void PolicyReader::note(std::string problem) {
   if (problem_.empty()) problem_ = std::move(problem);
 }
@@ -51,15 +59,6 @@ const std::string* PolicyReader::find(const char* name) {
   asked_.insert(name);
   const auto found = settings_.find(std::string_view(name));
   return found == settings_.end() ? nullptr : &found->second;
-}
-
-void read_bounds(PolicyReader& read, scaling::Bounds& bounds) {
-  constexpr double kMany = 1e6;
-  read.number("min-scale", bounds.min, 0, kMany);
-  read.number("max-scale", bounds.max, 0, kMany);
-  if (bounds.max > 0 && bounds.min > bounds.max) {
-    read.note(fmt::format("min-scale must be 0 to max-scale, {}, not {}", bounds.max, bounds.min));
-  }
 }
 
 }  // namespace ebb::sim

@@ -40,6 +40,8 @@ class PolicyReader final {
   void time(const char* name, Duration& out, Duration least = Duration(0),
             Duration most = std::chrono::hours(24 * 365));
   [[nodiscard]] std::optional<std::string> word(const char* name);
+  // Those that nobody asked for so far; they count as asked for.
+  [[nodiscard]] PolicySettings rest();
   void note(std::string problem);
   [[nodiscard]] Result<void> end() const;
 
@@ -50,8 +52,5 @@ class PolicyReader final {
   std::set<std::string> asked_;
   std::string problem_;
 };
-
-// The settings min-scale and max-scale.
-void read_bounds(PolicyReader& read, scaling::Bounds& bounds);
 
 }  // namespace ebb::sim

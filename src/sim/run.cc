@@ -42,17 +42,14 @@ Result<Report> run_policy(const Trace& trace, const RunOptions& options, PolicyC
   engine.concurrency = options.concurrency;
   engine.start = *start;
   engine.cluster = options.cluster;
+  engine.begin = options.begin.value_or(trace.begin.value_or(engine.begin));
   engine.progress = std::move(progress);
   return run_engine(trace, engine);
 }
 
 Result<Outcome> run(const RunOptions& options, const PolicyTable& policies) {
   if (auto ok = check(options); !ok) return fail(ok.error());
-  PolicySettings settings = options.settings;
-  if (options.policy == "kpa") {
-    settings.try_emplace("container-concurrency", std::to_string(options.concurrency));
-  }
-  auto policy = policies.make(options.policy, settings);
+  auto policy = policies.make(options.policy, options.settings, options.concurrency);
   if (!policy) return fail(policy.error());
   if (const auto start = StartTime::parse(options.start); !start) return fail(start.error());
   auto trace = open_trace(options.trace, options.reading);

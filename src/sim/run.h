@@ -2,7 +2,7 @@
 // reports. Blocking; thread-safe.
 //
 //   RunOptions options{.trace = {.path = "400_inv.csv"}, .policy = "kpa"};
-//   options.settings = *parse_settings("container-concurrency=1");
+//   options.settings = *parse_settings("window=30s");
 //   Result<Outcome> outcome = run(options, PolicyTable());
 //   fmt::print("{}", to_text(outcome->report));
 #pragma once
@@ -27,8 +27,10 @@ struct RunOptions {
   std::string policy = "kpa";
   PolicySettings settings = {};
   std::string start = "300ms";   // see StartTime::parse
-  int concurrency = 1;           // of kpa it is its container-concurrency, too
+  int concurrency = 1;           // requests in a pod at a time; 0: no limit
   ArrivalOptions arrivals = {};  // `until` is the limit of simulated time
+  // The date of its beginning, for schedules; unset: as it tells, else a Monday, 00:00 UTC.
+  std::optional<WallTime> begin = {};
   std::optional<ClusterOptions> cluster = {};
 };
 

@@ -77,26 +77,39 @@ TEST_F(Run, ErrorsSayWhatIsWrong) {
 
 TEST(PolicyTable, TakesOthers) {
   PolicyTable table;
-  table.add("mine", [](const PolicySettings&) -> Result<PolicyChoice> {
+  table.add("mine", [](const PolicySettings&, int) -> Result<PolicyChoice> {
     PolicyChoice choice;
     choice.name = "mine";
     return choice;
   });
-  EXPECT_EQ(table.make("mine", {})->name, "mine");
+  EXPECT_EQ(table.make("mine", {}, 1)->name, "mine");
   EXPECT_THAT(table.names(), testing::Contains("mine"));
 }
 
 TEST(PolicyTable, ChecksSettings) {
   const PolicyTable table;
   const auto error = [&](const char* text) {
-    const auto choice = table.make("kpa", *parse_settings(text));
+    const auto choice = table.make("kpa", *parse_settings(text), 1);
     return choice ? "none" : choice.error().message;
   };
   EXPECT_EQ(error("target=0.5,window=20s,max-scale=5"), "none");
   EXPECT_EQ(error("target=x"),
-            "policy kpa: target must be a number from 0.01 to 1000000, not \"x\"");
-  EXPECT_THAT(error("window=1s"), HasSubstr("window must be 6s to 1h, not 1s"));
-  EXPECT_THAT(error("metric=cpu"), HasSubstr("metric must be concurrency or rps"));
+            "policy kpa: autoscaling.knative.dev/target: Invalid value: \"x\": must be in "
+            "[0.01, 1e9]");
+  EXPECT_THAT(error("window=1s"), HasSubstr("/window: Invalid value: \"1s\": must be in [6s, 1h"));
+  EXPECT_THAT(error("metric=cpu"), HasSubstr("must be \"concurrency\" or \"rps\""));
+  EXPECT_THAT(error("activation-scale=1"), HasSubstr("must be an integer in [2, "));
+  EXPECT_THAT(error("windows=30s"), HasSubstr("unknown autoscaling annotation"));
+  EXPECT_THAT(error("initial-scale=2"), HasSubstr("there before the trace begins"));
+  EXPECT_THAT(error("ebb.dev/metric-jobs=json http://x/ /a"), HasSubstr("nobody can be asked"));
+  EXPECT_THAT(error("max-scale-up-rate=1"), HasSubstr("must be a number from 1.01 to"));
+  EXPECT_THAT(error("schedule=every day"), HasSubstr("ebb.dev/schedule: "));
+  for (const char* good :
+       {"target-burst-capacity=-1", "metric-aggregation-algorithm=weighted-exponential",
+        "max-scale-up-rate=2,max-scale-down-rate=1.5", "forecast=true,forecast-lead=2m",
+        "schedule=0 8 * * mon-fri | 0 18 * * mon-fri | 5", "keep-alive=hybrid"}) {
+    EXPECT_EQ(error(good), "none") << good;
+  }
   EXPECT_FALSE(parse_settings("a=1,b"));
   EXPECT_FALSE(parse_settings("a=1,a=2"));
   EXPECT_TRUE(parse_settings("")->empty());
@@ -107,20 +120,19 @@ TEST(PolicyTable, RefusesWhatIsImpossible) {
     const PolicyWish wish = parse_wish(text);
     const auto settings = parse_settings(wish.settings);
     if (!settings) return settings.error().message;
-    const auto choice = PolicyTable().make(wish.name, *settings);
+    const auto choice = PolicyTable().make(wish.name, *settings, 1);
     return choice ? "none" : choice.error().message;
   };
   for (const char* good : {"kpa", "adaptive,window=1s", "adaptive", "average,target=2", "hpa",
                            "fixed:10m", "pods,pods=3", "hybrid:2h", "hybrid"}) {
     EXPECT_EQ(error(good), "none") << good;
   }
-  EXPECT_EQ(error("adaptive,window=0s"), "policy adaptive: window must be 1s to 1h, not 0s");
-  EXPECT_EQ(error("adaptive,share=1"),
-            "policy adaptive: share must be a number from 1e-06 to 0.999999, not \"1\"");
-  EXPECT_EQ(error("adaptive,min-scale=5,max-scale=2"),
-            "policy adaptive: min-scale must be 0 to max-scale, 2, not 5");
-  EXPECT_THAT(error("average,metric=cpu"), HasSubstr("metric must be concurrency or rps"));
-  EXPECT_THAT(error("hpa,max-scale=0"), HasSubstr("max-scale must be 1 to"));
+  EXPECT_THAT(error("adaptive,window=0s"), HasSubstr("must be in [1s, 1h"));
+  EXPECT_THAT(error("adaptive,share=1"),
+              HasSubstr("ebb.dev/policy-share: Invalid value: \"1\": must be a number in"));
+  EXPECT_THAT(error("adaptive,wait=61s"), HasSubstr("ebb.dev/policy-wait"));
+  EXPECT_THAT(error("adaptive,min-scale=5,max-scale=2"), HasSubstr("must be at least min-scale"));
+  EXPECT_THAT(error("average,metric=cpu"), HasSubstr("must be \"concurrency\" or \"rps\""));
   EXPECT_THAT(error("fixed:ten"), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
   EXPECT_THAT(error("hybrid:10s"), HasSubstr("range must be 60s to 168h, not 10s"));
   EXPECT_THAT(error("/nowhere/mine.lua"), HasSubstr("/nowhere/mine.lua"));

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ struct Trace {
   std::vector<MinuteCount> minutes;
   std::vector<Call> calls;  // by time; then `minutes` is empty
   Duration length{};
+  std::optional<WallTime> begin{};  // where it tells dates
   uint64_t total_calls = 0;
   SkippedRows skipped;
 
@@ -83,6 +85,7 @@ class TraceBuilder final {
   void minute(uint32_t minute, uint32_t count);
   // In any order. A trace has either minutes or calls.
   void call(FunctionId function, Duration at, Duration service);
+  void begins(WallTime at) { trace_.begin = at; }
   void skipped(SkippedRows rows) { trace_.skipped = std::move(rows); }
   [[nodiscard]] Function& operator[](FunctionId id) { return trace_.functions[id]; }
   [[nodiscard]] size_t functions() const { return trace_.functions.size(); }

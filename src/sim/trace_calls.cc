@@ -21,6 +21,10 @@ constexpr double kNs = 1e9;
 constexpr double kMaxSeconds = kMaxMinutes * 60.0;
 constexpr Duration kUnknown{-1};
 
+WallTime wall(int64_t ns) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(Duration(ns)));
+}
+
 // Gathers calls of named functions; their means are those of the known executions.
 class Calls {
  public:
@@ -62,6 +66,7 @@ class Calls {
       builder_[static_cast<FunctionId>(i)].max_ms = options_.mean_ms;
     }
     const int64_t start = start_ns.value_or(*earliest_);
+    if (!start_ns) builder_.begins(wall(start));
     for (const Call& row : rows_) {
       const Duration at(row.at_ns - start);
       if (at > Duration(std::chrono::minutes(kMaxMinutes))) {
@@ -334,6 +339,11 @@ class PlainRows {
 };
 
 }  // namespace
+
+std::optional<WallTime> parse_date(std::string_view text) {
+  const auto ns = time_of(text);
+  return ns ? std::optional(wall(*ns)) : std::nullopt;
+}
 
 Result<Trace> parse_access_log(const NamedText& log, const ReadOptions& options) {
   return access_log(log, options);

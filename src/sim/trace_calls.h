@@ -13,10 +13,17 @@
 // The columns are also known as start_s, duration_ms and memory_mb.
 #pragma once
 
+#include <optional>
+#include <string_view>
+
+#include "base/clock.h"
 #include "sim/read_rows.h"
 #include "sim/trace.h"
 
 namespace ebb::sim {
+
+// "2026-11-24T02:18:09.5Z", in UTC and from 1970 on.
+[[nodiscard]] std::optional<WallTime> parse_date(std::string_view text);
 
 [[nodiscard]] Result<Trace> parse_access_log(const NamedText& log, const ReadOptions& options = {});
 
