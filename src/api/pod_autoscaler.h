@@ -1,9 +1,13 @@
 // What the AutoScaler knows of one revision and decided last, in the shape of Knative's
-// internal PodAutoscaler. It has the revision's name. Live, never stored. A plain value.
+// internal PodAutoscaler. It has the revision's name and is never stored: what is written
+// to it are the revision's annotations. A plain value; the functions are pure.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "api/object.h"
 
@@ -23,14 +27,31 @@ struct PodAutoscaler {
     std::string error;         // what must be mended in the policy; empty: nothing
     double start_seconds = 0;  // that a pod takes to be ready, as measured; 0: not yet
     std::string decided_at;    // RFC 3339; empty: nothing was to be decided yet
+    std::vector<Condition> conditions;
     friend bool operator==(const Status&, const Status&) = default;
   };
-  ObjectMeta meta;
+  ObjectMeta meta;  // its annotations are those that scale the revision
+  int64_t container_concurrency = 0;
+  bool reachable = true;
   Status status;
 
   static const Kind& kind();
   [[nodiscard]] Json to_json() const;
   friend bool operator==(const PodAutoscaler&, const PodAutoscaler&) = default;
 };
+
+// What somebody wants to be otherwise, by annotation of the revision; nullopt: removed.
+using ScalingChanges = std::map<std::string, std::optional<std::string>>;
+
+// Of a PodAutoscaler as it was shown, and as it was given back. Settings may be changed in
+// its annotations or in its spec, where autoscaling.knative.dev/min-scale is minScale and
+// ebb.dev/policy-wait is policyWait; the spec wins. The rest of the spec, and fields that
+// nobody knows, are added to the errors.
+[[nodiscard]] ScalingChanges scaling_changes(const Json& shown, const Json& wanted,
+                                             std::vector<FieldError>& errors);
+
+// The annotations of an object, a PodAutoscaler or its revision, with them.
+[[nodiscard]] std::map<std::string, std::string> with_changes(const Json& object,
+                                                              const ScalingChanges& changes);
 
 }  // namespace ebb::api

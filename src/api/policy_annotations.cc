@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 
 #include "api/autoscaling.h"
 #include "api/duration.h"
@@ -22,12 +23,14 @@ constexpr std::string_view kFile = "ebb.dev/policy-file";
 constexpr std::string_view kForecast = "ebb.dev/forecast";
 constexpr std::string_view kForecastLead = "ebb.dev/forecast-lead";
 constexpr std::string_view kKeepAlive = "ebb.dev/keep-alive";
-constexpr std::array<std::string_view, 9> kKeys{kWait,     kPatience,           kShare,
-                                                kFile,     kScheduleAnnotation, kTimezoneAnnotation,
-                                                kForecast, kForecastLead,       kKeepAlive};
+constexpr std::string_view kServiceMax = "ebb.dev/service-max-scale";
+constexpr std::array<std::string_view, 10> kKeys{
+    kWait,     kPatience,     kShare,     kFile,      kScheduleAnnotation, kTimezoneAnnotation,
+    kForecast, kForecastLead, kKeepAlive, kServiceMax};
 // What begins like these and is none of them is misspelt.
-constexpr std::array<std::string_view, 4> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
-                                                    "ebb.dev/forecast", "ebb.dev/keep-alive"};
+constexpr std::array<std::string_view, 5> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
+                                                    "ebb.dev/forecast", "ebb.dev/keep-alive",
+                                                    "ebb.dev/service-max"};
 // And a name.
 constexpr std::string_view kOutside = "ebb.dev/metric-";
 constexpr size_t kMaxOutsideName = 40;
@@ -41,6 +44,7 @@ constexpr double kMaxPatience = 100;
 constexpr Duration kMinLead = std::chrono::seconds(1);
 constexpr Duration kMaxLead = std::chrono::hours(1);
 constexpr size_t kMaxFileName = 128;
+constexpr double kMostServicePods = 1e6;
 
 // Looks annotations up and reports what is wrong with them.
 class Reader {
@@ -238,6 +242,13 @@ PolicyAnnotations parse_policy(const Annotations& annotations, const std::string
   }
   policy.outside = parse_outside_metrics(annotations, path, errors);
   read.choice(kKeepAlive, "hybrid", "fixed", policy.hybrid_keep_alive);
+  double most = 0;
+  read_number(read, kServiceMax, 0, kMostServicePods, most);
+  policy.service_max = static_cast<int>(most);
+  if (most != std::floor(most)) {
+    read.refuse(kServiceMax, "must be a whole number of pods");
+    policy.service_max = 0;
+  }
   return policy;
 }
 

@@ -38,6 +38,7 @@ struct PolicyAnnotations {
   bool forecast = false;         // ebb.dev/forecast
   Duration forecast_lead = std::chrono::seconds(60);  // ebb.dev/forecast-lead
   bool hybrid_keep_alive = false;                     // ebb.dev/keep-alive: hybrid
+  int service_max = 0;  // ebb.dev/service-max-scale: pods of all revisions; 0: no limit
   // ebb.dev/metric-NAME: where the metric NAME is to be had; control/ reads the rest.
   std::map<std::string, std::string> outside;
   friend bool operator==(const PolicyAnnotations&, const PolicyAnnotations&) = default;

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "api/autoscaling.h"
 #include "api/defaults.h"
 #include "api/hpa.h"
 #include "api/json.h"
+#include "api/pod_autoscaler.h"
+#include "api/policy_annotations.h"
 #include "api/types.h"
 #include "api/validate.h"
 #include "control/hpa_spec.h"
@@ -99,6 +102,20 @@ Admitted admit(const Json& object, const Json* before, const RuntimeNames& runti
   return json;
 }
 
+// What scales a revision: see LiveClient::update.
+Admitted admit_autoscaler(const Json& before, const Json& object) {
+  std::vector<api::FieldError> errors;
+  const auto changes = api::scaling_changes(before, object, errors);
+  const auto annotations = api::with_changes(before, changes);
+  const std::string path = "metadata.annotations";
+  static_cast<void>(api::parse_autoscaling(annotations, path, errors));
+  static_cast<void>(api::parse_policy(annotations, path, errors));
+  control::check_scaling(annotations, path, errors);
+  const std::string name = before["metadata"].value("name", "");
+  if (!errors.empty()) return invalid(api::PodAutoscaler::kind(), name, errors);
+  return object;
+}
+
 Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before,
                   const RuntimeNames& runtimes) {
   if (&kind == &api::Service::kind()) return admit<api::Service>(object, before, runtimes);
@@ -109,6 +126,12 @@ Admitted dispatch(const api::Kind& kind, const Json& object, const Json* before,
   if (&kind == &api::Route::kind()) return admit<api::Route>(object, before, runtimes);
   if (&kind == &api::HorizontalPodAutoscaler::kind()) {
     return admit<api::HorizontalPodAutoscaler>(object, before, runtimes);
+  }
+  if (&kind == &api::PodAutoscaler::kind()) {
+    if (before != nullptr) return admit_autoscaler(*before, object);
+    return failure(405,
+                   "a podautoscaler comes with its revision, and has its name: change the one "
+                   "that there is");
   }
   return failure(405, fmt::format("{} cannot be written", kind.plural));
 }

@@ -81,7 +81,7 @@ ApiServer::ApiServer(net::Executor& executor, ApiServerParts parts, ApiServerOpt
       options_(std::move(options)),
       access_(options_.token, options_.listen, options_.hosts),
       started_(api::to_rfc3339(parts.clock.wall())),
-      live_(executor, parts.live, milliseconds_since_1970(parts.clock)),
+      live_(executor, parts.live, parts.client, milliseconds_since_1970(parts.clock)),
       stored_objects_(parts.client, parts.clock, [this] { return runtime_names(); }),
       live_objects_(live_, parts.clock),
       watches_(parts.clock),

@@ -49,6 +49,9 @@ Json resource_of(const Kind& kind) {
   if (is_live(kind)) {
     resource["verbs"] = {"get", "list", "watch"};
     if (&kind == &api::Pod::kind()) resource["categories"] = {"all"};
+    if (&kind == &api::PodAutoscaler::kind()) {
+      resource["verbs"] = {"get", "list", "patch", "update", "watch"};
+    }
   } else {
     resource["verbs"] = {"create", "delete", "get", "list", "patch", "update", "watch"};
     if (&kind == &api::HorizontalPodAutoscaler::kind()) {

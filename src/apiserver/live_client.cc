@@ -132,9 +132,11 @@ Error read_only(const api::Kind& kind) {
 
 }  // namespace
 
-LiveClient::LiveClient(net::Executor& executor, LiveObjects& live, int64_t first_version)
+LiveClient::LiveClient(net::Executor& executor, LiveObjects& live,
+                       resources::ResourceClient& stored, int64_t first_version)
     : executor_(executor),
       live_(live),
+      stored_(stored),
       pods_(std::make_unique<View>(first_version, [this] { return to_json(live_.pods()); })),
       nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })),
       pod_metrics_(
@@ -175,8 +177,40 @@ net::Task<Result<Json>> LiveClient::create(const api::Kind& kind, Json /*object*
   co_return fail(read_only(kind));
 }
 
-net::Task<Result<Json>> LiveClient::update(const api::Kind& kind, Json /*object*/) {
-  co_return fail(read_only(kind));
+net::Task<Result<Json>> LiveClient::update(const api::Kind& kind, Json object) {
+  if (&kind != &api::PodAutoscaler::kind()) co_return fail(read_only(kind));
+  const Json& meta = object["metadata"];
+  ObjectKey key{meta.value("namespace", ""), meta.value("name", "")};
+  auto getting = get(kind, key);
+  const auto shown = co_await getting;
+  if (!shown) co_return fail(shown.error());
+  std::vector<api::FieldError> errors;
+  auto changes = api::scaling_changes(*shown, object, errors);
+  if (!errors.empty()) co_return fail(api::to_error(errors));
+  Json after = *shown;
+  after["metadata"]["annotations"] = api::with_changes(*shown, changes);
+  if (!changes.empty()) {
+    auto writing = set_scaling(std::move(key), std::move(changes));
+    const auto written = co_await writing;
+    if (!written) co_return fail(written.error());
+  }
+  co_return after;
+}
+
+net::Task<Result<void>> LiveClient::set_scaling(ObjectKey revision, api::ScalingChanges changes) {
+  constexpr int kMaxRaces = 10;
+  for (int race = 1;; ++race) {
+    auto getting = stored_.get(api::Revision::kind(), revision);
+    auto object = co_await getting;
+    if (!object) co_return fail(object.error());
+    (*object)["metadata"]["annotations"] = api::with_changes(*object, changes);
+    auto updating = stored_.update(api::Revision::kind(), *std::move(object));
+    const auto updated = co_await updating;
+    if (updated) co_return Result<void>();
+    if (updated.error().code != Errc::kConflict || race == kMaxRaces) {
+      co_return fail(updated.error());
+    }
+  }
 }
 
 net::Task<Result<Json>> LiveClient::update_status(const api::Kind& kind, Json /*object*/) {

@@ -1,5 +1,6 @@
 // What runs now as resources, with versions and watch: pods and nodes, what they use,
-// events and pod autoscalers. Read-only.
+// events and pod autoscalers. Read-only, but for what scales a revision: who changes that
+// in its pod autoscaler changes the revision's annotations.
 //
 // Of pods, nodes and their use a change is found by comparing with what was seen last, whenever
 // somebody looks; events and autoscalers number their own changes (LiveSource). A watch
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 #include "api/usage.h"
 #include "net/executor.h"
@@ -55,15 +57,18 @@ class LiveClient final : public resources::ResourceClient {
   static constexpr size_t kMaxHistory = 2'000;  // changes; a watch further behind: kGone
 
   // `first_version` should grow from process to process, so that a version of an
-  // earlier one is known to be gone: milliseconds since 1970, say.
-  LiveClient(net::Executor& executor, LiveObjects& live, int64_t first_version);
+  // earlier one is known to be gone: milliseconds since 1970, say. `stored`: where the
+  // revisions are.
+  LiveClient(net::Executor& executor, LiveObjects& live, resources::ResourceClient& stored,
+             int64_t first_version);
   ~LiveClient() override;
 
   net::Task<Result<api::Json>> get(const api::Kind& kind, resources::ObjectKey key) override;
   net::Task<Result<resources::ObjectList>> list(const api::Kind& kind, std::string ns) override;
-  // These four: kPermission.
-  net::Task<Result<api::Json>> create(const api::Kind& kind, api::Json object) override;
+  // Of a pod autoscaler, which admission has seen; its resourceVersion is not looked at,
+  // since that changes with each decision. Of others: kPermission, as these three.
   net::Task<Result<api::Json>> update(const api::Kind& kind, api::Json object) override;
+  net::Task<Result<api::Json>> create(const api::Kind& kind, api::Json object) override;
   net::Task<Result<api::Json>> update_status(const api::Kind& kind, api::Json object) override;
   net::Task<Result<void>> remove(const api::Kind& kind, resources::ObjectKey key,
                                  std::string resource_version) override;
@@ -74,9 +79,12 @@ class LiveClient final : public resources::ResourceClient {
   class View;
   class LiveWatch;
   [[nodiscard]] LiveSource& source_of(const api::Kind& kind);
+  // Writes what scales the revision.
+  net::Task<Result<void>> set_scaling(resources::ObjectKey revision, api::ScalingChanges changes);
 
   net::Executor& executor_;
   LiveObjects& live_;
+  resources::ResourceClient& stored_;
   std::unique_ptr<View> pods_;
   std::unique_ptr<View> nodes_;
   std::unique_ptr<View> pod_metrics_;

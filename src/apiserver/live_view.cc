@@ -11,6 +11,7 @@
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
 #include "api/types.h"
+#include "control/conditions.h"
 
 namespace ebb::apiserver {
 namespace {
@@ -59,6 +60,30 @@ api::Json to_json(const control::EventRecorder::Numbered& one) {
   return numbered(one.event, one.changed);
 }
 
+// Active as of Knative; ScalingActive, whether the policy can decide, as of a
+// HorizontalPodAutoscaler.
+std::vector<api::Condition> conditions_of(const control::ScaleStatus& status) {
+  std::vector<api::Condition> out;
+  const WallTime decided = std::max(status.decided_at, status.added_at);
+  control::Conditions active(out, decided);
+  if (status.desired == 0) {
+    active.mark_false("Active", "NoTraffic", "nobody calls it, and nothing keeps a pod");
+  } else if (status.ready == 0) {
+    active.mark_unknown("Active", "Queued", "requests wait for its pods to start");
+  } else {
+    active.mark_true("Active");
+  }
+  control::Conditions working(out, status.error_since);
+  if (status.error.empty()) {
+    working.mark_true("ScalingActive");
+  } else {
+    working.mark_false("ScalingActive", "PolicyFailed", status.error);
+  }
+  control::Conditions(out, std::max(decided, status.error_since))
+      .summarize({"ScalingActive", "Active"});
+  return out;
+}
+
 api::Json to_json(const control::ScaleStatus& status) {
   api::PodAutoscaler scaler;
   scaler.meta.name = status.pod->name;
@@ -73,8 +98,11 @@ api::Json to_json(const control::ScaleStatus& status) {
   if (!status.pod->configuration.empty()) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
+  scaler.meta.annotations = status.policy->annotations;
   scaler.meta.annotations[fmt::format("{}class", api::kAutoscalingPrefix)] =
-      scaling::to_string(status.policy);
+      scaling::to_string(status.policy->policy);
+  scaler.container_concurrency = status.pod->concurrency;
+  scaler.reachable = status.reachable;
   scaler.status = {.desired_scale = status.desired,
                    .actual_scale = status.ready,
                    .starting = status.starting,
@@ -86,10 +114,13 @@ api::Json to_json(const control::ScaleStatus& status) {
                    .reason = status.reason,
                    .error = status.error,
                    .start_seconds = std::chrono::duration<double>(status.start_time).count(),
-                   .decided_at = {}};
+                   .decided_at = {},
+                   .conditions = conditions_of(status)};
   if (status.decided_at != WallTime{}) {
     scaler.status.decided_at = api::to_rfc3339(status.decided_at);
   }
+  const bool at_rest = status.desired == 0 && !status.error.empty();
+  if (at_rest) scaler.status.reason = "the policy failed: " + status.error;
   return numbered(std::move(scaler), status.changed);
 }
 

@@ -4,12 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
 #include "api/usage.h"
 #include "apiserver/selector.h"
+#include "resources/store_client.h"
+#include "store/sqlite_store.h"
 #include "store/testing.h"
 
 namespace ebb::apiserver {
@@ -54,6 +58,14 @@ class LiveViewTest : public testing::Test {
     }
     return out;
   }
+  static std::string make_folder() {
+    std::string pattern = testing::TempDir() + "ebb-live-XXXXXX";
+    return ::mkdtemp(pattern.data());
+  }
+  ~LiveViewTest() override {
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
   std::vector<std::string> next(resources::ResourceWatch& watch) {
     return lines(run(executor_, watch.next(executor_.now())));
   }
@@ -66,7 +78,11 @@ class LiveViewTest : public testing::Test {
   control::AutoScaler autoscaler_{executor_, traffic_, scheduler_, clock_};
   control::PodMetrics metrics_{clock_};
   LiveView view_{{scheduler_, autoscaler_, events_, metrics_, clock_}, "1.0"};
-  LiveClient client_{executor_, view_, 1};
+  std::string folder_ = make_folder();
+  std::unique_ptr<store::SqliteStore> store_ =
+      std::move(*store::SqliteStore::open(executor_, folder_ + "/state.db"));
+  resources::StoreClient stored_{*store_, clock_};
+  LiveClient client_{executor_, view_, stored_, 1};
   std::shared_ptr<const scheduling::PodTemplate> pod_;
 };
 
@@ -135,6 +151,67 @@ TEST_F(LiveViewTest, AutoscalersComeChangeAndGo) {
   autoscaler_.remove("uid-1");
   EXPECT_THAT(next(*watch), ElementsAre("DELETED hello-00001"));
   EXPECT_FALSE(run(executor_, client_.get(api::PodAutoscaler::kind(), key)));
+}
+
+TEST_F(LiveViewTest, ConditionsSayWhetherItIsActiveAndThePolicyWorks) {
+  add_revision();
+  const resources::ObjectKey key{"default", "hello-00001"};
+  const auto condition = [&](const char* type) {
+    const auto scaler = run(executor_, client_.get(api::PodAutoscaler::kind(), key));
+    for (const auto& one : (*scaler)["status"]["conditions"]) {
+      if (one["type"] == type) {
+        return one.value("status", "") + " " + one.value("reason", "") + " " +
+               one.value("message", "");
+      }
+    }
+    return std::string();
+  };
+  EXPECT_THAT(condition("Active"), testing::HasSubstr("False NoTraffic"));
+  EXPECT_THAT(condition("ScalingActive"), testing::HasSubstr("True"));
+  EXPECT_THAT(condition("Ready"), testing::HasSubstr("False NoTraffic"));
+  autoscaler_.wake("uid-1");
+  EXPECT_THAT(condition("Active"), testing::HasSubstr("Unknown Queued"));
+  EXPECT_THAT(condition("Ready"), testing::HasSubstr("Unknown Queued"));
+  // A policy whose file nobody has, also where nobody asks it.
+  autoscaler_.remove("uid-1");
+  scaling::PolicySpec spec;
+  spec.policy = scaling::PolicyClass::kLua;
+  auto file = std::make_shared<scaling::LuaFile>("mine.lua");
+  file->set(fail(Errc::kNotFound, "there is no such file"));
+  spec.lua = file;
+  control::ScalePlan plan;
+  plan.pod = pod_;
+  plan.policy = std::make_shared<const scaling::PolicySpec>(spec);
+  autoscaler_.add(plan);
+  EXPECT_EQ(condition("ScalingActive"), "False PolicyFailed mine.lua: there is no such file");
+  EXPECT_EQ(condition("Ready"), "False PolicyFailed mine.lua: there is no such file");
+  file->set(std::string("function decide() return {desired = 1} end"));
+  EXPECT_THAT(condition("ScalingActive"), testing::HasSubstr("True"));
+  file->set(std::string("function decide("));
+  EXPECT_THAT(condition("ScalingActive"), testing::HasSubstr("False PolicyFailed mine.lua:1: "));
+}
+
+TEST_F(LiveViewTest, WhatScalesARevisionIsWrittenToItsAnnotations) {
+  add_revision();
+  api::Revision revision;
+  revision.meta.name = "hello-00001";
+  revision.meta.ns = "default";
+  revision.meta.annotations = {{"other", "kept"}};
+  ASSERT_TRUE(run(executor_, resources::create<api::Revision>(stored_, revision)));
+  const resources::ObjectKey key{"default", "hello-00001"};
+  auto scaler = *run(executor_, client_.get(api::PodAutoscaler::kind(), key));
+  scaler["spec"]["maxScale"] = 3;
+  scaler["metadata"]["annotations"]["autoscaling.knative.dev/window"] = "30s";
+  const auto written = run(executor_, client_.update(api::PodAutoscaler::kind(), scaler));
+  ASSERT_TRUE(written) << written.error().message;
+  const auto stored = run(executor_, resources::get<api::Revision>(stored_, key));
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->meta.annotations,
+            (std::map<std::string, std::string>{{"autoscaling.knative.dev/max-scale", "3"},
+                                                {"autoscaling.knative.dev/window", "30s"},
+                                                {"other", "kept"}}));
+  EXPECT_EQ(run(executor_, client_.update(api::Pod::kind(), scaler)).error().code,
+            Errc::kPermission);
 }
 
 TEST_F(LiveViewTest, WhatPodsAndNodesUse) {

@@ -197,6 +197,7 @@ std::vector<Column> columns_of(const api::Kind& kind) {
          {"In Flight", "integer", 0, at("/status/inFlight")},
          {"Waiting", "integer", 0, at("/status/waiting")},
          {"Panic", "boolean", 1, at("/status/panic")},
+         {"Ready", "string", 0, condition("Ready", "status")},
          {"Reason", "string", 0, at("/status/reason")}});
   }
   columns.push_back({"Age", "string", 0, since("/metadata/creationTimestamp")});

@@ -5,6 +5,7 @@
 
 #include "api/autoscaling.h"
 #include "api/json.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 #include "cli/await.h"
 #include "cli/commands.h"
@@ -172,6 +173,17 @@ Result<void> check(const DeployOptions& options, const std::string& ns, ApiClien
   return check_runtime(*known, options.runtime, options.code, has_command);
 }
 
+// It serves, but is not scaled as it should be.
+void warn_of_policy(const Json& service, const std::string& ns, ApiClient& client,
+                    Console& console) {
+  const std::string revision = text_at(service, {"status", "latestReadyRevisionName"});
+  const auto scaler =
+      client.get(path_of(api::PodAutoscaler::kind(), ns, revision), client.now() + kCallTimeout);
+  const std::string error = scaler ? text_at(*scaler, {"status", "error"}) : std::string();
+  if (error.empty()) return;
+  console.err << fmt::format("warning: its scaling policy failed: {}\n", error);
+}
+
 Result<void> deploy_in_steps(const DeployOptions& options, const std::string& ns, ApiClient& client,
                              Console& console, TimePoint began) {
   Progress progress(console);
@@ -195,6 +207,7 @@ Result<void> deploy_in_steps(const DeployOptions& options, const std::string& ns
   console.out << fmt::format("service \"{}\" is ready after {}\n{}\n", options.name,
                              format_took(client.now() - began),
                              text_at(*service, {"status", "url"}));
+  warn_of_policy(*service, ns, client, console);
   show_use(*service, ns, options.call, client, console);
   return {};
 }

@@ -73,8 +73,7 @@ void AutoScaler::add(ScalePlan plan) {
   Entry& entry = at->second;
   entry.plan = std::move(plan);
   entry.throttler = traffic_.find(uid);
-  entry.quota = &quotas_[entry.plan.pod->ns];
-  entry.quota->join();
+  join_shares(entry);
   entry.added_at = clock_.wall();
   entry.place = by_change_.insert(by_change_.end(), &entry);
   touch(entry);
@@ -101,9 +100,7 @@ void AutoScaler::remove(const std::string& revision) {
   std::erase(active_, &entry);
   touch(entry);
   by_change_.erase(entry.place);
-  entry.quota->changed(-entry.want);
-  entry.quota->forget(entry.plan.pod->revision);
-  if (entry.quota->leave()) quotas_.erase(entry.plan.pod->ns);
+  leave_shares(entry);
   gone_.push_back(status_of(entry));
   gone_.back().gone = true;
   if (gone_.size() > kMaxGone) {
@@ -132,6 +129,7 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   if (entry == nullptr) return;
   plan.pod = entry->plan.pod;
   entry->plan = std::move(plan);
+  if (entry->shares[1] != nullptr) entry->shares[1]->most = entry->plan.service_max;
   const TimePoint now = clock_.now();
   entry->rested.reset();
   if (entry->live) *entry->live = live_for(*entry, now);
@@ -239,6 +237,7 @@ scaling::Situation AutoScaler::situation_of(const Entry& entry,
 
 void AutoScaler::tell_error(Entry& entry, const std::string& error) {
   Live& live = *entry.live;
+  if (live.error.empty() != error.empty()) live.error_since = clock_.wall();
   live.error = error;
   // A policy may fail with another text each time, or every second time.
   if (live.told_error == error) return;
@@ -263,7 +262,7 @@ void AutoScaler::tell_error(Entry& entry, const std::string& error) {
 
 int AutoScaler::set_want(Entry& entry, int want) {
   const int before = std::exchange(entry.want, want);
-  entry.quota->changed(want - before);
+  for_shares(entry, [&](Share& share) { share.quota.changed(want - before); });
   if (!entry.live) return before;
   auto& wishes = entry.live->wishes;
   if (want > before) wishes.push_back({.at = clock_.now(), .pods = want - before});
@@ -306,7 +305,7 @@ scaling::Bounds AutoScaler::bounds_of(const Entry& entry) const {
 
 void AutoScaler::raise(Entry& entry, std::string why, Silence silence) {
   const auto counts = entry.throttler ? entry.throttler->counts() : serving::Throttler::Counts();
-  const int want = within_namespace(entry, counts, std::max(entry.want, floor_of(entry)), why);
+  const int want = within_shares(entry, counts, std::max(entry.want, floor_of(entry)), why);
   apply(entry, want, why, silence);
 }
 
@@ -319,8 +318,8 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   if (entry.proof && now >= entry.proof->deadline) {
     const bool cut = entry.want < std::max(1, entry.plan.initial_scale);
     start_ended(entry.plan.pod->revision,
-                cut ? fmt::format("no pod could be started in time: the namespace has its {} pods",
-                                  limits_.per_namespace)
+                cut ? "no pod could be started in time: the namespace or the service has all "
+                      "the pods that it may have"
                     : "no pod could be started in time: no node has room");
   }
   const auto counts = entry.throttler->counts();
@@ -351,7 +350,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
       decision, next,
       {.maximum = operators ? "max-scale-limit" : "the maximum",
        .floor = entry.proof ? "kept to prove that it starts" : "kept at the minimum"});
-  want = within_namespace(entry, counts, want, why);
+  want = within_shares(entry, counts, want, why);
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at && want > counts.ready + counts.starting) {
     want = counts.ready + counts.starting;
@@ -400,7 +399,7 @@ void AutoScaler::wake(const std::string& revision) {
   activate(*entry, clock_.now());
   const int wish =
       within_bounds(*entry, std::max({entry->want, 1, entry->plan.policy->activation_scale()}));
-  const int want = entry->quota->allowed(revision, entry->want, wish, limits_.per_namespace);
+  const int want = room_for(*entry, wish);
   if (want < wish) end_crowd_soon(revision);  // who asks for a turn does so there
   const int before = set_want(*entry, want);
   // First the pod: this is the request path.
@@ -475,7 +474,7 @@ void AutoScaler::decide_now(const std::string& revision) {
   }
   const int wish = within_bounds(*entry, pods);
   if (wish <= entry->want) return;
-  const int want = within_namespace(*entry, counts, wish, why);
+  const int want = within_shares(*entry, counts, wish, why);
   apply(*entry, want, why, Silence::kNo);
   note(*entry, counts.ready);
 }
@@ -542,13 +541,20 @@ void AutoScaler::finish_proof(const std::string& revision, const std::string& er
 ScaleStatus AutoScaler::status_of(const Entry& entry) const {
   ScaleStatus status;
   status.pod = entry.plan.pod;
-  status.policy = entry.plan.policy->policy;
+  status.policy = entry.plan.policy;
+  status.reachable = entry.reachable;
   status.desired = entry.want;
   status.concurrency = entry.concurrency;
   status.requests = entry.requests;
   status.panic = entry.panic;
   status.reason = entry.reason;
-  if (entry.live) status.error = entry.live->error;
+  status.error_since = entry.added_at;
+  if (entry.live) {
+    status.error = entry.live->error;
+    status.error_since = std::max(entry.added_at, entry.live->error_since);
+  }
+  // At rest nobody asks it.
+  if (status.error.empty()) status.error = entry.plan.policy->problem();
   status.start_time = entry.start_time;
   status.decided_at = entry.decided_at;
   status.added_at = entry.added_at;

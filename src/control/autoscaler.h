@@ -10,6 +10,7 @@
 //   autoscaler.prove(uid, [](const std::string& error) { ... });   // one pod starts well
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <list>
@@ -50,7 +51,8 @@ struct AutoScalerSettings {
 // What is known of one revision, and what was decided for it last.
 struct ScaleStatus {
   std::shared_ptr<const scheduling::PodTemplate> pod;
-  scaling::PolicyClass policy = scaling::PolicyClass::kKpa;
+  std::shared_ptr<const scaling::PolicySpec> policy = ScalePlan::knative_defaults();
+  bool reachable = true;
   int desired = 0;
   int ready = 0;
   int starting = 0;
@@ -60,7 +62,8 @@ struct ScaleStatus {
   double requests = 0;     // per second, likewise
   bool panic = false;
   std::string reason;
-  std::string error;      // what must be mended in the policy; "": nothing
+  std::string error;  // what must be mended in the policy; "": nothing
+  WallTime error_since{};
   Duration start_time{};  // from the wish for a pod until it is ready; 0: not measured
   WallTime decided_at{};  // 1970: not yet
   WallTime added_at{};
@@ -133,7 +136,8 @@ class AutoScaler final : public serving::Waker {
     std::unique_ptr<scaling::Policy> policy;
     scaling::Window concurrency;
     scaling::Window requests;
-    std::string error{};       // of the policy
+    std::string error{};  // of the policy
+    WallTime error_since{};
     std::string told_error{};  // as its events have it
     TimePoint told_error_at{};
     // Pods wished and not ready yet, oldest first.
@@ -144,6 +148,15 @@ class AutoScaler final : public serving::Waker {
     std::vector<Wish> wishes{};
     std::unique_ptr<IdleTimes> idle{};  // null: the last pod goes after a fixed time
   };
+  // Pods that several revisions have together.
+  struct Share {
+    scaling::Quota quota;
+    int most = 0;  // 0: no limit
+    // For people: whose pods, what sets the limit, the event.
+    const char* whose = "the namespace";
+    const char* setting = "max-pods-per-namespace";
+    const char* full = "NamespaceFull";
+  };
   struct Proof {
     Proven proven;
     TimePoint deadline;
@@ -151,9 +164,10 @@ class AutoScaler final : public serving::Waker {
   struct Entry {
     ScalePlan plan;
     std::shared_ptr<serving::Throttler> throttler;  // shared: with the request path
-    scaling::Quota* quota = nullptr;                // of its namespace
-    std::unique_ptr<Live> live;                     // null: at rest
-    std::unique_ptr<scaling::Policy> rested;        // at rest, of a policy that learns
+    // What it has a part of: its namespace's pods, and its service's or null.
+    std::array<Share*, 2> shares{};
+    std::unique_ptr<Live> live;               // null: at rest
+    std::unique_ptr<scaling::Policy> rested;  // at rest, of a policy that learns
     int want = 0;
     bool reachable = true;
     bool panic = false;
@@ -206,17 +220,28 @@ class AutoScaler final : public serving::Waker {
   [[nodiscard]] int within_bounds(const Entry& entry, int want) const;
   void end_crowd_soon(const std::string& revision);
 
-  // --- What a namespace may have: autoscaler_quota.cc ---
+  // --- What a namespace or a service may have: autoscaler_quota.cc ---
 
-  // What of `want` the namespace has room for; then `why` says so. Whom that leaves
-  // waiting asks for a turn.
-  [[nodiscard]] int within_namespace(Entry& entry, const serving::Throttler::Counts& counts,
-                                     int want, std::string& why);
+  template <class Look>
+  static void for_shares(const Entry& entry, const Look& look) {
+    for (Share* share : entry.shares) {
+      if (share != nullptr) look(*share);
+    }
+  }
+  void join_shares(Entry& entry);
+  void leave_shares(Entry& entry);
+  // What of `want` its shares have room for ...
+  [[nodiscard]] int room_for(const Entry& entry, int want) const;
+  // ... and then `why` says so, and whom that leaves waiting asks for a turn.
+  [[nodiscard]] int within_shares(Entry& entry, const serving::Throttler::Counts& counts, int want,
+                                  std::string& why);
   [[nodiscard]] bool in_need(const Entry& entry, const serving::Throttler::Counts& counts) const;
-  // Gives those whose turn it is what is free, or idle elsewhere in their namespace.
+  // Gives those whose turn it is what is free, or idle elsewhere in their share.
   void share_out(TimePoint now);
-  void share_out(scaling::Quota& quota, std::vector<Entry*> donors, TimePoint now);
-  [[nodiscard]] int spare_of(const Entry& entry) const;
+  void share_out(Share& share, TimePoint now);
+  enum class Minimum { kKept, kYields };
+  class Donors;
+  [[nodiscard]] int spare_of(const Entry& entry, Minimum minimum) const;
   void finish_start(const std::string& revision, const std::string& error, TimePoint at);
   void finish_proof(const std::string& revision, const std::string& error);
   [[nodiscard]] ScaleStatus status_of(const Entry& entry) const;
@@ -234,8 +259,9 @@ class AutoScaler final : public serving::Waker {
   std::unordered_map<std::string_view, Entry> entries_;
   std::map<Key, Entry*> keys_;
   ScaleLimits limits_;
-  std::map<std::string, scaling::Quota, std::less<>> quotas_;  // by namespace
-  std::list<Entry*> by_change_;                                // all, the newest change last
+  std::map<std::string, Share> namespaces_;
+  std::map<std::string, Share> services_;  // by uid
+  std::list<Entry*> by_change_;            // all, the newest change last
   std::vector<Entry*> active_;
   std::vector<std::string> rescaled_;  // uids
   std::deque<ScaleStatus> gone_;

@@ -96,7 +96,7 @@ class HpaReconcilerTest : public resources::ClientFixture {
     return fmt::format("False {}: {}", found->reason, found->message);
   }
   PolicyClass policy(const std::string& revision) {
-    return autoscaler_.status("uid-" + revision).policy;
+    return autoscaler_.status("uid-" + revision).policy->policy;
   }
   std::vector<std::string> events(std::string_view reason) {
     std::vector<std::string> out;

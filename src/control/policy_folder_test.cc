@@ -55,10 +55,14 @@ TEST_F(PolicyFolderTest, WhatNobodyUsesIsNotLookedAt) {
 
 TEST_F(PolicyFolderTest, SaysWhyThereIsNoText) {
   const auto missing = folder_.file("b.lua");
-  EXPECT_EQ(missing->get()->error, "there is no such file in " + path_);
+  EXPECT_EQ(missing->get()->error, "b.lua: there is no such file in " + path_);
+  EXPECT_EQ(missing->problem(), missing->get()->error);
   write("b.lua", "here");
   folder_.refresh(now_);
   EXPECT_EQ(missing->get()->text, "here");
+  EXPECT_EQ(missing->get()->error, "b.lua:1: syntax error near <eof>");
+  write("b.lua", "function decide() end");
+  folder_.refresh(now_ += 1s);
   EXPECT_EQ(missing->get()->error, "");
   std::filesystem::remove(path_ + "/b.lua");
   folder_.refresh(now_ += 1s);

@@ -183,9 +183,11 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
     spec->outside = true;
     if (needs != nullptr) needs->push_back({name, declaration});
   }
+  spec->annotations = annotations;
   plan.policy = std::move(spec);
   plan.initial_scale = static_cast<int>(wish.initial_scale);
   plan.retention = wish.retention;
+  plan.service_max = own.service_max;
 }
 
 void check_outside(const std::map<std::string, std::string>& declared, const std::string& path,

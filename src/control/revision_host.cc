@@ -192,6 +192,15 @@ void RevisionHost::set_defaults(Annotations defaults) {
   }
 }
 
+void RevisionHost::set_annotations(const std::string& uid, const Annotations& annotations) {
+  const auto found = hosted_.find(uid);
+  if (found == hosted_.end()) return;
+  auto own = scaling_annotations(annotations);
+  if (own == found->second.own) return;
+  found->second.own = std::move(own);
+  replan(uid, found->second);
+}
+
 void RevisionHost::set_hpa(const std::string& uid, std::shared_ptr<const HpaWish> wish) {
   const auto found = hosted_.find(uid);
   if (found == hosted_.end() || found->second.hpa == wish) return;

@@ -46,6 +46,10 @@ class RevisionHost final {
   // keeps its plan.
   void set_defaults(Annotations defaults);
 
+  // It has other annotations now. Those that contradict the defaults are logged, and its
+  // plan stays.
+  void set_annotations(const std::string& uid, const Annotations& annotations);
+
   // Scales it by that in place of its annotations; null: by those again. Nothing changes
   // if it is the wish that it has.
   void set_hpa(const std::string& uid, std::shared_ptr<const HpaWish> wish);

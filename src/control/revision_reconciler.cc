@@ -88,6 +88,8 @@ net::Task<Result<void>> RevisionReconciler::reconcile(resources::ObjectKey key) 
     }
     known_[key].hosted = true;
     hosted_(uid, true);
+  } else {
+    uses_.host.set_annotations(uid, revision.meta.annotations);
   }
 
   Known& hosted = known_.at(key);

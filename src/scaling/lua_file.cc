@@ -22,12 +22,19 @@ void LuaFile::set(Result<std::string> text) {
   Content content;
   if (text) {
     content.text = std::move(*text);
+    const auto policy = LuaPolicy::compile(content.text);
+    if (!policy) content.error = in_file(name_, policy.error().message);
   } else {
-    content.error = text.error().message;
+    content.error = in_file(name_, text.error().message);
   }
   const std::lock_guard lock(mutex_);
   if (content_->text == content.text && content_->error == content.error) return;
   content_ = std::make_shared<const Content>(std::move(content));
+}
+
+std::string LuaFile::problem() const {
+  const std::lock_guard lock(mutex_);
+  return content_->error;
 }
 
 std::shared_ptr<const LuaFile::Content> LuaFile::get() const {
@@ -44,16 +51,13 @@ void LuaFilePolicy::refresh() {
   auto content = file_->get();
   if (content == seen_) return;
   seen_ = std::move(content);
-  if (!seen_->error.empty()) {
-    problem_ = in_file(file_->name(), seen_->error);
-    return;
-  }
+  problem_ = seen_->error;
+  if (!problem_.empty()) return;
   auto compiled = LuaPolicy::compile(seen_->text);
   if (!compiled) {
     problem_ = in_file(file_->name(), compiled.error().message);
     return;
   }
-  problem_.clear();
   if (policy_) compiled->take_history(*policy_);
   policy_ = std::move(*compiled);
 }

@@ -28,7 +28,7 @@ class LuaFile final {
  public:
   struct Content {
     std::string text;
-    std::string error;  // why there is no text
+    std::string error;  // why there is no text, or what is wrong with it: "NAME:3: ..."
   };
 
   explicit LuaFile(std::string name) : name_(std::move(name)) {}
@@ -36,8 +36,10 @@ class LuaFile final {
   LuaFile& operator=(const LuaFile&) = delete;
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  // As it was read, or why it could not be.
+  // As it was read, or why it could not be. Runs it once, to see whether it can be.
   void set(Result<std::string> text);
+  // Content::error of now, without a sign of use.
+  [[nodiscard]] std::string problem() const;
   // Another pointer whenever something else was set. Shared: with the policies that run
   // it. Never null.
   [[nodiscard]] std::shared_ptr<const Content> get() const;
@@ -47,8 +49,8 @@ class LuaFile final {
  private:
   const std::string name_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const Content> content_ =
-      std::make_shared<const Content>(Content{.text = {}, .error = "it was not read yet"});
+  std::shared_ptr<const Content> content_ = std::make_shared<const Content>(
+      Content{.text = {}, .error = name_ + ": it was not read yet"});
   mutable std::atomic<bool> used_{false};
 };
 

@@ -74,6 +74,10 @@ bool PolicySpec::never_rests() const {
   return outside || !schedule.empty() || forecast.has_value() || hybrid_keep_alive.has_value();
 }
 
+std::string PolicySpec::problem() const {
+  return policy == PolicyClass::kLua && lua ? lua->problem() : std::string();
+}
+
 double PolicySpec::target() const {
   switch (policy) {
     case PolicyClass::kAdaptive:

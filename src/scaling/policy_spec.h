@@ -7,8 +7,10 @@
 //   auto policy = make_policy(spec, ready, now);
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +50,8 @@ struct PolicySpec {
   bool outside = false;
   // Unset: the last pod goes when the window, and the retention after it, have passed.
   std::optional<HybridSettings> hybrid_keep_alive{};
+  // What it was made from, for who shows it.
+  std::map<std::string, std::string> annotations{};
 
   // What must have passed without a request before the last pod may go.
   [[nodiscard]] Duration window() const;
@@ -57,6 +61,8 @@ struct PolicySpec {
   [[nodiscard]] bool never_rests() const;
   // Pods to start with when there is any load; 0: off.
   [[nodiscard]] int activation_scale() const { return kpa.activation_scale; }
+  // What must be mended in it before it can decide at all; "": nothing.
+  [[nodiscard]] std::string problem() const;
   // Load of one pod that is aimed at; 0: the class has no such number.
   [[nodiscard]] double target() const;
   // What to do when requests wait although there are pods.

@@ -29,7 +29,7 @@ struct Named {
   std::string_view annotation;
 };
 // Those that do not begin as Knative's.
-constexpr std::array<Named, 9> kOwn{{
+constexpr std::array<Named, 10> kOwn{{
     {"wait", "ebb.dev/policy-wait"},
     {"patience", "ebb.dev/policy-patience"},
     {"share", "ebb.dev/policy-share"},
@@ -39,6 +39,7 @@ constexpr std::array<Named, 9> kOwn{{
     {"forecast", "ebb.dev/forecast"},
     {"forecast-lead", "ebb.dev/forecast-lead"},
     {"keep-alive", "ebb.dev/keep-alive"},
+    {"service-max-scale", "ebb.dev/service-max-scale"},
 }};
 
 std::string annotation_of(std::string_view setting) {
@@ -142,6 +143,11 @@ PolicyChoice choice_of(const control::ScalePlan& plan) {
     return scaling::make_policy(*spec, ready, now);
   };
   choice.bounds = plan.bounds;
+  if (plan.service_max > 0) {  // a function is a service of one revision
+    int& most = choice.bounds.max;
+    most = most > 0 ? std::min(most, plan.service_max) : plan.service_max;
+    choice.bounds.min = std::min(choice.bounds.min, most);
+  }
   choice.stable_window = spec.window();
   choice.retention = plan.retention;
   choice.learns = spec.learns();

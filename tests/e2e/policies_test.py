@@ -2,7 +2,9 @@
 seen in `ebb describe` and events, and in Lua edited while they run.
 """
 
+import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,6 +20,7 @@ def handle(request):
     time.sleep(float(request.headers.get("x-seconds", "1")))
     return "done"
 """
+KUBECTL = os.environ.get("KUBECTL", "kubectl")
 CLASS = "autoscaling.knative.dev/class"
 WINDOW = "autoscaling.knative.dev/window"
 
@@ -109,6 +112,48 @@ class Policies(unittest.TestCase):
         # One after the other they would take four seconds, with a tick's help three.
         self.assertLess(took, 2.5, name)
 
+    def test_a_podautoscaler_can_be_changed(self):
+        ebb = self.ebb
+        ebb.deploy("tuned", SLOW, *options({CLASS: "ebb.dev/average", WINDOW: "3s",
+                                            "autoscaling.knative.dev/target": "1"}))
+        before = ebb.run("get", "revisions", "-o", "name").stdout
+        if shutil.which(KUBECTL):
+            kubectl = [KUBECTL, "--kubeconfig", str(pathlib.Path(ebb.data, "kubeconfig")),
+                       "--cache-dir", str(pathlib.Path(ebb.data, "kubectl"))]
+
+            def change(patch, fails=False):
+                done = subprocess.run([*kubectl, "patch", "kpa", "tuned-00001", "--type=merge",
+                                       "-p", patch], text=True, capture_output=True)
+                self.assertEqual(done.returncode != 0, fails, done.stderr)
+                return done.stdout + done.stderr
+            self.assertIn("patched", change('{"spec": {"minScale": 2}}'))
+            wait_until(lambda: self.pods("tuned") == 2, "the new minimum")
+            shown = subprocess.run([*kubectl, "get", "kpa", "tuned-00001"], text=True,
+                                   capture_output=True, check=True).stdout
+            self.assertRegex(shown, r"(?m)^tuned-00001 +2 +2 +0 +0 +True ")
+            refused = change('{"spec": {"window": "0s"}}', fails=True)
+            self.assertIn("autoscaling.knative.dev/window", refused)
+            self.assertIn("[1s, 1h", refused)
+            self.assertIn("it follows from the revision",
+                          change('{"spec": {"reachability": "x"}}', fails=True))
+            annotated = subprocess.run([*kubectl, "annotate", "kpa", "tuned-00001",
+                                        "autoscaling.knative.dev/min-scale-"], text=True,
+                                       capture_output=True)
+            self.assertEqual(annotated.returncode, 0, annotated.stderr)
+            wait_until(lambda: self.pods("tuned") == 0, "no minimum any more", 60)
+        self.assertEqual(ebb.run("get", "revisions", "-o", "name").stdout, before)
+
+    def test_deploy_warns_of_a_policy_that_is_not_there(self):
+        done = self.ebb.deploy("lost", SLOW, *options({CLASS: "ebb.dev/lua",
+                                                       "ebb.dev/policy-file": "lost.lua"}))
+        self.assertIn("warning: its scaling policy failed: lost.lua: there is no such file",
+                      done.stderr)
+        row = self.ebb.run("get", "kpa", "lost-00001").stdout
+        self.assertIn("POLICY FAILED: lost.lua", row)
+        conditions = {one["type"]: one for one in self.autoscaler("lost")["conditions"]}
+        self.assertEqual(conditions["ScalingActive"]["reason"], "PolicyFailed")
+        self.assertEqual(conditions["Ready"]["status"], "False")
+
     def test_average_makes_exactly_what_the_rule_says(self):
         ebb = self.ebb
         ebb.deploy("average", SLOW, *options({CLASS: "ebb.dev/average", WINDOW: "3s",
@@ -142,7 +187,8 @@ class Policies(unittest.TestCase):
             self.assertEqual(self.pods("lua"), 3)
             shown = ebb.run("describe", "service", "lua").stdout
             self.assertIn("the policy failed: mine.lua:2:", shown)
-            self.assertIn("PolicyFailed", shown)
+            wait_until(lambda: "PolicyFailed" in ebb.run("describe", "service", "lua").stdout,
+                       "its event")
             self.assertIn("POLICY FAILED: mine.lua:2:", ebb.run("get", "kpa").stdout)
 
             # What fails only when it runs keeps the amount, too.
