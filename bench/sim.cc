@@ -134,6 +134,9 @@ void speeds(const Trace& day) {
                  options(choice("hybrid"), 1, 1));
     engine_speed("engine, 1350-function day, kpa", day, options(kpa(), 1, 0));
     engine_speed("engine, 1350-function day, kpa, nodes and pools", day, options(kpa(), 1, 1));
+    engine_speed("engine, 1350-function day, adaptive", day, options(choice("adaptive"), 1, 0));
+    engine_speed("engine, 1350-function day, adaptive, nodes and pools", day,
+                 options(choice("adaptive"), 1, 1));
   }
   const Trace busy = steady(50, 3000, 10);
   engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 1", busy,

@@ -31,32 +31,27 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
       brief_(brief_of(settings.window)),
       slow_(calm_of(settings.window)),
       fast_(brief_),
-      served_(settings.window),
-      ended_(settings.window),
+      ends_(settings.window),
       peak_(settings.window),
       idle_time_(settings.window) {}
 
 void Adaptive::observe(const Metric& metric) {
   // The first sample after a rest spans a part of a second: what it saw is no rate.
   const double part = std::clamp(seconds_of(metric.period), 0.0, 1.0);
+  const Duration span = std::max(metric.period, kSecond);
   const double concurrency = part * std::max(0.0, load_of(metric, MetricKind::kConcurrency));
   const double requests = part * std::max(0.0, load_of(metric, MetricKind::kRequests));
   const double queued = std::clamp(part * sane(metric.queued), 0.0, concurrency);
   const double inside = concurrency - queued;
   const double ended = part * std::max(0.0, sane(metric.ended));
   const double service = part * std::max(0.0, sane(metric.service_seconds));
-  if (last_metric_ && metric.at - *last_metric_ > silence_of(settings_.window)) {
+  if (last_metric_ && metric.at - (span - kSecond) - *last_metric_ > silence_of(settings_.window)) {
     slow_ = Load(calm_of(settings_.window));
     fast_ = Load(brief_);
   }
-  for (Load* load : {&slow_, &fast_}) {
-    load->inside.record(metric.at, inside);
-    load->queued.record(metric.at, queued);
-    load->arrivals.record(metric.at, requests);
-  }
-  calls_ = std::max({calls_ + requests, ended, concurrency});
-  served_.record(metric.at, ended > 0 ? service : 0);
-  ended_.record(metric.at, ended);
+  for (Load* load : {&slow_, &fast_}) load->record(metric.at, {inside, queued, requests}, span);
+  calls_ = std::max({calls_ + requests * seconds_of(span), ended, concurrency});
+  ends_.record(metric.at, {ended > 0 ? service : 0, ended}, span);
   last_metric_ = std::max(last_metric_.value_or(metric.at), metric.at);
   if (concurrency > 0 || requests > 0 || ended > 0) note_activity(metric.at);
 }
@@ -76,17 +71,18 @@ void Adaptive::note_activity(TimePoint at) {
 }
 
 double Adaptive::service() const {
-  if (!(ended_.value() > 0)) return seconds_of(settings_.assumed_service);
-  return std::max(served_.value() / ended_.value(), 1e-6);
+  const double ended = ends_.value(kEnded);
+  if (!(ended > 0)) return seconds_of(settings_.assumed_service);
+  return std::max(ends_.value(kServed) / ended, 1e-6);
 }
 
 double Adaptive::offered(const Load& load) const {
   // Full pods hide load that waits; arrivals see it, once a service time is known. But no
   // more than is there (Little: all in the system is what arrives in a service time and a
   // wait): a few arrivals in a second, each of minutes, are not minutes of such arrivals.
-  const double inside = load.inside.value();
-  const double arriving = ended_.value() > 0 ? load.arrivals.value() * service() : 0;
-  const double offered = std::max(inside, std::min(arriving, inside + load.queued.value()));
+  const double inside = load.value(kInside);
+  const double arriving = ends_.value(kEnded) > 0 ? load.value(kArrivals) * service() : 0;
+  const double offered = std::max(inside, std::min(arriving, inside + load.value(kQueued)));
   // The first call begins what is looked at: n calls are n - 1 gaps, and one is no rate.
   return calls_ > 1 ? offered * (calls_ - 1) / calls_ : 0;
 }
@@ -180,6 +176,7 @@ Decision Adaptive::decide(const Situation& situation) {
   const int urgent = now_needed(situation);
   const int wish = std::max({1, calm, urgent});
   decision.panic = urgent > calm || rising > slow;
+  wish_ = wish;
   peak_.record(now, wish);
   decision.desired = peak_.value();
   if (!situation.explain) return decision;

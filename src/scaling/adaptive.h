@@ -49,14 +49,16 @@ class Adaptive final : public Policy {
   // How long nothing must happen before the last pod goes. At most kMostIdle windows.
   static constexpr int kMostIdle = 5;
   [[nodiscard]] Duration idle_time() const { return idle_time_; }
+  // Once the wish has fallen to one pod: how long the last decision stays if no request
+  // comes. In the past: it is not known.
+  [[nodiscard]] TimePoint held_until() const {
+    return wish_ <= 1 ? peak_.value_until() : TimePoint();
+  }
 
  private:
-  struct Load {
-    explicit Load(Duration span) : inside(span), queued(span), arrivals(span) {}
-    MovingAverage inside;    // requests in pods
-    MovingAverage queued;    // requests held for want of a slot
-    MovingAverage arrivals;  // per second
-  };
+  enum LoadPart : size_t { kInside, kQueued, kArrivals };  // in pods, waiting; per second
+  using Load = MovingAverages<3>;
+  enum EndPart : size_t { kServed, kEnded };  // seconds of service and requests, per second
   struct Wish {
     int pods = 0;
     bool spare = true;  // it has pods for load above the average
@@ -74,10 +76,10 @@ class Adaptive final : public Policy {
   Duration brief_;  // the window of a rise
   Load slow_;
   Load fast_;
-  MovingAverage served_;  // seconds of service that ended, per second
-  MovingAverage ended_;   // requests that ended, per second
-  MovingPeak peak_;       // of the wishes
-  double calls_ = 0;      // since it was at zero
+  MovingAverages<2> ends_;
+  MovingPeak peak_;   // of the wishes
+  int wish_ = 0;      // of the last decision, before what is kept of others
+  double calls_ = 0;  // since it was at zero
   Duration idle_time_;
   std::optional<TimePoint> last_metric_;
   std::optional<TimePoint> last_active_;

@@ -112,6 +112,22 @@ TEST(AdaptiveTest, AQueueDoesNotInflateTheLoad) {
   EXPECT_NEAR(policy.decide(calm(30, 2, milliseconds(2))).stable, 2, 0.01);
 }
 
+// What spans many seconds is as many samples: the simulator skips silence so.
+TEST(AdaptiveTest, OneLongSilenceIsManyShortOnes) {
+  Adaptive one({});
+  Adaptive many({});
+  feed(one, 1, 30, 50);
+  feed(many, 1, 30, 50);
+  feed(many, 31, 60, 0);
+  one.observe({.at = at(60), .period = seconds(30)});
+  const Decision a = one.decide(calm(60, 9));
+  const Decision b = many.decide(calm(60, 9));
+  EXPECT_EQ(a.desired, b.desired);
+  EXPECT_NEAR(a.stable, b.stable, 1e-9);
+  EXPECT_NEAR(a.panic_value, b.panic_value, 1e-9);
+  EXPECT_EQ(a.reason, b.reason);
+}
+
 // 20 ms of a second in which one came are no 50 requests a second.
 TEST(AdaptiveTest, APartOfASecondIsNoRate) {
   Adaptive policy({});

@@ -78,10 +78,17 @@ void Kpa::update(const KpaSettings& settings, TimePoint now) {
 }
 
 void Kpa::observe(const Metric& metric) {
-  const auto record = [&metric](Load& load, MetricKind kind) {
+  // What spans more is as many zeros.
+  const bool long_one = metric.period >= std::chrono::seconds(2);
+  const auto record = [&](Load& load, MetricKind kind) {
     const double value = load_of(metric, kind);
-    load.stable.record(metric.at, value);
-    load.panic.record(metric.at, value);
+    for (Window* window : {&load.stable, &load.panic}) {
+      if (long_one && value == 0) {
+        window->pass(metric.at);
+      } else {
+        window->record(metric.at, value);
+      }
+    }
   };
   record(load_, settings_.metric);
   if (other_) record(*other_, other(settings_.metric));

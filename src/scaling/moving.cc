@@ -5,30 +5,28 @@
 
 namespace ebb::scaling {
 
-MovingAverage::MovingAverage(Duration span)
+MovingWeight::MovingWeight(Duration span)
     : span_(std::max(span, Duration(1))), second_(kept_after(std::chrono::seconds(1))) {}
 
-double MovingAverage::kept_after(Duration age) const {
+double MovingWeight::kept_after(Duration age) const {
   return std::exp(-std::chrono::duration<double>(age) / std::chrono::duration<double>(span_));
 }
 
-void MovingAverage::record(TimePoint at, double value) {
+MovingWeight::Step MovingWeight::record(TimePoint at, Duration span) {
+  constexpr Duration kSecond = std::chrono::seconds(1);
   constexpr Duration kSameMoment = std::chrono::milliseconds(500);
-  if (!std::isfinite(value)) return;
-  const bool went_back = last_ && at < *last_;
-  if (last_ && !went_back && at - *last_ < kSameMoment) {
-    sum_ += value;
-    return;
-  }
+  Step step{.kept = 1, .samples = 1};
   if (last_) {
-    const Duration age = went_back ? std::chrono::seconds(1) : at - *last_;
-    const double kept = age == std::chrono::seconds(1) ? second_ : kept_after(age);
-    sum_ *= kept;
-    weight_ *= kept;
+    const bool went_back = at < *last_;
+    const Duration age = went_back ? kSecond : at - *last_;
+    if (age < kSameMoment) return step;
+    step.kept = age == kSecond ? second_ : kept_after(age);
   }
-  sum_ += value;
-  weight_ += 1;
+  // 1 + second_ + second_^2 + ...
+  if (span > kSecond) step.samples = (1 - kept_after(span)) / (1 - second_);
+  weight_ = weight_ * step.kept + step.samples;
   last_ = at;
+  return step;
 }
 
 MovingPeak::MovingPeak(Duration length)
@@ -44,6 +42,18 @@ void MovingPeak::record(TimePoint at, int value) {
   newest_ = part;
   int& slot = parts_[static_cast<size_t>(part % size)];
   slot = std::max(slot, value);
+}
+
+TimePoint MovingPeak::value_until() const {
+  if (!first_) return {};
+  const auto size = static_cast<int64_t>(parts_.size());
+  const int peak = value();
+  int64_t part = newest_;
+  while (part > newest_ - size &&
+         parts_[static_cast<size_t>((part % size + size) % size)] != peak) {
+    --part;
+  }
+  return *first_ + (part + size) * part_;
 }
 
 int MovingPeak::value() const { return *std::max_element(parts_.begin(), parts_.end()); }

@@ -78,6 +78,22 @@ void Window::record(TimePoint at, double value) {
   total_ += value;
 }
 
+void Window::pass(TimePoint at) {
+  const int64_t second = second_of(at);
+  if (!last_ || second <= *last_) return record(at, 0);
+  const int64_t passed = second - *last_;
+  // Each bucket once, the oldest first.
+  double total = total_;
+  for (int64_t skipped = 1; skipped <= std::min(passed, size()); ++skipped) {
+    double& expired = bucket(*last_ + skipped);
+    total -= expired;
+    expired = 0;
+  }
+  total_ = total;
+  newest_ = (newest_ + passed) % size();
+  last_ = second;
+}
+
 double Window::average(TimePoint now) const {
   const int64_t second = second_of(now);
   if (!last_ || second - *last_ >= size()) return 0;

@@ -36,6 +36,9 @@ class Window final {
   // behind the newest, and is dropped otherwise.
   void record(TimePoint at, double value);
 
+  // A record of 0 in every second after the newest, up to `at`.
+  void pass(TimePoint at);
+
   // Linear: the mean of the seconds from the first record on that are still inside
   // the window, rounded to 6 decimals. Seconds after the newest record are unknown,
   // not zero, until a whole length has passed: then the mean is 0.

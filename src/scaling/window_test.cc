@@ -95,6 +95,28 @@ TEST(WindowTest, ShrinkingKeepsTheNewestSeconds) {
   EXPECT_DOUBLE_EQ(window.average(at(60)), 55.5);
 }
 
+TEST(WindowTest, PassingIsAZeroInEachSecond) {
+  for (const int gap : {1, 2, 5, 6, 7, 13, 60}) {
+    Window one(seconds(6));
+    Window many(seconds(6));
+    int t = 0;
+    for (; t < 9; ++t) {
+      for (Window* window : {&one, &many}) window->record(at(t), t * 0.1);
+    }
+    one.pass(at(t - 1 + gap));
+    for (int i = 0; i < gap; ++i) many.record(at(t + i), 0);
+    for (int later = t - 1 + gap; later < t + gap + 9; ++later) {
+      EXPECT_EQ(one.average(at(later)), many.average(at(later))) << gap << " " << later;
+      EXPECT_EQ(one.empty(at(later)), many.empty(at(later)));
+      for (Window* window : {&one, &many}) window->record(at(later), later);
+    }
+  }
+  Window fresh(seconds(6));
+  fresh.pass(at(3));
+  EXPECT_FALSE(fresh.empty(at(3)));
+  EXPECT_EQ(fresh.average(at(3)), 0);
+}
+
 TEST(WindowTest, GrowingTakesTheOldLengthAsSeen) {
   Window window(seconds(6));
   for (int i = 0; i < 6; ++i) window.record(at(i), 6);

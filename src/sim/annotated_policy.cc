@@ -99,12 +99,16 @@ std::optional<IdlePromise> promise_of(const PolicySpec& spec) {
   if (spec.never_rests()) return std::nullopt;
   if (spec.policy == PolicyClass::kAdaptive) {
     return IdlePromise{.window = spec.window(),
-                       .sample_gap = std::chrono::seconds(1),
                        .target = 1,
                        .panic_threshold = 0,  // never: a panic is not foreseen
-                       .idle_time = [](const scaling::Policy& policy) {
-                         return static_cast<const scaling::Adaptive&>(policy).idle_time();
-                       }};
+                       .idle_time =
+                           [](const scaling::Policy& policy) {
+                             return static_cast<const scaling::Adaptive&>(policy).idle_time();
+                           },
+                       .held_until =
+                           [](const scaling::Policy& policy) {
+                             return static_cast<const scaling::Adaptive&>(policy).held_until();
+                           }};
   }
   const auto& kpa = spec.kpa;
   // Averages of nothing but zeros fall; a delay or an activation scale would keep pods.
@@ -112,9 +116,7 @@ std::optional<IdlePromise> promise_of(const PolicySpec& spec) {
                      kpa.activation_scale <= 1 &&
                      kpa.weighting == scaling::Window::Weighting::kLinear;
   if (!plain) return std::nullopt;
-  constexpr Duration kSecond = std::chrono::seconds(1);
   return IdlePromise{.window = spec.window(),
-                     .sample_gap = std::max<Duration>(kSecond, kpa.panic_window() - kSecond),
                      .target = kpa.target,
                      .panic_threshold = kpa.panic_threshold_percentage / 100};
 }

@@ -260,11 +260,15 @@ int64_t Engine::same_until(const Live& live) const {
     // Over with the first decision after that.
     return live.panic_ends ? live.panic_since + promise.window.count() + 1 : 0;
   }
+  const Duration window = promise.idle_time ? promise.idle_time(*live.policy) : promise.window;
+  const int64_t wished_until = live.last_load_at + window.count();
+  if (live.want > 1 && promise.held_until) {
+    return std::min(wished_until, (promise.held_until(*live.policy) - kStart).count());
+  }
   if (!live.calm || live.want != 1 || options_.policy.bounds.min > 0) return 0;
   const int64_t kept_until =
       live.last_active + options_.policy.stable_window.count() + options_.policy.retention.count();
-  const Duration window = promise.idle_time ? promise.idle_time(*live.policy) : promise.window;
-  return std::max(kept_until, live.last_load_at + window.count());
+  return std::max(kept_until, wished_until);
 }
 
 bool Engine::rest(Live& live) {
@@ -283,11 +287,9 @@ bool Engine::rest(Live& live) {
 void Engine::wake_up(Live& live, int64_t last_tick) {
   live.resting = false;
   ++live.generation;  // the timer is out of date
-  const int64_t gap = options_.policy.idle->sample_gap.count() / kSamplePeriod * kSamplePeriod;
   const int64_t last = last_tick / kSamplePeriod * kSamplePeriod;
-  for (int64_t at = live.sampled_at; at < last;) {
-    at = std::min(at + gap, last);
-    live.policy->observe({.at = time(at)});
+  if (live.sampled_at < last) {
+    live.policy->observe({.at = time(last), .period = Duration(last - live.sampled_at)});
     ++report_.samples;
   }
   live.sampled_at = std::max(live.sampled_at, last);

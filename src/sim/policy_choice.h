@@ -35,16 +35,17 @@ enum class BurstRule {
 // - After a decision for at most one pod, not in panic, the wish does not rise, and is 0
 //   once `window` has passed since the last sample that was not zero.
 //   Where the policy itself varies that time, `idle_time` says it.
+// - After one for more pods, not in panic, the wish stays the same until `held_until`.
 // - In panic the wish stays the same for `window` after the last decision at which
 //   ceil(panic_value / target) / ready reached `panic_threshold`, and that does not
 //   happen again.
-// - A zero sample every `sample_gap` tells the policy the same as one each second.
+// - A zero sample that spans a silence tells the policy the same as one each second.
 struct IdlePromise {
   Duration window{};
-  Duration sample_gap{};
   double target = 1;
   double panic_threshold = 2;
   std::function<Duration(const scaling::Policy&)> idle_time = {};
+  std::function<TimePoint(const scaling::Policy&)> held_until = {};
 };
 
 struct PolicyChoice {
