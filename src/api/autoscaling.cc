@@ -25,23 +25,24 @@ constexpr Duration kHour = std::chrono::hours(1);
 struct Key {
   std::string_view name;
   std::string_view legacy;  // the old camelCase spelling; empty if there is none
+  bool for_kpa = false;     // other classes have no use for it
 };
 constexpr std::array<Key, 15> kKeys{{
     {"class", ""},
-    {"metric", ""},
+    {"metric", "", true},
     {"target", ""},
     {"window", ""},
     {"activation-scale", ""},
     {"min-scale", "minScale"},
     {"max-scale", "maxScale"},
     {"initial-scale", "initialScale"},
-    {"target-utilization-percentage", "targetUtilizationPercentage"},
-    {"target-burst-capacity", "targetBurstCapacity"},
-    {"panic-window-percentage", "panicWindowPercentage"},
-    {"panic-threshold-percentage", "panicThresholdPercentage"},
-    {"scale-down-delay", "scaleDownDelay"},
+    {"target-utilization-percentage", "targetUtilizationPercentage", true},
+    {"target-burst-capacity", "targetBurstCapacity", true},
+    {"panic-window-percentage", "panicWindowPercentage", true},
+    {"panic-threshold-percentage", "panicThresholdPercentage", true},
+    {"scale-down-delay", "scaleDownDelay", true},
     {"scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"},
-    {"metric-aggregation-algorithm", "metricAggregationAlgorithm"},
+    {"metric-aggregation-algorithm", "metricAggregationAlgorithm", true},
 }};
 
 // Looks annotations up and reports what is wrong with them.
@@ -65,6 +66,16 @@ class Reader {
   }
   [[nodiscard]] bool declares(std::string_view metric) const {
     return annotations_.contains(outside_annotation(metric));
+  }
+  // Reports what only kpa has an effect of; a metric is looked at elsewhere.
+  void refuse_what_is_for_kpa(std::string_view autoscaler_class) {
+    for (const auto& key : kKeys) {
+      if (!key.for_kpa || key.name == "metric") continue;
+      const auto* text = find(key.name);
+      if (text == nullptr) continue;
+      report(*text, fmt::format("has an effect only with class {}, not with {}", kKpaClass,
+                                autoscaler_class));
+    }
   }
   // About the annotation that was found last.
   void report(const std::string& value, std::string_view why) {
@@ -146,14 +157,17 @@ bool is_own(std::string_view autoscaler_class) {
          autoscaler_class == kLuaClass;
 }
 
-void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
+// `otherwise`: without one.
+void read_class_and_metric(Reader& read, const std::string& otherwise, AutoscalingSpec& spec) {
   bool known = true;
+  spec.autoscaler_class = otherwise;
   if (const auto* text = read.find("class")) {
     constexpr std::string_view kOurs = ".knative.dev";
     const bool kpa_or_hpa = *text == kKpaClass || *text == kHpaClass;
     if (text->ends_with(kOurs) && !kpa_or_hpa) {
       read.report(*text, fmt::format("must be {} or {}", kKpaClass, kHpaClass));
       known = false;
+      spec.autoscaler_class = AutoscalingSpec().autoscaler_class;
     } else {
       spec.autoscaler_class = *text;
     }
@@ -196,9 +210,9 @@ void read_class_and_metric(Reader& read, AutoscalingSpec& spec) {
 // What holds without the annotation.
 Duration default_window(const std::string& autoscaler_class) {
   if (autoscaler_class == kAverageClass) return std::chrono::seconds(10);
-  if (autoscaler_class == kAdaptiveClass) return std::chrono::seconds(45);
+  if (autoscaler_class == kAdaptiveClass) return AutoscalingSpec().stable_window;
   if (autoscaler_class == kHpaClass) return std::chrono::seconds(300);
-  return AutoscalingSpec().stable_window;
+  return std::chrono::seconds(60);
 }
 
 // A misspelt annotation would else be without effect and without a word.
@@ -219,6 +233,22 @@ void refuse_unknown(const Annotations& annotations, const std::string& path,
 
 }  // namespace
 
+bool is_for_kpa(std::string_view annotation) {
+  if (!annotation.starts_with(kAutoscalingPrefix)) return false;
+  const auto name = annotation.substr(kAutoscalingPrefix.size());
+  return std::any_of(kKeys.begin(), kKeys.end(), [name](const Key& key) {
+    return key.for_kpa && (name == key.name || name == key.legacy);
+  });
+}
+
+std::string autoscaler_class_of(const Annotations& annotations) {
+  const auto named = annotations.find(fmt::format("{}class", kAutoscalingPrefix));
+  if (named != annotations.end()) return named->second;
+  const bool kpa = std::any_of(annotations.begin(), annotations.end(),
+                               [](const auto& one) { return is_for_kpa(one.first); });
+  return std::string(kpa ? kKpaClass : kAdaptiveClass);
+}
+
 double AutoscalingSpec::total_target(int64_t container_concurrency) const {
   if (metric == "rps") return target.value_or(kDefaultTargetRps);
   // Slots of a pod say nothing about another metric.
@@ -233,7 +263,8 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
   AutoscalingSpec spec;
   Reader read(annotations, path, errors);
   refuse_unknown(annotations, path, errors);
-  read_class_and_metric(read, spec);
+  read_class_and_metric(read, autoscaler_class_of(annotations), spec);
+  if (is_own(spec.autoscaler_class)) read.refuse_what_is_for_kpa(spec.autoscaler_class);
   read_scales(read, spec);
 
   double target = 0;

@@ -1,7 +1,8 @@
 // The autoscaling annotations of a revision as values, with Knative's defaults and
 // bounds (pkg/apis/autoscaling/annotation_validation.go). The differences: an initial
-// scale of zero is always allowed, and Ebb's own classes (api/policy_annotations.h) take
-// windows from 1 s.
+// scale of zero is always allowed; Ebb's own classes (api/policy_annotations.h) take windows
+// from 1 s; and without a class it is ebb.dev/adaptive, or Knative's kpa if something is
+// set that only kpa has.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ inline constexpr double kDefaultTargetRps = 200;
 inline constexpr Duration kDefaultProgressDeadline = std::chrono::seconds(600);
 
 struct AutoscalingSpec {
-  std::string autoscaler_class = "kpa.autoscaling.knative.dev";
+  std::string autoscaler_class = "ebb.dev/adaptive";
   std::string metric = "concurrency";  // "concurrency" or "rps" for class kpa
   int64_t min_scale = 0;               // pods
   int64_t max_scale = 0;               // 0: unlimited
@@ -31,7 +32,7 @@ struct AutoscalingSpec {
   std::optional<double> target;        // per pod; unset: total_target() says
   double target_utilization = 0.7;     // fraction of the target that is aimed at
   double target_burst_capacity = 211;  // requests; -1: the activator stays in the path
-  Duration stable_window = std::chrono::seconds(60);  // ebb.dev/average: 10, adaptive: 45, hpa: 300
+  Duration stable_window = std::chrono::seconds(45);  // of adaptive; kpa: 60, average: 10, hpa: 300
   double panic_window_percentage = 10;                // of the stable window
   double panic_threshold_percentage = 200;            // of the capacity
   Duration scale_down_delay{};
@@ -44,8 +45,14 @@ struct AutoscalingSpec {
   friend bool operator==(const AutoscalingSpec&, const AutoscalingSpec&) = default;
 };
 
-// Reads the annotations. A value that does not parse or is out of bounds adds an
-// error under `path` and leaves the default.
+// The annotations of Knative's that only class kpa has an effect of (hpa has a metric, too).
+[[nodiscard]] bool is_for_kpa(std::string_view annotation);
+
+// The class that annotations name, else the one that they have without.
+[[nodiscard]] std::string autoscaler_class_of(const std::map<std::string, std::string>& annotations);
+
+// Reads the annotations. A value that does not parse, is out of bounds or has no effect
+// with the class adds an error under `path` and leaves the default.
 [[nodiscard]] AutoscalingSpec parse_autoscaling(
     const std::map<std::string, std::string>& annotations, const std::string& path,
     std::vector<FieldError>& errors);

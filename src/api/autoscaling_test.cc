@@ -1,5 +1,6 @@
 #include "api/autoscaling.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace ebb::api {
@@ -22,12 +23,38 @@ Parsed parse(const std::map<std::string, std::string>& short_keys) {
   return parsed;
 }
 
-TEST(Autoscaling, DefaultsAreKnatives) {
+TEST(Autoscaling, DefaultsOfKpaAreKnatives) {
+  auto [spec, errors] = parse({{"class", "kpa.autoscaling.knative.dev"}});
+  EXPECT_TRUE(errors.empty());
+  EXPECT_EQ(spec.target_burst_capacity, 211);
+  EXPECT_EQ(spec.target_utilization, 0.7);
+  EXPECT_EQ(spec.stable_window, seconds(60));
+}
+
+TEST(Autoscaling, WithoutAClassItIsAdaptiveUnlessSomethingIsSetThatOnlyKpaHas) {
   auto [spec, errors] = parse({});
   EXPECT_TRUE(errors.empty());
   EXPECT_EQ(spec, AutoscalingSpec());
-  EXPECT_EQ(spec.target_burst_capacity, 211);
-  EXPECT_EQ(spec.stable_window, seconds(60));
+  EXPECT_EQ(spec.autoscaler_class, "ebb.dev/adaptive");
+  EXPECT_EQ(spec.stable_window, seconds(45));
+  EXPECT_EQ(parse({{"target", "10"}, {"window", "2s"}}).spec.autoscaler_class, "ebb.dev/adaptive");
+  for (const auto& [key, value] : {std::pair{"metric", "rps"},
+                                   {"target-utilization-percentage", "80"},
+                                   {"targetUtilizationPercentage", "80"},
+                                   {"target-burst-capacity", "0"},
+                                   {"panic-window-percentage", "20"},
+                                   {"panic-threshold-percentage", "150"},
+                                   {"scale-down-delay", "1m"},
+                                   {"metric-aggregation-algorithm", "linear"}}) {
+    const auto one = parse({{key, value}});
+    EXPECT_TRUE(one.errors.empty()) << key;
+    EXPECT_EQ(one.spec.autoscaler_class, "kpa.autoscaling.knative.dev") << key;
+    EXPECT_EQ(one.spec.stable_window, seconds(60));
+    if (std::string_view(key) == "metric") continue;
+    const auto other = parse({{"class", "ebb.dev/adaptive"}, {key, value}});
+    ASSERT_EQ(other.errors.size(), 1U) << key;
+    EXPECT_THAT(other.errors[0].message, testing::HasSubstr("has an effect only with class kpa"));
+  }
 }
 
 TEST(Autoscaling, ReadsEveryAnnotation) {
@@ -77,11 +104,16 @@ struct Bad {
 class AutoscalingBounds : public testing::TestWithParam<Bad> {};
 
 TEST_P(AutoscalingBounds, OneErrorAndTheDefault) {
-  auto [spec, errors] = parse({{GetParam().key, GetParam().value}});
+  const std::string key = GetParam().key;
+  std::map<std::string, std::string> annotations;
+  if (key != "class") annotations["class"] = "kpa.autoscaling.knative.dev";
+  const auto untouched = parse(annotations).spec;
+  annotations[key] = GetParam().value;
+  auto [spec, errors] = parse(annotations);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_EQ(errors[0].path,
             "annotations[" + std::string(kAutoscalingPrefix) + GetParam().key + "]");
-  EXPECT_EQ(spec, AutoscalingSpec());
+  EXPECT_EQ(spec, untouched);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -124,10 +125,16 @@ bool is_metric_name(std::string_view name) {
          });
 }
 
-void read_class_settings(Reader& read, PolicyAnnotations& policy) {
+void read_class_settings(Reader& read, const Annotations& annotations,
+                         PolicyAnnotations& policy) {
   const auto* text = read.find(kClass);
-  const std::string_view used = text ? std::string_view(*text) : std::string_view();
-  if (used.starts_with("ebb.dev/") && used != kAdaptiveClass && used != kAverageClass &&
+  const std::string used = autoscaler_class_of(annotations);
+  constexpr std::string_view kOurs = "ebb.dev/";
+  const bool ours = used.size() > kOurs.size() &&
+                    std::equal(kOurs.begin(), kOurs.end(), used.begin(), [](char a, char b) {
+                      return a == std::tolower(static_cast<unsigned char>(b));
+                    });
+  if (ours && used != kAdaptiveClass && used != kAverageClass &&
       used != kLuaClass) {
     read.report(kClass, *text,
                 fmt::format("must be {}, {} or {}", kAdaptiveClass, kAverageClass, kLuaClass));
@@ -220,7 +227,7 @@ PolicyAnnotations parse_policy(const Annotations& annotations, const std::string
   PolicyAnnotations policy;
   Reader read(annotations, path, errors);
   refuse_unknown(annotations, path, errors);
-  read_class_settings(read, policy);
+  read_class_settings(read, annotations, policy);
   if (const auto* text = read.find(kScheduleAnnotation)) {
     policy.schedule = *text;
     if (text->find_first_not_of(" \t\r\n;") == std::string::npos) {

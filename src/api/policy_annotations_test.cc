@@ -82,7 +82,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{{kAdaptive, {"ebb.dev/policy-patience", "-1"}}, "ebb.dev/policy-patience", "[0, 100]"},
         Bad{{kAdaptive, {"ebb.dev/policy-share", "1"}}, "ebb.dev/policy-share", "[0.0001, 0.5]"},
         Bad{{kAdaptive, {"ebb.dev/policy-share", "nan"}}, "ebb.dev/policy-share", "a number"},
-        Bad{{{"ebb.dev/policy-wait", "1s"}}, "ebb.dev/policy-wait", "ebb.dev/adaptive"},
+        Bad{{{kClass, std::string(kKpaClass)}, {"ebb.dev/policy-wait", "1s"}},
+            "ebb.dev/policy-wait",
+            "ebb.dev/adaptive"},
+        Bad{{{kClass, "EBB.dev/adaptive"}}, kClass, "must be ebb.dev/adaptive"},
         Bad{{{"ebb.dev/policy-file", "a.lua"}}, "ebb.dev/policy-file", "ebb.dev/lua"},
         Bad{{kLua}, kClass, "needs ebb.dev/policy-file"},
         Bad{{kLua, {"ebb.dev/policy-file", "../a.lua"}}, "ebb.dev/policy-file", "a folder"},
@@ -119,7 +122,8 @@ TEST(AutoscalingOfOwnClassesTest, WindowsMayBeShort) {
       {{kClass, "ebb.dev/adaptive"}, {"autoscaling.knative.dev/window", "900ms"}}, "a", errors));
   ASSERT_EQ(errors.size(), 1u);
   errors.clear();
-  static_cast<void>(parse_autoscaling({{"autoscaling.knative.dev/window", "5s"}}, "a", errors));
+  static_cast<void>(parse_autoscaling(
+      {{kClass, std::string(kKpaClass)}, {"autoscaling.knative.dev/window", "5s"}}, "a", errors));
   EXPECT_EQ(errors.size(), 1u) << "Knative's bound for Knative's class";
 }
 

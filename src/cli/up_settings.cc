@@ -188,7 +188,10 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
       up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
     }
   }
-  const auto defaults = api::parse_autoscaling(up.autoscaling, "autoscaling", errors);
+  // Without a class they are for revisions of all: what Knative's refuses no one may have.
+  auto strict = up.autoscaling;
+  strict.emplace(fmt::format("{}class", api::kAutoscalingPrefix), api::kKpaClass);
+  const auto defaults = api::parse_autoscaling(strict, "autoscaling", errors);
   static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", errors));
   const int most = up.limits.per_revision;
   if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {

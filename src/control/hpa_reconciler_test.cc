@@ -169,19 +169,19 @@ class HpaReconcilerTest : public resources::ClientFixture {
 
 TEST_F(HpaReconcilerTest, TakesThePlaceOfTheAnnotationsWhileItExists) {
   add("hello-00001");
-  EXPECT_EQ(policy("hello-00001"), PolicyClass::kKpa);
+  EXPECT_EQ(policy("hello-00001"), PolicyClass::kAdaptive);
   create("one");
   EXPECT_EQ(policy("hello-00001"), PolicyClass::kHpa);
   add("hello-00002");  // one that comes later, too
   add("other-00001", "other");
   EXPECT_EQ(policy("hello-00002"), PolicyClass::kHpa);
-  EXPECT_EQ(policy("other-00001"), PolicyClass::kKpa);
+  EXPECT_EQ(policy("other-00001"), PolicyClass::kAdaptive);
   EXPECT_EQ(condition("one", "AbleToScale"), "True SucceededGetScale");
   EXPECT_THAT(condition("one", "ScalingActive"), HasSubstr("False ScalingDisabled"));
   EXPECT_EQ(status("one").observed_generation, 1);
   remove("one");
-  EXPECT_EQ(policy("hello-00001"), PolicyClass::kKpa);
-  EXPECT_EQ(policy("hello-00002"), PolicyClass::kKpa);
+  EXPECT_EQ(policy("hello-00001"), PolicyClass::kAdaptive);
+  EXPECT_EQ(policy("hello-00002"), PolicyClass::kAdaptive);
 }
 
 TEST_F(HpaReconcilerTest, AChangedTargetLetsGoOfTheFirst) {
@@ -192,7 +192,7 @@ TEST_F(HpaReconcilerTest, AChangedTargetLetsGoOfTheFirst) {
   hpa.spec.scale_target.name = "other";
   must(resources::update<HorizontalPodAutoscaler>(client_, hpa));
   settle();
-  EXPECT_EQ(policy("hello-00001"), PolicyClass::kKpa);
+  EXPECT_EQ(policy("hello-00001"), PolicyClass::kAdaptive);
   EXPECT_EQ(policy("other-00001"), PolicyClass::kHpa);
   EXPECT_EQ(status("one").observed_generation, 2);
 }
@@ -214,7 +214,7 @@ TEST_F(HpaReconcilerTest, TwoForOneRevisionAreRefusedUntilOneRemains) {
   add("hello-00001");
   create("one");
   create("two");
-  EXPECT_EQ(policy("hello-00001"), PolicyClass::kKpa) << "its annotations count";
+  EXPECT_EQ(policy("hello-00001"), PolicyClass::kAdaptive) << "its annotations count";
   for (const char* name : {"one", "two"}) {
     EXPECT_THAT(condition(name, "ScalingActive"),
                 AllOf(HasSubstr("False AmbiguousSelector"), HasSubstr("hello-00001"),

@@ -27,8 +27,15 @@ Planned plan(const Annotations& annotations, const scheduling::PodTemplate& pod 
   return out;
 }
 
-TEST(PolicyPlanTest, WithoutAnnotationsItIsKnatives) {
+TEST(PolicyPlanTest, WithoutAnnotationsItIsAdaptive) {
   const auto planned = plan({});
+  EXPECT_TRUE(planned.errors.empty());
+  EXPECT_EQ(planned.spec().policy, PolicyClass::kAdaptive);
+  EXPECT_EQ(planned.spec().window(), 45s);
+}
+
+TEST(PolicyPlanTest, KpaIsKnatives) {
+  const auto planned = plan({{kPrefix + "class", std::string(api::kKpaClass)}});
   EXPECT_TRUE(planned.errors.empty());
   EXPECT_EQ(planned.spec().policy, PolicyClass::kKpa);
   EXPECT_EQ(planned.spec().kpa.target, 70);

@@ -58,14 +58,15 @@ RevisionHost::Annotations scaling_annotations(const RevisionHost::Annotations& a
   return out;
 }
 
-// Its own win. Which metrics there are depends on the class: who chooses another one does
-// not get the default metric.
+// Its own win. Who chooses another class than kpa does not get what only kpa has an effect
+// of.
 RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
                                         const RevisionHost::Annotations& defaults) {
   const std::string prefix(api::kAutoscalingPrefix);
-  const bool own_class = own.contains(prefix + "class");
+  const auto own_class = own.find(prefix + "class");
+  const bool other = own_class != own.end() && own_class->second != api::kKpaClass;
   for (const auto& [key, value] : defaults) {
-    if (own_class && key == prefix + "metric") continue;
+    if (other && api::is_for_kpa(key)) continue;
     own.emplace(key, value);
   }
   return own;
