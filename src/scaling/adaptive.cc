@@ -36,6 +36,7 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
       idle_time_(settings.window) {}
 
 void Adaptive::observe(const Metric& metric) {
+  if (!is_sound(metric)) return;
   // The first sample after a rest spans a part of a second: what it saw is no rate.
   const double part = std::clamp(seconds_of(metric.period), 0.0, 1.0);
   const Duration span = std::max(metric.period, kSecond);
@@ -161,7 +162,9 @@ Decision Adaptive::decide(const Situation& situation) {
   const double slots = slots_of(situation);
   decision.excess_burst_capacity = to_pods(
       std::floor(std::max(0, situation.ready) * slots - situation.in_flight - situation.waiting));
-  if (!last_active_ || now - *last_active_ >= idle_time_) {
+  // As long as somebody measured it: silence is not known to be rest.
+  const TimePoint known = last_metric_ && !busy(situation) ? std::min(now, *last_metric_) : now;
+  if (!last_active_ || known - *last_active_ >= idle_time_) {
     peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
     calls_ = 0;
     if (situation.explain) {

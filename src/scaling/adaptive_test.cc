@@ -192,6 +192,8 @@ TEST(AdaptiveTest, WindowsOfASecondGoToZeroInASecond) {
   Adaptive policy({.window = seconds(1)});
   feed(policy, 1, 5, 10);
   EXPECT_GE(policy.decide(calm(5.9, 1)).desired, 1);
+  EXPECT_GE(policy.decide(calm(6, 1)).desired, 1) << "nobody has measured that it rests";
+  feed(policy, 6, 6, 0);
   EXPECT_EQ(policy.decide(calm(6, 1)).desired, 0);
 }
 

@@ -22,7 +22,9 @@ Average::Average(const AverageSettings& settings) : settings_(settings), load_(s
 
 void Average::observe(const Metric& metric) {
   if (settings_.outside.empty()) {
-    load_.record(metric.at, load_of(metric, settings_.metric));
+    if (is_sound(metric)) {
+      load_.record(metric.at, metric.period, load_of(metric, settings_.metric));
+    }
     return;
   }
   const OutsideNumber* number = outside_number(metric.outside, settings_.outside);
@@ -32,33 +34,29 @@ void Average::observe(const Metric& metric) {
   }
   error_ = number->error;
   if (error_.empty() && !std::isfinite(number->value)) error_ = "it is not a number";
-  if (error_.empty()) load_.record(metric.at, number->value);
+  if (error_.empty()) load_.record(metric.at, metric.period, number->value);
 }
 
 Decision Average::unknown(const Situation& situation) const {
   Decision decision;
-  decision.error = fmt::format("metric {}: {}", settings_.outside, error_);
+  if (!error_.empty()) decision.error = fmt::format("metric {}: {}", settings_.outside, error_);
   if (situation.explain) {
-    decision.reason = decision.error + ": the last amount stays";
+    decision.reason = error_.empty() ? "no metrics in the window: the last amount stays"
+                                     : decision.error + ": the last amount stays";
   }
   if (busy(situation) && situation.ready + situation.starting < 1) {
     decision.valid = true;
     decision.desired = 1;
+    if (situation.explain) decision.reason += ", raised to 1: a request is in the system";
   }
   return decision;
 }
 
 Decision Average::decide(const Situation& situation) {
-  if (!error_.empty()) return unknown(situation);
+  if (!error_.empty() || load_.stale(situation.now)) return unknown(situation);
   Decision decision;
-  if (load_.empty(situation.now) && !busy(situation)) {
-    if (situation.explain) {
-      decision.reason = "no metrics in the window: the last amount stays";
-    }
-    return decision;
-  }
   decision.valid = true;
-  decision.stable = load_.average(situation.now);
+  decision.stable = load_.mean();
   decision.panic_value = decision.stable;
   decision.desired = pods_for(decision.stable, settings_.target);
   const bool raised = decision.desired < 1 && busy(situation);

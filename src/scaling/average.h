@@ -12,7 +12,7 @@
 #include <string>
 
 #include "scaling/policy.h"
-#include "scaling/window.h"
+#include "scaling/sample_mean.h"
 
 namespace ebb::scaling {
 
@@ -40,7 +40,7 @@ class Average final : public Policy {
   [[nodiscard]] Decision unknown(const Situation& situation) const;
 
   AverageSettings settings_;
-  Window load_;
+  SampleMean load_;
   std::string error_;  // why there is no number from outside
 };
 

@@ -11,6 +11,8 @@ namespace ebb::scaling {
 namespace {
 
 constexpr double kThousandths = 1000;
+// More than any cluster has: such a count is a mistake, and is not filled with pods.
+constexpr int kMostPods = 100'000;
 
 // A sample in thousandths; nonsense is nothing used.
 int64_t thousandths(double value) {
@@ -39,11 +41,13 @@ HpaPolicy::HpaPolicy(HpaPolicySettings settings, TimePoint now)
       last_active_(now) {}
 
 void HpaPolicy::observe(const Metric& metric) {
-  const double concurrency = load_of(metric, MetricKind::kConcurrency);
-  const double requests = load_of(metric, MetricKind::kRequests);
-  concurrency_.record(metric.at, concurrency);
-  requests_.record(metric.at, requests);
-  if (concurrency > 0 || requests > 0) last_active_ = std::max(last_active_, metric.at);
+  if (is_sound(metric)) {
+    const double concurrency = load_of(metric, MetricKind::kConcurrency);
+    const double requests = load_of(metric, MetricKind::kRequests);
+    concurrency_.record(metric.at, metric.period, concurrency);
+    requests_.record(metric.at, metric.period, requests);
+    if (concurrency > 0 || requests > 0) last_active_ = std::max(last_active_, metric.at);
+  }
   if (!metric.pods.empty()) {
     pods_ = metric.pods;
     pods_at_ = metric.at;
@@ -61,8 +65,9 @@ void HpaPolicy::observe(const Metric& metric) {
 HpaReading HpaPolicy::reading_of(const HpaMetricSpec& metric, TimePoint now) const {
   HpaReading reading;
   if (is_own_load(metric)) {
-    const Window& load = metric.name == "rps" ? requests_ : concurrency_;
-    reading.total = thousandths(load.average(now));
+    const SampleMean& load = metric.name == "rps" ? requests_ : concurrency_;
+    if (load.stale(now)) reading.error = fmt::format("nobody measures {} any more", metric.name);
+    reading.total = thousandths(load.mean());
     return reading;
   }
   if (is_outside(metric)) {
@@ -94,7 +99,9 @@ HpaReading HpaPolicy::reading_of(const HpaMetricSpec& metric, TimePoint now) con
 }
 
 HpaInput HpaPolicy::input_of(const Situation& situation) const {
-  HpaInput input{.now = situation.now, .current = situation.ready + situation.starting};
+  const int ready = std::clamp(situation.ready, 0, kMostPods);
+  const int starting = std::clamp(situation.starting, 0, kMostPods);
+  HpaInput input{.now = situation.now, .current = ready + starting};
   const std::vector<HpaContainer> containers{
       {"user-container", settings_.cpu_request,
        thousandths(static_cast<double>(settings_.memory_request))}};
@@ -105,10 +112,10 @@ HpaInput HpaPolicy::input_of(const Situation& situation) const {
                           .containers = containers});
   }
   // Pods that were not measured, and pods on the way.
-  while (input.pods.size() < static_cast<size_t>(std::max(situation.ready, 0))) {
+  while (input.pods.size() < static_cast<size_t>(ready)) {
     input.pods.push_back({.containers = containers});
   }
-  for (int i = 0; i < situation.starting; ++i) {
+  for (int i = 0; i < starting; ++i) {
     input.pods.push_back({.phase = HpaPod::Phase::kPending, .containers = containers});
   }
   for (const auto& metric : settings_.spec.metrics) {
@@ -132,13 +139,16 @@ Decision HpaPolicy::decide(const Situation& situation) {
   if (situation.ready == 0 || situation.now - pods_at_ > Hpa::kDecidePeriod) pods_.clear();
   // The last step only: the way down to it is the algorithm's, with its stabilization.
   const int last = std::max(1, settings_.spec.min);
+  const int pods =
+      std::clamp(situation.ready, 0, kMostPods) + std::clamp(situation.starting, 0, kMostPods);
   if (settings_.zero_after && situation.now >= last_active_ + *settings_.zero_after &&
-      situation.ready + situation.starting <= last) {
+      pods <= last && (pods <= 0 || !concurrency_.stale(situation.now))) {
     last_ = Decision();
     last_.valid = true;
     last_.reason = "no request for as long as zero needs";
     next_ = situation.now;
     seen_.reset();
+    known_ = 0;
     return last_;
   }
   if (situation.now >= next_) {
@@ -151,15 +161,16 @@ Decision HpaPolicy::decide(const Situation& situation) {
     last_.error = outside_error(seen->input);
     last_.valid = result.valid;
     last_.desired = result.desired;
-    last_.stable = concurrency_.average(situation.now);
+    last_.stable = concurrency_.mean();
     last_.panic_value = last_.stable;
+    if (result.valid) known_ = result.desired;
     last_.reason = result.text;  // made every 15 s only: always
     seen_ = std::move(seen);
   }
   Decision decision = last_;
   if (busy(situation) && (!decision.valid || decision.desired < 1)) {
     decision.valid = true;
-    decision.desired = std::max({1, situation.ready + situation.starting, settings_.spec.min});
+    decision.desired = std::max({1, pods, known_, settings_.spec.min});
     if (!situation.explain) return decision;
     decision.reason = fmt::format("a request is in the system ({})", last_.reason);
   }

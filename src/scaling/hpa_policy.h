@@ -23,7 +23,7 @@
 
 #include "scaling/hpa.h"
 #include "scaling/policy.h"
-#include "scaling/window.h"
+#include "scaling/sample_mean.h"
 
 namespace ebb::scaling {
 
@@ -66,11 +66,12 @@ class HpaPolicy final : public Policy {
   TimePoint pods_at_{};
   std::vector<OutsideNumber> outside_;
   std::shared_ptr<const HpaSeen> seen_;
-  Window concurrency_;
-  Window requests_;
+  SampleMean concurrency_;
+  SampleMean requests_;
   TimePoint last_active_;
   TimePoint next_{};
   Decision last_;
+  int known_ = 0;  // the last wish that was valid, since the last time at zero
 };
 
 }  // namespace ebb::scaling

@@ -59,19 +59,30 @@ void LuaPolicy::take_history(const LuaPolicy& before) {
 }
 
 void LuaPolicy::observe(const Metric& metric) {
+  if (!is_sound(metric)) return;
   newest_ = metric;
   newest_.pods.clear();
-  stable_.record(metric.at, load_of(metric, MetricKind::kConcurrency));
-  panic_.record(metric.at, load_of(metric, MetricKind::kConcurrency));
-  requests_.record(metric.at, load_of(metric, MetricKind::kRequests));
+  const double load = load_of(metric, MetricKind::kConcurrency);
+  stable_.record(metric.at, metric.period, load);
+  panic_.record(metric.at, metric.period, load);
+  requests_.record(metric.at, metric.period, load_of(metric, MetricKind::kRequests));
 }
 
 Decision LuaPolicy::decide(const Situation& situation) {
   const TimePoint now = situation.now;
   if (!begin_) begin_ = now;
   Decision decision;
-  decision.stable = stable_.average(now);
-  decision.panic_value = panic_.average(now);
+  decision.stable = stable_.mean();
+  decision.panic_value = panic_.mean();
+  const int running = situation.ready + situation.starting;
+  if (newest_.at != TimePoint() && panic_.stale(now)) {
+    if (situation.explain) decision.reason = "no metrics for 6 s: the last amount stays";
+    if (busy(situation) && running < 1) {
+      decision.valid = true;
+      decision.desired = 1;
+    }
+    return decision;
+  }
   LuaSandbox::Call call;
   call.metric = {{{"concurrency", load_of(newest_, MetricKind::kConcurrency)},
                   {"requests", load_of(newest_, MetricKind::kRequests)},
@@ -80,7 +91,7 @@ Decision LuaPolicy::decide(const Situation& situation) {
                   {"service_seconds", sane(newest_.service_seconds)},
                   {"stable", decision.stable},
                   {"panic", decision.panic_value},
-                  {"rps", requests_.average(now)}}};
+                  {"rps", requests_.mean()}}};
   call.state = {{{"now", seconds_of(now - *begin_)},
                  {"ready", static_cast<double>(situation.ready)},
                  {"starting", static_cast<double>(situation.starting)},
@@ -115,7 +126,6 @@ Decision LuaPolicy::decide(const Situation& situation) {
                                             : fmt::format("the policy says {}", decision.desired);
     }
   }
-  const int running = situation.ready + situation.starting;
   if (busy(situation) && (decision.valid ? decision.desired < 1 : running < 1)) {
     decision.valid = true;
     decision.desired = 1;

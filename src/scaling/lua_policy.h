@@ -29,7 +29,7 @@
 
 #include "base/result.h"
 #include "scaling/policy.h"
-#include "scaling/window.h"
+#include "scaling/sample_mean.h"
 
 namespace ebb::scaling {
 
@@ -69,9 +69,9 @@ class LuaPolicy final : public Policy {
   LuaLimits limits_;
   std::unique_ptr<LuaSandbox> sandbox_;  // null: the source could not be run again
   Metric newest_;
-  Window stable_;
-  Window panic_;
-  Window requests_;
+  SampleMean stable_;
+  SampleMean panic_;
+  SampleMean requests_;
   std::optional<TimePoint> begin_;
   int desired_ = 0;
 };

@@ -289,5 +289,129 @@ TEST(PolicyPropertyTest, NonsenseInIsNotNonsenseOut) {
   }
 }
 
+// --- A clock or a metric that cannot be trusted ---
+
+// Knative's answers are kept as they are, and a forecast and a schedule only raise.
+bool holds_amounts(const Kind& kind) {
+  const std::string_view name = kind.name;
+  return name != "kpa" && name != "kpa weighted" && name != "combined" && name != "forecast" &&
+         name != "schedule";
+}
+
+// 70 requests inside pods of ten slots, all the time.
+Second steady_second(Duration at, bool busy) {
+  Second second;
+  second.metric = {
+      .at = kStart + at, .concurrency = 70, .requests = 700, .ended = 700, .service_seconds = 70};
+  second.situation = {.now = kStart + at,
+                      .ready = 10,
+                      .in_flight = busy ? 70 : 0,
+                      .pod_concurrency = 10,
+                      .start_time = seconds(2)};
+  return second;
+}
+
+TEST(PoliciesTest, AClockThatJumpsTakesNoPodFromALoadThatStays) {
+  using std::chrono::hours;
+  for (const Kind& kind : kinds()) {
+    if (!holds_amounts(kind)) continue;
+    for (const Duration jump : {Duration(hours(3)), Duration(hours(-3)), Duration(seconds(11)),
+                                Duration(seconds(-1)), Duration(seconds(70))}) {
+      for (const bool busy : {true, false}) {
+        const auto policy = kind.make(kStart);
+        int before = std::numeric_limits<int>::max();
+        Duration at{};
+        for (int t = 1; t <= 400; ++t) {
+          at += seconds(1);
+          if (t == 200) at += jump;
+          if (t == 300) at -= jump;
+          const Second second = steady_second(at, busy);
+          policy->observe(second.metric);
+          const Decision d = policy->decide(second.situation);
+          if (t > 150 && t < 200) {
+            ASSERT_TRUE(d.valid) << kind.name;
+            before = std::min(before, d.desired);
+          }
+          if (t < 200 || !d.valid) continue;
+          EXPECT_GE(d.desired, before)
+              << kind.name << " " << jump / seconds(1) << " s, at " << t << ": " << d.reason;
+        }
+        EXPECT_GE(before, 7) << kind.name;
+      }
+    }
+  }
+}
+
+TEST(PoliciesTest, AMetricThatStopsKeepsTheAmountAndIsTold) {
+  for (const Kind& kind : kinds()) {
+    if (!holds_amounts(kind)) continue;
+    const auto policy = kind.make(kStart);
+    int before = std::numeric_limits<int>::max();
+    bool told = false;
+    for (int t = 1; t <= 2000; ++t) {
+      const Second second = steady_second(seconds(t), false);
+      if (t <= 200) policy->observe(second.metric);
+      const Decision d = policy->decide(second.situation);
+      if (t > 150 && t <= 200) before = std::min(before, d.desired);
+      if (t <= 200) continue;
+      told = told || !d.valid;
+      if (d.valid) {
+        EXPECT_GE(d.desired, before) << kind.name << " at " << t << ": " << d.reason;
+      } else {
+        EXPECT_NE(d.reason, "") << kind.name;
+      }
+    }
+    EXPECT_TRUE(told) << kind.name;
+  }
+}
+
+TEST(PoliciesTest, NumbersThatAreNoneTakeNoPodAway) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Kind& kind : kinds()) {
+    if (!holds_amounts(kind)) continue;
+    for (const double bad : {kNan, kInfinity, -kInfinity}) {
+      const auto policy = kind.make(kStart);
+      int before = std::numeric_limits<int>::max();
+      for (int t = 1; t <= 400; ++t) {
+        Second second = steady_second(seconds(t), false);
+        if (t > 200) {
+          for (double* value :
+               {&second.metric.concurrency, &second.metric.requests, &second.metric.queued,
+                &second.metric.ended, &second.metric.service_seconds}) {
+            *value = bad;
+          }
+        }
+        policy->observe(second.metric);
+        const Decision d = policy->decide(second.situation);
+        if (t > 150 && t <= 200) before = std::min(before, d.desired);
+        if (t > 200 && d.valid) {
+          EXPECT_GE(d.desired, before) << kind.name << " at " << t << ": " << d.reason;
+        }
+      }
+    }
+  }
+}
+
+// More pods that serve than anybody asked for, or fewer than none.
+TEST(PoliciesTest, PodCountsThatContradictThemselvesTakeNoPodFromALoad) {
+  for (const Kind& kind : kinds()) {
+    if (!holds_amounts(kind)) continue;
+    for (const auto& [ready, starting] : {std::pair{-5, 0}, {0, -7}, {1'000'000'000, 0}, {0, 0}}) {
+      const auto policy = kind.make(kStart);
+      for (int t = 1; t <= 300; ++t) {
+        Second second = steady_second(seconds(t), true);
+        if (t > 200) {
+          second.situation.ready = ready;
+          second.situation.starting = starting;
+        }
+        policy->observe(second.metric);
+        const Decision d = policy->decide(second.situation);
+        if (t > 200 && d.valid) EXPECT_GE(d.desired, 7) << kind.name << ready << d.reason;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ebb::scaling

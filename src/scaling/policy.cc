@@ -11,6 +11,15 @@ double sane(double value) {
   return std::abs(value) <= kMost ? value : 0;  // false for what is not a number
 }
 
+bool is_sound(const Metric& metric) {
+  for (const double value :
+       {metric.concurrency, metric.proxied_concurrency, metric.requests, metric.proxied_requests,
+        metric.queued, metric.ended, metric.service_seconds}) {
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
 double load_of(const Metric& metric, MetricKind kind) {
   return sane(kind == MetricKind::kConcurrency ? metric.concurrency - metric.proxied_concurrency
                                                : metric.requests - metric.proxied_requests);

@@ -71,6 +71,11 @@ struct Metric {
 // The metric's load of a kind, without what another hop already counted; sane.
 [[nodiscard]] double load_of(const Metric& metric, MetricKind kind);
 
+// Whether all its numbers are some. One that is not is no metric: whoever gets it does as if
+// nobody had measured, and keeps the amount once that has lasted. (Of Knative's kpa they
+// are 0.)
+[[nodiscard]] bool is_sound(const Metric& metric);
+
 // nullptr if nobody told it.
 [[nodiscard]] const OutsideNumber* outside_number(std::span<const OutsideNumber> told,
                                                   std::string_view name);

@@ -145,7 +145,8 @@ class Control(unittest.TestCase):
 
     def test_it_scales_as_the_formula_says(self):
         ebb = self.ebb
-        ebb.deploy("formula", SLOW, *WINDOW, "--concurrency", "2")
+        ebb.deploy("formula", SLOW, *WINDOW, "--concurrency", "2", "--annotation",
+                   "autoscaling.knative.dev/class=kpa.autoscaling.knative.dev")
         with concurrent.futures.ThreadPoolExecutor(4) as threads:
             calls = [threads.submit(ebb.get, "formula", "/7") for _ in range(4)]
             # Four in the system, 70 % of two a pod: three pods.

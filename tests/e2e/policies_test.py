@@ -210,7 +210,10 @@ class Policies(unittest.TestCase):
                 ({CLASS: "ebb.dev/magic"}, "must be ebb.dev/adaptive"),
                 ({CLASS: "ebb.dev/adaptive", "ebb.dev/policy-share": "2"}, "[0.0001, 0.5]"),
                 ({"ebb.dev/schedule": "never | always | 3"}, "annotations[ebb.dev/schedule]"),
-                ({WINDOW: "2s"}, "must be in [6s")):
+                ({CLASS: "ebb.dev/adaptive", "autoscaling.knative.dev/scale-down-delay": "1m"},
+                 "only with class kpa"),
+                ({WINDOW: "0s"}, "must be in [1s"),
+                ({CLASS: "kpa.autoscaling.knative.dev", WINDOW: "2s"}, "must be in [6s")):
             refused = self.ebb.deploy("wrong", SLOW, *options(values), check=False)
             self.assertEqual(refused.returncode, 1, said)
             self.assertIn(said, refused.stderr)
