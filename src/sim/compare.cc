@@ -275,7 +275,7 @@ std::vector<std::string> summary(const Comparison& comparison) {
   std::vector<std::string> out;
   out.push_back(fmt::format("{} of {} in {}", counted(first.calls, "call"),
                             counted(first.functions_called, "function"),
-                            length >= kHour     ? fmt::format("{:.3g} h", length / kHour)
+                            length >= kHour     ? amount_text(length / kHour) + " h"
                             : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
                                                 : fmt::format("{:.3g} s", length)));
   std::string how = fmt::format("cold start {}, ", comparison.start);
