@@ -113,7 +113,7 @@ class Simulate(unittest.TestCase):
 
     def test_mistakes(self):
         wrong = self.simulate("--policy", "adaptive,window=0s", code=1).stderr
-        self.assertIn("window must be 1s to 1h, not 0s", wrong)
+        self.assertIn('window: Invalid value: "0s": must be in [1s, 1h]', wrong)
         self.assertIn("no policy \"quick\"", self.simulate("--policy", "quick", code=1).stderr)
         self.simulate("--cold-start", "soon", code=2)
         self.assertIn('there is no runtime "cobol"; there are: exec, node, python',
