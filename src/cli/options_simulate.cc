@@ -6,6 +6,7 @@
 #include "api/quantity.h"
 #include "cli/command_line.h"
 #include "cli/flags.h"
+#include "cli/runtimes.h"
 #include "sim/compare.h"
 #include "sim/start_time.h"
 #include "sim/trace_calls.h"
@@ -47,6 +48,10 @@ class SimulateLine final : public CommandLine {
     flag(simulate, "--pod-create", pod_create_,
          "time to make a cold pod, one after the other on a node (default 3ms)");
     flag(simulate, "--node-boot", node_boot_, "time until a node is there (default 60s)");
+    flag(simulate, "--spread", spread_,
+         "how the calls of a minute fall in it, where only their number is known: equidistant "
+         "(default), aligned, uniform, exponential or start")
+        ->check(CLI::IsMember(sim::spread_names()));
     flag(simulate, "--seed", seed_, "of what is drawn by chance (default 1)")
         ->check(CLI::Range(0, std::numeric_limits<int>::max()));
     flag(simulate, "--begin", begin_,
@@ -75,7 +80,13 @@ class SimulateLine final : public CommandLine {
     if (policies_.empty()) compare.policies = {"kpa", "adaptive", "fixed:10m", "hybrid"};
     run.concurrency = concurrency_;
     run.arrivals.seed = static_cast<uint64_t>(seed_);
+    run.arrivals.spread = sim::spread(spread_).value_or(run.arrivals.spread);
     // A runtime's name before the time is for the reader.
+    if (const size_t equals = cold_start_.find('='); equals != std::string::npos) {
+      if (const auto known = check_shipped_runtime(cold_start_.substr(0, equals)); !known) {
+        return fail(Errc::kInvalid, "--cold-start: {}", known.error().message);
+      }
+    }
     run.start = cold_start_.substr(cold_start_.find('=') + 1);
     if (const auto start = sim::StartTime::parse(run.start); !start) {
       return fail(Errc::kInvalid, "--cold-start: {}", start.error().message);
@@ -152,6 +163,7 @@ class SimulateLine final : public CommandLine {
   std::string pod_create_;
   std::string node_boot_;
   std::string node_memory_;
+  std::string spread_ = "equidistant";
   int seed_ = 1;
   std::string begin_;
   std::string until_;

@@ -378,6 +378,8 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
                                               "3",
                                               "--pod-create",
                                               "20ms",
+                                              "--spread",
+                                              "uniform",
                                               "--node-boot",
                                               "2m"});
   EXPECT_THAT(full.compare->policies, ElementsAre("adaptive,window=30s", "fixed:10m"));
@@ -385,6 +387,8 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
   EXPECT_EQ(full.compare->node_memory_mb, 16384);
   EXPECT_EQ(full.compare->run.start, "1ms");
   EXPECT_EQ(full.compare->run.arrivals.seed, 7);
+  EXPECT_EQ(full.compare->run.arrivals.spread, sim::Spread::kUniform);
+  EXPECT_EQ(plain.compare->run.arrivals.spread, sim::Spread::kEquidistant);
   EXPECT_EQ(full.compare->run.arrivals.until, std::chrono::hours(2));
   EXPECT_EQ(full.output, SimulateOptions::Output::kHtml);
   EXPECT_TRUE(full.compare->run.reading.lenient);
@@ -399,6 +403,11 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
 TEST(OptionsTest, SimulateRefusesWhatMakesNoSense) {
   expect_usage_error({"simulate"}, "TRACE");
   expect_usage_error({"simulate", "t", "--cold-start", "soon"}, "--cold-start: \"soon\"");
+  expect_usage_error({"simulate", "t", "--cold-start", "cobol=1ms"},
+                     "--cold-start: there is no runtime \"cobol\"; there are: exec, node, python");
+  expect_usage_error({"simulate", "t", "--cold-start", "=1ms"}, "there is no runtime \"\"");
+  expect_usage_error({"simulate", "t", "--spread", "wide"},
+                     "--spread: wide not in {equidistant,aligned,uniform,exponential,start}");
   expect_usage_error({"simulate", "t", "--node-memory", "16Gi"}, "--nodes must say");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--node-memory", "x"}, "such as 16Gi");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--node-memory", "1Gi", "--node-slots", "3"},

@@ -40,6 +40,26 @@ Result<std::vector<KnownRuntime>> known_runtimes(ApiClient& client) {
   return out;
 }
 
+const std::vector<std::string>& shipped_runtimes() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> out;
+    std::string_view rest = EBB_SHIPPED_RUNTIMES;  // the folders of runtimes/, see CMakeLists.txt
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find(','), rest.size());
+      out.emplace_back(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return out;
+  }();
+  return kNames;
+}
+
+Result<void> check_shipped_runtime(std::string_view name) {
+  const auto& names = shipped_runtimes();
+  if (std::find(names.begin(), names.end(), name) != names.end()) return {};
+  return fail(Errc::kInvalid, "there is no runtime \"{}\"; there are: {}", name, joined(names));
+}
+
 Result<void> check_runtime(const std::vector<KnownRuntime>& known, const std::string& runtime,
                            const std::string& folder, bool has_command) {
   namespace fs = std::filesystem;

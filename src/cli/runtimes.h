@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,10 @@ struct KnownRuntime {
 
 // Empty if the API does not know them.
 [[nodiscard]] Result<std::vector<KnownRuntime>> known_runtimes(ApiClient& client);
+
+// Those that Ebb comes with, by name: for what needs no running Ebb.
+[[nodiscard]] const std::vector<std::string>& shipped_runtimes();
+[[nodiscard]] Result<void> check_shipped_runtime(std::string_view name);
 
 // That there is such a runtime, and that the folder holds what it starts from unless the
 // container names a command. A folder that is none, or empty, is left to who packs it.

@@ -9,7 +9,13 @@ namespace ebb::scaling {
 
 std::string in_file(const std::string& name, const std::string& message) {
   constexpr std::string_view kChunk = "policy:";  // what Lua knows the text as
-  const size_t at = message.find(kChunk);
+  size_t at = message.find(kChunk);
+  // A line's number follows; other places are a user's own words.
+  const auto is_digit = [&message](size_t i) {
+    return i < message.size() && message[i] >= '0' && message[i] <= '9';
+  };
+  while (at != std::string::npos && !is_digit(at + kChunk.size()))
+    at = message.find(kChunk, at + 1);
   if (at == std::string::npos) return fmt::format("{}: {}", name, message);
   // What stands before it says when that happened.
   std::string when = message.substr(0, at);

@@ -108,8 +108,10 @@ TEST(LuaPolicyTest, ErrorsNameTheLineAndKeepTheLastAmount) {
   EXPECT_THAT(d.error, HasSubstr("policy:1: attempt to index a nil value (local 'x')"));
   EXPECT_THAT(answer("error({})").error, HasSubstr("an error that is a table"));
   EXPECT_THAT(answer("error('line\\none')").error, HasSubstr("line one"));
-  EXPECT_THAT(answer("return 7").error, HasSubstr("must return {desired"));
-  EXPECT_THAT(answer("return {desired = '7'}").error, HasSubstr("not a string"));
+  EXPECT_EQ(answer("return 7").error,
+            "policy:1: decide must return {desired = n, reason = \"...\"}, not a number");
+  EXPECT_EQ(answer("return {desired = '7'}").error,
+            "policy:1: desired must be a number, not a string");
   EXPECT_THAT(answer("decide = 3; error('x')").error, HasSubstr("x"));
 }
 
@@ -195,6 +197,62 @@ TEST(LuaPolicyTest, BombsEndByALimit) {
     EXPECT_NE(d.error, "") << bomb;
     EXPECT_LT(took, seconds(2)) << bomb;  // milliseconds; sanitizers and busy machines take more
   }
+}
+
+TEST(LuaPolicyTest, LimitsNameTheLine) {
+  EXPECT_EQ(answer("\n local n = 0\n while true do n = n + 1 end").error,
+            "policy:3: more than 20000 instructions");
+  EXPECT_EQ(problem("local n = 0\nlocal function spin()\n  while true do n = n + 1 end\nend\n"
+                    "spin()\nfunction decide() end"),
+            "policy:3: more than 20000 instructions");
+  constexpr const char* kMemory =
+      ": more memory than 512 KiB, 64 KiB in one piece or 4096 KiB in one call";
+  for (const char* body : {
+           "local s = 'x' while true do s = s .. s end",                      // one piece
+           "local t = {} for i = 1, 2000 do t[i] = {i, {}, {}, {}, {}} end",  // in all
+           "local s = ('x'):upper() for i = 1, 15 do s = s .. s end while true do local r = s .. 1 "
+           "end",
+           "local function f(n) return 1 + f(n + 1) end return f(1)",  // the stack
+       }) {
+    EXPECT_EQ(answer(std::string("\n\n") + body + "\n\n").error, std::string("policy:3") + kMemory)
+        << body;
+  }
+  EXPECT_EQ(problem("local s = 'x'\nfor i = 1, 20 do s = s .. s end"),
+            std::string("policy:2") + kMemory);
+}
+
+// Garbage is collected before a limit counts.
+TEST(LuaPolicyTest, GarbageIsNoLackOfMemory) {
+  auto policy = compiled(R"(
+    local kept = {}
+    for i = 1, 2000 do kept[i] = {i} end
+    function decide()
+      local sum = 0
+      for i = 1, 500 do
+        local garbage = {i, i, i, i, i, i, i, i, i, i, i, i, i, i, i, i}
+        sum = sum + #garbage
+      end
+      return {desired = sum / 16}
+    end)");
+  for (int i = 0; i < 200; ++i) {
+    const Decision d = policy.decide({.now = kStart});
+    ASSERT_EQ(d.error, "") << i;
+    ASSERT_EQ(d.desired, 500);
+  }
+}
+
+// As the program `lua` reads a file.
+TEST(LuaPolicyTest, ABomAndAFirstCommentAreSkipped) {
+  const std::string decide = "function decide(metric, state) return {desired = 2} end\n";
+  for (const std::string& begin : {std::string("\xEF\xBB\xBF"), std::string("#!/usr/bin/env lua\n"),
+                                   std::string("\xEF\xBB\xBF# mine\r\n")}) {
+    EXPECT_EQ(compiled(begin + decide).decide({.now = kStart}).desired, 2) << begin;
+  }
+  EXPECT_THAT(problem("#!lua\n\nx = = 1"), HasSubstr("policy:3:"));
+  EXPECT_THAT(problem("\xEF\xBB\xBFx = = 1"), HasSubstr("policy:1:"));
+  EXPECT_EQ(problem("# nothing else"), "no function decide(metric, state) is defined");
+  EXPECT_THAT(problem("x = 1\n#!lua\n"), HasSubstr("policy:2:"));  // only at the beginning
+  EXPECT_THAT(problem("#!lua\n\x1bLua"), HasSubstr("policy:"));    // no bytecode behind it
 }
 
 TEST(LuaPolicyTest, BeginsAnewAfterALimit) {

@@ -4,7 +4,9 @@
 
 #include <lua5.4/lua.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -26,6 +28,42 @@ constexpr std::array kMath{"abs", "ceil", "exp",        "floor", "fmod",       "
                            "cos", "tan",  "asin",       "acos",  "atan"};
 constexpr std::array kString{"byte", "char", "format", "len", "lower", "reverse", "sub", "upper"};
 constexpr std::array kTable{"concat"};  // sort loops without counting
+
+// Beyond a limit of memory, so much more is given for the few instructions until the error
+// that says where it was.
+constexpr size_t kAllowance = 128 * 1024;
+
+// What `lua` skips of a file; the line break stays, so that lines keep their numbers.
+std::string_view without_first_comment(std::string_view source) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (source.starts_with(kByteOrderMark)) source.remove_prefix(kByteOrderMark.size());
+  if (source.starts_with('#')) source.remove_prefix(std::min(source.find('\n'), source.size()));
+  return source;
+}
+
+using Text = std::array<char, 128>;
+
+// Which limits of memory there are, as an error. Plain, so that a Lua error may unwind it.
+Text memory_limits(const LuaLimits& limits) {
+  Text out{};
+  std::snprintf(out.data(), out.size(),
+                "more memory than %zu KiB, %zu KiB in one piece or %zu KiB in one call",
+                limits.memory / 1024, limits.block / 1024, limits.allocated / 1024);
+  return out;
+}
+
+// Fails with the text on top, and the line on which decide begins: of what it answers.
+int fail_decide(lua_State* lua) {
+  lua_Debug debug{};
+  if (lua_getglobal(lua, kDecide) == LUA_TFUNCTION && lua_getinfo(lua, ">S", &debug) != 0) {
+    lua_pushfstring(lua, "%s:%d: ", debug.short_src, debug.linedefined);
+    lua_insert(lua, -2);
+    lua_concat(lua, 2);
+  } else {
+    lua_pop(lua, 1);
+  }
+  return lua_error(lua);
+}
 
 // Removes what is not in `kept` from the table on top.
 template <size_t N>
@@ -92,6 +130,30 @@ void copy_reason(const char* from, size_t size, std::array<char, 256>& to) {
 
 }  // namespace
 
+// An allocator may not ask Lua where it is, and to refuse ends the call without a place. So
+// once collecting garbage did not help, the next instruction is made to fail; what runs
+// inside of C until then, or wants more than the allowance, is refused.
+bool LuaSandbox::may_grow(const void* block, size_t old_size, size_t new_size) {
+  const auto fits = [&](size_t allowance) {
+    return new_size <= limits_.block + allowance &&
+           used_ + (new_size - old_size) <= limits_.memory + allowance &&
+           allocated_ + new_size <= limits_.allocated + allowance;
+  };
+  if (fits(0)) {
+    refused_ = {};
+    return true;
+  }
+  const Request request{block, old_size, new_size};
+  if (!memory_short_ && !(request == refused_)) {
+    refused_ = request;
+    return false;
+  }
+  if (lua_ == nullptr || !fits(kAllowance)) return false;
+  memory_short_ = true;
+  lua_sethook(lua_, &LuaSandbox::count, LUA_MASKCOUNT, 1);  // may be called at any time
+  return true;
+}
+
 void* LuaSandbox::allocate(void* self, void* block, size_t old_size, size_t new_size) {
   auto& sandbox = *static_cast<LuaSandbox*>(self);
   if (block == nullptr) old_size = 0;  // it holds a type then
@@ -101,11 +163,7 @@ void* LuaSandbox::allocate(void* self, void* block, size_t old_size, size_t new_
     return nullptr;
   }
   if (new_size > old_size) {
-    const size_t grown = new_size - old_size;
-    if (new_size > sandbox.limits_.block || sandbox.used_ + grown > sandbox.limits_.memory ||
-        sandbox.allocated_ + new_size > sandbox.limits_.allocated) {
-      return nullptr;
-    }
+    if (!sandbox.may_grow(block, old_size, new_size)) return nullptr;
     sandbox.allocated_ += new_size;
   }
   void* moved = std::realloc(block, new_size);
@@ -115,10 +173,19 @@ void* LuaSandbox::allocate(void* self, void* block, size_t old_size, size_t new_
 
 void LuaSandbox::count(lua_State* lua, lua_Debug* /*debug*/) {
   auto& sandbox = **static_cast<LuaSandbox**>(lua_getextraspace(lua));
-  sandbox.steps_ -= kStep;
-  if (sandbox.steps_ > 0) return;
+  if (!sandbox.memory_short_) {
+    sandbox.steps_ -= kStep;
+    if (sandbox.steps_ > 0) return;
+  }
   sandbox.limited_ = true;
-  luaL_error(lua, "more than %d instructions", sandbox.limits_.instructions);
+  luaL_where(lua, 0);  // of the function that runs
+  if (sandbox.memory_short_) {
+    lua_pushstring(lua, memory_limits(sandbox.limits_).data());
+  } else {
+    lua_pushfstring(lua, "more than %d instructions", sandbox.limits_.instructions);
+  }
+  lua_concat(lua, 2);
+  lua_error(lua);
 }
 
 int LuaSandbox::load(lua_State* lua) {
@@ -147,19 +214,21 @@ int LuaSandbox::decide(lua_State* lua) {
   lua_call(lua, 2, 1);
   if (lua_isnil(lua, -1)) return 0;
   if (!lua_istable(lua, -1)) {
-    return luaL_error(lua, "decide must return {desired = n, reason = \"...\"}, not a %s",
-                      luaL_typename(lua, -1));
+    lua_pushfstring(lua, "decide must return {desired = n, reason = \"...\"}, not a %s",
+                    luaL_typename(lua, -1));
+    return fail_decide(lua);
   }
   lua_pushliteral(lua, "desired");
   lua_rawget(lua, -2);
   if (lua_isnil(lua, -1)) return 0;
   if (lua_type(lua, -1) != LUA_TNUMBER) {
-    return luaL_error(lua, "desired must be a number, not a %s", luaL_typename(lua, -1));
+    lua_pushfstring(lua, "desired must be a number, not a %s", luaL_typename(lua, -1));
+    return fail_decide(lua);
   }
   call.desired = lua_tonumber(lua, -1);
   if (!std::isfinite(call.desired)) {
-    return luaL_error(lua, "desired is not a number of pods, but %f: a division by 0?",
-                      call.desired);
+    lua_pushfstring(lua, "desired is not a number of pods, but %f: a division by 0?", call.desired);
+    return fail_decide(lua);
   }
   lua_pop(lua, 1);
   lua_pushliteral(lua, "reason");
@@ -178,6 +247,11 @@ LuaSandbox::Failure LuaSandbox::protect(int (*function)(lua_State*), void* argum
   allocated_ = 0;
   steps_ = limits_.instructions;
   limited_ = false;
+  refused_ = {};
+  if (memory_short_) {
+    memory_short_ = false;
+    lua_sethook(lua_, &LuaSandbox::count, LUA_MASKCOUNT, kStep);
+  }
   lua_settop(lua_, 0);
   lua_pushcfunction(lua_, function);
   lua_pushlightuserdata(lua_, argument);
@@ -185,8 +259,7 @@ LuaSandbox::Failure LuaSandbox::protect(int (*function)(lua_State*), void* argum
   if (status == LUA_OK) return Failure::kNone;
   if (status == LUA_ERRMEM) {
     limited_ = true;
-    message = fmt::format("more memory than {} KiB, {} KiB in one piece or {} KiB in one call",
-                          limits_.memory / 1024, limits_.block / 1024, limits_.allocated / 1024);
+    message = memory_limits(limits_).data();
   } else if (lua_type(lua_, -1) == LUA_TSTRING) {
     std::array<char, 256> line{};
     size_t size = 0;
@@ -207,7 +280,7 @@ Result<std::unique_ptr<LuaSandbox>> LuaSandbox::open(const std::string& source,
   if (sandbox->lua_ == nullptr) return fail(Errc::kExhausted, "no memory for a Lua state");
   *static_cast<LuaSandbox**>(lua_getextraspace(sandbox->lua_)) = sandbox.get();
   lua_sethook(sandbox->lua_, &LuaSandbox::count, LUA_MASKCOUNT, kStep);
-  std::string_view text = source;
+  std::string_view text = without_first_comment(source);
   std::string message;
   if (sandbox->protect(&LuaSandbox::load, &text, message) != Failure::kNone) {
     return fail(Errc::kInvalid, "{}", message);

@@ -2,6 +2,9 @@
 // that a Lua error unwinds: all that may raise runs in C functions under lua_pcall and
 // reads and writes a plain Call.
 //
+// The source is read as the program `lua` reads a file: a byte order mark is skipped, and a
+// first line that begins with "#".
+//
 //   auto sandbox = LuaSandbox::open(source, limits);
 //   LuaSandbox::Call call{...};
 //   auto failed = sandbox->call(call);
@@ -53,6 +56,7 @@ class LuaSandbox final {
   explicit LuaSandbox(const LuaLimits& limits) : limits_(limits) {}
   // Runs `function` with `argument` under protection and the limits.
   [[nodiscard]] Failure protect(int (*function)(lua_State*), void* argument, std::string& message);
+  [[nodiscard]] bool may_grow(const void* block, size_t old_size, size_t new_size);
   static void* allocate(void* self, void* block, size_t old_size, size_t new_size);
   static void count(lua_State* lua, lua_Debug* debug);
   static int load(lua_State* lua);
@@ -60,10 +64,19 @@ class LuaSandbox final {
 
   const LuaLimits limits_;
   lua_State* lua_ = nullptr;
-  size_t used_ = 0;       // bytes
-  size_t allocated_ = 0;  // in this call
-  int steps_ = 0;         // left in this call
-  bool limited_ = false;  // this call broke a limit
+  size_t used_ = 0;            // bytes
+  size_t allocated_ = 0;       // in this call
+  int steps_ = 0;              // left in this call
+  bool limited_ = false;       // this call broke a limit
+  bool memory_short_ = false;  // and it was one of memory
+  // What was refused last: Lua collects its garbage and asks for the same again.
+  struct Request {
+    const void* block = nullptr;
+    size_t old_size = 0;
+    size_t new_size = 0;
+    friend bool operator==(const Request&, const Request&) = default;
+  };
+  Request refused_;
 };
 
 }  // namespace ebb::scaling

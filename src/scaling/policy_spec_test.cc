@@ -125,6 +125,13 @@ TEST(LuaFileTest, ANewTextIsTakenOverAndABrokenOneLeavesTheOldAtWork) {
   EXPECT_EQ(decision.error, "");
 }
 
+TEST(LuaFileTest, ErrorsNameFileAndLine) {
+  EXPECT_EQ(in_file("m.lua", "policy:3: no"), "m.lua:3: no");
+  EXPECT_EQ(in_file("m.lua", "one pod: policy:3: no"), "m.lua:3: no (one pod)");
+  EXPECT_EQ(in_file("m.lua", "my policy: no"), "m.lua: my policy: no");
+  EXPECT_EQ(in_file("m.lua", "policy:12: my policy: no"), "m.lua:12: my policy: no");
+}
+
 TEST(LuaFileTest, WithoutAnyTextTheLastAmountStays) {
   auto missing = std::make_shared<LuaFile>("mine.lua");
   LuaFilePolicy policy(missing);

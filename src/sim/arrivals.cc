@@ -45,6 +45,12 @@ auto value_of(const Names& names, std::string_view name)
 
 const char* to_string(Spread spread) { return name_of(kSpreads, spread); }
 std::optional<Spread> spread(std::string_view name) { return value_of(kSpreads, name); }
+std::vector<std::string> spread_names() {
+  std::vector<std::string> out;
+  out.reserve(kSpreads.size());
+  for (const auto& [spread, name] : kSpreads) out.emplace_back(name);
+  return out;
+}
 const char* to_string(Service service) { return name_of(kServices, service); }
 std::optional<Service> service(std::string_view name) { return value_of(kServices, name); }
 

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,7 @@ enum class Spread {
 
 [[nodiscard]] const char* to_string(Spread spread);
 [[nodiscard]] std::optional<Spread> spread(std::string_view name);
+[[nodiscard]] std::vector<std::string> spread_names();  // in the order above
 
 // How long executions take.
 enum class Service {

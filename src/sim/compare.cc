@@ -36,6 +36,23 @@ Result<int> slots_for(double node_memory_mb, const Trace& trace) {
   return static_cast<int>(std::min<double>(slots, kMostSlots));
 }
 
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// "1 row", "1,200 rows".
+std::string counted(uint64_t number, std::string_view what) {
+  return fmt::format("{} {}{}", grouped(number), what, number == 1 ? "" : "s");
+}
+
+std::string nodes_line(const Comparison& c) {
+  const auto number = [](int value) { return static_cast<uint64_t>(value); };
+  std::string out = c.min_nodes == c.max_nodes ? "" : fmt::format("{} to ", c.min_nodes);
+  out += fmt::format("{} with room for {} each, ", counted(number(c.max_nodes), "node"),
+                     counted(number(c.slots), "pod"));
+  out += c.pool == 0 ? "none" : grouped(number(c.pool));
+  return out + fmt::format(" of them kept cold; a node boots in {}, a cold pod is made in {}",
+                           time_text(seconds(c.node_boot)), time_text(seconds(c.pod_create)));
+}
+
 using Row = std::vector<std::string>;
 
 std::string aligned(const std::vector<Row>& rows) {
@@ -56,7 +73,30 @@ std::string aligned(const std::vector<Row>& rows) {
   return out;
 }
 
-Row row_of(const Report& r, bool nodes) {
+// Which columns stand in the table beside the usual ones.
+struct Extra {
+  bool unfinished = false;
+  bool failed = false;
+  bool nodes = false;
+
+  explicit Extra(const Comparison& comparison) : nodes(comparison.slots > 0) {
+    for (const Report& report : comparison.reports) {
+      unfinished = unfinished || report.unfinished > 0;
+      failed = failed || report.policy_errors > 0;
+    }
+  }
+};
+
+Row titles(const Extra& extra) {
+  Row out{"POLICY",   "COLD",     "SHARE",  "FUNCTIONS' COLD", "WAIT p50", "WAIT p99",
+          "SLOWDOWN", "GB-HOURS", "WASTED", "STARTS",          "PEAK PODS"};
+  if (extra.nodes) out.emplace_back("NODE-HOURS");
+  if (extra.failed) out.insert(out.begin() + 1, "FAILED");
+  if (extra.unfinished) out.insert(out.begin() + 1, "UNFINISHED");
+  return out;
+}
+
+Row row_of(const Report& r, const Extra& extra) {
   const ColdShares cold = cold_shares(r);
   Row out{r.policy,
           grouped(r.cold),
@@ -69,7 +109,9 @@ Row row_of(const Report& r, bool nodes) {
           fmt::format("{:.1f}%", 100 * r.waste()),
           grouped(r.pods_started),
           grouped(static_cast<uint64_t>(r.peak_pods))};
-  if (nodes) out.push_back(amount_text(r.node_s / 3600));
+  if (extra.nodes) out.push_back(amount_text(r.node_s / 3600));
+  if (extra.failed) out.insert(out.begin() + 1, grouped(r.policy_errors));
+  if (extra.unfinished) out.insert(out.begin() + 1, grouped(r.unfinished));
   return out;
 }
 
@@ -79,6 +121,11 @@ constexpr std::string_view kTerms =
     "\n  arrival to the start of its execution. SLOWDOWN: (wait + execution) / execution, 1 is"
     "\n  perfect; p99 of each function, geometric mean. GB-HOURS: memory held by functions' pods;"
     "\n  WASTED: the part during which no call ran in the pod.\n";
+
+constexpr std::string_view kProblemTerms =
+    "UNFINISHED: calls that had not ended an hour after the trace; they are in no wait and no"
+    "\n  slowdown. FAILED: decisions that the policy failed to make. The other figures of a"
+    "\n  policy with either cannot be compared.\n";
 
 nlohmann::ordered_json json_of(const Report& r) {
   const ColdShares cold = cold_shares(r);
@@ -91,6 +138,7 @@ nlohmann::ordered_json json_of(const Report& r) {
   };
   nlohmann::ordered_json out{
       {"policy", r.policy},
+      {"problems", problems(r)},
       {"calls", r.calls},
       {"unfinished", r.unfinished},
       {"cold", r.cold},
@@ -107,7 +155,8 @@ nlohmann::ordered_json json_of(const Report& r) {
       {"peak_starts_per_s", r.peak_starts_per_s},
       {"node_h", r.node_s / 3600},
       {"peak_nodes", r.peak_nodes},
-      {"policy_errors", r.policy_errors}};
+      {"policy_errors", r.policy_errors},
+      {"first_policy_error", r.first_policy_error}};
   auto bins = nlohmann::ordered_json::array();
   for (const TimelineBin& bin : r.timeline) {
     bins.push_back({{"from_s", bin.from_s},
@@ -172,7 +221,15 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
     out.slots = run.cluster->slots;
     out.min_nodes = run.cluster->min_nodes;
     out.max_nodes = run.cluster->max_nodes;
+    out.pool = run.cluster->pool;
+    out.pod_create = run.cluster->pod_create;
+    out.node_boot = run.cluster->node_boot;
   }
+  out.spread = run.arrivals.spread;
+  out.per_minute = !trace->minutes.empty();
+  const auto start = StartTime::parse(run.start);
+  if (!start) return fail(start.error());
+  out.by_chance = out.per_minute || start->kind != StartTime::Kind::kConstant;
   for (PolicyChoice& choice : choices) {
     const std::string label = choice.name;
     std::function<void(double)> progress;
@@ -203,8 +260,11 @@ std::string grouped(uint64_t number) {
 
 std::string time_text(double seconds) {
   if (seconds < 1e-6) return "0";
-  if (seconds < 1) return fmt::format("{:.3g}ms", seconds * 1000);
-  return fmt::format("{:.3g}s", seconds);
+  constexpr double kRounded = 0.9995;  // from here on three digits say a second
+  if (seconds < kRounded) return fmt::format("{:.3g}ms", seconds * 1000);
+  constexpr double kWhole = 100;  // from here on without a fraction
+  if (seconds < kWhole) return fmt::format("{:.3g}s", seconds);
+  return grouped(static_cast<uint64_t>(std::llround(seconds))) + "s";
 }
 
 std::vector<std::string> summary(const Comparison& comparison) {
@@ -213,9 +273,9 @@ std::vector<std::string> summary(const Comparison& comparison) {
   constexpr double kMinute = 60;
   const double length = comparison.length_s;
   std::vector<std::string> out;
-  out.push_back(fmt::format("{} calls of {} function{} in {}", grouped(first.calls),
-                            grouped(first.functions_called), first.functions_called == 1 ? "" : "s",
-                            length >= kHour     ? fmt::format("{:.3g} h", length / kHour)
+  out.push_back(fmt::format("{} of {} in {}", counted(first.calls, "call"),
+                            counted(first.functions_called, "function"),
+                            length >= kHour     ? amount_text(length / kHour) + " h"
                             : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
                                                 : fmt::format("{:.3g} s", length)));
   std::string how = fmt::format("cold start {}, ", comparison.start);
@@ -223,27 +283,45 @@ std::vector<std::string> summary(const Comparison& comparison) {
          : comparison.concurrency == 1
              ? std::string("one call in a pod at a time")
              : fmt::format("{} calls in a pod at a time", comparison.concurrency);
-  how += comparison.slots == 0
-             ? std::string(", room for every pod")
-             : fmt::format(", {} to {} nodes with room for {} pods each", comparison.min_nodes,
-                           comparison.max_nodes, comparison.slots);
+  if (comparison.slots == 0) how += ", room for every pod";
   out.push_back(std::move(how));
+  if (comparison.slots > 0) out.push_back(nodes_line(comparison));
+  std::string chance;
+  if (comparison.per_minute) {
+    chance = fmt::format("spread of a minute's calls: {}; ", to_string(comparison.spread));
+  }
+  if (comparison.by_chance) out.push_back(chance + fmt::format("seed {}", first.seed));
   if (comparison.skipped.rows > 0) {
-    out.push_back(fmt::format("{} rows of the trace were wrong and left out, the first at {}",
-                              grouped(comparison.skipped.rows), comparison.skipped.first));
+    out.push_back(fmt::format("{} of the trace {} wrong and left out, the first at {}",
+                              counted(comparison.skipped.rows, "row"),
+                              comparison.skipped.rows == 1 ? "was" : "were",
+                              comparison.skipped.first));
   }
   return out;
 }
 
+std::vector<std::string> problems(const Report& r) {
+  std::vector<std::string> out;
+  if (r.unfinished > 0) {
+    out.push_back(
+        fmt::format("{} had not ended an hour after the trace", counted(r.unfinished, "call")));
+  }
+  if (r.policy_errors > 0) {
+    out.push_back(fmt::format("{} failed, the first: {}", counted(r.policy_errors, "decision"),
+                              r.first_policy_error));
+  }
+  return out;
+}
+
+bool comparable(const Report& report) {
+  return report.unfinished == 0 && report.policy_errors == 0;
+}
+
 std::vector<std::string> remarks(const Comparison& comparison) {
   std::vector<std::string> out;
-  for (const Report& r : comparison.reports) {
-    if (r.unfinished > 0) {
-      out.push_back(fmt::format("{}: {} calls had not ended", r.policy, grouped(r.unfinished)));
-    }
-    if (r.policy_errors > 0) {
-      out.push_back(fmt::format("{}: {} decisions failed, the first: {}", r.policy,
-                                grouped(r.policy_errors), r.first_policy_error));
+  for (const Report& report : comparison.reports) {
+    for (const std::string& problem : problems(report)) {
+      out.push_back(report.policy + ": " + problem);
     }
   }
   return out;
@@ -252,14 +330,14 @@ std::vector<std::string> remarks(const Comparison& comparison) {
 std::string to_table(const Comparison& comparison) {
   std::string out = comparison.trace + ": ";
   for (const std::string& line : summary(comparison)) out += line + "\n";
-  const bool nodes = comparison.slots > 0;
-  std::vector<Row> rows{{"POLICY", "COLD", "SHARE", "FUNCTIONS' COLD", "WAIT p50", "WAIT p99",
-                         "SLOWDOWN", "GB-HOURS", "WASTED", "STARTS", "PEAK PODS"}};
-  if (nodes) rows.front().emplace_back("NODE-HOURS");
-  for (const Report& report : comparison.reports) rows.push_back(row_of(report, nodes));
+  const Extra extra(comparison);
+  std::vector<Row> rows{titles(extra)};
+  for (const Report& report : comparison.reports) rows.push_back(row_of(report, extra));
   out += "\n" + aligned(rows);
   for (const std::string& line : remarks(comparison)) out += line + "\n";
-  return out + std::string(kTerms);
+  out += kTerms;
+  if (extra.unfinished || extra.failed) out += kProblemTerms;
+  return out;
 }
 
 std::string to_json(const Comparison& comparison) {
@@ -269,6 +347,10 @@ std::string to_json(const Comparison& comparison) {
                              {"slots", comparison.slots},
                              {"min_nodes", comparison.min_nodes},
                              {"max_nodes", comparison.max_nodes},
+                             {"pool", comparison.pool},
+                             {"pod_create_s", seconds(comparison.pod_create)},
+                             {"node_boot_s", seconds(comparison.node_boot)},
+                             {"spread", to_string(comparison.spread)},
                              {"length_s", comparison.length_s},
                              {"skipped_rows", comparison.skipped.rows},
                              {"first_skipped", comparison.skipped.first},

@@ -42,6 +42,12 @@ struct Comparison {
   int slots = 0;  // of a node; 0: room for every pod
   int min_nodes = 0;
   int max_nodes = 0;
+  int pool = 0;  // cold pods that a node keeps
+  Duration pod_create{};
+  Duration node_boot{};
+  Spread spread = Spread::kEquidistant;
+  bool per_minute = false;      // the trace has numbers per minute: the spread matters
+  bool by_chance = false;       // something is drawn: the seed matters
   std::vector<Report> reports;  // at least one, in the order of the policies, named as they were
 };
 
@@ -58,7 +64,11 @@ struct Comparison {
 
 // What was replayed on what, and what was left out of it; a sentence each.
 [[nodiscard]] std::vector<std::string> summary(const Comparison& comparison);
-// What went wrong with single policies.
+// What went wrong with a policy; while something did, its other figures flatter it: calls
+// that never ended are in no wait and no slowdown.
+[[nodiscard]] std::vector<std::string> problems(const Report& report);
+[[nodiscard]] bool comparable(const Report& report);  // it has no problems
+// Those of all policies, with their names.
 [[nodiscard]] std::vector<std::string> remarks(const Comparison& comparison);
 [[nodiscard]] double held_gb_h(const Report& report);
 [[nodiscard]] std::string amount_text(double value);  // "0.084", "12.3", "1,234"

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace ebb::sim {
@@ -71,6 +72,80 @@ TEST_F(Compare, MemorySaysHowManyPodsFit) {
   EXPECT_EQ(compare(options_, PolicyTable())->slots, 8);
   options_.node_memory_mb = 100;
   EXPECT_THAT(error(), HasSubstr("128 MiB on average"));
+}
+
+TEST_F(Compare, SaysWhatWasRunWhereItMatters) {
+  options_.policies = {"kpa"};
+  EXPECT_EQ(compare(options_, PolicyTable())->by_chance, false);
+  options_.run.start = "exponential:1s";
+  EXPECT_THAT(to_table(*compare(options_, PolicyTable())),
+              HasSubstr("room for every pod\nseed 1\n"));
+  std::ofstream(path_) << "HashOwner,HashApp,HashFunction,1\no,a,f,1\n";
+  options_.run.start = "1s";
+  options_.run.arrivals = {.spread = Spread::kUniform, .seed = 7};
+  options_.run.cluster = ClusterOptions{.min_nodes = 0, .max_nodes = 2, .slots = 4, .pool = 1};
+  const auto found = compare(options_, PolicyTable());
+  const std::string table = to_table(*found);
+  EXPECT_THAT(table,
+              HasSubstr("1 call of 1 function in 1 min\n"
+                        "cold start 1s, one call in a pod at a time\n"
+                        "0 to 2 nodes with room for 4 pods each, 1 of them kept cold; a node "
+                        "boots in 60s, a cold pod is made in 3ms\n"
+                        "spread of a minute's calls: uniform; seed 7\n"));
+  const auto json = nlohmann::json::parse(to_json(*found));
+  EXPECT_EQ(json.at("spread"), "uniform");
+  EXPECT_EQ(json.at("pool"), 1);
+  EXPECT_EQ(json.at("pod_create_s"), 0.003);
+  EXPECT_EQ(json.at("node_boot_s"), 60);
+}
+
+TEST_F(Compare, ThePlaceOfCallsInTheirMinuteChangesWhatIsFound) {
+  // 300 calls of 100 ms: evenly spread none overlap, by chance some do, at the start all.
+  std::ofstream(path_) << "HashOwner,HashApp,HashFunction,1\no,a,f,300\n";
+  options_.policies = {"fixed:10m"};
+  std::map<std::string, int> peaks;
+  for (const std::string& name : spread_names()) {
+    options_.run.arrivals.spread = *spread(name);
+    const auto found = compare(options_, PolicyTable());
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_THAT(to_table(*found), HasSubstr("spread of a minute's calls: " + name + "; seed 1"));
+    peaks[name] = found->reports[0].peak_pods;
+  }
+  EXPECT_EQ(peaks.size(), 5);
+  EXPECT_LT(peaks["equidistant"], peaks["uniform"]);
+  EXPECT_LT(peaks["uniform"], peaks["start"]);
+  EXPECT_EQ(peaks["start"], 300);
+}
+
+TEST_F(Compare, APolicyThatLeavesCallsIsMarked) {
+  Comparison comparison = *compare(options_, PolicyTable());
+  EXPECT_THAT(to_table(comparison), testing::Not(HasSubstr("UNFINISHED")));
+  EXPECT_TRUE(
+      nlohmann::json::parse(to_json(comparison)).at("policies").at(0).at("problems").empty());
+  comparison.reports[1].unfinished = 1;
+  EXPECT_TRUE(comparable(comparison.reports[0]));
+  EXPECT_FALSE(comparable(comparison.reports[1]));
+  EXPECT_THAT(to_table(comparison), HasSubstr(R"(
+POLICY      UNFINISHED   COLD     SHARE)"));
+  EXPECT_THAT(to_table(comparison), HasSubstr(R"(
+fixed:1s             1      2   100.00%)"));
+  EXPECT_THAT(to_table(comparison),
+              HasSubstr("\nfixed:1s: 1 call had not ended an hour after the trace\n"));
+  comparison.reports[1].policy_errors = 3;
+  comparison.reports[1].first_policy_error = "mine.lua:1: oh";
+  EXPECT_THAT(to_table(comparison), HasSubstr("POLICY      UNFINISHED   FAILED   COLD"));
+  const auto json = nlohmann::json::parse(to_json(comparison)).at("policies").at(1);
+  EXPECT_EQ(json.at("problems"), nlohmann::json({"1 call had not ended an hour after the trace",
+                                                 "3 decisions failed, the first: mine.lua:1: oh"}));
+  EXPECT_EQ(json.at("first_policy_error"), "mine.lua:1: oh");
+}
+
+TEST(CompareText, TimesReadWell) {
+  EXPECT_EQ(time_text(0), "0");
+  EXPECT_EQ(time_text(0.01234), "12.3ms");
+  EXPECT_EQ(time_text(0.9996), "1s");
+  EXPECT_EQ(time_text(60), "60s");
+  EXPECT_EQ(time_text(2199.6), "2,200s");
 }
 
 TEST_F(Compare, ChecksAllPoliciesFirst) {

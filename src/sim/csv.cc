@@ -50,6 +50,12 @@ std::string_view CsvReader::text(size_t field) const {
   return field < fields_.size() ? trimmed(fields_[field]) : std::string_view();
 }
 
+bool CsvReader::malformed(size_t field, const char* problem) {
+  problem_ = problem;
+  problem_field_ = field;
+  return false;
+}
+
 // After the opening quote: up to the closing one.
 bool CsvReader::quoted_field() {
   size_t close = rest_.find('"');
@@ -65,8 +71,7 @@ bool CsvReader::quoted_field() {
   while (true) {
     close = rest_.find('"');
     if (close == std::string_view::npos) {
-      problem_ = "a quoted field does not end";
-      return false;
+      return malformed(fields_.size(), "a quoted field does not end");
     }
     field += rest_.substr(0, close);
     const bool more = doubled(close);
@@ -95,16 +100,14 @@ bool CsvReader::next() {
   if (rest_.empty()) return false;
   while (true) {
     if (fields_.size() == kMaxFields) {
-      problem_ = "too many fields in a row (100000 at most)";
-      return false;
+      return malformed(0, "too many fields in a row (100000 at most)");
     }
     if (!rest_.empty() && rest_.front() == '"') {
       rest_.remove_prefix(1);
       if (!quoted_field()) return false;
       if (!rest_.empty() && rest_.front() != ',' && rest_.front() != '\n' &&
           rest_.front() != '\r') {
-        problem_ = "text after a quoted field";
-        return false;
+        return malformed(fields_.size() - 1, "text after a quoted field");
       }
     } else {
       size_t end = 0;
@@ -133,10 +136,10 @@ Result<double> CsvReader::number(size_t field, double least, double most,
   if (text.empty()) return fail(error_at(field, fmt::format("{} is missing", what)));
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code == std::errc::result_out_of_range || (code == std::errc() && !std::isfinite(value))) {
+  if (code == std::errc::result_out_of_range) {
     return fail(error_at(field, fmt::format("{} is out of range: \"{}\"", what, shown(text))));
   }
-  if (code != std::errc() || end != text.data() + text.size()) {
+  if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
     return fail(error_at(field, fmt::format("{} is no number: \"{}\"", what, shown(text))));
   }
   if (value < least || value > most) {

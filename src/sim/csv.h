@@ -37,10 +37,10 @@ class CsvReader final {
   // After next() said false: whether that was an error.
   [[nodiscard]] bool failed() const { return problem_ != nullptr; }
   // "name:line:column: what", both from 1; of the row's start, or of one of its fields. A
-  // field beyond the last one is at the row's end. For failed(), `what` is known.
+  // field beyond the last one is at the row's end. For failed(), what and where are known.
   [[nodiscard]] Error error(std::string_view what) const;
   [[nodiscard]] Error error_at(size_t field, std::string_view what) const;
-  [[nodiscard]] Error error() const { return error(problem_); }
+  [[nodiscard]] Error error() const { return error_at(problem_field_, problem_); }
 
   // The row's field without blanks around it; empty if there is none.
   [[nodiscard]] std::string_view text(size_t field) const;
@@ -50,6 +50,7 @@ class CsvReader final {
 
  private:
   bool quoted_field();
+  bool malformed(size_t field, const char* problem);
 
   std::string_view rest_;
   std::string_view row_;  // from its start to the end of the text
@@ -59,6 +60,7 @@ class CsvReader final {
   size_t line_ = 0;
   size_t next_line_ = 1;
   const char* problem_ = nullptr;
+  size_t problem_field_ = 0;
 };
 
 // The index of a column by name, from a header row.

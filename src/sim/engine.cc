@@ -121,7 +121,8 @@ void Engine::finish() {
   advance(end);
   while (in_system_ > 0) {
     const int64_t next = std::min(events_.next_ns(), next_tick_);
-    if (next > limit) break;
+    // What executes ends by itself, however long it takes.
+    if (next > limit && waiting_ > 0) break;
     advance(next);
   }
   const int64_t last = std::max(end, now_);
@@ -209,6 +210,7 @@ void Engine::arrive(const Arrival& arrival) {
     if (const uint32_t pod = pick(live); pod != kNone) return bind(live, pod, request);
   }
   append(live.queue, request);
+  ++waiting_;
   if (++live.waiting == 1 && live.missing > 0) keep_place(live);
   if (on_demand()) {
     demand(live);
@@ -280,6 +282,7 @@ void Engine::grant_waiting(Live& live) {
     if (pod == kNone) break;
     pass(live);
     --live.waiting;
+    --waiting_;
     bind(live, pod, take(live.queue));
     granted = true;
   }

@@ -32,7 +32,8 @@ struct EngineOptions {
   std::optional<ClusterOptions> cluster = {};  // nullopt: room for every pod, at once
   // The date of the trace's beginning, for schedules: a Monday.
   WallTime begin{std::chrono::hours(24 * 4)};
-  // After the end of the trace, for what is in the system to end.
+  // After the end of the trace, for what waits to get its turn. While something still waits
+  // then, all that is in the system counts as unfinished.
   Duration drain = std::chrono::hours(1);
   // false: IdlePromise is not made use of. The report is the same but for `decisions`,
   // `samples` and `events`.

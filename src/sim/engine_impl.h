@@ -115,6 +115,7 @@ class Engine final {
   int64_t next_relief_ = 0;
   bool relief_coming_ = false;
   int64_t in_system_ = 0;
+  int64_t waiting_ = 0;  // of them, without a slot
   int64_t last_end_ = 0;
 
   EventQueue<Event> events_;

@@ -106,6 +106,14 @@ TEST(Engine, WhatDoesNotEndIsCounted) {
   EXPECT_EQ(report.unfinished, 2);
 }
 
+TEST(Engine, WhatExecutesEndsHoweverLong) {
+  const Trace trace = calls_at({0}, minutes(100), minutes(5));
+  EngineOptions options{.policy = choice("pods", "pods=1"), .drain = minutes(1)};
+  const Report report = run_engine(trace, options);
+  EXPECT_EQ(report.completed, 1);
+  EXPECT_EQ(report.unfinished, 0);
+}
+
 // --- Queueing theory ---
 
 // P(wait) and mean wait of M/M/c by Erlang's formulas.

@@ -15,12 +15,12 @@ namespace {
 // The colours are those of Okabe and Ito (2008), told apart by the colour-blind; in the
 // dark a little lighter.
 constexpr std::string_view kStyle = R"(
-:root{--page:#fff;--ink:#1b1f24;--soft:#59636e;--rule:#e3e6ea;--load:#8a949e;
+:root{--page:#fff;--ink:#1b1f24;--soft:#59636e;--rule:#e3e6ea;--load:#8a949e;--bad:#b3261e;
 --c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b8569a;--c4:#c98500;--c5:#2b9bd8;--c6:#1b1f24}
 @media (prefers-color-scheme:dark){:root{--page:#14171a;--ink:#e6e8eb;--soft:#9aa4ae;
---rule:#2b3137;--load:#77828d;--c0:#4aa8e0;--c1:#f08a3c;--c2:#2fc49a;--c3:#dd8fc2;--c4:#f0b429;
+--rule:#2b3137;--load:#77828d;--bad:#ff8a80;--c0:#4aa8e0;--c1:#f08a3c;--c2:#2fc49a;--c3:#dd8fc2;--c4:#f0b429;
 --c5:#8fd0f5;--c6:#e6e8eb}}
-@media print{:root{--page:#fff;--ink:#000;--soft:#444;--rule:#ddd;--load:#777;
+@media print{:root{--page:#fff;--ink:#000;--soft:#444;--rule:#ddd;--load:#777;--bad:#b3261e;
 --c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b8569a;--c4:#c98500;--c5:#2b9bd8;--c6:#000}}
 :root{color-scheme:light dark}
 *{box-sizing:border-box}
@@ -38,8 +38,11 @@ th{font-weight:600;color:var(--soft);vertical-align:bottom;line-height:1.3}
 thead tr:first-child th{border-bottom:0;padding-bottom:0;font-weight:400}
 th.group{text-align:center;border-left:1px solid var(--rule)}
 td.first,th.first{border-left:1px solid var(--rule)}
-td:first-child,th:first-child{text-align:left;border-left:0}
-td.best{font-weight:700}
+td:first-child,th:first-child{text-align:left;border-left:0;position:sticky;left:0;
+background:var(--page)}
+td.best,td.bad{font-weight:700}
+td.bad,p.bad{color:var(--bad)}
+p.bad{border-left:3px solid;padding-left:10px;font-weight:600;overflow-wrap:anywhere}
 .key{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;
 background:currentColor}
 figure{margin:0;break-inside:avoid}
@@ -54,13 +57,17 @@ svg .load{color:var(--load)}
 svg .area{fill:var(--load);opacity:.18}
 svg .front{fill:none;stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4}
 svg .dot{fill:currentColor;stroke:var(--page);stroke-width:1.5}
+svg .hollow{fill:var(--page);stroke:currentColor;stroke-width:2}
 svg .name{fill:currentColor;font-weight:600;paint-order:stroke;stroke:var(--page);stroke-width:3px}
 .d1{stroke-dasharray:6 3}.d2{stroke-dasharray:2 3}
 svg text,svg .dot{stroke-dasharray:none}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;font-size:14px;
 color:var(--soft)}
 dt{font-weight:600}dd{margin:0}
-@media (max-width:720px){.two{grid-template-columns:1fr}dl{grid-template-columns:1fr}}
+@media screen and (max-width:720px){.two,dl{grid-template-columns:minmax(0,1fr)}
+body{padding:20px 16px 32px}td:first-child{white-space:normal;overflow-wrap:anywhere;
+min-width:136px;max-width:42vw}
+.plot{overflow-x:auto;overflow-y:hidden}.plot svg{min-width:800px}}
 @page{margin:14mm}
 @media print{body{padding:0;max-width:none;font-size:12px}h1{font-size:20px}h2{margin-top:18px}
 table{font-size:10.5px}th,td{padding:4px 5px}.note,figcaption,dl{font-size:11px}
@@ -79,13 +86,33 @@ struct Column {
   const char* group;  // "" for the group of the one before
   std::string (*text)(const Report&);
   double (*value)(const Report&);  // what is compared; nullptr: not compared
+  bool problem = false;            // anything but 0 is one
 };
 
 std::string percent(double share) {
   return fmt::format("{:.{}f}\u202f%", 100 * share, share < 0.1 ? 2 : 1);
 }
 
-std::vector<Column> columns(bool nodes) {
+// What went wrong, where something did.
+std::vector<Column> problem_columns(const Comparison& comparison) {
+  std::vector<Column> out;
+  const auto any = [&comparison](double (*value)(const Report&)) {
+    return std::any_of(comparison.reports.begin(), comparison.reports.end(),
+                       [value](const Report& r) { return value(r) > 0; });
+  };
+  const Column unfinished{"unfinished", "Calls",
+                          [](const Report& r) { return grouped(r.unfinished); },
+                          [](const Report& r) { return static_cast<double>(r.unfinished); }, true};
+  const Column failed{"failed", "Decisions",
+                      [](const Report& r) { return grouped(r.policy_errors); },
+                      [](const Report& r) { return static_cast<double>(r.policy_errors); }, true};
+  for (const Column& column : {unfinished, failed}) {
+    if (any(column.value)) out.push_back(column);
+  }
+  return out;
+}
+
+std::vector<Column> columns(const Comparison& comparison) {
   std::vector<Column> out{
       {"calls", "Cold", [](const Report& r) { return grouped(r.cold); },
        [](const Report& r) { return static_cast<double>(r.cold); }},
@@ -112,17 +139,29 @@ std::vector<Column> columns(bool nodes) {
        [](const Report& r) { return static_cast<double>(r.pods_started); }},
       {"peak", "", [](const Report& r) { return grouped(static_cast<uint64_t>(r.peak_pods)); },
        [](const Report& r) { return static_cast<double>(r.peak_pods); }}};
-  if (nodes) {
+  if (comparison.slots > 0) {
     out.push_back({"hours", "Nodes", [](const Report& r) { return amount_text(r.node_s / 3600); },
                    [](const Report& r) { return r.node_s; }});
     out.push_back({"peak", "", [](const Report& r) { return fmt::format("{}", r.peak_nodes); },
                    [](const Report& r) { return static_cast<double>(r.peak_nodes); }});
   }
+  const auto problems = problem_columns(comparison);
+  out.insert(out.begin(), problems.begin(), problems.end());
   return out;
 }
 
+// Among those that can be compared.
+bool is_best(const Comparison& comparison, const Report& report, const Column& column) {
+  if (column.value == nullptr || column.problem || !comparable(report)) return false;
+  if (comparison.reports.size() < 2) return false;
+  return std::all_of(comparison.reports.begin(), comparison.reports.end(),
+                     [&](const Report& other) {
+                       return !comparable(other) || column.value(report) <= column.value(other);
+                     });
+}
+
 std::string table_of(const Comparison& comparison) {
-  const auto shown = columns(comparison.slots > 0);
+  const auto shown = columns(comparison);
   std::string out = "<div class=\"table\"><table>\n<thead><tr><th></th>";
   for (size_t i = 0; i < shown.size();) {
     size_t end = i + 1;
@@ -141,12 +180,12 @@ std::string table_of(const Comparison& comparison) {
     out += fmt::format("<tr><td><span class=\"key {}\"></span>{}</td>", color_class(i),
                        escaped(report.policy));
     for (const Column& column : shown) {
-      bool best = column.value != nullptr && comparison.reports.size() > 1;
-      for (const Report& other : comparison.reports) {
-        best = best && column.value(report) <= column.value(other);
-      }
-      const char* classes =
-          best ? (first(column) ? "first best" : "best") : (first(column) ? "first" : "");
+      std::string classes = first(column) ? "first" : "";
+      const auto add = [&classes](const char* name) {
+        classes += (classes.empty() ? "" : " ") + std::string(name);
+      };
+      if (column.problem && column.value(report) > 0) add("bad");
+      if (is_best(comparison, report, column)) add("best");
       out += fmt::format("<td class=\"{}\">{}</td>", classes, escaped(column.text(report)));
     }
     out += "</tr>\n";
@@ -156,8 +195,9 @@ std::string table_of(const Comparison& comparison) {
 
 std::string figure(const char* title, const std::string& caption, const std::string& svg) {
   return fmt::format(
-      "<section><h2>{}</h2><figure><figcaption>{}</figcaption>\n{}</figure></section>\n", title,
-      caption, svg);
+      "<section><h2>{}</h2><figure><figcaption>{}</figcaption>\n"
+      "<div class=\"plot\">{}</div></figure></section>\n",
+      title, caption, svg);
 }
 
 using Value = std::function<double(const TimelineBin&)>;
@@ -219,14 +259,21 @@ std::string frontiers(const Comparison& comparison) {
                  .y_label = "cold calls, % of all"};
   for (size_t i = 0; i < comparison.reports.size(); ++i) {
     const Report& r = comparison.reports[i];
-    latency.points.push_back({r.policy, i, held_gb_h(r), r.slowdown_geomean_p99});
-    cold.points.push_back({r.policy, i, held_gb_h(r), 100 * r.cold_share()});
+    const bool takes_part = comparable(r);
+    const std::string name = takes_part ? r.policy : r.policy + " (not comparable)";
+    latency.points.push_back({name, i, held_gb_h(r), r.slowdown_geomean_p99, takes_part});
+    cold.points.push_back({name, i, held_gb_h(r), 100 * r.cold_share(), takes_part});
   }
+  const bool all_comparable =
+      std::all_of(comparison.reports.begin(), comparison.reports.end(), comparable);
   return fmt::format(
       "<section><h2>Cost against latency</h2>\n"
       "<p class=\"note\">Lower left is better. The dotted line joins the policies that no other "
-      "beats on both axes.</p>\n"
+      "beats on both axes.{}</p>\n"
       "<div class=\"two\"><figure>{}</figure><figure>{}</figure></div></section>\n",
+      all_comparable ? ""
+                     : " Hollow: calls never ended or decisions failed, so that the policy looks "
+                       "better than it is.",
       svg_of(latency), svg_of(cold));
 }
 
@@ -240,7 +287,12 @@ of these the geometric mean.</dd>
 <dt>Memory</dt><dd>Held by functions' pods, from being handed out to their end; wasted is the part
 during which no call ran in the pod.</dd>
 <dt>Bold</dt><dd>The least of a column.</dd>
-</dl></section>
+)";
+
+constexpr std::string_view kProblemTerms =
+    R"(<dt>Unfinished, failed</dt><dd>Calls that had not ended an hour after the trace: they are in no
+wait and no slowdown. Decisions that a policy failed to make. The other figures of such a policy
+cannot be compared: none is in bold, and it is not on the dotted line.</dd>
 )";
 
 }  // namespace
@@ -259,13 +311,15 @@ std::string to_html(const Comparison& comparison) {
   for (const std::string& line : summary(comparison)) {
     out += fmt::format("<p class=\"soft\">{}</p>\n", escaped(line));
   }
-  out += table_of(comparison);
   for (const std::string& line : remarks(comparison)) {
-    out += fmt::format("<p class=\"note\">{}</p>\n", escaped(line));
+    out += fmt::format("<p class=\"bad\">{}</p>\n", escaped(line));
   }
+  out += table_of(comparison);
   out += frontiers(comparison);
   out += plots(comparison);
   out += kTerms;
+  if (!problem_columns(comparison).empty()) out += kProblemTerms;
+  out += "</dl></section>\n";
   return out + "</body>\n</html>\n";
 }
 

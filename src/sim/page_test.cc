@@ -59,5 +59,23 @@ TEST(Page, ShowsNodesWhereThereAreSome) {
   EXPECT_THAT(page, HasSubstr("fixed:10m: 2 decisions failed, the first: line 1: oh"));
 }
 
+TEST(Page, APolicyWhoseCallsNeverEndWinsNothing) {
+  Comparison comparison = two_policies();
+  EXPECT_THAT(to_html(comparison), Not(HasSubstr("unfinished")));
+  EXPECT_THAT(to_html(comparison), Not(HasSubstr("hollow\"")));
+  Report& flattered = comparison.reports.emplace_back();
+  flattered.policy = "idle.lua";
+  flattered.calls = 1000;  // less than the others in everything
+  flattered.unfinished = 1200;
+  flattered.timeline = comparison.reports[0].timeline;
+  const std::string page = to_html(comparison);
+  EXPECT_THAT(page, HasSubstr("<p class=\"bad\">idle.lua: 1,200 calls had not ended"));
+  EXPECT_THAT(page, HasSubstr(R"(<td class="first bad">1,200</td>)"));
+  EXPECT_THAT(page, HasSubstr(R"(<td class="first best">10</td>)"));  // as without it
+  EXPECT_THAT(page, HasSubstr(R"(<td class="first">0</td>)"));        // its cold calls
+  EXPECT_THAT(page, HasSubstr("idle.lua (not comparable)"));
+  EXPECT_THAT(page, HasSubstr(R"(<circle class="dot hollow c2")"));
+}
+
 }  // namespace
 }  // namespace ebb::sim

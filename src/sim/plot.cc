@@ -323,15 +323,16 @@ std::string svg_of(const PointPlot& plot) {
   double lowest = INFINITY;
   std::string front;
   for (const auto& point : best) {
-    if (point.y >= lowest) continue;
+    if (!point.takes_part || point.y >= lowest) continue;
     lowest = point.y;
     front += fmt::format("{}{:.1f} {:.1f}", front.empty() ? "M" : "L", x.scale.at(point.x),
                          y.scale.at(point.y));
   }
-  out += fmt::format("<path class=\"front\" d=\"{}\"/>\n", front);
+  if (!front.empty()) out += fmt::format("<path class=\"front\" d=\"{}\"/>\n", front);
 
-  std::vector<Box> taken;
-  taken.reserve(plot.points.size());
+  // The title of the axis, and all dots.
+  std::vector<Box> taken{
+      {4, 0, kCharWidth * static_cast<double>(plot.y_label.size() + 2), kTop - 8}};
   for (const auto& point : plot.points) {
     taken.push_back({x.scale.at(point.x) - kDot, y.scale.at(point.y) - kDot, 2 * kDot, 2 * kDot});
   }
@@ -339,31 +340,40 @@ std::string svg_of(const PointPlot& plot) {
     const double px = x.scale.at(point.x);
     const double py = y.scale.at(point.y);
     out += fmt::format(
-        "<circle class=\"dot {}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}: {:g}, {:g}"
+        "<circle class=\"dot{} {}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}: {:g}, {:g}"
         "</title></circle>\n",
-        color_class(point.color), px, py, kDot, escaped(point.name), point.x, point.y);
+        point.takes_part ? "" : " hollow", color_class(point.color), px, py, kDot,
+        escaped(point.name), point.x, point.y);
     const double width = kCharWidth * static_cast<double>(point.name.size());
-    // Beside it, above or below; the first place where nothing is.
-    const std::array<Box, 6> places{{{px + 9, py - 7, width, kTextHeight},
-                                     {px - 9 - width, py - 7, width, kTextHeight},
-                                     {px - width / 2, py - 22, width, kTextHeight},
-                                     {px - width / 2, py + 8, width, kTextHeight},
-                                     {px + 7, py - 21, width, kTextHeight},
-                                     {px + 7, py + 8, width, kTextHeight}}};
-    Box place = places[0];
-    for (const Box& candidate : places) {
-      const bool inside = candidate.x >= kLeft + 2 && candidate.x + candidate.width <= kWidth &&
-                          candidate.y >= 0 && candidate.y + candidate.height <= kBottom;
-      const bool free = std::none_of(taken.begin(), taken.end(),
-                                     [&](const Box& other) { return other.meets(candidate); });
-      if (inside && free) {
-        place = candidate;
-        break;
-      }
-    }
-    place.x = std::clamp(place.x, 2.0, std::max(2.0, kWidth - width - 2));
-    taken.push_back(place);
-    out += text_at(place.x, place.y + kTextHeight - 2, "start", point.name,
+    // Beside it, above or below; the first place where nothing is. The text is fixed where it
+    // is near the dot, since its width is a guess.
+    struct Place {
+      Box box;
+      const char* anchor;
+    };
+    const std::array<Place, 6> places{{
+        {{px + 9, py - 7, width, kTextHeight}, "start"},
+        {{px - 9 - width, py - 7, width, kTextHeight}, "end"},
+        {{px - width / 2, py - 22, width, kTextHeight}, "middle"},
+        {{px - width / 2, py + 8, width, kTextHeight}, "middle"},
+        {{px + 7, py - 21, width, kTextHeight}, "start"},
+        {{px + 7, py + 8, width, kTextHeight}, "start"},
+    }};
+    const auto fits = [&](const Place& candidate) {
+      const Box& box = candidate.box;
+      return box.x >= kLeft + 2 && box.x + box.width <= kWidth && box.y >= 0 &&
+             box.y + box.height <= kBottom &&
+             std::none_of(taken.begin(), taken.end(),
+                          [&box](const Box& other) { return other.meets(box); });
+    };
+    const auto* found = std::find_if(places.begin(), places.end(), fits);
+    Place place = found == places.end() ? places[0] : *found;
+    place.box.x = std::clamp(place.box.x, 2.0, std::max(2.0, kWidth - width - 2));
+    taken.push_back(place.box);
+    const double at = place.anchor[0] == 's'   ? place.box.x
+                      : place.anchor[0] == 'e' ? place.box.x + width
+                                               : place.box.x + width / 2;
+    out += text_at(at, place.box.y + kTextHeight - 2, place.anchor, point.name,
                    "name " + color_class(point.color));
   }
   return out + "</svg>\n";

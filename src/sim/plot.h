@@ -48,13 +48,15 @@ struct LinePlot {
 };
 [[nodiscard]] std::string svg_of(const LinePlot& plot);
 
-// Less is better on both axes: those that no other beats on both are joined.
+// Less is better on both axes: those that no other beats on both are joined. Who does not
+// take part is shown hollow, and is joined to none.
 struct PointPlot {
   struct Point {
     std::string name;
     size_t color = 0;
     double x = 0;
     double y = 0;
+    bool takes_part = true;
   };
   std::string title = {};
   std::string x_label = {};

@@ -52,6 +52,19 @@ TEST(Plots, JoinWhatNoOtherBeats) {
   EXPECT_EQ(std::count(path.begin(), path.end(), 'L'), 1);
 }
 
+TEST(Plots, WhoDoesNotTakePartIsHollowAndJoinedToNone) {
+  PointPlot plot{.title = "t", .points = {{"a", 0, 1, 3}, {"b", 1, 3, 1}, {"c", 2, 0.5, 0.5}}};
+  plot.points[2].takes_part = false;
+  const std::string svg = svg_of(plot);
+  const size_t front = svg.find("class=\"front\"");
+  ASSERT_NE(front, std::string::npos);
+  const std::string path = svg.substr(front, svg.find('\n', front) - front);
+  EXPECT_EQ(std::count(path.begin(), path.end(), 'L'), 1);  // a and b, though c beats both
+  EXPECT_THAT(svg, HasSubstr("dot hollow c2"));
+  for (auto& point : plot.points) point.takes_part = false;
+  EXPECT_THAT(svg_of(plot), Not(HasSubstr("class=\"front\"")));
+}
+
 TEST(Plots, SurviveNothing) {
   EXPECT_THAT(svg_of(LinePlot{.title = "t", .lines = {{.name = "a"}}}), HasSubstr("</svg>"));
   EXPECT_THAT(svg_of(LinePlot{.title = "t", .lines = {{.name = "a", .values = {0, 0}}}}),

@@ -38,10 +38,12 @@ class RowErrors final {
  public:
   explicit RowErrors(const ReadOptions& options) : lenient_(options.lenient) {}
 
-  // The error itself if reading is to end with it.
-  [[nodiscard]] Result<void> add(const Error& error) {
+  // What is wrong with so many rows, or with the first of them. The error itself if reading
+  // is to end with it.
+  [[nodiscard]] Result<void> add(const Error& error, uint64_t rows = 1) {
     if (!lenient_) return fail(error);
-    if (skipped_.rows++ == 0) skipped_.first = error.message;
+    if (skipped_.rows == 0) skipped_.first = error.message;
+    skipped_.rows += rows;
     return {};
   }
   [[nodiscard]] const SkippedRows& skipped() const { return skipped_; }
@@ -50,8 +52,8 @@ class RowErrors final {
   [[nodiscard]] Error nothing_in(const NamedText& file, std::string_view what) const {
     std::string message = fmt::format("{}: no {} in it", file.name, what);
     if (skipped_.rows > 0) {
-      message +=
-          fmt::format(": {} rows were wrong, the first at {}", skipped_.rows, skipped_.first);
+      message += fmt::format(": {} row{} wrong, the first at {}", skipped_.rows,
+                             skipped_.rows == 1 ? " was" : "s were", skipped_.first);
     }
     return {Errc::kInvalid, std::move(message)};
   }

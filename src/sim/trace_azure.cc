@@ -200,6 +200,7 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
   std::unordered_set<std::string> seen;
   std::unordered_map<std::string, std::vector<FunctionId>> apps;  // by memory_key
   std::vector<uint32_t> counts(minutes->size());
+  std::vector<uint64_t> together(minutes->size());  // of all functions
   const auto row = [&]() -> Result<void> {
     auto key = key_of(csv, *keys);
     if (!key) return fail(key.error());
@@ -233,7 +234,13 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
       const auto count = count_of(csv, field, minute);
       if (!count) return fail(count.error());
       counts[i] = *count;
+      if (together[i] + *count > kMaxCallsPerMinute) {
+        return fail(csv.error_at(field, fmt::format("minute {} has more than {} calls of all "
+                                                    "functions together",
+                                                    minute + 1, kMaxCallsPerMinute)));
+      }
     }
+    for (size_t i = 0; i < counts.size(); ++i) together[i] += counts[i];
     const FunctionId id = builder.function(std::move(function));
     seen.insert(*std::move(key));
     apps[memory_key].push_back(id);

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <unordered_map>
 
+#include "sim/call_rows.h"
 #include "sim/csv.h"
 #include "sim/start_time.h"
 
@@ -18,74 +18,10 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kNs = 1e9;
-constexpr double kMaxSeconds = kMaxMinutes * 60.0;
-constexpr Duration kUnknown{-1};
 
 WallTime wall(int64_t ns) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(Duration(ns)));
 }
-
-// Gathers calls of named functions; their means are those of the known executions.
-class Calls {
- public:
-  explicit Calls(const ReadOptions& options) : options_(options) {}
-
-  FunctionId function(std::string name) {
-    const auto [at, fresh] = ids_.try_emplace(std::move(name));
-    if (fresh) {
-      at->second = builder_.function({.name = at->first,
-                                      .memory_mb = options_.memory_mb,
-                                      .mean_ms = 0,
-                                      .max_ms = 0,
-                                      .percentiles_ms = {}});
-      known_.push_back(0);
-    }
-    return at->second;
-  }
-  Function& operator[](FunctionId id) { return builder_[id]; }
-
-  void add(FunctionId id, int64_t at_ns, Duration service) {
-    rows_.push_back({at_ns, service.count(), id});
-    earliest_ = std::min(earliest_.value_or(at_ns), at_ns);
-    if (service < Duration(0)) return;
-    Function& function = builder_[id];
-    const auto ms = static_cast<float>(static_cast<double>(service.count()) / 1e6);
-    function.max_ms = std::max(function.max_ms, ms);
-    known_[id] += 1;
-    function.mean_ms += static_cast<float>((ms - function.mean_ms) / known_[id]);
-  }
-
-  // Times from `start_ns`, or from the first call's.
-  Result<Trace> build(const NamedText& file, const RowErrors& errors,
-                      std::optional<int64_t> start_ns) && {
-    if (rows_.empty()) return fail(errors.nothing_in(file, "call"));
-    builder_.skipped(errors.skipped());
-    for (size_t i = 0; i < known_.size(); ++i) {
-      if (known_[i] > 0) continue;
-      builder_[static_cast<FunctionId>(i)].mean_ms = options_.mean_ms;
-      builder_[static_cast<FunctionId>(i)].max_ms = options_.mean_ms;
-    }
-    const int64_t start = start_ns.value_or(*earliest_);
-    if (!start_ns) builder_.begins(wall(start));
-    for (const Call& row : rows_) {
-      const Duration at(row.at_ns - start);
-      if (at > Duration(std::chrono::minutes(kMaxMinutes))) {
-        return fail(Errc::kInvalid, "{}: it spans more than {} days", file.name,
-                    kMaxMinutes / 60 / 24);
-      }
-      builder_.call(row.function, at, Duration(row.service_ns));
-    }
-    return std::move(builder_).build();
-  }
-
- private:
-  ReadOptions options_;
-  TraceBuilder builder_;
-  std::unordered_map<std::string, FunctionId> ids_;
-  std::vector<double> known_;  // executions, by function
-  std::vector<Call> rows_;
-  std::optional<int64_t> earliest_;
-};
 
 // "2026-11-24T02:18:09.123456Z" -> ns since 1970.
 std::optional<int64_t> time_of(std::string_view text) {
@@ -143,7 +79,7 @@ struct FieldError {
 };
 
 // One line of the log. Returns what is wrong with it.
-std::optional<FieldError> add_line(const Json& line, Calls& calls) {
+std::optional<FieldError> add_line(const Json& line, size_t number, CallRows& calls) {
   const auto at = time_of(string_of(line, "time"));
   if (!at) {
     return FieldError{"time", "\"time\" is missing or not like 2026-11-24T02:18:09.123456Z"};
@@ -151,7 +87,7 @@ std::optional<FieldError> add_line(const Json& line, Calls& calls) {
   const std::string service = string_of(line, "service");
   if (service.empty()) return std::nullopt;
   std::optional<FieldError> wrong;
-  const auto number = [&](const char* field) -> double {
+  const auto value_of = [&](const char* field) -> double {
     const auto found = line.find(field);
     const auto say = [&](std::string what) {
       if (!wrong) wrong = FieldError{field, fmt::format("\"{}\" {}", field, what)};
@@ -163,15 +99,15 @@ std::optional<FieldError> add_line(const Json& line, Calls& calls) {
     if (!(value >= 0) || value > kMost) return say(fmt::format("must be 0 to {}", kMost));
     return value;
   };
-  const double duration = number("duration_us");
-  const double queue = number("queue_us");
+  const double duration = value_of("duration_us");
+  const double queue = value_of("queue_us");
   if (wrong) return wrong;
   const std::string ns = string_of(line, "namespace");
   const FunctionId id = calls.function(ns.empty() ? service : ns + "/" + service);
   const auto cut = line.find("cut");
   const bool whole = !line.contains("refused") && (cut == line.end() || *cut != true);
   const Duration execution(std::llround(std::max(0.0, duration - queue) * 1000));
-  calls.add(id, *at, whole ? execution : kUnknown);
+  calls.add(number, id, *at, whole ? execution : CallRows::kUnknown);
   return std::nullopt;
 }
 
@@ -181,38 +117,78 @@ std::pair<size_t, std::string> json_problem(std::string_view text) {
     const Json whole = Json::parse(text);
   } catch (const Json::parse_error& e) {
     return {std::max<size_t>(1, e.byte), "the line is no JSON"};
+  } catch (const Json::out_of_range& e) {
+    // Its text ends in the number, quoted.
+    const std::string_view what = e.what();
+    const size_t quote = std::min(what.find('\''), what.size());
+    const std::string_view number = what.substr(quote).substr(quote < what.size() ? 1 : 0);
+    const size_t at = text.find(number.substr(0, number.find('\'')));
+    return {at == std::string_view::npos ? 1 : at + 1, "the number is out of range"};
   }
   return {1, "the line is no JSON object"};
 }
 
+// The lines of a text, without their ends. Empty ones are left out.
+class Lines final {
+ public:
+  explicit Lines(std::string_view text) : rest_(text) {}
+
+  bool next() {
+    while (!rest_.empty()) {
+      const size_t end = std::min(rest_.find('\n'), rest_.size());
+      text_ = rest_.substr(0, end);
+      ended_ = end < rest_.size();
+      rest_.remove_prefix(std::min(end + 1, rest_.size()));
+      ++number_;
+      if (!text_.empty() && text_.back() == '\r') text_.remove_suffix(1);
+      if (!text_.empty()) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::string_view text() const { return text_; }
+  [[nodiscard]] size_t number() const { return number_; }  // from 1
+  [[nodiscard]] bool ended() const { return ended_; }      // by a line break
+
+  // The column of a field's name, from 1; 1 where it is not there.
+  [[nodiscard]] size_t column(const std::string& field) const {
+    const size_t at = text_.find(fmt::format("\"{}\"", field));
+    return at == std::string_view::npos ? 1 : at + 1;
+  }
+
+ private:
+  std::string_view rest_;
+  std::string_view text_;
+  size_t number_ = 0;
+  bool ended_ = true;
+};
+
 Result<Trace> access_log(const NamedText& log, const ReadOptions& options) {
-  Calls calls(options);
+  CallRows calls(options);
   RowErrors errors(options);
-  std::string_view rest = log.text;
-  for (size_t number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    std::string_view text = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
-    if (text.empty()) continue;
-    const auto problem = [&](size_t column, std::string_view what) -> Error {
-      return {Errc::kInvalid, fmt::format("{}:{}:{}: {}", log.name, number, column, what)};
-    };
-    const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Lines lines(log.text);
+  const auto problem = [&log](size_t line, size_t column, std::string_view what) -> Error {
+    return {Errc::kInvalid, fmt::format("{}:{}:{}: {}", log.name, line, column, what)};
+  };
+  while (lines.next()) {
+    const Json line = Json::parse(lines.text(), nullptr, /*allow_exceptions=*/false);
     Result<void> read;
     if (!line.is_object()) {
-      // The end of a log that is still being written.
-      if (rest.empty() && log.text.back() != '\n') break;
-      const auto [column, what] = json_problem(text);
-      read = fail(problem(column, what));
-    } else if (const auto wrong = add_line(line, calls); wrong) {
-      const size_t at = text.find(fmt::format("\"{}\"", wrong->field));
-      read = fail(problem(at == std::string_view::npos ? 1 : at + 1, wrong->what));
+      if (!lines.ended()) break;  // the end of a log that is still being written
+      const auto [column, what] = json_problem(lines.text());
+      read = fail(problem(lines.number(), column, what));
+    } else if (const auto wrong = add_line(line, lines.number(), calls); wrong) {
+      read = fail(problem(lines.number(), lines.column(wrong->field), wrong->what));
     }
     if (read) continue;
     if (auto ok = errors.add(read.error()); !ok) return fail(ok.error());
   }
-  return std::move(calls).build(log, errors, std::nullopt);
+  const auto error = [&](size_t number, const std::string& what) {
+    Lines again(log.text);
+    while (again.next() && again.number() < number) {
+    }
+    return problem(number, again.column("time"), what);
+  };
+  return std::move(calls).build(log, errors, {.name = "\"time\"", .error = error});
 }
 
 // The columns of a plain file.
@@ -252,16 +228,12 @@ Result<PlainColumns> plain_columns(const CsvReader& csv) {
 // One row of a plain file at a time.
 class PlainRows {
  public:
-  PlainRows(const CsvReader& csv, const PlainColumns& columns, Calls& calls)
+  PlainRows(const CsvReader& csv, const PlainColumns& columns, CallRows& calls)
       : csv_(csv), columns_(columns), calls_(calls) {}
 
   Result<void> add() {
     const auto at = time();
     if (!at) return fail(at.error());
-    if (last_ && *at < *last_) {
-      return fail(csv_.error_at(columns_.timestamp,
-                                "timestamp is before the row above: rows must be ordered by time"));
-    }
     const auto duration = this->duration();
     if (!duration) return fail(duration.error());
     const std::string name(csv_.text(columns_.function));
@@ -273,35 +245,41 @@ class PlainRows {
       mb = *memory;
     }
     const FunctionId id = calls_.function(name);
-    if (mb) calls_[id].memory_mb = *mb;
-    calls_.add(id, *at, *duration);
-    last_ = *at;
+    if (mb) calls_.memory(id, *mb);
+    calls_.add(csv_.line(), id, *at, *duration);
     return {};
   }
 
-  // Whether times count from the first row.
-  [[nodiscard]] bool absolute() const { return absolute_; }
+  // Whether some time had a date, so that none counts from the trace's start.
+  [[nodiscard]] bool dated() const { return dated_; }
 
  private:
   // ns
   [[nodiscard]] Result<int64_t> time() {
     const std::string_view text = csv_.text(columns_.timestamp);
     if (const auto utc = time_of(text)) {
-      absolute_ = true;
+      dated_ = true;
       return *utc;
     }
     constexpr double kMaxUnix = 7'258'118'400;  // the year 2200
     const auto seconds = csv_.number(columns_.timestamp, 0, kMaxUnix, "timestamp");
     if (!seconds) return fail(seconds.error());
-    if (!last_ && *seconds > kMaxSeconds) absolute_ = true;
     return std::llround(*seconds * kNs);
   }
 
   [[nodiscard]] Result<Duration> duration() const {
     const std::string_view text = csv_.text(columns_.duration);
     const bool unit = !text.empty() && text.back() >= 'a' && text.back() <= 'z' && text[0] != '-';
-    const auto with_unit = unit ? parse_duration(text) : fail(Errc::kInvalid, "");
-    if (with_unit && *with_unit <= Duration(std::llround(kMaxServiceMs * 1e6))) return *with_unit;
+    if (unit) {
+      constexpr Duration kMost = std::chrono::hours(static_cast<int64_t>(kMaxServiceMs / 3.6e6));
+      const auto with_unit = parse_duration(text);
+      if (with_unit && *with_unit <= kMost) return *with_unit;
+      if (with_unit) {
+        return fail(csv_.error_at(columns_.duration,
+                                  fmt::format("duration must be 0 to {}h, not {}",
+                                              kMost / std::chrono::hours(1), shown(text))));
+      }
+    }
     const auto ms = csv_.number(columns_.duration, 0, kMaxServiceMs, "duration");
     if (!ms) return fail(ms.error());
     return Duration(std::llround(*ms * 1e6));
@@ -323,8 +301,10 @@ class PlainRows {
       const std::string_view digits = text.substr(0, text.size() - unit.size());
       const char* end = digits.data() + digits.size();
       const auto [at, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-      if (code != std::errc() || at != end || !(value >= 0) || value * factor > kMaxMb) break;
-      return static_cast<float>(value * factor);
+      if (code != std::errc() || at != end || !(value >= 0)) break;
+      if (value * factor <= kMaxMb) return static_cast<float>(value * factor);
+      return fail(csv_.error_at(*columns_.memory, fmt::format("memory must be 0 to {}Gi, not {}",
+                                                              kMaxMb / 1024, shown(text))));
     }
     const auto mb = csv_.number(*columns_.memory, 0, kMaxMb, "memory");
     if (!mb) return fail(mb.error());
@@ -333,9 +313,8 @@ class PlainRows {
 
   const CsvReader& csv_;
   const PlainColumns& columns_;
-  Calls& calls_;
-  std::optional<int64_t> last_;
-  bool absolute_ = false;
+  CallRows& calls_;
+  bool dated_ = false;
 };
 
 }  // namespace
@@ -351,7 +330,7 @@ Result<Trace> parse_access_log(const NamedText& log, const ReadOptions& options)
 
 Result<Trace> parse_plain(const NamedText& file, const ReadOptions& options) {
   CsvReader csv(file.text, file.name);
-  Calls calls(options);
+  CallRows calls(options);
   RowErrors errors(options);
   PlainColumns columns;
   PlainRows rows(csv, columns, calls);
@@ -368,8 +347,15 @@ Result<Trace> parse_plain(const NamedText& file, const ReadOptions& options) {
   if (auto ok = read_rows(csv, errors, [&rows] { return rows.add(); }); !ok) {
     return fail(ok.error());
   }
-  return std::move(calls).build(file, errors,
-                                rows.absolute() ? std::nullopt : std::optional<int64_t>(0));
+  const auto error = [&](size_t line, const std::string& what) {
+    CsvReader again(file.text, file.name);
+    while (again.next() && again.line() < line) {
+    }
+    return again.error_at(columns.timestamp, what);
+  };
+  return std::move(calls).build(
+      file, errors,
+      {.name = "timestamp", .ordered = true, .from_zero = !rows.dated(), .error = error});
 }
 
 }  // namespace ebb::sim

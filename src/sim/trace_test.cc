@@ -72,6 +72,10 @@ TEST(Azure2019, ErrorsSayFileLineAndWhat) {
             "inv.csv:1:1: there is no column \"HashOwner\"");
   EXPECT_THAT(parse_azure2019({{"inv.csv", ""}, {}, {}}).error().message, HasSubstr("empty"));
   EXPECT_EQ(invocations("o,a,f,1.5,1\n"), "inv.csv:2:7: minute 1 must be whole");
+  EXPECT_EQ(invocations("o,a,f,1,nan\n"), "inv.csv:2:9: minute 2 is no number: \"nan\"");
+  EXPECT_EQ(invocations("o,a,f,1,\"2\n"), "inv.csv:2:9: a quoted field does not end");
+  EXPECT_EQ(invocations("o,a,f,1,20000000\no,a,g,1,1\n"),
+            "inv.csv:3:9: minute 2 has more than 20000000 calls of all functions together");
   const auto runs = parse_azure2019({{"inv.csv", kInvocations}, {"run.csv", "HashOwner\n"}, {}});
   EXPECT_EQ(runs.error().message, "run.csv:1:1: there is no column \"HashApp\"");
 }
@@ -148,6 +152,8 @@ TEST(AccessLog, ErrorsSayFileLineAndWhat) {
                   "\n"),
             "access.log:1:46: \"duration_us\" is missing or no number");
   EXPECT_EQ(error("{\"time\": nonsense}\n"), "access.log:1:11: the line is no JSON");
+  EXPECT_EQ(error("{\"duration_us\": 1e999}\n"), "access.log:1:17: the number is out of range");
+  EXPECT_EQ(error("{\"duration_us\": NaN}\n"), "access.log:1:17: the line is no JSON");
   EXPECT_THAT(error(R"({"time":"2026-11-24T02:18:09Z","service":"f","duration_us":-1,"queue_us":0})"
                     "\n"),
               HasSubstr("must be 0 to"));
@@ -210,6 +216,12 @@ TEST(Plain, ErrorsSayFileLineColumnAndWhat) {
   EXPECT_EQ(error("", "timestamp,function\n"), "p.csv:1:1: there is no column \"duration\"");
   EXPECT_EQ(error("0,f,20\n", "when,what,long\n"), "p.csv:1:1: there is no column \"timestamp\"");
   EXPECT_EQ(error("", "1,,20\n"), "p.csv:1:3: function is missing");
+  EXPECT_EQ(error("0,f,nan,64\n"), "p.csv:2:5: duration is no number: \"nan\"");
+  EXPECT_EQ(error("inf,f,20,64\n"), "p.csv:2:1: timestamp is no number: \"inf\"");
+  EXPECT_EQ(error("0,f,20,nanMi\n"), "p.csv:2:8: memory is no number: \"nanMi\"");
+  EXPECT_EQ(error("0,f,721h,64\n"), "p.csv:2:5: duration must be 0 to 720h, not 721h");
+  EXPECT_EQ(error("0,f,20,17000Gi\n"), "p.csv:2:8: memory must be 0 to 16384Gi, not 17000Gi");
+  EXPECT_EQ(error("0,f,20,\"64\n1,f,20,64\n"), "p.csv:2:8: a quoted field does not end");
   EXPECT_EQ(parse_plain({"p.csv", ""}).error().message, "p.csv: no call in it");
 }
 
@@ -224,11 +236,98 @@ TEST(Plain, LenientLeavesOutWhatIsWrong) {
   EXPECT_EQ(some->skipped.rows, 3);
   EXPECT_EQ(some->skipped.first, "p.csv:3:5: duration is no number: \"soon\"");
   EXPECT_EQ(parse_plain({"p.csv", "0,f\n"}, lenient).error().message,
-            "p.csv: no call in it: 1 rows were wrong, the first at p.csv:1:4: duration is missing: "
+            "p.csv: no call in it: 1 row was wrong, the first at p.csv:1:4: duration is missing: "
             "the row has 2 fields, this would be field 3");
   // What is wrong with the file as a whole stays an error.
   EXPECT_FALSE(parse_plain({"p.csv", "timestamp,function\n0,f\n"}, lenient));
   EXPECT_FALSE(parse_plain({"p.csv", "0,f,1\n1,\"f,1\n"}, lenient));
+}
+
+// --- One time among the others that cannot be right ---
+
+struct Read {
+  std::string error;  // of a strict reading
+  Trace trace;        // of a lenient one
+};
+
+template <class Parse>
+Read read_both(Parse parse, std::string_view text) {
+  const NamedText file{"t", text};
+  Read out;
+  const auto strict = parse(file, ReadOptions{});
+  out.error = strict ? "none" : strict.error().message;
+  auto lenient = parse(file, ReadOptions{.lenient = true});
+  EXPECT_TRUE(lenient) << lenient.error().message;
+  if (lenient) out.trace = *std::move(lenient);
+  return out;
+}
+
+TEST(WrongTimes, OfAPlainFileAreNamedWhereverTheyStand) {
+  for (const char* where : {"first", "middle", "last"}) {
+    SCOPED_TRACE(where);
+    const bool first = where[0] == 'f';
+    const bool last = where[0] == 'l';
+    std::string text = "function,timestamp,duration\n";
+    const std::string wrong = "g,1700000000,5000\n";
+    if (first) text += wrong;
+    text += "f,10,20\n";
+    if (!first && !last) text += wrong;
+    text += "f,11,20\nf,12,20\n";
+    if (last) text += wrong;
+    const Read read = read_both(parse_plain, text);
+    EXPECT_EQ(read.error,
+              last ? "t:5:3: timestamp is 19675 days after the median of all: a trace spans 732 "
+                     "days at most"
+                   : fmt::format("t:{}:3: timestamp is after the row below: rows must be ordered "
+                                 "by time",
+                                 first ? 2 : 3));
+    EXPECT_EQ(read.trace.skipped.rows, 1);
+    EXPECT_EQ(read.trace.skipped.first, read.error);
+    ASSERT_EQ(read.trace.calls.size(), 3);
+    EXPECT_EQ(Duration(read.trace.calls[0].at_ns), seconds(10));  // still from the start
+    ASSERT_EQ(read.trace.size(), 1);                              // g was never called
+    EXPECT_EQ(read.trace.functions[0].name, "f");
+    EXPECT_FLOAT_EQ(read.trace.functions[0].max_ms, 20);
+  }
+}
+
+TEST(WrongTimes, ASmallOneAmongUnixTimesToo) {
+  const Read read = read_both(parse_plain,
+                              "7,f,20\n1764000000,f,20\n1764000001,f,20\n"
+                              "2025-11-24T16:00:02Z,f,20\n");
+  EXPECT_EQ(read.error,
+            "t:1:1: timestamp is 20416 days before the median of all: a trace spans 732 days at "
+            "most");
+  EXPECT_EQ(read.trace.skipped.rows, 1);
+  ASSERT_EQ(read.trace.calls.size(), 3);
+  EXPECT_EQ(read.trace.calls[0].at_ns, 0);
+  EXPECT_EQ(Duration(read.trace.calls[2].at_ns), seconds(2));
+}
+
+TEST(WrongTimes, OfAnAccessLogAreNamed) {
+  const auto line = [](const char* time) {
+    return fmt::format(R"({{"service":"f","time":"{}","duration_us":5,"queue_us":0}})"
+                       "\r\n\n",
+                       time);
+  };
+  const Read read =
+      read_both(parse_access_log, line("2026-11-24T02:18:10Z") + line("1970-01-01T00:00:00Z") +
+                                      line("2026-11-24T02:18:09Z"));
+  EXPECT_EQ(read.error,
+            "t:3:16: \"time\" is 20781 days before the median of all: a trace spans 732 days at "
+            "most");
+  EXPECT_EQ(read.trace.skipped.rows, 1);
+  ASSERT_EQ(read.trace.calls.size(), 2);
+  EXPECT_EQ(Duration(read.trace.calls[1].at_ns), seconds(1));
+}
+
+TEST(WrongTimes, OfAzure2021AreNamed) {
+  const Read read = read_both(parse_azure2021,
+                              "app,func,end_timestamp,duration\n"
+                              "a,f,10,1\na,f,1700000000,1\na,f,-3,1\na,f,11,nan\n");
+  EXPECT_EQ(read.error, "t:3:5: end_timestamp must be 0 to 63244800, not 1700000000");
+  EXPECT_EQ(read.trace.skipped.rows, 3);
+  EXPECT_EQ(read.trace.calls.size(), 1);
 }
 
 TEST(Trace, AMinuteHasABoundOverAllFunctions) {

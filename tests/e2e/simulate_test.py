@@ -47,6 +47,64 @@ class Simulate(unittest.TestCase):
         out = json.loads(self.simulate("--policy", str(policy), "-o", "json").stdout)
         self.assertEqual(out["policies"][0]["peak_pods"], 2)
 
+    def test_a_lua_policy_is_read_as_lua_reads_it_and_its_errors_name_file_and_line(self):
+        policy = pathlib.Path(self.folder.name) / "mine.lua"
+        decide = "function decide(metric, state)\n  {}\n  return {{desired = 1}}\nend\n"
+
+        def run(text):
+            policy.write_bytes(b"\xef\xbb\xbf#!/usr/bin/env lua\n" + text.encode())
+            return json.loads(self.simulate("--policy", str(policy), "-o", "json").stdout)[
+                "policies"][0]
+        self.assertEqual(run(decide.format(""))["problems"], [])
+        for body, why in (("local x = nil; x.y = 1", "attempt to index a nil value"),
+                          ("while true do end", "more than 20000 instructions"),
+                          ("local s = 'x' while true do s = s .. s end", "more memory than")):
+            out = run(decide.format(body))
+            self.assertGreater(out["policy_errors"], 0)
+            self.assertIn(f"{policy}:3: {why}", out["first_policy_error"])
+            self.assertIn(f"the first: {policy}:3: {why}", " ".join(out["problems"]))
+        policy.write_text("x = = 1\n")
+        wrong = self.simulate("--policy", str(policy), code=1).stderr
+        self.assertIn(f"{policy}:1: unexpected symbol near '='", wrong)
+
+    def test_a_policy_that_leaves_calls_cannot_be_overlooked(self):
+        busy = pathlib.Path(self.folder.name) / "busy.csv"
+        busy.write_text("timestamp,function,duration\n" + "0,f,1h\n" * 3)
+        command = [PROGRAM, "simulate", str(busy), "--policy", "kpa,max-scale=1", "--policy",
+                   "fixed:10m"]
+        table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        self.assertRegex(table, r"(?m)^POLICY +UNFINISHED +COLD ")
+        self.assertRegex(table, r"(?m)^kpa,max-scale=1 +2 ")
+        self.assertRegex(table, r"(?m)^fixed:10m +0 ")
+        self.assertIn("kpa,max-scale=1: 2 calls had not ended an hour after the trace", table)
+        short, whole = json.loads(subprocess.run([*command, "-o", "json"], capture_output=True,
+                                                 check=True).stdout)["policies"]
+        self.assertEqual((len(short["problems"]), whole["problems"]), (1, []))
+        page = subprocess.run([*command, "-o", "html"], capture_output=True, text=True,
+                              check=True).stdout
+        self.assertIn('<p class="bad">kpa,max-scale=1: 2 calls', page)
+        self.assertIn("kpa,max-scale=1 (not comparable)", page)
+
+    def test_how_calls_are_spread_over_their_minute(self):
+        counts = pathlib.Path(self.folder.name) / "counts.csv"
+        counts.write_text("HashOwner,HashApp,HashFunction,1\no,a,f,100\n")
+        peaks = {}
+        for spread in ("equidistant", "aligned", "uniform", "exponential", "start"):
+            done = subprocess.run([PROGRAM, "simulate", str(counts), "--policy", "fixed:10m",
+                                   "--spread", spread, "-o", "json"], capture_output=True,
+                                  text=True, check=True)
+            out = json.loads(done.stdout)
+            self.assertEqual(out["spread"], spread)
+            peaks[spread] = out["policies"][0]["peak_pods"]
+        self.assertEqual(peaks["start"], 100)
+        self.assertLess(peaks["equidistant"], peaks["start"])
+        text = subprocess.run([PROGRAM, "simulate", str(counts), "--spread", "uniform"],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertIn("spread of a minute's calls: uniform; seed 1", text)
+        self.assertIn("{equidistant,aligned,uniform,exponential,start}",
+                      self.simulate("--spread", "wide", code=2).stderr)
+        self.assertNotIn("spread", self.simulate("--spread", "uniform").stdout)
+
     def test_the_table(self):
         out = self.simulate("--policy", "kpa", "--nodes", "2", "--node-memory", "1Gi").stdout
         self.assertIn("2 calls of 1 function in", out)
@@ -55,9 +113,11 @@ class Simulate(unittest.TestCase):
 
     def test_mistakes(self):
         wrong = self.simulate("--policy", "adaptive,window=0s", code=1).stderr
-        self.assertIn("window must be 1s to 1h, not 0s", wrong)
+        self.assertIn('window: Invalid value: "0s": must be in [1s, 1h]', wrong)
         self.assertIn("no policy \"quick\"", self.simulate("--policy", "quick", code=1).stderr)
         self.simulate("--cold-start", "soon", code=2)
+        self.assertIn('there is no runtime "cobol"; there are: exec, node, python',
+                      self.simulate("--cold-start", "cobol=1ms", code=2).stderr)
         bad = pathlib.Path(self.folder.name) / "bad.csv"
         bad.write_text("start_s,function,duration_ms\n0,f,-5\n")
         done = subprocess.run([PROGRAM, "simulate", str(bad)], capture_output=True, text=True)
@@ -81,6 +141,26 @@ class Simulate(unittest.TestCase):
                                         check=True).stdout)
         self.assertEqual((out["skipped_rows"], out["policies"][0]["calls"]), (2, 2))
 
+    def test_one_wrong_time(self):
+        plain = "timestamp,function,duration\n0,f,1000\n{}300,f,1000\n301,f,1000\n{}"
+        wrong = "1700000000,f,1000\n"
+        log = '{{"time":"{}","service":"f","duration_us":9,"queue_us":0}}\n'
+        days = [log.format(f"{year}-11-24T02:18:09Z") for year in (2026, 1999, 2026)]
+        for name, text, where in (
+                ("middle.csv", plain.format(wrong, ""), ":3:1: timestamp is after the row below"),
+                ("last.csv", plain.format("", wrong), ":5:1: timestamp is 19675 days after"),
+                ("access.log", "".join(days), ':2:2: "time" is 9862 days before')):
+            with self.subTest(name):
+                path = pathlib.Path(self.folder.name) / name
+                path.write_text(text)
+                command = [PROGRAM, "simulate", str(path), "--policy", "kpa"]
+                strict = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual(strict.returncode, 1)
+                self.assertIn(name + where, strict.stderr)
+                lenient = subprocess.run([*command, "--lenient"], capture_output=True, text=True,
+                                         check=True).stdout
+                self.assertIn("1 row of the trace was wrong and left out, the first at", lenient)
+
     def test_the_page_stands_by_itself(self):
         out = self.simulate("--nodes", "2", "-o", "html").stdout
         page = Page()
@@ -91,6 +171,9 @@ class Simulate(unittest.TestCase):
         self.assertGreaterEqual(page.count["svg"], 6)
         for policy in ("kpa", "adaptive", "fixed:10m", "hybrid"):
             self.assertIn(policy, out)
+        for used in ("1 to 2 nodes with room for 64 pods each, 8 of them kept cold",
+                     "a node boots in 60s, a cold pod is made in 3ms"):
+            self.assertIn(used, out)
 
 
 class Page(html.parser.HTMLParser):
