@@ -150,6 +150,8 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
     if (!choice) return fail(choice.error());
     choices.push_back(*std::move(choice));
   }
+  auto node_policy = parse_node_policy(run.node_policy);
+  if (!node_policy) return fail(node_policy.error());
   auto trace = open_trace(run.trace, run.reading);
   if (!trace) return fail(trace.error());
   if (options.node_memory_mb > 0) {
@@ -169,6 +171,8 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
                                                                    : trace->length)
                      .count();
   if (run.cluster) {
+    run.cluster->node_policy = *std::move(node_policy);
+    out.node_policy = run.node_policy;
     out.slots = run.cluster->slots;
     out.min_nodes = run.cluster->min_nodes;
     out.max_nodes = run.cluster->max_nodes;
@@ -225,8 +229,9 @@ std::vector<std::string> summary(const Comparison& comparison) {
              : fmt::format("{} calls in a pod at a time", comparison.concurrency);
   how += comparison.slots == 0
              ? std::string(", room for every pod")
-             : fmt::format(", {} to {} nodes with room for {} pods each", comparison.min_nodes,
-                           comparison.max_nodes, comparison.slots);
+             : fmt::format(", {} to {} nodes with room for {} pods each, node policy {}",
+                           comparison.min_nodes, comparison.max_nodes, comparison.slots,
+                           comparison.node_policy);
   out.push_back(std::move(how));
   if (comparison.skipped.rows > 0) {
     out.push_back(fmt::format("{} rows of the trace were wrong and left out, the first at {}",
@@ -269,6 +274,7 @@ std::string to_json(const Comparison& comparison) {
                              {"slots", comparison.slots},
                              {"min_nodes", comparison.min_nodes},
                              {"max_nodes", comparison.max_nodes},
+                             {"node_policy", comparison.node_policy},
                              {"length_s", comparison.length_s},
                              {"skipped_rows", comparison.skipped.rows},
                              {"first_skipped", comparison.skipped.first},

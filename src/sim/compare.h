@@ -42,6 +42,7 @@ struct Comparison {
   int slots = 0;  // of a node; 0: room for every pod
   int min_nodes = 0;
   int max_nodes = 0;
+  std::string node_policy;      // as it was named
   std::vector<Report> reports;  // at least one, in the order of the policies, named as they were
 };
 

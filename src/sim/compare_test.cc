@@ -73,6 +73,25 @@ TEST_F(Compare, MemorySaysHowManyPodsFit) {
   EXPECT_THAT(error(), HasSubstr("128 MiB on average"));
 }
 
+TEST_F(Compare, SaysWhatDecidesTheNodes) {
+  options_.run.cluster.emplace();
+  options_.run.cluster->max_nodes = 3;
+  options_.run.cluster->slots = 8;
+  const auto pool = compare(options_, PolicyTable());
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_THAT(to_table(*pool),
+              HasSubstr("1 to 3 nodes with room for 8 pods each, node policy pool"));
+  options_.run.node_policy = "average,target=0.05";
+  const auto average = compare(options_, PolicyTable());
+  ASSERT_TRUE(average) << average.error().message;
+  EXPECT_THAT(to_table(*average), HasSubstr("each, node policy average,target=0.05\n"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(*average)).at("node_policy"), "average,target=0.05");
+  EXPECT_EQ(average->reports[0].peak_nodes, 3);  // one pod is more than 0.4 slots
+  options_.run.node_policy = "average,target=5";
+  options_.run.trace.path = "/nonexistent.csv";  // it is checked before
+  EXPECT_THAT(error(), HasSubstr("node policy average: target must be a number from 0.01 to 1"));
+}
+
 TEST_F(Compare, ChecksAllPoliciesFirst) {
   options_.policies = {"kpa", "adaptive,window=0s"};
   EXPECT_THAT(error(), HasSubstr("autoscaling.knative.dev/window: Invalid value: \"0s\""));
