@@ -39,6 +39,11 @@ class SimulateLine final : public CommandLine {
     flag(simulate, "--nodes", nodes_, "nodes at most (default: room for every pod)")
         ->check(CLI::Range(1, sim::kMostNodes));
     flag(simulate, "--min-nodes", min_nodes_, "nodes at least (default 1)");
+    flag(simulate, "--node-policy", node_policy_,
+         "what decides how many nodes there are: pool (a buffer, learned from what is asked for "
+         "while a node boots), average, kpa, adaptive or FILE.lua, with settings behind it: "
+         "average,target=0.8 (default: pool)")
+        ->type_name("POLICY");
     flag(simulate, "--node-memory", node_memory_,
          "memory of a node, as in 16Gi; says how many pods fit");
     flag(simulate, "--node-slots", node_slots_, "pods that fit on a node (default 64)")
@@ -123,7 +128,7 @@ class SimulateLine final : public CommandLine {
 
   [[nodiscard]] Result<void> nodes(sim::CompareOptions& to) const {
     const bool sized = node_slots_ || min_nodes_ || !node_memory_.empty() || pool_ ||
-                       !pod_create_.empty() || !node_boot_.empty();
+                       !pod_create_.empty() || !node_boot_.empty() || node_policy_ != "pool";
     if (!nodes_ && !sized) return {};
     if (!nodes_) return fail(Errc::kInvalid, "--nodes must say how many nodes there are at most");
     if (node_slots_ && !node_memory_.empty()) {
@@ -135,6 +140,7 @@ class SimulateLine final : public CommandLine {
     if (cluster.min_nodes < 0 || cluster.min_nodes > cluster.max_nodes) {
       return fail(Errc::kInvalid, "--min-nodes must be 0 to --nodes, {}", cluster.max_nodes);
     }
+    to.run.node_policy = node_policy_;
     if (node_slots_) cluster.slots = *node_slots_;
     cluster.pool = pool_.value_or(std::min(cluster.pool, cluster.slots));
     if (cluster.pool > cluster.slots && node_memory_.empty()) {
@@ -162,6 +168,7 @@ class SimulateLine final : public CommandLine {
   std::optional<int> pool_;
   std::string pod_create_;
   std::string node_boot_;
+  std::string node_policy_ = "pool";
   std::string node_memory_;
   std::string spread_ = "equidistant";
   int seed_ = 1;

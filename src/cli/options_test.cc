@@ -380,6 +380,8 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
                                               "20ms",
                                               "--spread",
                                               "uniform",
+                                              "--node-policy",
+                                              "average,target=0.8",
                                               "--node-boot",
                                               "2m"});
   EXPECT_THAT(full.compare->policies, ElementsAre("adaptive,window=30s", "fixed:10m"));
@@ -396,6 +398,7 @@ TEST(OptionsTest, SimulateTakesPoliciesAndMachines) {
   EXPECT_EQ(full.compare->run.cluster->pool, 3);
   EXPECT_EQ(full.compare->run.cluster->pod_create, std::chrono::milliseconds(20));
   EXPECT_EQ(full.compare->run.cluster->node_boot, std::chrono::minutes(2));
+  EXPECT_EQ(full.compare->run.node_policy, "average,target=0.8");
   EXPECT_EQ(command<SimulateOptions>({"simulate", "t", "-o", "json"}).output,
             SimulateOptions::Output::kJson);
 }
@@ -417,6 +420,7 @@ TEST(OptionsTest, SimulateRefusesWhatMakesNoSense) {
   expect_usage_error({"simulate", "t", "--nodes", "2", "--min-nodes", "3"}, "0 to --nodes, 2");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--node-slots", "0"}, "--node-slots");
   expect_usage_error({"simulate", "t", "--pool", "3"}, "--nodes must say");
+  expect_usage_error({"simulate", "t", "--node-policy", "kpa"}, "--nodes must say");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--pool", "65"}, "0 to --node-slots, 64");
   expect_usage_error({"simulate", "t", "--nodes", "2", "--pod-create", "x"}, "--pod-create: \"x\"");
   expect_usage_error({"simulate", "t", "--concurrency", "1001"}, "--concurrency");

@@ -93,6 +93,7 @@ Decision LuaPolicy::decide(const Situation& situation) {
                   {"panic", decision.panic_value},
                   {"rps", requests_.mean()}}};
   call.state = {{{"now", seconds_of(now - *begin_)},
+                 {"wall", seconds_of(situation.wall.time_since_epoch())},
                  {"ready", static_cast<double>(situation.ready)},
                  {"starting", static_cast<double>(situation.starting)},
                  {"in_flight", static_cast<double>(situation.in_flight)},
@@ -140,15 +141,18 @@ Result<std::string> check_lua_policy(std::string_view source) {
     double load;
     Situation situation;
   };
+  constexpr int kSlots = 10;
   const TimePoint begin{std::chrono::hours(1)};
   const std::array<Case, 5> cases{{
-      {"at rest, no pod", 0, {}},
-      {"one request waits, no pod", 0, {.waiting = 1}},
-      {"one pod, one request", 1, {.ready = 1, .in_flight = 1}},
-      {"one pod, no request", 0, {.ready = 1}},
-      {"10 pods, 500 requests", 500, {.ready = 10, .in_flight = 100, .waiting = 400}},
+      {"at rest, none there", 0, {}},
+      {"none there, 1 waits", 0, {.waiting = 1}},
+      {"1 there, idle", 0, {.ready = 1}},
+      {"1 there, 1 slot in use", 1, {.ready = 1, .in_flight = 1}},
+      {"10 there, 100 slots in use, 400 wait",
+       500,
+       {.ready = 10, .in_flight = 100, .waiting = 400}},
   }};
-  std::string report;
+  std::string report = fmt::format("pods or nodes with {} slots each:\n", kSlots);
   for (const Case& c : cases) {
     auto policy = LuaPolicy::compile(source);  // each begins anew
     if (!policy) return fail(policy.error());
@@ -163,12 +167,13 @@ Result<std::string> check_lua_policy(std::string_view source) {
     }
     Situation situation = c.situation;
     situation.now = begin + std::chrono::seconds(kSeconds);
+    situation.pod_concurrency = kSlots;
     const Decision decision = policy->decide(situation);
     if (!decision.error.empty()) {
       return fail(Errc::kInvalid, "{}: {}", c.name, decision.error);
     }
     report += fmt::format("{}: {} ({})\n", c.name,
-                          decision.valid ? fmt::format("{} pods", decision.desired) : "as it was",
+                          decision.valid ? std::to_string(decision.desired) : "as it was",
                           decision.reason);
   }
   return report;

@@ -6,16 +6,18 @@
 //
 // `metric`: concurrency, requests, queued, ended, service_seconds of the newest second;
 // stable and panic, the mean concurrency of 60 and 6 s; rps, the mean requests of 60 s.
-// `state`: now (seconds since the policy began), ready, starting, in_flight, waiting,
-// pod_concurrency, start_time (seconds), reachable, desired (the last answer). nil, or
-// no `desired`, keeps the last amount. What is global or `local` at the top is kept.
+// `state`: now (seconds since the policy began), wall (seconds since 1970, UTC), ready,
+// starting, in_flight, waiting, pod_concurrency, start_time (seconds), reachable, desired
+// (the last answer). nil, or no `desired`, keeps the last amount. What is global or
+// `local` at the top is kept.
 //
 // Of Lua there is math (without random), string (byte char format len lower reverse sub
 // upper), table (concat sort) and the basics; nothing that reads, loads, catches errors
 // or loops inside C. Each call has its limits in instructions and memory; over them, or
 // on an error, the last amount stays and Decision::error says why. After a limit the
 // policy begins anew, since it may have been stopped half way. Requests in the system
-// mean at least one pod, whatever it says. Not thread-safe.
+// mean at least one pod, whatever it says. For nodes all means what scaling/node_amount.h
+// says. Not thread-safe.
 //
 //   auto policy = LuaPolicy::compile(source);
 //   if (!policy) return fail(policy.error());   // "policy:3: '=' expected near 'x'"
@@ -77,7 +79,8 @@ class LuaPolicy final : public Policy {
 };
 
 // What `ebb policy check` shows: compiles, asks about a few situations from rest to
-// overload, and tells the answers, one a line. The error is what a user must mend.
+// overload, alike for pods and for nodes, and tells the answers, one a line. The error is
+// what a user must mend.
 [[nodiscard]] Result<std::string> check_lua_policy(std::string_view source);
 
 }  // namespace ebb::scaling

@@ -47,7 +47,7 @@ TEST(LuaPolicyTest, SeesMetricsAndSituation) {
       local parts = {metric.concurrency, metric.requests, metric.queued, metric.ended,
                      metric.service_seconds, metric.stable, metric.panic, metric.rps,
                      state.ready, state.starting, state.in_flight, state.waiting,
-                     state.pod_concurrency, state.start_time, state.now, state.desired,
+                     state.pod_concurrency, state.start_time, state.now, state.wall, state.desired,
                      tostring(state.reachable)}
       for i = 1, #parts do parts[i] = tostring(parts[i]) end
       return {desired = 1, reason = table.concat(parts, " ")}
@@ -69,9 +69,11 @@ TEST(LuaPolicyTest, SeesMetricsAndSituation) {
                                     .in_flight = 3,
                                     .waiting = 4,
                                     .pod_concurrency = 5,
-                                    .start_time = std::chrono::milliseconds(250)});
+                                    .start_time = std::chrono::milliseconds(250),
+                                    .wall = WallTime(seconds(1'700'000'000))});
   EXPECT_EQ(d.reason,
-            "10.0 20.0 2.0 19.0 4.0 6.0 10.0 20.0 1.0 2.0 3.0 4.0 5.0 0.25 10.0 1.0 false");
+            "10.0 20.0 2.0 19.0 4.0 6.0 10.0 20.0 1.0 2.0 3.0 4.0 5.0 0.25 10.0 1700000000.0 1.0 "
+            "false");
 }
 
 TEST(LuaPolicyTest, KeepsItsOwnState) {
@@ -271,12 +273,12 @@ TEST(LuaPolicyTest, BeginsAnewAfterALimit) {
 TEST(LuaPolicyTest, CheckTellsTheAnswersOrWhatFails) {
   const auto good = check_lua_policy("function decide(m) return {desired = m.stable / 50} end");
   ASSERT_TRUE(good) << good.error().message;
-  EXPECT_THAT(*good, HasSubstr("10 pods, 500 requests: 10 pods (the policy says 10)"));
-  EXPECT_THAT(*good, HasSubstr("one request waits, no pod: 1 pods"));
+  EXPECT_THAT(*good, HasSubstr("10 there, 100 slots in use, 400 wait: 10 (the policy says 10)"));
+  EXPECT_THAT(*good, HasSubstr("none there, 1 waits: 1 ("));
   const auto bad = check_lua_policy(
       "function decide(m, s) return {desired = s.ready > 5 and s.nothing.x or 1} end");
   ASSERT_FALSE(bad);
-  EXPECT_THAT(bad.error().message, HasSubstr("10 pods, 500 requests: policy:1: attempt to index"));
+  EXPECT_THAT(bad.error().message, HasSubstr("400 wait: policy:1: attempt to index"));
 }
 
 // --- The examples of examples/policies ---
@@ -290,7 +292,7 @@ std::string example(const char* name) {
 }
 
 TEST(LuaExamplesTest, AllPassTheCheck) {
-  for (const char* name : {"target.lua", "gentle.lua", "latency.lua"}) {
+  for (const char* name : {"target.lua", "gentle.lua", "latency.lua", "nodes.lua"}) {
     const auto report = check_lua_policy(example(name));
     EXPECT_TRUE(report) << name << ": " << report.error().message;
   }
@@ -330,6 +332,35 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
   EXPECT_EQ(ask(0.3, 4), 8);
   policy.observe({.at = kStart});
   EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8}).valid);
+}
+
+TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {
+  constexpr WallTime kMonday{std::chrono::sys_days{std::chrono::year{2026} / 11 / 23}};
+  auto policy = compiled(example("nodes.lua"));
+  const auto ask = [&](double hour, int in_flight, int waiting) {  // o'clock, an hour ahead of UTC
+    const seconds since(std::llround(hour * 3600));
+    const TimePoint now = kStart + since;
+    policy.observe({.at = now, .concurrency = static_cast<double>(in_flight + waiting)});
+    return policy.decide({.now = now,
+                          .ready = 4,
+                          .in_flight = in_flight,
+                          .waiting = waiting,
+                          .pod_concurrency = 20,
+                          .wall = kMonday + since - std::chrono::hours(1)});
+  };
+  EXPECT_EQ(ask(1, 0, 0).desired, 0);
+  EXPECT_EQ(ask(2, 50, 4).desired, 3);  // 54 of 60, 10 % free
+  EXPECT_EQ(ask(7.9, 50, 5).desired, 4);
+  EXPECT_EQ(ask(8, 50, 6).desired, 4);  // 56 of 80, 30 % free
+  EXPECT_EQ(ask(11, 50, 7).desired, 5);
+  EXPECT_EQ(ask(12, 0, 0).desired, 1);  // ready for the first who comes
+  const Decision d = ask(17.9, 14, 0);
+  EXPECT_EQ(d.desired, 1);
+  EXPECT_EQ(d.reason, "14.0 slots in use, 30 % of 20 a node stay free");
+  EXPECT_EQ(ask(18, 0, 0).desired, 0);
+  EXPECT_EQ(ask(4 * 24 + 12, 0, 0).desired, 1);  // Friday
+  EXPECT_EQ(ask(5 * 24 + 12, 0, 0).desired, 0);  // Saturday
+  EXPECT_EQ(ask(7 * 24 + 12, 0, 0).desired, 1);  // Monday
 }
 
 TEST(LuaPolicyTest, SeesNumbersFromOutside) {

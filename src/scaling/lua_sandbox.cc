@@ -98,7 +98,7 @@ void open_libraries(lua_State* lua) {
   lua_pop(lua, 1);
 }
 
-void push_numbers(lua_State* lua, const std::array<LuaSandbox::Call::Number, 8>& numbers) {
+void push_numbers(lua_State* lua, std::span<const LuaSandbox::Call::Number> numbers) {
   lua_createtable(lua, 0, static_cast<int>(numbers.size()) + 1);
   for (const auto& number : numbers) {
     if (number.name == nullptr) continue;

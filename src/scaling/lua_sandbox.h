@@ -33,7 +33,7 @@ class LuaSandbox final {
       double value;
     };
     std::array<Number, 8> metric{};
-    std::array<Number, 8> state{};
+    std::array<Number, 9> state{};
     std::span<const OutsideNumber> outside{};  // those without an error are told
     bool reachable = true;
     // Out:

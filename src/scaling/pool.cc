@@ -1,7 +1,5 @@
 #include "scaling/pool.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -12,8 +10,6 @@ namespace {
 // The reckoned time of supply falls by this share with each quicker one, and jumps to
 // each slower one: about the slowest of the last hundred.
 constexpr double kForget = 0.01;
-
-int divided_up(int64_t value, int by) { return static_cast<int>((value + by - 1) / by); }
 
 }  // namespace
 
@@ -32,7 +28,7 @@ void Stock::supplied(Duration took) {
 }
 
 void Stock::fade(TimePoint now) {
-  if (!faded_) faded_ = now;
+  if (!faded_ || now < *faded_) faded_ = now;
   const double halves = std::chrono::duration<double>(now - *faded_) /
                         std::chrono::duration<double>(settings_.memory);
   constexpr double kWorthIt = 0.01;  // of a half: not at each one that asks
@@ -58,6 +54,9 @@ void Stock::settle() {
 void Stock::asked(TimePoint now, int count) {
   if (count <= 0) return;
   fade(now);
+  if (!recent_.empty() && now < recent_.back().at) {  // the clock went back
+    for (Asked& one : recent_) one.at = std::min(one.at, now);
+  }
   while (!recent_.empty() && recent_.front().at <= now - supply_) {
     within_ -= recent_.front().count;
     recent_.pop_front();
@@ -86,67 +85,6 @@ void Stock::asked(TimePoint now, int count) {
 int Stock::size() const {
   return std::clamp(static_cast<int>(size_), settings_.least,
                     std::max(settings_.least, settings_.most));
-}
-
-NodePool::NodePool(const NodePoolSettings& settings)
-    : settings_(settings),
-      stock_({.least = 0,
-              .most = std::min(65536, std::max(1, settings.max) * std::max(1, settings.slots)),
-              .share = settings.share,
-              .supply = settings.boot}) {
-  settings_.slots = std::max(1, settings_.slots);
-}
-
-void NodePool::asked(TimePoint now, int instances) { stock_.asked(now, instances); }
-void NodePool::booted(Duration took) { stock_.supplied(took); }
-
-NodeDecision NodePool::decide(const NodeSituation& situation) {
-  const int slots = settings_.slots;
-  const int nodes = situation.ready + situation.booting;
-  NodeDecision decision;
-  decision.desired = nodes;
-  decision.buffer = stock_.size();
-
-  // All idle for long: no buffer either, the first request waits for a node.
-  const bool at_rest =
-      situation.idle == situation.ready && situation.unplaced == 0 && !situation.floor;
-  if (!at_rest) rest_since_.reset();
-  if (at_rest && !rest_since_) rest_since_ = situation.now;
-  const bool resting = at_rest && situation.now >= *rest_since_ + settings_.rest;
-  if (resting) decision.buffer = 0;
-
-  const int64_t on_the_way = static_cast<int64_t>(situation.booting) * slots;
-  const int64_t have = situation.cold + on_the_way;
-  const int64_t need = static_cast<int64_t>(decision.buffer) + situation.unplaced;
-  const int64_t missing = at_rest && nodes == 0 ? 0 : need - have;
-  if (missing > 0) {
-    surplus_since_.reset();
-    decision.desired = nodes + divided_up(missing, slots);
-    decision.reason = fmt::format("{} cold slots and {} on the way, {} unplaced and a buffer of {}",
-                                  situation.cold, on_the_way, situation.unplaced, decision.buffer);
-  } else {
-    // Whole idle nodes beyond the buffer; what boots is not turned back.
-    const auto spare = static_cast<int>((have - need) / slots);
-    const int surplus =
-        std::clamp(std::min(spare, situation.idle), 0, std::max(0, nodes - settings_.min));
-    if (surplus == 0) surplus_since_.reset();
-    if (surplus > 0 && !surplus_since_) surplus_since_ = situation.now;
-    const bool due = surplus > 0 && situation.now >= *surplus_since_ + settings_.keep;
-    if (resting || due) decision.give_back = surplus;
-    decision.desired = nodes - decision.give_back;
-    decision.reason = resting       ? std::string("all nodes are idle")
-                      : surplus > 0 ? fmt::format("{} idle nodes beyond a buffer of {} slots",
-                                                  surplus, decision.buffer)
-                                    : std::string("as many as are needed");
-  }
-  decision.desired = std::max(decision.desired, settings_.min);
-  if (decision.desired > settings_.max) {
-    decision.desired = std::max(settings_.max, nodes - situation.idle);
-    decision.reason += fmt::format(", held at the maximum {}", settings_.max);
-    decision.give_back = std::max(0, nodes - decision.desired);
-    decision.give_back = std::min(decision.give_back, situation.idle);
-  }
-  return decision;
 }
 
 }  // namespace ebb::scaling

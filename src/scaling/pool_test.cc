@@ -1,6 +1,5 @@
 #include "scaling/pool.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -11,7 +10,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using testing::HasSubstr;
 
 const TimePoint kStart{std::chrono::hours(1)};
 
@@ -88,84 +86,20 @@ TEST(StockTest, SlowerSupplyNeedsMore) {
   EXPECT_GT(stock.supply(), milliseconds(500));
 }
 
-NodePool pool_of_ten(int min = 0) {
-  return NodePool({.min = min, .max = 20, .slots = 10, .boot = seconds(60)});
-}
-
-TEST(NodePoolTest, FromZeroByTheFirstThatFindsNoPlace) {
-  NodePool pool = pool_of_ten();
-  EXPECT_EQ(pool.decide({.now = kStart}).desired, 0);
-  pool.asked(kStart, 1);
-  const NodeDecision d = pool.decide({.now = kStart, .unplaced = 1});
-  EXPECT_EQ(d.desired, 1);
-  EXPECT_THAT(d.reason, HasSubstr("1 unplaced"));
-  // One start per need: the node on the way will do.
-  EXPECT_EQ(pool.decide({.now = kStart + seconds(1), .booting = 1, .unplaced = 1}).desired, 1);
-}
-
-TEST(NodePoolTest, KeepsABufferForWhatMayBeAskedDuringABoot) {
-  NodePool pool = pool_of_ten();
-  for (int i = 0; i < 600; ++i) pool.asked(kStart + seconds(i), 1);  // 60 in a boot time
-  const TimePoint now = kStart + seconds(600);
-  NodeDecision d = pool.decide({.now = now, .ready = 8, .cold = 30});
-  EXPECT_EQ(d.buffer, 60);
-  EXPECT_EQ(d.desired, 11);
-  d = pool.decide({.now = now, .ready = 8, .booting = 3, .cold = 30});
-  EXPECT_EQ(d.desired, 11);
-  pool.booted(seconds(10));
-  for (int i = 0; i < 4 * 3600; ++i) pool.asked(now + seconds(i), 1);
-  EXPECT_EQ(pool.decide({.now = now, .ready = 8, .cold = 30}).buffer, 10);
-}
-
-TEST(NodePoolTest, GivesIdleNodesBackAfterAWhile) {
-  NodePool pool = pool_of_ten();
-  pool.asked(kStart, 5);
-  NodeSituation situation{.now = kStart, .ready = 5, .idle = 3, .cold = 35};
-  EXPECT_EQ(pool.decide(situation).give_back, 0);
-  situation.now = kStart + minutes(5);
-  const NodeDecision d = pool.decide(situation);
-  EXPECT_EQ(d.give_back, 3);  // 5 cold slots remain: the buffer
-  EXPECT_EQ(d.desired, 2);
-  // Needed in between: the time begins anew.
-  NodePool other = pool_of_ten();
-  other.asked(kStart, 5);
-  situation.now = kStart;
-  (void)other.decide(situation);
-  situation.unplaced = 40;
-  situation.now = kStart + minutes(4);
-  (void)other.decide(situation);
-  situation.unplaced = 0;
-  situation.now = kStart + minutes(5);
-  EXPECT_EQ(other.decide(situation).give_back, 0);
-}
-
-TEST(NodePoolTest, ToZeroWhenAllRests) {
-  NodePool pool = pool_of_ten();
-  for (int i = 0; i < 100; ++i) pool.asked(kStart, 1);
-  NodeSituation situation{.now = kStart, .ready = 2, .idle = 2, .cold = 20};
-  EXPECT_GE(pool.decide(situation).desired, 2);
-  situation.now = kStart + minutes(10);
-  const NodeDecision d = pool.decide(situation);
-  EXPECT_EQ(d.give_back, 2);
-  EXPECT_EQ(d.desired, 0);
-  // At zero it stays there, whatever the buffer would be.
-  EXPECT_EQ(pool.decide({.now = kStart + minutes(11)}).desired, 0);
-  // A revision with a minimum keeps what it needs.
-  NodePool held = pool_of_ten();
-  situation = {.now = kStart, .ready = 2, .idle = 1, .cold = 19, .floor = true};
-  (void)held.decide(situation);
-  situation.now = kStart + minutes(30);
-  EXPECT_EQ(held.decide(situation).desired, 1);
-}
-
-TEST(NodePoolTest, StaysWithinItsBounds) {
-  NodePool pool = pool_of_ten(3);
-  EXPECT_EQ(pool.decide({.now = kStart}).desired, 3);
-  const NodeDecision d = pool.decide({.now = kStart, .ready = 3, .unplaced = 1000});
-  EXPECT_EQ(d.desired, 20);
-  EXPECT_THAT(d.reason, HasSubstr("held at the maximum 20"));
-  // More than allowed, but in use: nothing is taken from under its pods.
-  EXPECT_EQ(pool.decide({.now = kStart, .ready = 25, .idle = 1, .cold = 10}).give_back, 1);
+TEST(StockTest, AClockThatJumpsDoesNoLastingHarm) {
+  for (const Duration jump : {Duration(std::chrono::hours(-7)), Duration(std::chrono::hours(7))}) {
+    Stock stock({.supply = seconds(10)});
+    for (int i = 0; i < 600; ++i) stock.asked(kStart + seconds(i), 2);
+    EXPECT_EQ(stock.size(), 20);
+    const TimePoint then = kStart + seconds(600) + jump;
+    for (int i = 0; i < 600; ++i) {
+      stock.asked(then + seconds(i), 2);
+      ASSERT_GE(stock.size(), 20) << i;
+      ASSERT_LE(stock.size(), 40) << i;
+    }
+    for (int i = 600; i < 2400; ++i) stock.asked(then + seconds(i), 2);
+    EXPECT_EQ(stock.size(), 20);
+  }
 }
 
 }  // namespace

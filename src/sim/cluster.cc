@@ -16,21 +16,17 @@ ClusterOptions checked(ClusterOptions options) {
   return options;
 }
 
-scaling::NodePoolSettings node_pool_of(const ClusterOptions& options) {
-  return {.min = options.min_nodes,
-          .max = options.max_nodes,
-          .slots = options.slots,
-          .boot = options.node_boot,
-          .keep = options.node_keep,
-          .rest = options.node_rest};
-}
+// Long after 0, so that a time of 0 is never recent.
+constexpr TimePoint kStart{std::chrono::hours(1000)};
 
-TimePoint time(int64_t ns) { return TimePoint(Duration(ns)); }
+TimePoint time(int64_t ns) { return kStart + Duration(ns); }
 
 }  // namespace
 
 Cluster::Cluster(const ClusterOptions& options, Later later)
-    : options_(checked(options)), later_(std::move(later)), node_pool_(node_pool_of(options_)) {}
+    : options_(checked(options)),
+      later_(std::move(later)),
+      policy_(options_.node_policy.make(options_, time(0))) {}
 
 void Cluster::start(int64_t now) {
   for (int i = 0; i < options_.min_nodes; ++i) {
@@ -44,6 +40,9 @@ void Cluster::account(int64_t now) {
   const double seconds = static_cast<double>(now - accounted_) / kSecond;
   totals_.node_seconds += seconds * nodes();
   totals_.cold_pod_seconds += seconds * cold_;
+  const auto passed = static_cast<double>(now - accounted_);
+  seen_.used += passed * used_;
+  seen_.missing += passed * missing_;
   accounted_ = now;
 }
 
@@ -87,23 +86,56 @@ void Cluster::remove_node(uint32_t index, int64_t now) {
   node.state = Node::State::kGone;
 }
 
-void Cluster::asked(int64_t now, int pods) {
-  node_pool_.asked(time(now), pods);
+// --- How many: metric, decision, amount ---
+
+void Cluster::asked(int pods) {
+  seen_.asked += pods;
   changed_ = true;
+}
+
+void Cluster::sample(int64_t now) {
+  account(now);
+  const double period = std::max(1.0, static_cast<double>(now - sampled_));
+  policy_->observe({.at = time(now),
+                    .period = Duration(now - sampled_),
+                    .concurrency = (seen_.used + seen_.missing) / period,
+                    .requests = static_cast<double>(seen_.asked),
+                    .queued = seen_.missing / period,
+                    .ended = static_cast<double>(seen_.ended),
+                    .service_seconds = seen_.service / kSecond});
+  seen_ = {};
+  sampled_ = now;
 }
 
 void Cluster::decide(int64_t now) {
   changed_ = false;
-  scaling::NodeSituation situation{.now = time(now), .ready = ready_, .booting = booting_};
-  for (const Node& node : nodes_) situation.idle += node.idle() ? 1 : 0;
-  situation.cold = ready_ * options_.slots - used_;
-  situation.unplaced = missing_;
-  const scaling::NodeDecision decision = node_pool_.decide(situation);
-  while (nodes() < std::min(decision.desired, options_.max_nodes)) {
+  const scaling::Situation situation{.now = time(now),
+                                     .ready = ready_,
+                                     .starting = booting_,
+                                     .in_flight = used_,
+                                     .waiting = missing_,
+                                     .pod_concurrency = options_.slots,
+                                     .start_time = options_.node_boot,
+                                     .wall = options_.begin + Duration(now),
+                                     .explain = false};
+  const scaling::Decision decision = policy_->decide(situation);
+  if (!decision.error.empty() && totals_.policy_errors++ == 0) {
+    totals_.first_policy_error = decision.error;
+  }
+  int idle = 0;
+  for (const Node& node : nodes_) idle += node.idle() ? 1 : 0;
+  const scaling::NodeAmount next =
+      scaling::node_amount(decision, situation, idle,
+                           {.bounds = {.min = options_.min_nodes, .max = options_.max_nodes},
+                            .keep = options_.node_keep,
+                            .rest = options_.node_rest},
+                           times_);
+  times_ = next.times;
+  for (int more = next.nodes - nodes(); more > 0; --more) {
     const uint32_t node = add_node(now);
     later_(now + options_.node_boot.count(), {.kind = Event::Kind::kNodeReady, .node = node});
   }
-  int surplus = decision.give_back;
+  int surplus = next.give_back;
   for (uint32_t i = 0; i < nodes_.size() && surplus > 0; ++i) {
     if (!nodes_[i].idle()) continue;
     remove_node(i, now);
@@ -111,9 +143,14 @@ void Cluster::decide(int64_t now) {
   }
 }
 
-void Cluster::tick(int64_t now) { decide(now); }
+void Cluster::tick(int64_t now) {
+  sample(now);
+  decide(now);
+}
 
-bool Cluster::settled() const { return !changed_ && nodes() <= options_.min_nodes; }
+bool Cluster::settled() const {
+  return options_.node_policy.rests && !changed_ && nodes() <= options_.min_nodes;
+}
 
 // --- Pods ---
 
@@ -121,13 +158,13 @@ void Cluster::create_cold(uint32_t index) {
   Node& node = nodes_[index];
   Pod pod = 0;
   if (free_pods_.empty()) {
-    pod = static_cast<Pod>(node_of_.size());
-    node_of_.push_back(0);
+    pod = static_cast<Pod>(places_.size());
+    places_.emplace_back();
   } else {
     pod = free_pods_.back();
     free_pods_.pop_back();
   }
-  node_of_[pod] = index;
+  places_[pod].node = index;
   node.cold.push_back(pod);
   if (node.cold.size() == 1) order_.put({node.used, options_.slots, index});
   ++cold_;
@@ -155,6 +192,7 @@ std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
   Node& node = nodes_[index];
   const Pod pod = node.cold.front();
   node.cold.pop_front();
+  places_[pod].given_at = now;
   --cold_;
   ++used_;
   ++node.used;
@@ -170,7 +208,9 @@ std::optional<Cluster::Pod> Cluster::assign(int64_t now) {
 
 void Cluster::release(Pod pod, int64_t now) {
   account(now);
-  const uint32_t index = node_of_[pod];
+  const uint32_t index = places_[pod].node;
+  ++seen_.ended;
+  seen_.service += static_cast<double>(now - places_[pod].given_at);
   free_pods_.push_back(pod);
   Node& node = nodes_[index];
   --used_;
@@ -182,8 +222,10 @@ void Cluster::release(Pod pod, int64_t now) {
 }
 
 void Cluster::set_missing(int missing, int64_t now) {
+  if (missing == missing_) return;
+  account(now);
   const int before = std::exchange(missing_, missing);
-  if (missing <= before) return;
+  if (missing < before) return;
   decide(now);
   for (uint32_t i = 0; i < nodes_.size(); ++i) refill(i, now);
 }
@@ -191,7 +233,6 @@ void Cluster::set_missing(int missing, int64_t now) {
 void Cluster::happen(Event event, int64_t now) {
   account(now);
   if (event.kind == Event::Kind::kNodeReady) {
-    node_pool_.booted(options_.node_boot);
     make_ready(event.node, now);
     refill(event.node, now);
     return;

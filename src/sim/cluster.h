@@ -1,13 +1,13 @@
 // The machines under the simulated pods: nodes with slots, on each a pool of cold pods,
 // and how nodes come and go. Where a pod goes is decided by scheduling::PackOrder, how many
-// nodes there are by scaling::NodePool.
+// nodes there are by a scaling::Policy, of which scaling::node_amount makes the number.
 //
 // Not thread-safe. Time is what the caller says; what the cluster does later it asks for
 // through `later`, and the caller then calls `happen`.
 //
 //   Cluster cluster(options, [&](int64_t at, Cluster::Event e) { queue.push(at, e); });
 //   cluster.start(0);
-//   cluster.asked(now, 1);
+//   cluster.asked(1);
 //   if (auto pod = cluster.assign(now)) ...   // nullopt: none is cold
 //   cluster.release(*pod, now);
 #pragma once
@@ -15,12 +15,16 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
-#include "scaling/pool.h"
+#include "scaling/node_amount.h"
+#include "scaling/policy.h"
 #include "scheduling/pack_order.h"
+#include "sim/node_policy.h"
 
 namespace ebb::sim {
 
@@ -33,6 +37,8 @@ struct ClusterOptions {
   Duration node_boot = std::chrono::seconds(60);
   Duration node_keep = std::chrono::minutes(5);   // an idle node beyond the buffer
   Duration node_rest = std::chrono::minutes(10);  // all idle, before the last ones go
+  NodePolicy node_policy = node_pool();           // how many there are
+  WallTime begin{};                               // date of time 0; 1970: not known
 };
 
 class Cluster final {
@@ -51,6 +57,8 @@ class Cluster final {
     uint64_t nodes_started = 0;
     int peak_nodes = 0;
     uint64_t pods_created = 0;
+    uint64_t policy_errors = 0;  // decisions that the policy failed to make
+    std::string first_policy_error;
   };
 
   Cluster(const ClusterOptions& options, Later later);
@@ -58,7 +66,7 @@ class Cluster final {
   // The nodes that are there from the start, their pools full.
   void start(int64_t now);
   // So many more pods are wanted, whether there are any or not.
-  void asked(int64_t now, int pods);
+  void asked(int pods);
   // A cold pod, the oldest of its node.
   [[nodiscard]] std::optional<Pod> assign(int64_t now);
   // The pod has ended; its slot is free.
@@ -70,7 +78,7 @@ class Cluster final {
   void tick(int64_t now);
   [[nodiscard]] bool settled() const;  // tick() would do nothing until something happens
   [[nodiscard]] Totals totals(int64_t now);
-  [[nodiscard]] uint32_t node_of(Pod pod) const { return node_of_[pod]; }
+  [[nodiscard]] uint32_t node_of(Pod pod) const { return places_[pod].node; }
   [[nodiscard]] int nodes() const { return ready_ + booting_; }
 
  private:
@@ -83,11 +91,25 @@ class Cluster final {
     [[nodiscard]] bool idle() const { return state == State::kReady && used == 0 && creating == 0; }
   };
 
+  struct Place {  // of a pod
+    uint32_t node = 0;
+    int64_t given_at = 0;
+  };
+  // Since the last sample, in pods and ns.
+  struct Seen {
+    double used = 0;     // area
+    double missing = 0;  // likewise
+    double service = 0;  // of the pods that ended
+    int64_t asked = 0;
+    int64_t ended = 0;
+  };
+
   uint32_t add_node(int64_t now);  // booting
   void remove_node(uint32_t node, int64_t now);
   void make_ready(uint32_t node, int64_t now);
   void create_cold(uint32_t node);
   void refill(uint32_t node, int64_t now);
+  void sample(int64_t now);
   void decide(int64_t now);
   void account(int64_t now);
 
@@ -95,10 +117,13 @@ class Cluster final {
   Later later_;
   using Order = scheduling::PackOrder<uint32_t>;
   Order order_;  // of the nodes with a cold pod
-  scaling::NodePool node_pool_;
+  std::unique_ptr<scaling::Policy> policy_;
+  scaling::NodeTimes times_;
+  Seen seen_;
+  int64_t sampled_ = 0;
   bool changed_ = false;  // since the last decision: what is wanted
   std::vector<Node> nodes_;
-  std::vector<uint32_t> node_of_;  // by pod
+  std::vector<Place> places_;
   std::vector<Pod> free_pods_;
   int ready_ = 0;
   int booting_ = 0;

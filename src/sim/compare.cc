@@ -49,8 +49,10 @@ std::string nodes_line(const Comparison& c) {
   out += fmt::format("{} with room for {} each, ", counted(number(c.max_nodes), "node"),
                      counted(number(c.slots), "pod"));
   out += c.pool == 0 ? "none" : grouped(number(c.pool));
-  return out + fmt::format(" of them kept cold; a node boots in {}, a cold pod is made in {}",
-                           time_text(seconds(c.node_boot)), time_text(seconds(c.pod_create)));
+  return out +
+         fmt::format(
+             " of them kept cold; a node boots in {}, a cold pod is made in {}; node policy {}",
+             time_text(seconds(c.node_boot)), time_text(seconds(c.pod_create)), c.node_policy);
 }
 
 using Row = std::vector<std::string>;
@@ -199,6 +201,8 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
     if (!choice) return fail(choice.error());
     choices.push_back(*std::move(choice));
   }
+  auto node_policy = parse_node_policy(run.node_policy);
+  if (!node_policy) return fail(node_policy.error());
   auto trace = open_trace(run.trace, run.reading);
   if (!trace) return fail(trace.error());
   if (options.node_memory_mb > 0) {
@@ -218,6 +222,8 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
                                                                    : trace->length)
                      .count();
   if (run.cluster) {
+    run.cluster->node_policy = *std::move(node_policy);
+    out.node_policy = run.node_policy;
     out.slots = run.cluster->slots;
     out.min_nodes = run.cluster->min_nodes;
     out.max_nodes = run.cluster->max_nodes;
@@ -351,6 +357,7 @@ std::string to_json(const Comparison& comparison) {
                              {"pod_create_s", seconds(comparison.pod_create)},
                              {"node_boot_s", seconds(comparison.node_boot)},
                              {"spread", to_string(comparison.spread)},
+                             {"node_policy", comparison.node_policy},
                              {"length_s", comparison.length_s},
                              {"skipped_rows", comparison.skipped.rows},
                              {"first_skipped", comparison.skipped.first},

@@ -48,6 +48,7 @@ struct Comparison {
   Spread spread = Spread::kEquidistant;
   bool per_minute = false;      // the trace has numbers per minute: the spread matters
   bool by_chance = false;       // something is drawn: the seed matters
+  std::string node_policy;      // as it was named
   std::vector<Report> reports;  // at least one, in the order of the policies, named as they were
 };
 

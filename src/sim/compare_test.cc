@@ -90,7 +90,7 @@ TEST_F(Compare, SaysWhatWasRunWhereItMatters) {
               HasSubstr("1 call of 1 function in 1 min\n"
                         "cold start 1s, one call in a pod at a time\n"
                         "0 to 2 nodes with room for 4 pods each, 1 of them kept cold; a node "
-                        "boots in 60s, a cold pod is made in 3ms\n"
+                        "boots in 60s, a cold pod is made in 3ms; node policy pool\n"
                         "spread of a minute's calls: uniform; seed 7\n"));
   const auto json = nlohmann::json::parse(to_json(*found));
   EXPECT_EQ(json.at("spread"), "uniform");
@@ -146,6 +146,24 @@ TEST(CompareText, TimesReadWell) {
   EXPECT_EQ(time_text(0.9996), "1s");
   EXPECT_EQ(time_text(60), "60s");
   EXPECT_EQ(time_text(2199.6), "2,200s");
+}
+
+TEST_F(Compare, SaysWhatDecidesTheNodes) {
+  options_.run.cluster.emplace();
+  options_.run.cluster->max_nodes = 3;
+  options_.run.cluster->slots = 8;
+  const auto pool = compare(options_, PolicyTable());
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_THAT(to_table(*pool), HasSubstr("a cold pod is made in 3ms; node policy pool\n"));
+  options_.run.node_policy = "average,target=0.05";
+  const auto average = compare(options_, PolicyTable());
+  ASSERT_TRUE(average) << average.error().message;
+  EXPECT_THAT(to_table(*average), HasSubstr("; node policy average,target=0.05\n"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(*average)).at("node_policy"), "average,target=0.05");
+  EXPECT_EQ(average->reports[0].peak_nodes, 3);  // one pod is more than 0.4 slots
+  options_.run.node_policy = "average,target=5";
+  options_.run.trace.path = "/nonexistent.csv";  // it is checked before
+  EXPECT_THAT(error(), HasSubstr("node policy average: target must be a number from 0.01 to 1"));
 }
 
 TEST_F(Compare, ChecksAllPoliciesFirst) {

@@ -32,7 +32,9 @@ Engine::Engine(const Trace& trace, const EngineOptions& options)
   report_.by_function.resize(trace.size());
   if (on_demand()) kept_.resize(trace.size());
   if (options.cluster) {
-    cluster_.emplace(*options.cluster, [this](int64_t at, Cluster::Event event) {
+    ClusterOptions cluster = *options.cluster;
+    cluster.begin = options.begin;
+    cluster_.emplace(cluster, [this](int64_t at, Cluster::Event event) {
       events_.push(at, {EventKind::kCluster, event.node, static_cast<int64_t>(event.kind)});
     });
     cluster_->start(0);
@@ -138,6 +140,10 @@ void Engine::finish() {
     report_.cold_pod_s = totals.cold_pod_seconds;
     report_.nodes_started = totals.nodes_started;
     report_.peak_nodes = totals.peak_nodes;
+    if (totals.policy_errors > 0 && report_.policy_errors == 0) {
+      report_.first_policy_error = "nodes: " + totals.first_policy_error;
+    }
+    report_.policy_errors += totals.policy_errors;
   }
   report_.timeline = timeline_.finish();
   report_.policy = options_.policy.name;

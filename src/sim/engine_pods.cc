@@ -141,7 +141,7 @@ void Engine::remove(uint32_t pod) {
 
 void Engine::note_asked(int pods) {
   if (pods <= 0) return;
-  cluster_->asked(now_, pods);
+  cluster_->asked(pods);
   ensure_ticks();
 }
 

@@ -51,11 +51,12 @@ TEST(Page, ShowsNodesWhereThereAreSome) {
   Comparison comparison = two_policies();
   comparison.slots = 8;
   comparison.max_nodes = 3;
+  comparison.node_policy = "mine.lua";
   comparison.reports[1].policy_errors = 2;
   comparison.reports[1].first_policy_error = "line 1: oh";
   const std::string page = to_html(comparison);
   EXPECT_THAT(page, HasSubstr("<h2>Nodes</h2>"));
-  EXPECT_THAT(page, HasSubstr("0 to 3 nodes with room for 8 pods each"));
+  EXPECT_THAT(page, HasSubstr("; node policy mine.lua"));
   EXPECT_THAT(page, HasSubstr("fixed:10m: 2 decisions failed, the first: line 1: oh"));
 }
 

@@ -51,12 +51,16 @@ Result<Outcome> run(const RunOptions& options, const PolicyTable& policies) {
   if (auto ok = check(options); !ok) return fail(ok.error());
   auto policy = policies.make(options.policy, options.settings, options.concurrency);
   if (!policy) return fail(policy.error());
+  auto node_policy = parse_node_policy(options.node_policy);
+  if (!node_policy) return fail(node_policy.error());
   if (const auto start = StartTime::parse(options.start); !start) return fail(start.error());
   auto trace = open_trace(options.trace, options.reading);
   if (!trace) return fail(trace.error());
   Outcome out;
   out.trace = options.copies == 1 ? *std::move(trace) : repeated(*trace, options.copies);
-  auto report = run_policy(out.trace, options, *std::move(policy));
+  RunOptions chosen = options;
+  if (chosen.cluster) chosen.cluster->node_policy = *std::move(node_policy);
+  auto report = run_policy(out.trace, chosen, *std::move(policy));
   if (!report) return fail(report.error());
   out.report = *std::move(report);
   return out;

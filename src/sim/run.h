@@ -32,6 +32,7 @@ struct RunOptions {
   // The date of its beginning, for schedules; unset: as it tells, else a Monday, 00:00 UTC.
   std::optional<WallTime> begin = {};
   std::optional<ClusterOptions> cluster = {};
+  std::string node_policy = "pool";  // see parse_node_policy; goes into `cluster`
 };
 
 struct Outcome {
@@ -39,8 +40,8 @@ struct Outcome {
   Report report;
 };
 
-// The same with the trace and the policy at hand; looks neither at options.trace nor at
-// the policy's name.
+// The same with the trace and the policies at hand; looks neither at options.trace nor at
+// the policies' names.
 [[nodiscard]] Result<Report> run_policy(const Trace& trace, const RunOptions& options,
                                         PolicyChoice policy,
                                         std::function<void(double share)> progress = {});

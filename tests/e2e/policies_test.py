@@ -228,7 +228,7 @@ class Policies(unittest.TestCase):
                                       capture_output=True)
             good = check("function decide(m, s) return {desired = s.waiting} end\n")
             self.assertEqual((good.returncode, good.stderr), (0, ""))
-            self.assertIn("one request waits, no pod: 1 pods", good.stdout)
+            self.assertIn("none there, 1 waits: 1 (", good.stdout)
             self.assertTrue(good.stdout.endswith(f"{file}: ok\n"))
             bad = check("function decide(m, s)\n  return {desired = = 1}\nend\n")
             self.assertEqual((bad.returncode, bad.stdout), (1, ""))

@@ -111,6 +111,20 @@ class Simulate(unittest.TestCase):
         self.assertIn("room for 8 pods each", out)
         self.assertRegex(out, r"(?m)^kpa +2 +100\.00%")
 
+    def test_a_policy_for_nodes(self):
+        policy = pathlib.Path(self.folder.name) / "nodes.lua"
+        policy.write_text("function decide(metric, state) return {desired = 3} end\n")
+        nodes = ("--policy", "kpa", "--nodes", "5", "--node-policy")
+        out = json.loads(self.simulate(*nodes, str(policy), "-o", "json").stdout)
+        self.assertEqual((out["node_policy"], out["policies"][0]["peak_nodes"]), (str(policy), 3))
+        self.assertIn(f"node policy {policy}", self.simulate(*nodes, str(policy)).stdout)
+        self.assertIn("node policy average", self.simulate(*nodes, "average").stdout)
+        self.assertIn("no policy \"quick\" for nodes", self.simulate(*nodes, "quick", code=1).stderr)
+        self.simulate("--node-policy", "kpa", code=2)
+        policy.write_text("function decide(metric, state)\n  return {desired = oh + 1}\nend\n")
+        self.assertIn(f"decisions failed, the first: nodes: {policy}:2: ",
+                      self.simulate(*nodes, str(policy)).stdout)
+
     def test_mistakes(self):
         wrong = self.simulate("--policy", "adaptive,window=0s", code=1).stderr
         self.assertIn('window: Invalid value: "0s": must be in [1s, 1h]', wrong)
