@@ -32,7 +32,9 @@ class Collector {
     if (&kind == &api::Revision::kind()) done = collect_of(api::kRevisionLabel, name);
     if (&kind == &api::Pod::kind()) done = collect_revision_of_pod();
     if (&kind == &api::Node::kind()) done = collect_pods_of_node(name);
-    if (done) done = collect_events(kind, name);
+    // What is decided for a revision is told of the revision.
+    const bool scaler = &kind == &api::PodAutoscaler::kind();
+    if (done) done = collect_events(scaler ? api::Revision::kind() : kind, name);
     if (!done) return fail(done.error());
     return std::move(facts_);
   }

@@ -54,8 +54,9 @@ class Description {
     }
     if (kind_.plural == "services" || kind_.plural == "revisions" || kind_.plural == "nodes") {
       pods();
-      autoscaler();
+      autoscaler(facts_.autoscalers);
     }
+    if (kind_.plural == "podautoscalers") autoscaler({facts_.object});
     failure();
     events();
     return std::move(out_);
@@ -273,11 +274,11 @@ class Description {
     }
   }
 
-  void autoscaler() {
+  void autoscaler(const std::vector<Json>& autoscalers) {
     Table shown{{"REVISION", "CLASS", "DESIRED", "READY", "STARTING", "IN FLIGHT", "WAITING",
                  "CONCURRENCY", "RPS", "PANIC", "DECIDED", "WHY"},
                 {}};
-    for (const Json& one : facts_.autoscalers) {
+    for (const Json& one : autoscalers) {
       const auto status = [&one](const char* field) {
         return or_none(text(one, {"status", field}));
       };
@@ -293,7 +294,7 @@ class Description {
     if (shown.rows.empty()) return;
     title("Autoscaler");
     table(shown);
-    for (const Json& one : facts_.autoscalers) {
+    for (const Json& one : autoscalers) {
       const std::string error = headline(one, {"status", "error"});
       if (!error.empty()) out_ += fmt::format("  {}: the policy failed: {}\n", name_of(one), error);
     }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "api/hpa.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::cli {
@@ -186,6 +187,18 @@ TEST(DescriptionTest, APodHasTheSettingsOfItsRevision) {
   EXPECT_THAT(text, HasSubstr("  CPU           500m\n"));
   EXPECT_THAT(text, HasSubstr("  Network       egress\n"));
   EXPECT_THAT(text, Not(HasSubstr("another pod broke")));
+}
+
+TEST(DescriptionTest, APodAutoscalerSaysWhatWasDecidedAndWhy) {
+  Facts scaler;
+  scaler.object = Json::parse(R"({"metadata": {"name": "h-00001", "namespace": "default",
+      "annotations": {"autoscaling.knative.dev/class": "ebb.dev/lua"}},
+      "status": {"desiredScale": 3, "actualScale": 2, "reason": "three to be sure",
+                 "error": "mine.lua:2: oh"}})");
+  const std::string text = description_of(api::PodAutoscaler::kind(), scaler, kStyle);
+  EXPECT_THAT(text, testing::StartsWith("PodAutoscaler h-00001\n"));
+  EXPECT_THAT(text, HasSubstr("three to be sure"));
+  EXPECT_THAT(text, HasSubstr("h-00001: the policy failed: mine.lua:2: oh"));
 }
 
 TEST(DescriptionTest, AHorizontalPodAutoscaler) {

@@ -231,9 +231,13 @@ void HpaReconciler::record(const HorizontalPodAutoscaler& before, const Status& 
   };
   const auto* active = api::find_condition(now.conditions, kScalingActive);
   if (now.desired_replicas != before.status.desired_replicas) {
+    // From zero and to it nothing was measured.
+    const char* requests =
+        now.desired_replicas > 0 ? "a request waits" : "no request for as long as zero needs";
+    const bool told = active != nullptr && !active->message.empty() && now.desired_replicas > 0;
     tell(EventRecorder::Type::kNormal, "SuccessfulRescale",
          fmt::format("New size: {}; reason: {}", now.desired_replicas,
-                     active == nullptr ? "" : active->message));
+                     told ? active->message : requests));
   }
   // A pod has no sample in its first seconds: that is no event.
   for (const char* reason : {kAmbiguous, "InvalidSpec", "FailedGetExternalMetric",

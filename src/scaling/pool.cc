@@ -37,11 +37,12 @@ void Stock::fade(TimePoint now) {
   // Sums anew: what is added and taken away one by one has rounding errors.
   all_ = 0;
   enough_ = 0;
-  for (size_t n = 0; n < seen_.size(); ++n) {
+  for (size_t n = 0; n < used_; ++n) {
     seen_[n] *= kept;
     all_ += seen_[n];
     if (n == size_) enough_ = all_;
   }
+  if (size_ >= used_) enough_ = all_;
   faded_ = now;
 }
 
@@ -67,6 +68,7 @@ void Stock::asked(TimePoint now, int count) {
   const int64_t end = within_ + count;
   const auto add = [this](int64_t n, double weight) {
     seen_[static_cast<size_t>(n)] += weight;
+    used_ = std::max(used_, static_cast<size_t>(n) + 1);
     all_ += weight;
     if (static_cast<size_t>(n) <= size_) enough_ += weight;
   };

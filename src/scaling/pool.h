@@ -55,6 +55,7 @@ class Stock final {
   std::deque<Asked> recent_;  // within one supply time
   int64_t within_ = 0;        // their sum
   std::vector<double> seen_;  // weight of those who saw so many; the last: or more
+  size_t used_ = 0;           // all beyond are 0
   double all_ = 0;            // their sum
   size_t size_ = 0;           // the least that is enough for `share` of them ...
   double enough_ = 0;         // ... and the weights from 1 to it
