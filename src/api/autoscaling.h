@@ -49,7 +49,8 @@ struct AutoscalingSpec {
 [[nodiscard]] bool is_for_kpa(std::string_view annotation);
 
 // The class that annotations name, else the one that they have without.
-[[nodiscard]] std::string autoscaler_class_of(const std::map<std::string, std::string>& annotations);
+[[nodiscard]] std::string autoscaler_class_of(
+    const std::map<std::string, std::string>& annotations);
 
 // Reads the annotations. A value that does not parse, is out of bounds or has no effect
 // with the class adds an error under `path` and leaves the default.

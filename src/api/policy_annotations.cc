@@ -125,8 +125,7 @@ bool is_metric_name(std::string_view name) {
          });
 }
 
-void read_class_settings(Reader& read, const Annotations& annotations,
-                         PolicyAnnotations& policy) {
+void read_class_settings(Reader& read, const Annotations& annotations, PolicyAnnotations& policy) {
   const auto* text = read.find(kClass);
   const std::string used = autoscaler_class_of(annotations);
   constexpr std::string_view kOurs = "ebb.dev/";
@@ -134,8 +133,7 @@ void read_class_settings(Reader& read, const Annotations& annotations,
                     std::equal(kOurs.begin(), kOurs.end(), used.begin(), [](char a, char b) {
                       return a == std::tolower(static_cast<unsigned char>(b));
                     });
-  if (ours && used != kAdaptiveClass && used != kAverageClass &&
-      used != kLuaClass) {
+  if (ours && used != kAdaptiveClass && used != kAverageClass && used != kLuaClass) {
     read.report(kClass, *text,
                 fmt::format("must be {}, {} or {}", kAdaptiveClass, kAverageClass, kLuaClass));
   }
