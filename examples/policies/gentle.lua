@@ -5,7 +5,9 @@ local calm_since = nil
 local pods = 0
 
 function decide(metric, state)
-  local wanted = math.ceil(math.max(metric.panic, state.in_flight + state.waiting) / target)
+  local each = target
+  if state.pod_concurrency > 0 then each = math.min(target, state.pod_concurrency) end
+  local wanted = math.ceil(math.max(metric.panic, state.in_flight + state.waiting) / each)
   if wanted >= pods then
     calm_since = nil
     pods = wanted

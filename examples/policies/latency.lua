@@ -1,9 +1,13 @@
--- Holds the time that requests spend inside pods: when pods grow slower than they were
--- at their best, the load is spread over more of them.
+-- Holds the time that requests spend inside pods: when they grow slower than they were at
+-- their best, the load is spread over more pods; to one pod for each request at most.
 local tolerated = 1.5  -- times the best service time
 local best = nil       -- seconds, slowly forgotten
 
 function decide(metric, state)
+  local load = math.max(metric.stable, state.in_flight + state.waiting)
+  if load == 0 then
+    return {desired = 0, reason = "nobody calls"}
+  end
   if metric.ended == 0 then
     return nil  -- nothing was learned: the last amount stays
   end
@@ -16,6 +20,7 @@ function decide(metric, state)
   elseif slow < 0.6 and metric.stable < pods - 1 then
     pods = pods - 1
   end
+  pods = math.min(pods, math.ceil(load))
   return {desired = pods,
           reason = string.format("%.0f ms a request, %.0f at best", service * 1000, best * 1000)}
 end

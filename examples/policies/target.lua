@@ -3,6 +3,8 @@ local target = 10
 
 function decide(metric, state)
   local load = math.max(metric.stable, state.in_flight + state.waiting)
-  local pods = math.ceil(load / target)
-  return {desired = pods, reason = string.format("%.1f requests / %d", load, target)}
+  local each = target
+  if state.pod_concurrency > 0 then each = math.min(target, state.pod_concurrency) end
+  local pods = math.ceil(load / each)
+  return {desired = pods, reason = string.format("%.1f requests / %d", load, each)}
 end

@@ -106,6 +106,15 @@ void compare_spec(const Json& shown, const Json& wanted, ScalingChanges& changes
 
 }  // namespace
 
+const std::vector<std::string>& scaling_fields() {
+  static const std::vector<std::string> kFields = [] {
+    std::vector<std::string> out;
+    for (const auto annotation : kSettings) out.push_back(field_of(annotation));
+    return out;
+  }();
+  return kFields;
+}
+
 ScalingChanges scaling_changes(const Json& shown, const Json& wanted,
                                std::vector<FieldError>& errors) {
   ScalingChanges changes;

@@ -40,6 +40,9 @@ struct PodAutoscaler {
   friend bool operator==(const PodAutoscaler&, const PodAutoscaler&) = default;
 };
 
+// The settings that are fields of the spec, as they are named there: "minScale".
+[[nodiscard]] const std::vector<std::string>& scaling_fields();
+
 // What somebody wants to be otherwise, by annotation of the revision; nullopt: removed.
 using ScalingChanges = std::map<std::string, std::optional<std::string>>;
 

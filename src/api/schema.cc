@@ -5,6 +5,7 @@
 
 #include "api/hpa.h"
 #include "api/hpa_schema.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::api {
@@ -302,6 +303,40 @@ const Schema& horizontal_pod_autoscaler() {
   return kSchema;
 }
 
+const Schema& pod_autoscaler() {
+  static const Schema kSpec = [] {
+    Schema spec{"PodAutoscalerSpec",
+                "How a revision is scaled: its annotations by other names.",
+                {{"scaleTargetRef", T::kAny, "The revision."},
+                 {"containerConcurrency", T::kInteger, "Requests in a pod at a time; 0: no limit."},
+                 {"reachability", T::kString, "Whether a route leads there."}}};
+    for (const auto& field : scaling_fields()) {
+      spec.fields.push_back(
+          {field, T::kAny, "As the annotation of that name; see docs/scaling.md."});
+    }
+    return spec;
+  }();
+  static const Schema kStatus{
+      "PodAutoscalerStatus",
+      "What was seen and decided last.",
+      {kConditions,
+       {"desiredScale", T::kInteger, "Pods wanted."},
+       {"actualScale", T::kInteger, "Pods that are ready."},
+       {"starting", T::kInteger, "Pods on the way."},
+       {"inFlight", T::kInteger, "Requests in pods."},
+       {"waiting", T::kInteger, "Requests without a slot."},
+       {"concurrency", T::kAny, "Requests in the system, on average over the window."},
+       {"requestsPerSecond", T::kAny, "Arrivals, likewise."},
+       {"panic", T::kBoolean, "Whether the short window counts."},
+       {"reason", T::kString, "Why so many pods."},
+       {"error", T::kString, "What must be mended in the policy."},
+       {"startSeconds", T::kAny, "That a pod takes to be ready, as measured."},
+       {"decidedAt", T::kString, "When that was decided."}}};
+  static const Schema kSchema = object(
+      "PodAutoscaler", "How a revision is scaled; it comes with the revision.", kSpec, kStatus);
+  return kSchema;
+}
+
 void remove_unknown(const Schema& schema, Json& object, const std::string& path,
                     std::vector<std::string>& removed) {
   for (auto at = object.begin(); at != object.end();) {
@@ -338,6 +373,7 @@ const Schema* schema_of(const Kind& kind) {
   if (&kind == &Revision::kind()) return &revision();
   if (&kind == &Route::kind()) return &route();
   if (&kind == &HorizontalPodAutoscaler::kind()) return &horizontal_pod_autoscaler();
+  if (&kind == &PodAutoscaler::kind()) return &pod_autoscaler();
   return nullptr;
 }
 

@@ -8,6 +8,7 @@
 #include "api/hpa.h"
 #include "api/json.h"
 #include "api/kinds.h"
+#include "api/pod_autoscaler.h"
 #include "api/types.h"
 
 namespace ebb::api {
@@ -91,8 +92,9 @@ TEST(Schema, KnowsWhatTheTypesWrite) {
 
 TEST(Schema, OnlyWritableKindsHaveOne) {
   for (const auto* kind : all_kinds()) {
-    const bool writable =
-        kind->group == "serving.knative.dev" || kind == &HorizontalPodAutoscaler::kind();
+    const bool writable = kind->group == "serving.knative.dev" ||
+                          kind == &HorizontalPodAutoscaler::kind() ||
+                          kind == &PodAutoscaler::kind();
     EXPECT_EQ(schema_of(*kind) != nullptr, writable) << kind->kind;
   }
 }

@@ -193,6 +193,8 @@ net::Task<Result<Json>> LiveClient::update(const api::Kind& kind, Json object) {
     auto writing = set_scaling(std::move(key), std::move(changes));
     const auto written = co_await writing;
     if (!written) co_return fail(written.error());
+    // It holds once the revision's change has come round, which is the next version.
+    after["metadata"]["resourceVersion"] = std::to_string(source_of(kind).version() + 1);
   }
   co_return after;
 }
@@ -219,6 +221,9 @@ net::Task<Result<Json>> LiveClient::update_status(const api::Kind& kind, Json /*
 
 net::Task<Result<void>> LiveClient::remove(const api::Kind& kind, ObjectKey /*key*/,
                                            std::string /*resource_version*/) {
+  if (&kind == &api::PodAutoscaler::kind()) {
+    co_return fail(Errc::kPermission, "a podautoscaler goes with its revision");
+  }
   co_return fail(read_only(kind));
 }
 

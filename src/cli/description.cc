@@ -56,8 +56,9 @@ class Description {
       pods();
       autoscaler(facts_.autoscalers);
     }
-    if (kind_.plural == "podautoscalers") autoscaler({facts_.object});
-    failure();
+    const bool scaler = kind_.plural == "podautoscalers";
+    if (scaler) autoscaler({facts_.object});
+    if (!scaler) failure();  // it says what failed, and to be at rest is none
     events();
     return std::move(out_);
   }

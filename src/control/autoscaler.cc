@@ -130,6 +130,7 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   plan.pod = entry->plan.pod;
   entry->plan = std::move(plan);
   if (entry->shares[1] != nullptr) entry->shares[1]->most = entry->plan.service_max;
+  touch(*entry);
   const TimePoint now = clock_.now();
   entry->rested.reset();
   if (entry->live) *entry->live = live_for(*entry, now);

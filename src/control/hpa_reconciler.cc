@@ -234,7 +234,8 @@ void HpaReconciler::record(const HorizontalPodAutoscaler& before, const Status& 
     // From zero and to it nothing was measured.
     const char* requests =
         now.desired_replicas > 0 ? "a request waits" : "no request for as long as zero needs";
-    const bool told = active != nullptr && !active->message.empty() && now.desired_replicas > 0;
+    const bool told = active != nullptr && active->status == api::Condition::Status::kTrue &&
+                      !active->message.empty() && now.desired_replicas > 0;
     tell(EventRecorder::Type::kNormal, "SuccessfulRescale",
          fmt::format("New size: {}; reason: {}", now.desired_replicas,
                      told ? active->message : requests));

@@ -326,12 +326,14 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
   auto policy = compiled(example("latency.lua"));
   const auto ask = [&](double service, int ready) {
     policy.observe({.at = kStart, .ended = 10, .service_seconds = 10 * service});
-    return policy.decide({.now = kStart, .ready = ready, .in_flight = ready}).desired;
+    return policy.decide({.now = kStart, .ready = ready, .in_flight = 6}).desired;
   };
-  EXPECT_EQ(ask(0.1, 4), 4);
-  EXPECT_EQ(ask(0.3, 4), 8);
+  EXPECT_EQ(ask(0.1, 3), 3);
+  EXPECT_EQ(ask(0.18, 3), 4);
+  EXPECT_EQ(ask(0.3, 4), 6) << "one to each request is enough";
   policy.observe({.at = kStart});
-  EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8}).valid);
+  EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8, .in_flight = 1}).valid);
+  EXPECT_EQ(policy.decide({.now = kStart, .ready = 8}).desired, 0) << "nobody calls";
 }
 
 TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {

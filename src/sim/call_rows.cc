@@ -119,6 +119,7 @@ Result<Trace> CallRows::build(const NamedText& file, RowErrors& errors, const Ti
     if (known[id] == 0) builder[id].mean_ms = builder[id].max_ms = options_.mean_ms;
   }
   builder.skipped(errors.skipped());
+  builder.assumed(/*durations=*/false, !memory_known_);
   return std::move(builder).build();
 }
 

@@ -34,7 +34,10 @@ class CallRows final {
   explicit CallRows(const ReadOptions& options) : options_(options) {}
 
   [[nodiscard]] FunctionId function(const std::string& name);
-  void memory(FunctionId id, float mb) { functions_[id].memory_mb = mb; }
+  void memory(FunctionId id, float mb) {
+    functions_[id].memory_mb = mb;
+    memory_known_ = true;
+  }
   // Times are not negative; the execution time may be kUnknown, and is then the mean of the
   // function's others.
   void add(size_t line, FunctionId id, int64_t at_ns, Duration service);
@@ -60,6 +63,7 @@ class CallRows final {
   std::unordered_map<std::string, FunctionId> ids_;
   std::vector<Function> functions_;
   std::vector<Row> rows_;
+  bool memory_known_ = false;  // of some function
 };
 
 }  // namespace ebb::sim

@@ -233,6 +233,8 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
   }
   out.spread = run.arrivals.spread;
   out.per_minute = !trace->minutes.empty();
+  if (trace->durations_assumed) out.assumed_ms = run.reading.mean_ms;
+  if (trace->memory_assumed) out.assumed_mb = run.reading.memory_mb;
   const auto start = StartTime::parse(run.start);
   if (!start) return fail(start.error());
   out.by_chance = out.per_minute || start->kind != StartTime::Kind::kConstant;
@@ -297,6 +299,13 @@ std::vector<std::string> summary(const Comparison& comparison) {
     chance = fmt::format("spread of a minute's calls: {}; ", to_string(comparison.spread));
   }
   if (comparison.by_chance) out.push_back(chance + fmt::format("seed {}", first.seed));
+  std::string assumed;
+  if (comparison.assumed_ms) assumed = fmt::format("{:g} ms a call", *comparison.assumed_ms);
+  if (comparison.assumed_mb) {
+    assumed +=
+        fmt::format("{}{:g} MiB a pod", assumed.empty() ? "" : " and ", *comparison.assumed_mb);
+  }
+  if (!assumed.empty()) out.push_back("the trace does not say, so it is assumed: " + assumed);
   if (comparison.skipped.rows > 0) {
     out.push_back(fmt::format("{} of the trace {} wrong and left out, the first at {}",
                               counted(comparison.skipped.rows, "row"),
@@ -347,23 +356,28 @@ std::string to_table(const Comparison& comparison) {
 }
 
 std::string to_json(const Comparison& comparison) {
-  nlohmann::ordered_json out{{"trace", comparison.trace},
-                             {"start", comparison.start},
-                             {"concurrency", comparison.concurrency},
-                             {"slots", comparison.slots},
-                             {"min_nodes", comparison.min_nodes},
-                             {"max_nodes", comparison.max_nodes},
-                             {"pool", comparison.pool},
-                             {"pod_create_s", seconds(comparison.pod_create)},
-                             {"node_boot_s", seconds(comparison.node_boot)},
-                             {"spread", to_string(comparison.spread)},
-                             {"node_policy", comparison.node_policy},
-                             {"length_s", comparison.length_s},
-                             {"skipped_rows", comparison.skipped.rows},
-                             {"first_skipped", comparison.skipped.first},
-                             {"seed", comparison.reports.front().seed},
-                             {"functions", comparison.reports.front().functions},
-                             {"functions_called", comparison.reports.front().functions_called}};
+  nlohmann::ordered_json out{
+      {"trace", comparison.trace},
+      {"start", comparison.start},
+      {"concurrency", comparison.concurrency},
+      {"slots", comparison.slots},
+      {"min_nodes", comparison.min_nodes},
+      {"max_nodes", comparison.max_nodes},
+      {"pool", comparison.pool},
+      {"pod_create_s", seconds(comparison.pod_create)},
+      {"node_boot_s", seconds(comparison.node_boot)},
+      {"spread", to_string(comparison.spread)},
+      {"node_policy", comparison.node_policy},
+      {"assumed_ms", comparison.assumed_ms ? nlohmann::ordered_json(*comparison.assumed_ms)
+                                           : nlohmann::ordered_json()},
+      {"assumed_mb", comparison.assumed_mb ? nlohmann::ordered_json(*comparison.assumed_mb)
+                                           : nlohmann::ordered_json()},
+      {"length_s", comparison.length_s},
+      {"skipped_rows", comparison.skipped.rows},
+      {"first_skipped", comparison.skipped.first},
+      {"seed", comparison.reports.front().seed},
+      {"functions", comparison.reports.front().functions},
+      {"functions_called", comparison.reports.front().functions_called}};
   auto list = nlohmann::ordered_json::array();
   for (const Report& report : comparison.reports) list.push_back(json_of(report));
   out["policies"] = std::move(list);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,11 @@ struct Comparison {
   Duration pod_create{};
   Duration node_boot{};
   Spread spread = Spread::kEquidistant;
-  bool per_minute = false;      // the trace has numbers per minute: the spread matters
-  bool by_chance = false;       // something is drawn: the seed matters
+  bool per_minute = false;  // the trace has numbers per minute: the spread matters
+  bool by_chance = false;   // something is drawn: the seed matters
+  // What the trace does not tell, so that it is this for every function.
+  std::optional<float> assumed_ms;
+  std::optional<float> assumed_mb;
   std::string node_policy;      // as it was named
   std::vector<Report> reports;  // at least one, in the order of the policies, named as they were
 };

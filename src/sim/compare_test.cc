@@ -148,6 +148,17 @@ TEST(CompareText, TimesReadWell) {
   EXPECT_EQ(time_text(2199.6), "2,200s");
 }
 
+TEST_F(Compare, SaysWhatTheTraceDoesNot) {
+  std::ofstream(path_) << "HashOwner,HashApp,HashFunction,1\no,a,f,1\n";
+  const std::string table = to_table(*compare(options_, PolicyTable()));
+  EXPECT_THAT(table,
+              HasSubstr("does not say, so it is assumed: 100 ms a call and 128 MiB a pod\n"));
+  std::ofstream(path_) << "timestamp,function,duration,memory\n1,f,20,64\n";
+  const auto known = nlohmann::json::parse(to_json(*compare(options_, PolicyTable())));
+  EXPECT_TRUE(known.at("assumed_ms").is_null());
+  EXPECT_TRUE(known.at("assumed_mb").is_null());
+}
+
 TEST_F(Compare, SaysWhatDecidesTheNodes) {
   options_.run.cluster.emplace();
   options_.run.cluster->max_nodes = 3;

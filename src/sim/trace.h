@@ -70,6 +70,9 @@ struct Trace {
   Duration length{};
   std::optional<WallTime> begin{};  // where it tells dates
   uint64_t total_calls = 0;
+  // What the files do not say of any function, so that it is ReadOptions' for all.
+  bool durations_assumed = false;
+  bool memory_assumed = false;
   SkippedRows skipped;
 
   [[nodiscard]] std::vector<Function>::size_type size() const { return functions.size(); }
@@ -86,6 +89,10 @@ class TraceBuilder final {
   // In any order. A trace has either minutes or calls.
   void call(FunctionId function, Duration at, Duration service);
   void begins(WallTime at) { trace_.begin = at; }
+  void assumed(bool durations, bool memory) {
+    trace_.durations_assumed = durations;
+    trace_.memory_assumed = memory;
+  }
   void skipped(SkippedRows rows) { trace_.skipped = std::move(rows); }
   [[nodiscard]] Function& operator[](FunctionId id) { return trace_.functions[id]; }
   [[nodiscard]] size_t functions() const { return trace_.functions.size(); }

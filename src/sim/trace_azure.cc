@@ -274,6 +274,7 @@ Result<Trace> parse_azure2019(const Azure2019Texts& texts, const ReadOptions& op
   }
   if (builder.functions() == 0) return fail(errors.nothing_in(texts.invocations, "function"));
   builder.skipped(errors.skipped());
+  builder.assumed(texts.durations.text.empty(), texts.memory.text.empty());
   return std::move(builder).build(length);
 }
 
@@ -324,6 +325,7 @@ Result<Trace> parse_azure2021(const NamedText& file, const ReadOptions& options)
   if (auto ok = read_rows(csv, errors, read); !ok) return fail(ok.error());
   if (rows.empty()) return fail(errors.nothing_in(file, "call"));
   builder.skipped(errors.skipped());
+  builder.assumed(/*durations=*/false, /*memory=*/true);
   std::vector<double> count(builder.functions());
   for (const Row& row : rows) {
     builder.call(row.function, Duration(std::llround((row.start - earliest) * kNs)),

@@ -136,6 +136,14 @@ class Policies(unittest.TestCase):
             self.assertIn("[1s, 1h", refused)
             self.assertIn("it follows from the revision",
                           change('{"spec": {"reachability": "x"}}', fails=True))
+            # As whole objects, too: what `kubectl edit` and files do.
+            whole = subprocess.run([*kubectl, "get", "kpa", "tuned-00001", "-o", "yaml"],
+                                   text=True, capture_output=True, check=True).stdout
+            for way in ("apply", "replace"):
+                done = subprocess.run([*kubectl, way, "-f", "-"], text=True, capture_output=True,
+                                      input=whole.replace('minScale: "2"', 'minScale: "1"'))
+                self.assertEqual(done.returncode, 0, done.stderr)
+            wait_until(lambda: self.pods("tuned") == 1, "the smaller minimum")
             annotated = subprocess.run([*kubectl, "annotate", "kpa", "tuned-00001",
                                         "autoscaling.knative.dev/min-scale-"], text=True,
                                        capture_output=True)
