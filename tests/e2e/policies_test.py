@@ -4,6 +4,7 @@ seen in `ebb describe` and events, and in Lua edited while they run.
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -141,7 +142,7 @@ class Policies(unittest.TestCase):
                                    text=True, capture_output=True, check=True).stdout
             for way in ("apply", "replace"):
                 done = subprocess.run([*kubectl, way, "-f", "-"], text=True, capture_output=True,
-                                      input=whole.replace('minScale: "2"', 'minScale: "1"'))
+                                      input=re.sub(r'(min-scale|minScale): "2"', r'\1: "1"', whole))
                 self.assertEqual(done.returncode, 0, done.stderr)
             wait_until(lambda: self.pods("tuned") == 1, "the smaller minimum")
             annotated = subprocess.run([*kubectl, "annotate", "kpa", "tuned-00001",
