@@ -1,6 +1,7 @@
 #include "sim/policy_choice.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "api/policy_annotations.h"
 #include "scaling/keep_alive.h"
@@ -73,16 +74,24 @@ Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings, int /*co
 
 Result<PolicySettings> parse_settings(std::string_view text) {
   PolicySettings out;
+  auto last = out.end();
   while (!text.empty()) {
     const size_t end = std::min(text.find(','), text.size());
     const std::string_view part = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     const size_t equals = part.find('=');
+    // The comma was one of the value before: "0 8 * * mon,fri".
+    if (equals == std::string_view::npos && last != out.end()) {
+      last->second += fmt::format(",{}", part);
+      continue;
+    }
     if (equals == std::string_view::npos || equals == 0) {
       return fail(Errc::kInvalid, "\"{}\" is no setting: NAME=VALUE, more of them after a comma",
                   part);
     }
-    if (!out.emplace(part.substr(0, equals), part.substr(equals + 1)).second) {
+    bool fresh = false;
+    std::tie(last, fresh) = out.emplace(part.substr(0, equals), part.substr(equals + 1));
+    if (!fresh) {
       return fail(Errc::kInvalid, "the setting {} comes twice", part.substr(0, equals));
     }
   }

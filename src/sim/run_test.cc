@@ -110,7 +110,11 @@ TEST(PolicyTable, ChecksSettings) {
         "schedule=0 8 * * mon-fri | 0 18 * * mon-fri | 5", "keep-alive=hybrid"}) {
     EXPECT_EQ(error(good), "none") << good;
   }
-  EXPECT_FALSE(parse_settings("a=1,b"));
+  EXPECT_FALSE(parse_settings("a"));
+  EXPECT_FALSE(parse_settings("=1"));
+  EXPECT_EQ(*parse_settings("a=1,2 3,b=4"), (PolicySettings{{"a", "1,2 3"}, {"b", "4"}}));
+  EXPECT_THAT(error("window=30s,patience"), HasSubstr("30s,patience"));
+  EXPECT_EQ(error("schedule=0 8 * * mon,fri | 0 9 * * mon,fri | 2"), "none");
   EXPECT_FALSE(parse_settings("a=1,a=2"));
   EXPECT_TRUE(parse_settings("")->empty());
 }
