@@ -109,6 +109,7 @@ void compare_spec(const Json& shown, const Json& wanted, ScalingChanges& changes
 const std::vector<std::string>& scaling_fields() {
   static const std::vector<std::string> kFields = [] {
     std::vector<std::string> out;
+    out.reserve(kSettings.size());
     for (const auto annotation : kSettings) out.push_back(field_of(annotation));
     return out;
   }();
