@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/event.h"
+#include "apiserver/admission.h"
 
 namespace ebb::apiserver {
 
@@ -205,8 +206,13 @@ net::Task<Result<void>> LiveClient::set_scaling(ObjectKey revision, api::Scaling
     auto getting = stored_.get(api::Revision::kind(), revision);
     auto object = co_await getting;
     if (!object) co_return fail(object.error());
-    (*object)["metadata"]["annotations"] = api::with_changes(*object, changes);
-    auto updating = stored_.update(api::Revision::kind(), *std::move(object));
+    Json after = *object;
+    after["metadata"]["annotations"] = api::with_changes(*object, changes);
+    auto admitted = admit_update(api::Revision::kind(), *object, after);
+    if (const auto* refusal = std::get_if<Response>(&admitted)) {
+      co_return fail(Errc::kInvalid, "{}", refusal->body.value("message", ""));
+    }
+    auto updating = stored_.update(api::Revision::kind(), std::get<Json>(std::move(admitted)));
     const auto updated = co_await updating;
     if (updated) co_return Result<void>();
     if (updated.error().code != Errc::kConflict || race == kMaxRaces) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "api/defaults.h"
 #include "api/event.h"
 #include "api/pod_autoscaler.h"
 #include "api/usage.h"
@@ -197,6 +198,10 @@ TEST_F(LiveViewTest, WhatScalesARevisionIsWrittenToItsAnnotations) {
   revision.meta.name = "hello-00001";
   revision.meta.ns = "default";
   revision.meta.annotations = {{"other", "kept"}};
+  api::Container container;
+  container.image = "ebb.dev/runtimes/python";
+  revision.spec.containers.push_back(container);
+  api::apply_defaults(revision);
   ASSERT_TRUE(run(executor_, resources::create<api::Revision>(stored_, revision)));
   const resources::ObjectKey key{"default", "hello-00001"};
   auto scaler = *run(executor_, client_.get(api::PodAutoscaler::kind(), key));
@@ -210,6 +215,11 @@ TEST_F(LiveViewTest, WhatScalesARevisionIsWrittenToItsAnnotations) {
             (std::map<std::string, std::string>{{"autoscaling.knative.dev/max-scale", "3"},
                                                 {"autoscaling.knative.dev/window", "30s"},
                                                 {"other", "kept"}}));
+  // What a revision may not be, it may not become this way either.
+  scaler["metadata"]["annotations"]["ebb.dev/metric-jobs"] = std::string(300 << 10, 'x');
+  const auto large = run(executor_, client_.update(api::PodAutoscaler::kind(), scaler));
+  ASSERT_FALSE(large);
+  EXPECT_THAT(large.error().message, testing::HasSubstr("metadata.annotations"));
   EXPECT_EQ(run(executor_, client_.update(api::Pod::kind(), scaler)).error().code,
             Errc::kPermission);
 }

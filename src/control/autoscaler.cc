@@ -128,8 +128,9 @@ void AutoScaler::replan(const std::string& revision, ScalePlan plan) {
   Entry* entry = entry_of(revision);
   if (entry == nullptr) return;
   plan.pod = entry->plan.pod;
+  plan.generation = entry->plan.generation;
   entry->plan = std::move(plan);
-  if (entry->shares[1] != nullptr) entry->shares[1]->most = entry->plan.service_max;
+  set_service_max(*entry);
   touch(*entry);
   const TimePoint now = clock_.now();
   entry->rested.reset();

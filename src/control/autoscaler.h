@@ -151,7 +151,8 @@ class AutoScaler final : public serving::Waker {
   // Pods that several revisions have together.
   struct Share {
     scaling::Quota quota;
-    int most = 0;  // 0: no limit
+    int most = 0;            // 0: no limit
+    int64_t generation = 0;  // of the revision that said so
     // For people: whose pods, what sets the limit, the event.
     const char* whose = "the namespace";
     const char* setting = "max-pods-per-namespace";
@@ -230,6 +231,7 @@ class AutoScaler final : public serving::Waker {
   }
   void join_shares(Entry& entry);
   void leave_shares(Entry& entry);
+  static void set_service_max(Entry& entry);  // if none that is newer says it
   // What of `want` its shares have room for ...
   [[nodiscard]] int room_for(const Entry& entry, int want) const;
   // ... and then `why` says so, and whom that leaves waiting asks for a turn.

@@ -18,10 +18,17 @@ void AutoScaler::join_shares(Entry& entry) {
     service.whose = "the service";
     service.setting = "ebb.dev/service-max-scale";
     service.full = "ServiceFull";
-    service.most = entry.plan.service_max;  // the newest revision's says
     entry.shares[1] = &service;
+    set_service_max(entry);
   }
   for_shares(entry, [](Share& share) { share.quota.join(); });
+}
+
+void AutoScaler::set_service_max(Entry& entry) {
+  Share* service = entry.shares[1];
+  if (service == nullptr || entry.plan.generation < service->generation) return;
+  service->most = entry.plan.service_max;
+  service->generation = entry.plan.generation;
 }
 
 void AutoScaler::leave_shares(Entry& entry) {

@@ -653,6 +653,7 @@ class AutoScalerNamespace : public testing::Test {
     scaling::Bounds bounds = {};
     std::string service = {};
     int service_max = 0;
+    int64_t generation = 0;
   };
   One& add(const std::string& uid) { return add(uid, Wish{}); }
   One& add(const std::string& uid, const Wish& wish) {
@@ -675,7 +676,8 @@ class AutoScalerNamespace : public testing::Test {
     scaler_.add({.pod = pod,
                  .policy = std::make_shared<const PolicySpec>(std::move(spec)),
                  .bounds = wish.bounds,
-                 .service_max = wish.service_max});
+                 .service_max = wish.service_max,
+                 .generation = wish.generation});
     return one;
   }
   void call(const std::string& uid, int requests = 1) {
@@ -790,6 +792,27 @@ TEST_F(AutoScalerNamespace, TheRevisionsOfAServiceShareItsMaximum) {
   scaler_.remove("new");
   scaler_.remove("old");
   EXPECT_EQ(scaler_.status("other").desired, 1);
+}
+
+TEST_F(AutoScalerNamespace, TheNewestRevisionsMaximumHoldsInWhateverOrderTheyCome) {
+  add("new", {.service = "s", .service_max = 2, .generation = 2});
+  add("old", {.service = "s", .service_max = 9, .generation = 1});
+  call("old", 4);
+  pass(4s);
+  EXPECT_EQ(pods("old"), 2u);
+  // Other settings for all revisions, say.
+  ScalePlan plan;
+  PolicySpec spec;
+  spec.kpa.set_target({.container_concurrency = 1});
+  plan.policy = std::make_shared<const PolicySpec>(spec);
+  plan.service_max = 9;
+  scaler_.replan("old", plan);
+  pass(4s);
+  EXPECT_EQ(pods("old"), 2u);
+  plan.service_max = 3;
+  scaler_.replan("new", plan);
+  pass(4s);
+  EXPECT_EQ(pods("old"), 3u);
 }
 
 TEST_F(AutoScalerNamespace, BothSharesHold) {

@@ -1,5 +1,6 @@
 #include "control/revision_host.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "api/autoscaling.h"
@@ -132,6 +133,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
   plan.pod = std::make_shared<const scheduling::PodTemplate>(std::move(pod));
+  plan.generation = std::atoll(label(api::kConfigurationGenerationLabel).c_str());
   return plan;
 }
 

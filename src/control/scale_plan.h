@@ -16,9 +16,10 @@ struct ScalePlan {
   // Never null. Shared: by all revisions that are scaled alike.
   std::shared_ptr<const scaling::PolicySpec> policy = knative_defaults();
   scaling::Bounds bounds;
-  int service_max = 0;                   // of all revisions of its service together; 0: no limit
-  int initial_scale = 1;                 // pods that must start well before it is ready; 0: none
-  Duration retention{};                  // of the last pod, after the stable window
+  int service_max = 0;     // of all revisions of its service together; 0: no limit
+  int64_t generation = 0;  // of its configuration: the newest revision's is the highest
+  int initial_scale = 1;   // pods that must start well before it is ready; 0: none
+  Duration retention{};    // of the last pod, after the stable window
   std::vector<OutsideSource> outside{};  // what its policy is fed besides
 
   [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();

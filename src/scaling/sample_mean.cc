@@ -7,6 +7,7 @@ namespace ebb::scaling {
 void SampleMean::record(TimePoint at, Duration span, double value) {
   if (!samples_.empty() && at < samples_.back().at) samples_.clear();
   while (!samples_.empty() && samples_.front().at <= at - length_) samples_.pop_front();
+  if (samples_.size() == kMost) samples_.pop_front();  // from a clock that stands still
   const Duration counted = std::clamp(span, Duration(1), std::max(length_, Duration(1)));
   samples_.push_back({at, std::chrono::duration<double>(counted).count(), value});
 }

@@ -7,6 +7,7 @@
 //   if (!load.stale(now)) use(load.mean());
 #pragma once
 
+#include <cstddef>
 #include <deque>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@ class SampleMean final {
  public:
   explicit SampleMean(Duration length) : length_(length) {}
 
+  static constexpr size_t kMost = 4096;  // samples: an hour of them, one each second
   // A finite value that held for the `span` before `at`. After a clock that went back what
   // was seen before is from another time: it begins anew.
   void record(TimePoint at, Duration span, double value);

@@ -44,6 +44,13 @@ TEST(SampleMeanTest, ShortLengthsTakeSamplesThatComeLate) {
   EXPECT_TRUE(mean.stale(at(6.1)));
 }
 
+TEST(SampleMeanTest, AClockThatStandsStillFillsNoMemory) {
+  SampleMean mean(seconds(10));
+  mean.record(at(1), seconds(1), 1e9);
+  for (size_t i = 0; i < SampleMean::kMost; ++i) mean.record(at(1), seconds(1), 3);
+  EXPECT_DOUBLE_EQ(mean.mean(), 3) << "the oldest went";
+}
+
 TEST(SampleMeanTest, AClockThatGoesBackBeginsAnew) {
   SampleMean mean(seconds(10));
   mean.record(at(1000), seconds(1), 8);

@@ -117,6 +117,27 @@ TEST_F(ThrottlerTest, SamplesWhatWaitedAndHowLongServiceTook) {
   EXPECT_NEAR(metric.service_seconds, 1.5, 1e-9) << "since its grant in the second before";
 }
 
+TEST_F(ThrottlerTest, ARequestWhosePodNeverLoadedIsNoLongerQueued) {
+  auto throttler = make(1);
+  add(*throttler, "a", false);
+  add(*throttler, "b", false);
+  throttler->begin_sampling(clock_.now());
+  auto one = throttler->try_acquire();
+  auto other = throttler->try_acquire();
+  clock_.advance(500ms);
+  throttler->pod_gone("a", {.reason = "LoadFailed", .message = "SyntaxError"});
+  one.slot.reset();
+  other.slot.reset();  // its client left while it loads
+  clock_.advance(500ms);
+  throttler->pod_ready("b");
+  EXPECT_NEAR(throttler->sample(clock_.now()).queued, 1, 1e-9);
+  auto third = throttler->try_acquire();
+  clock_.advance(1s);
+  const auto metric = throttler->sample(clock_.now());
+  EXPECT_NEAR(metric.concurrency, 1, 1e-9);
+  EXPECT_NEAR(metric.queued, 0, 1e-9);
+}
+
 TEST_F(ThrottlerTest, APodThatStoppedAnsweringGetsNoMoreRequests) {
   auto throttler = make(0);
   add(*throttler, "a");
