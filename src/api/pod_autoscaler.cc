@@ -182,6 +182,7 @@ Json PodAutoscaler::to_json() const {
   to["concurrency"] = rounded(status.concurrency);
   to["requestsPerSecond"] = rounded(status.requests_per_second);
   to["panic"] = status.panic;
+  write(to, "class", status.scaling_class);
   to["reason"] = status.reason;
   to["startSeconds"] = rounded(status.start_seconds);
   write(to, "error", status.error);

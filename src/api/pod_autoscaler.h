@@ -23,10 +23,11 @@ struct PodAutoscaler {
     double concurrency = 0;     // average over the stable window
     double requests_per_second = 0;
     bool panic = false;
-    std::string reason;        // why so many, for a person
-    std::string error;         // what must be mended in the policy; empty: nothing
-    double start_seconds = 0;  // that a pod takes to be ready, as measured; 0: not yet
-    std::string decided_at;    // RFC 3339; empty: nothing was to be decided yet
+    std::string scaling_class;  // of the policy that decides, declared or not
+    std::string reason;         // why so many, for a person
+    std::string error;          // what must be mended in the policy; empty: nothing
+    double start_seconds = 0;   // that a pod takes to be ready, as measured; 0: not yet
+    std::string decided_at;     // RFC 3339; empty: nothing was to be decided yet
     std::vector<Condition> conditions;
     friend bool operator==(const Status&, const Status&) = default;
   };

@@ -328,6 +328,7 @@ const Schema& pod_autoscaler() {
        {"concurrency", T::kAny, "Requests in the system, on average over the window."},
        {"requestsPerSecond", T::kAny, "Arrivals, likewise."},
        {"panic", T::kBoolean, "Whether the short window counts."},
+       {"class", T::kString, "Of the policy that decides, whether it was declared or not."},
        {"reason", T::kString, "Why so many pods."},
        {"error", T::kString, "What must be mended in the policy."},
        {"startSeconds", T::kAny, "That a pod takes to be ready, as measured."},

@@ -99,8 +99,6 @@ api::Json to_json(const control::ScaleStatus& status) {
     labels[std::string(api::kConfigurationLabel)] = status.pod->configuration;
   }
   scaler.meta.annotations = status.policy->annotations;
-  scaler.meta.annotations[fmt::format("{}class", api::kAutoscalingPrefix)] =
-      scaling::to_string(status.policy->policy);
   scaler.container_concurrency = status.pod->concurrency;
   scaler.reachable = status.reachable;
   scaler.status = {.desired_scale = status.desired,
@@ -111,6 +109,7 @@ api::Json to_json(const control::ScaleStatus& status) {
                    .concurrency = status.concurrency,
                    .requests_per_second = status.requests,
                    .panic = status.panic,
+                   .scaling_class = std::string(scaling::to_string(status.policy->policy)),
                    .reason = status.reason,
                    .error = status.error,
                    .start_seconds = std::chrono::duration<double>(status.start_time).count(),

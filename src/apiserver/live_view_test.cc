@@ -146,8 +146,8 @@ TEST_F(LiveViewTest, AutoscalersComeChangeAndGo) {
   ASSERT_TRUE(scaler);
   EXPECT_EQ((*scaler)["status"]["desiredScale"], 1);
   EXPECT_EQ((*scaler)["status"]["reason"], "a request waits");
-  EXPECT_EQ((*scaler)["metadata"]["annotations"]["autoscaling.knative.dev/class"],
-            "kpa.autoscaling.knative.dev");
+  EXPECT_EQ((*scaler)["status"]["class"], "kpa.autoscaling.knative.dev");
+  EXPECT_FALSE((*scaler)["spec"].contains("class")) << "nobody has declared it";
   EXPECT_EQ((*scaler)["metadata"]["labels"]["serving.knative.dev/service"], "hello");
   autoscaler_.remove("uid-1");
   EXPECT_THAT(next(*watch), ElementsAre("DELETED hello-00001"));

@@ -190,7 +190,7 @@ std::vector<Column> columns_of(const api::Kind& kind) {
          {"Memory", "string", 0, at("/usage/memory")},
          {"Window", "string", 0, at("/window")}});
   } else if (&kind == &api::PodAutoscaler::kind()) {
-    add({{"Class", "string", 1, at("/metadata/annotations/autoscaling.knative.dev~1class")},
+    add({{"Class", "string", 1, at("/status/class")},
          {"Desired", "integer", 0, at("/status/desiredScale")},
          {"Actual", "integer", 0, at("/status/actualScale")},
          {"Starting", "integer", 1, at("/status/starting")},

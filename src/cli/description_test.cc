@@ -48,7 +48,7 @@ Facts facts() {
   out.pods = {Json::parse(R"({"metadata": {"name": "p1", "labels": {"ebb.dev/state": "Warm",
       "serving.knative.dev/revision": "hello-1"}}, "spec": {"nodeName": "local"}})")};
   out.autoscalers = {Json::parse(R"({"metadata": {"name": "hello-1", "annotations":
-      {"autoscaling.knative.dev/class": "ebb.dev/adaptive"}}, "status": {"desiredScale": 3,
+      {}}, "status": {"class": "ebb.dev/adaptive", "desiredScale": 3,
       "actualScale": 1, "starting": 2, "inFlight": 40, "waiting": 7, "concurrency": 12.34,
       "requestsPerSecond": 99.96, "panic": true, "reason": "load outran the pods",
       "decidedAt": "2026-01-01T00:09:58Z"}})")};
@@ -192,8 +192,8 @@ TEST(DescriptionTest, APodHasTheSettingsOfItsRevision) {
 TEST(DescriptionTest, APodAutoscalerSaysWhatWasDecidedAndWhy) {
   Facts scaler;
   scaler.object = Json::parse(R"({"metadata": {"name": "h-00001", "namespace": "default",
-      "annotations": {"autoscaling.knative.dev/class": "ebb.dev/lua"}},
-      "status": {"desiredScale": 3, "actualScale": 2, "reason": "three to be sure",
+      "annotations": {}},
+      "status": {"class": "ebb.dev/lua", "desiredScale": 3, "actualScale": 2, "reason": "three to be sure",
                  "error": "mine.lua:2: oh"}})");
   const std::string text = description_of(api::PodAutoscaler::kind(), scaler, kStyle);
   EXPECT_THAT(text, testing::StartsWith("PodAutoscaler h-00001\n"));

@@ -207,8 +207,7 @@ size_t width(const std::string& text) {
 }  // namespace
 
 std::string scaling_class(const Json& autoscaler) {
-  std::string name = text_at(
-      autoscaler, {"metadata", "annotations", fmt::format("{}class", api::kAutoscalingPrefix)});
+  std::string name = text_at(autoscaler, {"status", "class"});
   constexpr std::string_view kOwn = "ebb.dev/";
   if (name.starts_with(kOwn)) return name.substr(kOwn.size());
   return name.substr(0, name.find('.'));

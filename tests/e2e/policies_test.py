@@ -152,6 +152,18 @@ class Policies(unittest.TestCase):
             wait_until(lambda: self.pods("tuned") == 0, "no minimum any more", 60)
         self.assertEqual(ebb.run("get", "revisions", "-o", "name").stdout, before)
 
+    @unittest.skipUnless(shutil.which(KUBECTL), "no kubectl: install kubernetes-client")
+    def test_a_class_that_nobody_declared_follows_what_is_set(self):
+        ebb = self.ebb
+        ebb.deploy("plain", SLOW)
+        self.assertEqual(self.autoscaler("plain")["class"], "ebb.dev/adaptive")
+        subprocess.run([KUBECTL, "--kubeconfig", str(pathlib.Path(ebb.data, "kubeconfig")),
+                        "--cache-dir", str(pathlib.Path(ebb.data, "kubectl")), "annotate", "kpa",
+                        "plain-00001", "autoscaling.knative.dev/metric=rps"], check=True,
+                       capture_output=True)
+        wait_until(lambda: self.autoscaler("plain")["class"] == "kpa.autoscaling.knative.dev",
+                   "kpa, which has the metric")
+
     def test_deploy_warns_of_a_policy_that_is_not_there(self):
         done = self.ebb.deploy("lost", SLOW, *options({CLASS: "ebb.dev/lua",
                                                        "ebb.dev/policy-file": "lost.lua"}))
