@@ -860,12 +860,15 @@ def handle(request):
     return 'done'
 ''')
         self.assertEqual(self.ebb.get("talks", "/?secret=swordfish").text, "done")
+        # The thread has begun by then, which is not to say that it has printed.
+        wait_until(lambda: "swordfish" in self.ebb.run("logs", "talks").stdout, "it talks")
         answer = self.ebb.get("talks", "/end", method="POST")
         self.assertEqual(answer.status, 502)
         self.assertIn("exited with code 7", answer.text)
         self.assertNotIn("swordfish", answer.text)
-        wait_until(lambda: "the secret is swordfish" in self.ebb.run("describe", "service", "talks").stdout,
-                   "its owner sees it")
+        wait_until(lambda: "a pod ended while it served" in self.ebb.run("describe", "service", "talks").stdout,
+                   "its owner is told")
+        self.assertIn("the secret is swordfish", self.ebb.run("describe", "service", "talks").stdout)
 
     def test_answers_that_are_no_http(self):
         self.ebb.deploy("noise", program("self.wfile.write(os.urandom(1000)); self.close_connection = True"),
