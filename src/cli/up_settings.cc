@@ -164,6 +164,7 @@ void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
 // What no annotation can exceed. The first is Knative's name.
 constexpr std::string_view kRevisionLimit = "max-scale-limit";
 constexpr std::string_view kNamespaceLimit = "max-pods-per-namespace";
+constexpr std::string_view kMemoryLimit = "max-pods-memory";
 
 void read_limit(const std::string& key, const std::string& text, int& out, Errors& errors) {
   constexpr int kMost = 1'000'000;
@@ -184,6 +185,12 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
       read_limit(key, value, up.limits.per_revision, errors);
     } else if (key == kNamespaceLimit) {
       read_limit(key, value, up.limits.per_namespace, errors);
+    } else if (key == kMemoryLimit) {
+      if (const auto bytes = api::parse_bytes(value)) {
+        up.limits.memory_bytes = static_cast<uint64_t>(*bytes);
+      } else {
+        wrong(errors, "autoscaling." + key, bytes.error().message);
+      }
     } else {
       up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
     }

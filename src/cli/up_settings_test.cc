@@ -78,6 +78,7 @@ autoscaling:
   max-scale: 20
   max-scale-limit: 40
   max-pods-per-namespace: 100
+  max-pods-memory: 8Gi
 gc:
   retain-since-create-time: 1h
   retain-since-last-active-time: disabled
@@ -105,7 +106,8 @@ gc:
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/window"), "10s");
   EXPECT_EQ(up->autoscaling.at("autoscaling.knative.dev/target-utilization-percentage"), "50");
   EXPECT_EQ(up->autoscaling.size(), 3u) << "limits are no annotations";
-  EXPECT_EQ(up->limits, (control::ScaleLimits{.per_revision = 40, .per_namespace = 100}));
+  EXPECT_EQ(up->limits, (control::ScaleLimits{
+                            .per_revision = 40, .per_namespace = 100, .memory_bytes = 8ull << 30}));
   EXPECT_EQ(up->gc.retain_since_create_time, std::chrono::hours(1));
   EXPECT_FALSE(up->gc.retain_since_last_active_time);
   EXPECT_EQ(up->gc.min_non_active_revisions, 2);
@@ -141,6 +143,8 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("autoscaling: {class: ebb.dev/lua}\n"), HasSubstr("needs ebb.dev/policy-file"));
   EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
               HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
+  EXPECT_THAT(error("autoscaling: {max-pods-memory: much}\n"),
+              HasSubstr("autoscaling.max-pods-memory: \"much\""));
   EXPECT_THAT(error("autoscaling: {max-pods-per-namespace: ten}\n"),
               HasSubstr("autoscaling.max-pods-per-namespace: \"ten\" is no whole number"));
   EXPECT_THAT(error("autoscaling: {max-scale-limit: 5, max-scale: 6}\n"),

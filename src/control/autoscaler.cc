@@ -187,6 +187,7 @@ void AutoScaler::tick() {
   if (settings_.policies != nullptr) settings_.policies->refresh(now);  // reads: without the lock
   const std::lock_guard lock(mutex_);
   for (Entry* entry : active_) observe(*entry, now);
+  relieve_memory(now);
   if (now < next_decision_) {
     share_out(now);
     return;
@@ -212,6 +213,7 @@ void AutoScaler::observe(Entry& entry, TimePoint now) {
                               .value = value ? *value : 0,
                               .error = value ? std::string() : value.error().message});
   }
+  note_use(entry, metric);
   entry.live->policy->observe(metric);
   entry.live->concurrency.record(now, metric.concurrency);
   entry.live->requests.record(now, metric.requests);
@@ -353,6 +355,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
       {.maximum = operators ? "max-scale-limit" : "the maximum",
        .floor = entry.proof ? "kept to prove that it starts" : "kept at the minimum"});
   want = within_shares(entry, counts, want, why);
+  want = within_memory(entry, counts, want, now, why);
   // After failed starts nothing new is tried before its time.
   if (now < counts.retry_at && want > counts.ready + counts.starting) {
     want = counts.ready + counts.starting;

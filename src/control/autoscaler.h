@@ -33,6 +33,7 @@
 #include "control/scale_plan.h"
 #include "net/executor.h"
 #include "resources/resource_client.h"
+#include "scaling/greedy_dual.h"
 #include "scaling/quota.h"
 #include "scaling/window.h"
 #include "serving/activator.h"
@@ -45,7 +46,9 @@ struct AutoScalerSettings {
   bool enable_scale_to_zero = true;  // false: one pod of each reachable revision stays
   EventRecorder* events = nullptr;   // nullptr: nobody asks
   PolicyFolder* policies = nullptr;  // looked at in every tick; nullptr: there is none
-  const PodMetrics* pods = nullptr;  // what pods use, for class hpa; nullptr: nobody measures
+  // What pods and nodes use: for class hpa, and to see that memory is short. nullptr:
+  // nobody measures.
+  const PodMetrics* pods = nullptr;
 };
 
 // What is known of one revision, and what was decided for it last.
@@ -127,6 +130,8 @@ class AutoScaler final : public serving::Waker {
 
   // The revisions whose number of wanted or ready pods is not what the last call said.
   [[nodiscard]] std::vector<resources::ObjectKey> take_rescaled();
+  // Idle pods that ended since memory was short, since the start.
+  [[nodiscard]] uint64_t evicted() const;
   // For tests: the revisions that a tick looks at.
   [[nodiscard]] size_t active() const;
 
@@ -147,6 +152,10 @@ class AutoScaler final : public serving::Waker {
     };
     std::vector<Wish> wishes{};
     std::unique_ptr<IdleTimes> idle{};  // null: the last pod goes after a fixed time
+    // For the choice of pods that end when memory is short.
+    double calls = 0;                  // since it last had no pod
+    double clock = 0;                  // of eviction_ at the last of them
+    std::optional<TimePoint> ended{};  // when idle ones did; nullopt: none, or long ago
   };
   // Pods that several revisions have together.
   struct Share {
@@ -244,6 +253,17 @@ class AutoScaler final : public serving::Waker {
   enum class Minimum { kKept, kYields };
   class Donors;
   [[nodiscard]] int spare_of(const Entry& entry, Minimum minimum) const;
+
+  // --- When memory is short: autoscaler_memory.cc ---
+
+  // Counts what the choice goes by.
+  void note_use(Entry& entry, const scaling::Metric& metric) const;
+  // Ends idle pods, those that are worth least first, until there is enough.
+  void relieve_memory(TimePoint now);
+  // What of `want` it gets: who gave idle pods does not get them back for nothing.
+  [[nodiscard]] int within_memory(Entry& entry, const serving::Throttler::Counts& counts, int want,
+                                  TimePoint now, std::string& why) const;
+
   void finish_start(const std::string& revision, const std::string& error, TimePoint at);
   void finish_proof(const std::string& revision, const std::string& error);
   [[nodiscard]] ScaleStatus status_of(const Entry& entry) const;
@@ -270,6 +290,10 @@ class AutoScaler final : public serving::Waker {
   int64_t version_;
   int64_t forgotten_;
   TimePoint next_decision_{};
+  scaling::EvictionOrder eviction_{scaling::EvictionRule::kGreedyDual};
+  uint64_t memory_seen_ = 0;                // the sample that relieve_memory() has looked at
+  bool memory_short_ = false;               // and nothing was left that could end
+  uint64_t evicted_ = 0;                    // pods, since the start
   std::unordered_set<std::string> crowds_;  // revisions to be relieved
   // Control executor only:
   net::Timer crowd_timer_;

@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <list>
-#include <map>
 #include <optional>
 
 #include "control/autoscaler.h"
@@ -14,96 +12,8 @@ namespace ebb::control {
 namespace {
 
 using namespace std::chrono_literals;
-using scaling::PolicySpec;
 
-class AutoScalerNamespace : public testing::Test {
- protected:
-  struct One {
-    FakeNode node;
-    std::shared_ptr<serving::Throttler> throttler;
-    std::list<serving::Throttler::GrantShot::Pair> held;
-  };
-
-  struct Wish {
-    scaling::Bounds bounds = {};
-    std::string service = {};
-    int service_max = 0;
-    int64_t generation = 0;
-  };
-  One& add(const std::string& uid) { return add(uid, Wish{}); }
-  One& add(const std::string& uid, const Wish& wish) {
-    One& one = ones_[uid];
-    one.throttler = std::make_shared<serving::Throttler>(
-        serving::ThrottlerOptions{.revision = uid, .concurrency = 1}, one.node, clock_,
-        [this, uid](const std::string& /*pod*/, const std::string& error) {
-          scaler_.start_ended(uid, error);
-        });
-    one.node.listener = one.throttler;
-    traffic_.add(one.throttler);
-    auto pod = std::make_shared<scheduling::PodTemplate>();
-    pod->revision = uid;
-    pod->ns = "default";
-    pod->name = uid;
-    pod->service_uid = wish.service;
-    pod->concurrency = 1;
-    PolicySpec spec;
-    spec.kpa.set_target({.container_concurrency = 1});
-    scaler_.add({.pod = pod,
-                 .policy = std::make_shared<const PolicySpec>(std::move(spec)),
-                 .bounds = wish.bounds,
-                 .service_max = wish.service_max,
-                 .generation = wish.generation});
-    return one;
-  }
-  void call(const std::string& uid, int requests = 1) {
-    One& one = ones_[uid];
-    for (int i = 0; i < requests; ++i) {
-      one.held.push_back(serving::Throttler::GrantShot::make(executor_));
-      const auto ticket = one.throttler->enqueue(one.held.back().sender);
-      if (ticket.no_pods) scaler_.wake(uid);
-      if (ticket.crowded) scaler_.crowded(uid);
-    }
-    settle();
-  }
-  // Its oldest request is answered.
-  void answer(const std::string& uid) {
-    auto& held = ones_[uid].held;
-    auto awaiter = held.front().receiver.wait(TimePoint{});
-    ASSERT_TRUE(awaiter.await_ready());
-    auto grant = awaiter.await_resume();
-    ASSERT_TRUE(grant && *grant);
-    held.pop_front();
-  }
-  void pass(Duration time) {
-    for (Duration passed{}; passed < time; passed += 1s) {
-      clock_.advance(1s);
-      scaler_.tick();
-      settle();
-    }
-  }
-  void settle() { executor_.run_until(TimePoint{}); }
-  [[nodiscard]] size_t pods(const std::string& uid) { return ones_[uid].node.names.size(); }
-
-  // Scales each revision on a node of its own.
-  class Nodes final : public scheduling::ScaleTarget {
-   public:
-    explicit Nodes(std::map<std::string, One>& ones) : ones_(ones) {}
-    void scale(const std::string& revision, int pods) override {
-      ones_[revision].node.scale(revision, pods);
-    }
-
-   private:
-    std::map<std::string, One>& ones_;
-  };
-
-  FakeClock clock_;
-  net::Executor executor_{"control"};
-  serving::Traffic traffic_;
-  std::map<std::string, One> ones_;
-  Nodes nodes_{ones_};
-  EventRecorder events_{clock_};
-  AutoScaler scaler_{executor_, traffic_, nodes_, clock_, {.events = &events_}};
-};
+using AutoScalerNamespace = AutoScalerOfMany;
 
 TEST_F(AutoScalerNamespace, AnIdlePodGoesToWhoeverWaits) {
   scaler_.set_limits({.per_namespace = 2});
@@ -177,9 +87,9 @@ TEST_F(AutoScalerNamespace, TheNewestRevisionsMaximumHoldsInWhateverOrderTheyCom
   EXPECT_EQ(pods("old"), 2u);
   // Other settings for all revisions, say.
   ScalePlan plan;
-  PolicySpec spec;
+  scaling::PolicySpec spec;
   spec.kpa.set_target({.container_concurrency = 1});
-  plan.policy = std::make_shared<const PolicySpec>(spec);
+  plan.policy = std::make_shared<const scaling::PolicySpec>(spec);
   plan.service_max = 9;
   scaler_.replan("old", plan);
   pass(4s);

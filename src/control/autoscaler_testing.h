@@ -1,14 +1,21 @@
-// For tests: a node without processes, as the AutoScaler and a throttler see it.
+// For tests: a node without processes, as the AutoScaler and a throttler see it, and an
+// AutoScaler of many revisions.
 //
 //   FakeNode node;
 //   node.listener = throttler;   // which has the node as its PodSource
 //   node.scale("uid", 2);        // two pods, ready at once
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "control/autoscaler.h"
+#include "control/pod_metrics.h"
 #include "scheduling/scale_target.h"
 
 namespace ebb::control {
@@ -40,6 +47,97 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
   bool start_well = true;
   bool full = false;
   int next = 0;
+};
+
+// Many revisions, each on a node of its own whose pods take one request at a time.
+class AutoScalerOfMany : public testing::Test {
+ protected:
+  struct One {
+    FakeNode node;
+    std::shared_ptr<serving::Throttler> throttler;
+    std::list<serving::Throttler::GrantShot::Pair> held;
+  };
+
+  struct Wish {
+    scaling::Bounds bounds = {};
+    std::string service = {};
+    int service_max = 0;
+    int64_t generation = 0;
+  };
+  One& add(const std::string& uid) { return add(uid, Wish{}); }
+  One& add(const std::string& uid, const Wish& wish) {
+    One& one = ones_[uid];
+    one.throttler = std::make_shared<serving::Throttler>(
+        serving::ThrottlerOptions{.revision = uid, .concurrency = 1}, one.node, clock_,
+        [this, uid](const std::string& /*pod*/, const std::string& error) {
+          scaler_.start_ended(uid, error);
+        });
+    one.node.listener = one.throttler;
+    traffic_.add(one.throttler);
+    auto pod = std::make_shared<scheduling::PodTemplate>();
+    pod->revision = uid;
+    pod->ns = "default";
+    pod->name = uid;
+    pod->service_uid = wish.service;
+    pod->concurrency = 1;
+    scaling::PolicySpec spec;
+    spec.kpa.set_target({.container_concurrency = 1});
+    scaler_.add({.pod = pod,
+                 .policy = std::make_shared<const scaling::PolicySpec>(std::move(spec)),
+                 .bounds = wish.bounds,
+                 .service_max = wish.service_max,
+                 .generation = wish.generation});
+    return one;
+  }
+  void call(const std::string& uid, int requests = 1) {
+    One& one = ones_[uid];
+    for (int i = 0; i < requests; ++i) {
+      one.held.push_back(serving::Throttler::GrantShot::make(executor_));
+      const auto ticket = one.throttler->enqueue(one.held.back().sender);
+      if (ticket.no_pods) scaler_.wake(uid);
+      if (ticket.crowded) scaler_.crowded(uid);
+    }
+    settle();
+  }
+  // Its oldest request is answered.
+  void answer(const std::string& uid) {
+    auto& held = ones_[uid].held;
+    auto awaiter = held.front().receiver.wait(TimePoint{});
+    ASSERT_TRUE(awaiter.await_ready());
+    auto grant = awaiter.await_resume();
+    ASSERT_TRUE(grant && *grant);
+    held.pop_front();
+  }
+  void pass(Duration time) {
+    for (Duration passed{}; passed < time; passed += std::chrono::seconds(1)) {
+      clock_.advance(std::chrono::seconds(1));
+      scaler_.tick();
+      settle();
+    }
+  }
+  void settle() { executor_.run_until(TimePoint{}); }
+  [[nodiscard]] size_t pods(const std::string& uid) { return ones_[uid].node.names.size(); }
+
+  // Scales each revision on a node of its own.
+  class Nodes final : public scheduling::ScaleTarget {
+   public:
+    explicit Nodes(std::map<std::string, One>& ones) : ones_(ones) {}
+    void scale(const std::string& revision, int pods) override {
+      ones_[revision].node.scale(revision, pods);
+    }
+
+   private:
+    std::map<std::string, One>& ones_;
+  };
+
+  FakeClock clock_;
+  net::Executor executor_{"control"};
+  serving::Traffic traffic_;
+  std::map<std::string, One> ones_;
+  Nodes nodes_{ones_};
+  EventRecorder events_{clock_};
+  PodMetrics metrics_{clock_};
+  AutoScaler scaler_{executor_, traffic_, nodes_, clock_, {.events = &events_, .pods = &metrics_}};
 };
 
 }  // namespace ebb::control

@@ -112,6 +112,7 @@ void PodMetrics::take(const std::string& node, const node::NodeUsage& sample) {
     known.use = std::move(use);
   }
   known.last = sample;
+  ++node_samples_;
 }
 
 bool PodMetrics::fresh(const ResourceUse& use) const {
@@ -162,6 +163,33 @@ std::vector<scaling::PodUsage> PodMetrics::of_revision(const std::string& uid) c
                    .window = pod.use->window});
   }
   return out;
+}
+
+PodMetrics::MemoryLack PodMetrics::memory_lack(uint64_t budget) const {
+  const std::lock_guard lock(mutex_);
+  MemoryLack lack{.bytes = 0, .of_budget = false, .sample = node_samples_};
+  for (const auto& [name, node] : nodes_) {
+    const auto most =
+        static_cast<uint64_t>(static_cast<double>(node.last.memory_total) * (1 - kSpareMemory));
+    if (node.last.memory_bytes > most) lack.bytes += node.last.memory_bytes - most;
+  }
+  if (budget == 0) return lack;
+  uint64_t used = 0;
+  for (const auto& [id, pod] : pods_) used += pod.last.memory_bytes;
+  if (used > budget && used - budget > lack.bytes) {
+    lack.bytes = used - budget;
+    lack.of_budget = true;
+  }
+  return lack;
+}
+
+uint64_t PodMetrics::memory_of_pod(const std::string& revision) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_revision_.find(revision);
+  if (found == by_revision_.end()) return 0;
+  uint64_t sum = 0;
+  for (const auto& id : found->second) sum += pods_.at(id).last.memory_bytes;
+  return sum / found->second.size();
 }
 
 std::optional<PodMetrics::NodeSize> PodMetrics::size_of(const std::string& node) const {

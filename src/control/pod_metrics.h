@@ -74,6 +74,17 @@ class PodMetrics final {
   [[nodiscard]] std::vector<NodeUse> nodes() const;
   // The pods of one revision as a policy takes them.
   [[nodiscard]] std::vector<scaling::PodUsage> of_revision(const std::string& uid) const;
+  // What is to be freed so that all pods use at most `budget` bytes (0: as many as they like),
+  // and so that kSpareMemory of each node's memory is available. By the newest samples.
+  static constexpr double kSpareMemory = 0.05;
+  struct MemoryLack {
+    uint64_t bytes = 0;
+    bool of_budget = false;  // false: the nodes', which is the larger one
+    uint64_t sample = 0;     // changes when there are newer samples
+  };
+  [[nodiscard]] MemoryLack memory_lack(uint64_t budget) const;
+  // Of one of the revision's pods, the mean; 0: not known.
+  [[nodiscard]] uint64_t memory_of_pod(const std::string& revision) const;
   // How large a node is; known from its first sample on.
   struct NodeSize {
     uint32_t cores = 0;
@@ -106,6 +117,7 @@ class PodMetrics final {
   std::map<std::string, std::set<std::string>> by_revision_;  // uid -> pods
   std::map<std::string, Node> nodes_;
   uint64_t last_number_ = 0;
+  uint64_t node_samples_ = 0;  // that have come
 };
 
 }  // namespace ebb::control

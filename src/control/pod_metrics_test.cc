@@ -77,6 +77,27 @@ TEST_F(PodMetricsTest, ARevisionsPodsAsAPolicyTakesThem) {
   EXPECT_EQ(usage[0].pod, number);
 }
 
+TEST_F(PodMetricsTest, WhatMemoryLacks) {
+  EXPECT_EQ(metrics_.memory_lack(1).bytes, 0u);
+  take(sample("a", 100, 0));           // 100 MiB
+  take(sample("b", 200, 0, "uid-2"));  // 200
+  EXPECT_EQ(metrics_.memory_of_pod("uid-2"), 200u << 20);
+  EXPECT_EQ(metrics_.memory_of_pod("none"), 0u);
+  EXPECT_EQ(metrics_.memory_lack(0).bytes, 0u);
+  EXPECT_EQ(metrics_.memory_lack(300u << 20).bytes, 0u);
+  const auto over = metrics_.memory_lack(260u << 20);
+  EXPECT_EQ(over.bytes, 40u << 20);
+  EXPECT_TRUE(over.of_budget);
+  metrics_.on_message(
+      "n", node::NodeUsage{.at_ns = 1, .memory_bytes = 990, .memory_total = 1000, .pressure = {}});
+  const auto machine = metrics_.memory_lack(0);
+  EXPECT_EQ(machine.bytes, 40u);
+  EXPECT_FALSE(machine.of_budget);
+  EXPECT_GT(machine.sample, over.sample);
+  metrics_.on_message("n", node::PodGone{.pod = "b", .reason = "Stopped", .message = {}});
+  EXPECT_EQ(metrics_.memory_lack(60u << 20).bytes, 40u << 20);
+}
+
 TEST_F(PodMetricsTest, WhatIsNotHeardOfAnyMoreGoes) {
   run("a", 1500);
   clock_.advance(45s);

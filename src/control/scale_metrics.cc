@@ -54,6 +54,8 @@ constexpr auto kGauges = std::to_array<Gauge>({
 void write_metrics(serving::Exposition& out, const Scheduler& scheduler,
                    const AutoScaler& autoscaler) {
   write_pods(out, scheduler);
+  out.family("ebb_pods_evicted_total", "counter", "Idle pods ended since memory was short.");
+  out.sample("ebb_pods_evicted_total", {}, static_cast<double>(autoscaler.evicted()));
   auto revisions = autoscaler.list();
   std::erase_if(revisions, [](const ScaleStatus& s) {
     return !s.pod || (s.desired == 0 && s.ready == 0 && s.starting == 0 && s.concurrency == 0);

@@ -31,19 +31,19 @@ std::optional<EvictionRule> eviction_rule(std::string_view name) {
   return std::nullopt;
 }
 
-double EvictionOrder::priority(const InstanceUse& use) const {
+double EvictionOrder::priority(const InstanceUse& use, double clock) const {
   constexpr double kLeastMemory = 1e-3;
   const double memory = std::max(use.memory_mb, kLeastMemory);
   const double start = std::max(use.start_seconds, 0.0);
   switch (rule_) {
     case EvictionRule::kGreedyDual:
-      return clock_ + use.frequency * start / memory;
+      return clock + use.frequency * start / memory;
     case EvictionRule::kFrequency:
-      return clock_ + use.frequency * start;
+      return clock + use.frequency * start;
     case EvictionRule::kSize:
-      return clock_ + 1 / memory;
+      return clock + 1 / memory;
     case EvictionRule::kLandlord:
-      return clock_ + start / memory;
+      return clock + start / memory;
     case EvictionRule::kLru:
       return use.at_seconds;
   }

@@ -42,7 +42,9 @@ class EvictionOrder final {
 
   // Of an instance at its use, or when its function's frequency changes. Never NaN for
   // finite input.
-  [[nodiscard]] double priority(const InstanceUse& use) const;
+  [[nodiscard]] double priority(const InstanceUse& use) const { return priority(use, clock_); }
+  // The same of a use at which the clock was `clock`, worked out later.
+  [[nodiscard]] double priority(const InstanceUse& use, double clock) const;
   // The instance with this priority, the lowest, was evicted.
   void evicted(double priority);
   [[nodiscard]] double clock() const { return clock_; }

@@ -29,6 +29,7 @@ TEST(GreedyDual, EvictionsRaiseTheClockSoThatOldWorthFades) {
   EXPECT_GT(order.priority(cheap), once);  // newer, though worth less
   order.evicted(0.5);                      // the clock never goes back
   EXPECT_DOUBLE_EQ(order.clock(), 0.95);
+  EXPECT_DOUBLE_EQ(order.priority(dear, 0), once);  // of a use before those
 }
 
 TEST(GreedyDual, OtherRulesLeaveOutAPart) {

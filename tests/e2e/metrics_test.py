@@ -146,5 +146,36 @@ class Metrics(unittest.TestCase):
         wait_until(lambda: pod not in self.ebb.run("top", "pods").stdout, "its end")
 
 
+LARGE = """\
+import os
+kept = []
+def handle(request):
+    if not kept: kept.append(os.urandom(32 << 20))
+    return 'done'
+"""
+
+
+class Memory(unittest.TestCase):
+    def test_idle_pods_end_when_the_pods_use_more_than_they_may(self):
+        with tempfile.TemporaryDirectory(prefix="ebb-memory-") as folder:
+            settings = pathlib.Path(folder, "ebb.yaml")
+            settings.write_text("metricsInterval: 1s\nautoscaling: {max-pods-memory: 60Mi}\n")
+            with Ebb("--config", str(settings)) as ebb:
+                # Three that stay idle for an hour, of which 60 MiB hold one.
+                often, *seldom = names = ["often", "seldom", "rare"]
+                for name in names:
+                    ebb.deploy(name, LARGE, "--annotation", "autoscaling.knative.dev/scale-to-zero-pod-retention-period=1h")
+                for _ in range(20):
+                    self.assertEqual(ebb.get(often).text, "done")
+                for name in seldom:
+                    self.assertEqual(ebb.get(name).text, "done")
+                wait_until(lambda: ebb.metric("ebb_pods_evicted_total") >= 2, "two pods end")
+                self.assertEqual([len(ebb.pods(name)) for name in names], [1, 0, 0])
+                self.assertIn("idle pods end: the pods use more memory than the 60Mi that they may",
+                              ebb.run("describe", "service", "rare").stdout)
+                # Who asks is served all the same.
+                self.assertEqual(ebb.get("rare").text, "done")
+
+
 if __name__ == "__main__":
     unittest.main()

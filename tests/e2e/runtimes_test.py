@@ -897,7 +897,8 @@ def handle(request):
     def test_a_fork_bomb(self):
         # While it is at its limit, which its shells complain of, the others are served.
         source = {"run": "#!/bin/sh\nbomb() { bomb | bomb & }\nbomb\nexec sleep 1000\n"}
-        deploying = threading.Thread(target=self.ebb.deploy, args=["bomb", source], kwargs={
+        patient = ["--annotation", "serving.knative.dev/progress-deadline=600s"]
+        deploying = threading.Thread(target=self.ebb.deploy, args=["bomb", source, *patient], kwargs={
             "runtime": "exec", "check": False})
         deploying.start()
         wait_until(lambda: any("Cannot fork" in line for line in log_of(self.ebb, "bomb")),
