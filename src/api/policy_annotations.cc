@@ -10,6 +10,7 @@
 
 #include "api/autoscaling.h"
 #include "api/duration.h"
+#include "api/types.h"
 
 namespace ebb::api {
 namespace {
@@ -28,10 +29,10 @@ constexpr std::string_view kServiceMax = "ebb.dev/service-max-scale";
 constexpr std::array<std::string_view, 10> kKeys{
     kWait,     kPatience,     kShare,     kFile,      kScheduleAnnotation, kTimezoneAnnotation,
     kForecast, kForecastLead, kKeepAlive, kServiceMax};
-// What begins like these and is none of them is misspelt.
-constexpr std::array<std::string_view, 5> kPrefixes{"ebb.dev/policy-", "ebb.dev/schedule",
-                                                    "ebb.dev/forecast", "ebb.dev/keep-alive",
-                                                    "ebb.dev/service-max"};
+// Of those that begin so, these are not about scaling; the rest, if it is none of kKeys, is
+// misspelt.
+constexpr std::string_view kPrefix = "ebb.dev/";
+constexpr std::array<std::string_view, 2> kOthers{kCodeAnnotation, kNetworkAnnotation};
 // And a name.
 constexpr std::string_view kOutside = "ebb.dev/metric-";
 constexpr size_t kMaxOutsideName = 40;
@@ -167,11 +168,12 @@ void read_class_settings(Reader& read, const Annotations& annotations, PolicyAnn
 void refuse_unknown(const Annotations& annotations, const std::string& path,
                     std::vector<FieldError>& errors) {
   for (const auto& [key, value] : annotations) {
-    const auto begins = [&name = key](std::string_view prefix) { return name.starts_with(prefix); };
-    if (std::none_of(kPrefixes.begin(), kPrefixes.end(), begins)) continue;
-    if (std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end()) continue;
+    if (!is_scaling_annotation(key) || key.starts_with(kAutoscalingPrefix) ||
+        key.starts_with(kOutside) || std::ranges::find(kKeys, key) != kKeys.end()) {
+      continue;
+    }
     errors.push_back({annotation_path(path, key),
-                      fmt::format("Invalid value: \"{}\": unknown autoscaling annotation", key)});
+                      fmt::format("Invalid value: \"{}\": unknown annotation", key)});
   }
 }
 
@@ -215,9 +217,8 @@ std::map<std::string, std::string> parse_outside_metrics(const Annotations& anno
 }
 
 bool is_scaling_annotation(std::string_view key) {
-  return key.starts_with(kAutoscalingPrefix) || key.starts_with(kOutside) ||
-         std::any_of(kPrefixes.begin(), kPrefixes.end(),
-                     [key](std::string_view prefix) { return key.starts_with(prefix); });
+  return key.starts_with(kAutoscalingPrefix) ||
+         (key.starts_with(kPrefix) && std::ranges::find(kOthers, key) == kOthers.end());
 }
 
 PolicyAnnotations parse_policy(const Annotations& annotations, const std::string& path,

@@ -25,7 +25,8 @@ Parsed parse(const Annotations& annotations) {
 }
 
 TEST(PolicyAnnotationsTest, WithoutAnyTheDefaultsHold) {
-  const auto parsed = parse({{"ebb.dev/network", "none"}, {"example.com/a", "b"}});
+  const auto parsed =
+      parse({{"ebb.dev/network", "none"}, {"ebb.dev/code", "sha256:"}, {"example.com/a", "b"}});
   EXPECT_TRUE(parsed.errors.empty());
   EXPECT_EQ(parsed.policy, PolicyAnnotations());
 }
@@ -93,6 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{{kLua, {"ebb.dev/policy-file", "a.txt"}}, "ebb.dev/policy-file", "NAME.lua"},
         Bad{{{"ebb.dev/service-max-scale", "-1"}}, "ebb.dev/service-max-scale", "[0, "},
         Bad{{{"ebb.dev/service-max-scale", "1.5"}}, "ebb.dev/service-max-scale", "whole number"},
+        Bad{{{"ebb.dev/keepalive", "hybrid"}}, "ebb.dev/keepalive", "unknown annotation"},
         Bad{{{"ebb.dev/service-max", "1"}}, "ebb.dev/service-max", "unknown"},
         Bad{{{"ebb.dev/schedule", " ; "}}, "ebb.dev/schedule", "must be windows"},
         Bad{{{"ebb.dev/schedule-timezone", "UTC"}}, "ebb.dev/schedule-timezone", "schedule"},

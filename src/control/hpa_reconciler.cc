@@ -232,8 +232,9 @@ void HpaReconciler::record(const HorizontalPodAutoscaler& before, const Status& 
   const auto* active = api::find_condition(now.conditions, kScalingActive);
   if (now.desired_replicas != before.status.desired_replicas) {
     // From zero and to it nothing was measured.
-    const char* requests =
-        now.desired_replicas > 0 ? "a request waits" : "no request for as long as zero needs";
+    const char* requests = now.desired_replicas > 0
+                               ? "a request waits"
+                               : "no request for as long as it takes to go to zero";
     const bool told = active != nullptr && active->status == api::Condition::Status::kTrue &&
                       !active->message.empty() && now.desired_replicas > 0;
     tell(EventRecorder::Type::kNormal, "SuccessfulRescale",

@@ -145,7 +145,7 @@ Decision HpaPolicy::decide(const Situation& situation) {
       pods <= last && (pods <= 0 || !concurrency_.stale(situation.now))) {
     last_ = Decision();
     last_.valid = true;
-    last_.reason = "no request for as long as zero needs";
+    last_.reason = "no request for as long as it takes to go to zero";
     next_ = situation.now;
     seen_.reset();
     known_ = 0;

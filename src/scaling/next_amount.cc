@@ -46,7 +46,7 @@ std::string amount_reason(const Decision& decision, const NextAmount& next,
   if (next.by(AmountRule::kLastStays)) {
     why += ", the last one stays until nobody has called for a while";
   }
-  if (next.by(AmountRule::kLoaded)) why += ", loaded: a request is likely to come";
+  if (next.by(AmountRule::kLoaded)) why += ", loaded: one may come, by the times between requests";
   if (next.by(AmountRule::kBusy)) why += ", what is busy this moment is not taken away";
   if (next.by(AmountRule::kNoRoute)) why = "no route sends traffic there";
   if (next.by(AmountRule::kFloor)) why += fmt::format(", {}", words.floor);

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/object.h"
+
 namespace ebb::sim {
 namespace {
 
@@ -217,6 +219,7 @@ Result<Comparison> compare(const CompareOptions& options, const PolicyTable& pol
   out.skipped = trace->skipped;
   out.start = run.start;
   out.concurrency = run.concurrency;
+  out.begin = run.begin ? run.begin : trace->begin;
   const Duration until = run.arrivals.until;
   out.length_s = std::chrono::duration<double>(until > Duration(0) ? std::min(until, trace->length)
                                                                    : trace->length)
@@ -281,11 +284,12 @@ std::vector<std::string> summary(const Comparison& comparison) {
   constexpr double kMinute = 60;
   const double length = comparison.length_s;
   std::vector<std::string> out;
-  out.push_back(fmt::format("{} of {} in {}", counted(first.calls, "call"),
+  out.push_back(fmt::format("{} of {} in {}{}", counted(first.calls, "call"),
                             counted(first.functions_called, "function"),
                             length >= kHour     ? amount_text(length / kHour) + " h"
                             : length >= kMinute ? fmt::format("{:.3g} min", length / kMinute)
-                                                : fmt::format("{:.3g} s", length)));
+                                                : fmt::format("{:.3g} s", length),
+                            comparison.begin ? " from " + api::to_rfc3339(*comparison.begin) : ""));
   std::string how = fmt::format("cold start {}, ", comparison.start);
   how += comparison.concurrency == 0 ? std::string("no limit of calls in a pod")
          : comparison.concurrency == 1
@@ -373,6 +377,8 @@ std::string to_json(const Comparison& comparison) {
       {"assumed_mb", comparison.assumed_mb ? nlohmann::ordered_json(*comparison.assumed_mb)
                                            : nlohmann::ordered_json()},
       {"length_s", comparison.length_s},
+      {"begin", comparison.begin ? nlohmann::ordered_json(api::to_rfc3339(*comparison.begin))
+                                 : nlohmann::ordered_json()},
       {"skipped_rows", comparison.skipped.rows},
       {"first_skipped", comparison.skipped.first},
       {"seed", comparison.reports.front().seed},

@@ -37,7 +37,8 @@ struct ColdShares {
 struct Comparison {
   std::string trace;  // its path
   SkippedRows skipped;
-  double length_s = 0;  // of what was replayed of it
+  double length_s = 0;            // of what was replayed of it
+  std::optional<WallTime> begin;  // its date, as it tells or was said
   std::string start;
   int concurrency = 1;
   int slots = 0;  // of a node; 0: room for every pod

@@ -97,6 +97,12 @@ TEST_F(Compare, SaysWhatWasRunWhereItMatters) {
   EXPECT_EQ(json.at("pool"), 1);
   EXPECT_EQ(json.at("pod_create_s"), 0.003);
   EXPECT_EQ(json.at("node_boot_s"), 60);
+  EXPECT_EQ(json.at("begin"), nullptr) << "neither the trace nor anybody says it";
+  options_.run.begin = WallTime(std::chrono::hours(24));
+  const auto dated = compare(options_, PolicyTable());
+  EXPECT_THAT(to_table(*dated),
+              HasSubstr("1 call of 1 function in 1 min from 1970-01-02T00:00:00Z\n"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(*dated)).at("begin"), "1970-01-02T00:00:00Z");
 }
 
 TEST_F(Compare, ThePlaceOfCallsInTheirMinuteChangesWhatIsFound) {
