@@ -126,26 +126,50 @@ const char* BodyDecoder::take_trailer(char c) {
         return nullptr;
       }
       state_ = State::kTrailerName;
+      if (!trailers_) trailers_ = std::make_unique<Trailers>();
+      trailers_->lines.push_back({.begin = trailers_->text.size()});
+      trailers_->text += c;
       return is_token_char(c) ? nullptr : "bad trailer name";
     case State::kTrailerName:
       if (c == ':') {
         state_ = State::kTrailerValue;
+        auto& line = trailers_->lines.back();
+        line.value = trailers_->text.size();
+        line.name = line.value - line.begin;
         return nullptr;
       }
+      trailers_->text += c;
       return is_token_char(c) ? nullptr : "bad trailer name";
     case State::kTrailerValue:
       if (c == '\r') {
         state_ = State::kTrailerLf;
+        trailers_->lines.back().end = trailers_->text.size();
         return nullptr;
       }
+      trailers_->text += c;
       return is_value_char(c) ? nullptr : "bad byte in a trailer";
     case State::kTrailerLf:
       state_ = State::kTrailerStart;
       return c == '\n' ? nullptr : "trailer does not end in CR LF";
     default:  // kLastLf
       state_ = State::kDone;
+      end_trailers();
       return c == '\n' ? nullptr : "chunked body does not end in CR LF";
   }
+}
+
+void BodyDecoder::end_trailers() {
+  if (!trailers_) return;
+  const std::string_view text = trailers_->text;
+  for (const auto& line : trailers_->lines) {
+    trailers_->fields.add(text.substr(line.begin, line.name),
+                          trim(text.substr(line.value, line.end - line.value)));
+  }
+}
+
+const Fields& BodyDecoder::trailers() const {
+  static const Fields kNone;
+  return trailers_ ? trailers_->fields : kNone;
 }
 
 bool BodyDecoder::end_of_stream() {

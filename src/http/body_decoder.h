@@ -3,8 +3,8 @@
 // Chunked is decoded here and not by llhttp, because llhttp 8.1 takes folded
 // trailers, a bare line feed at their end, and extensions and trailers of any
 // length, and would call back per chunk where this joins them (the fuzz targets
-// check that llhttp reads no other body). Trailers are checked and dropped. No I/O,
-// no allocation; belongs to one connection.
+// check that llhttp reads no other body). No I/O, and no allocation but for trailers;
+// belongs to one connection.
 //
 //   BodyDecoder decoder(head.body);
 //   while (!decoder.done()) {
@@ -16,8 +16,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/message.h"
 
@@ -56,6 +59,9 @@ class BodyDecoder final {
   // How many bytes the next read can use, at most `limit`, without going beyond a
   // body whose end is known.
   [[nodiscard]] size_t wanted(size_t limit) const;
+  // The fields behind a chunked body; none before it is done. Valid until the decoder
+  // is assigned to.
+  [[nodiscard]] const Fields& trailers() const;
   // Data bytes given out so far.
   [[nodiscard]] uint64_t received() const { return received_; }
 
@@ -89,6 +95,19 @@ class BodyDecoder final {
   uint64_t received_ = 0;
   size_t extension_bytes_ = 0;
   size_t trailer_bytes_ = 0;
+  struct Trailers {
+    struct Line {
+      size_t begin = 0;  // in text
+      size_t name = 0;   // its size
+      size_t value = 0;  // where that begins
+      size_t end = 0;
+    };
+    std::string text{};
+    std::vector<Line> lines{};
+    Fields fields{};
+  };
+  void end_trailers();
+  std::unique_ptr<Trailers> trailers_;  // null: none has come
 };
 
 }  // namespace ebb::http

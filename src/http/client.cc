@@ -140,14 +140,20 @@ net::Task<HttpResult<void>> ClientConnection::send_body(std::string_view piece,
   co_return co_await c.send(piece, deadline);
 }
 
-net::Task<HttpResult<void>> ClientConnection::finish_body(TimePoint deadline) {
+net::Task<HttpResult<void>> ClientConnection::finish_body(const Fields& trailers,
+                                                          TimePoint deadline) {
   Impl& c = *impl_;
   if (c.failed) co_return fail(HttpError::kMalformed);
   if (c.request == Impl::Request::kSent) co_return HttpResult<void>();
   if (c.unsent > 0) co_return c.give_up(HttpError::kTruncated);
   if (c.body.kind == BodyLength::Kind::kChunked) {
-    static constexpr std::string_view kLastChunk = "0\r\n\r\n";
-    const auto sent = co_await c.stream.write_all(kLastChunk, deadline);
+    c.out = "0\r\n";
+    for (const Field& field : trailers) {
+      if (!append_field(c.out, field.name, field.value)) co_return c.give_up(HttpError::kMalformed);
+    }
+    c.out += "\r\n";
+    const auto sent = co_await c.stream.write_all(c.out, deadline);
+    c.out.clear();
     if (!sent) co_return c.give_up(sent.error());
   }
   c.request = Impl::Request::kSent;
@@ -199,6 +205,7 @@ net::Task<HttpResult<std::string_view>> ClientConnection::read_body(TimePoint de
   return Piece::ready(step->data);
 }
 
+const Fields& ClientConnection::trailers() const { return impl_->decoder.trailers(); }
 bool ClientConnection::reusable() const { return impl_->reusable(); }
 bool ClientConnection::response_begun() const { return impl_->response_begun; }
 bool ClientConnection::was_reset() const { return impl_->reset; }

@@ -42,8 +42,9 @@ class ClientConnection final {
                                                       TimePoint deadline);
   // An empty piece is nothing. kMalformed if it exceeds the announced size.
   [[nodiscard]] net::Task<HttpResult<void>> send_body(std::string_view piece, TimePoint deadline);
-  // Ends the body; kTruncated if the announced size was not reached.
-  [[nodiscard]] net::Task<HttpResult<void>> finish_body(TimePoint deadline);
+  // Ends the body; kTruncated if the announced size was not reached. The trailers go
+  // behind a chunked one.
+  [[nodiscard]] net::Task<HttpResult<void>> finish_body(const Fields& trailers, TimePoint deadline);
 
   // The response head; up to kMaxInterim 1xx answers other than 101 are skipped (101
   // ends the connection's use for HTTP). kClosed if the server closed before the
@@ -51,6 +52,9 @@ class ClientConnection final {
   [[nodiscard]] net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline);
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline);
+
+  // The fields behind the body, once that has ended.
+  [[nodiscard]] const Fields& trailers() const;
 
   // True if the connection can carry the next request: both messages ended, both
   // sides keep it, nothing failed and nothing unasked arrived. Also before the first.

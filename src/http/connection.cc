@@ -10,7 +10,9 @@
 #include <exception>
 #include <optional>
 
+#include "base/base64.h"
 #include "base/log.h"
+#include "http/chars.h"
 #include "net/executor.h"
 
 namespace ebb::http {
@@ -39,6 +41,16 @@ std::optional<uint64_t> named_length(const Fields& fields) {
   return size;
 }
 
+// Without padding (RFC 4648 5).
+std::optional<std::string> from_base64url(std::string_view text) {
+  std::string usual(text);
+  std::ranges::replace(usual, '-', '+');
+  std::ranges::replace(usual, '_', '/');
+  constexpr size_t kGroup = 4;
+  while (usual.size() % kGroup != 0) usual += '=';
+  return from_base64(usual);
+}
+
 }  // namespace
 
 Connection::Connection(ServerState& server, net::Stream stream)
@@ -47,15 +59,10 @@ Connection::Connection(ServerState& server, net::Stream stream)
       client_(stream_.peer()),
       input_(server.options.head.bytes),
       parser_(server.options.head) {
-  server_.open.insert(this);
-  if (server_.options.connection_gauge != nullptr) ++*server_.options.connection_gauge;
+  server_.opened(*this);
 }
 
-Connection::~Connection() {
-  server_.open.erase(this);
-  if (server_.options.connection_gauge != nullptr) --*server_.options.connection_gauge;
-  if (server_.open.empty() && server_.when_empty) server_.when_empty->set(true);
-}
+Connection::~Connection() { server_.closed(*this); }
 
 void Connection::close_if_idle() {
   // A request that is on its way in is still served.
@@ -78,6 +85,10 @@ net::Task<void> Connection::run() {
     if (!received) co_return;
     served_ = true;
     begin_exchange();
+    if (auto upgrade = asks_for_http2()) {
+      co_await upgrade_to_http2(*std::move(upgrade));
+      co_return;
+    }
     if (request_.body.kind == BodyLength::Kind::kSized &&
         request_.body.size > server_.options.max_body) {
       const std::string what = too_large();
@@ -121,7 +132,12 @@ net::Task<bool> Connection::read_head() {
   TimePoint deadline =
       received_at_ + (idle_ ? server_.options.idle_timeout : server_.options.head_timeout);
   for (;;) {
-    if (!input_.empty()) {
+    const auto http2 = begins_http2();
+    if (http2 == true) {
+      http2_.emplace();
+      co_return false;
+    }
+    if (!input_.empty() && http2 == false) {
       const auto size = parser_.request(input_.unread_view(), request_);
       if (!size) {
         request_ = RequestHead();  // may be half read
@@ -152,6 +168,59 @@ net::Task<bool> Connection::read_head() {
     }
     input_.added(*received);
   }
+}
+
+std::optional<bool> Connection::begins_http2() const {
+  if (served_ || !server_.options.http2) return false;
+  const auto begin = input_.unread_view().substr(0, kH2Preface.size());
+  if (!kH2Preface.starts_with(begin)) return false;
+  if (begin.size() == kH2Preface.size()) return true;
+  return std::nullopt;
+}
+
+// RFC 7540 3.2. A body would have to come first, so only requests without one; over TLS
+// there is ALPN for it. What is wrong with it is served as HTTP/1.1, as the client expects.
+std::optional<UpgradedRequest> Connection::asks_for_http2() const {
+  if (!server_.options.http2 || server_.options.tls != nullptr || !request_.upgrade ||
+      request_.minor_version == 0 || !decoder_.done() ||
+      !request_.fields.has_token("upgrade", "h2c") ||
+      request_.fields.count("http2-settings") != 1 || !request_.target.starts_with('/')) {
+    return std::nullopt;
+  }
+  auto settings = from_base64url(*request_.fields.get("http2-settings"));
+  if (!settings) return std::nullopt;
+  UpgradedRequest out{.settings = *std::move(settings), .head = {}};
+  const HeadLimits& limits = server_.options.head;
+  bool added = out.head.add(":method", request_.method, limits) &&
+               out.head.add(":path", request_.target, limits) &&
+               out.head.add(":authority", request_.authority, limits);
+  std::string name;
+  for (const Field& field : request_.fields) {
+    if (is_hop_by_hop(field.name) || iequals(field.name, "http2-settings") ||
+        iequals(field.name, "host") || request_.fields.has_token("connection", field.name)) {
+      continue;
+    }
+    name.assign(field.name);
+    std::ranges::transform(name, name.begin(), to_lower);
+    added = added && out.head.add(name, field.value, limits);
+  }
+  if (!added) return std::nullopt;
+  return out;
+}
+
+net::Task<void> Connection::upgrade_to_http2(UpgradedRequest request) {
+  out_ = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+  const auto sent = co_await send({}, {});
+  if (!sent) co_return;
+  http2_.emplace();
+  http2_->upgraded = std::move(request);
+}
+
+Connection::Http2 Connection::take_http2() {
+  watch_for_death(stream_.native_handle());
+  http2_->received = input_.unread_view();
+  http2_->stream = std::move(stream_);
+  return *std::move(http2_);
 }
 
 void Connection::begin_exchange() {
@@ -419,14 +488,22 @@ net::Task<HttpResult<void>> Connection::write(std::string_view piece) {
   return send(piece, tail);
 }
 
-net::Task<HttpResult<void>> Connection::finish() {
+net::Task<HttpResult<void>> Connection::finish(const Fields& trailers) {
   using Done = net::Task<HttpResult<void>>;
   if (response_ != Response::kBegun) return Done::ready(fail(HttpError::kMalformed));
   if (framing_ == Framing::kSized && unsent_ > 0) {
     response_ = Response::kBroken;
     return Done::ready(fail(HttpError::kTruncated));
   }
-  if (framing_ == Framing::kChunked) out_.append("0\r\n\r\n");
+  if (framing_ == Framing::kChunked) {
+    out_.append("0\r\n");
+    if (trailers.size() > 0 && request_.fields.has_token("te", "trailers")) {
+      for (const Field& field : trailers) {
+        static_cast<void>(append_field(out_, field.name, field.value));
+      }
+    }
+    out_.append("\r\n");
+  }
   if (!out_.empty()) return finish_sending();
   response_ = Response::kFinished;
   return Done::ready(HttpResult<void>());

@@ -6,35 +6,18 @@
 
 #include <optional>
 #include <string>
-#include <unordered_set>
 
 #include "http/body_decoder.h"
+#include "http/h2_connection.h"
 #include "http/head_parser.h"
-#include "http/head_writer.h"
 #include "http/input.h"
+#include "http/open_connection.h"
 #include "http/server.h"
-#include "net/listener.h"
-#include "net/one_shot.h"
 #include "net/stream.h"
 
 namespace ebb::http {
 
-class Connection;
-
-// What a server and its connections share.
-struct ServerState {
-  net::Executor& executor;
-  Handler& handler;
-  ServerOptions options;
-  net::Listener listener;
-  net::Address address;
-  DateCache date;
-  std::unordered_set<Connection*> open;
-  bool draining = false;
-  std::optional<net::OneShot<bool>::Sender> when_empty;
-};
-
-class Connection final : public Exchange {
+class Connection final : public Exchange, public OpenConnection {
  public:
   // After an answer that ends a connection early, what the client still sends is
   // read and dropped, so that the answer is not lost to a reset.
@@ -54,14 +37,19 @@ class Connection final : public Exchange {
 
   // Serves until the connection ends.
   [[nodiscard]] net::Task<void> run();
-  // Closes it if it waits for a request of which nothing has arrived.
-  void close_if_idle();
-  // Waits for its first request.
-  [[nodiscard]] bool is_new() const { return idle_ && !served_; }
-  // It has left HTTP.
-  [[nodiscard]] bool is_tunnel() const { return tunnel_; }
-  // Ends it so that the client cannot take a partial answer for a whole one.
-  void cut();
+  // run() has ended since the client speaks HTTP/2 from here on.
+  [[nodiscard]] bool is_http2() const { return http2_.has_value(); }
+  struct Http2 {
+    net::Stream stream;
+    std::string received{};
+    std::optional<UpgradedRequest> upgraded{};
+  };
+  [[nodiscard]] Http2 take_http2();
+
+  void close_if_idle() override;
+  [[nodiscard]] bool is_new() const override { return idle_ && !served_; }
+  [[nodiscard]] bool is_tunnel() const override { return tunnel_; }
+  void cut() override;
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
@@ -73,7 +61,8 @@ class Connection final : public Exchange {
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
-  [[nodiscard]] net::Task<HttpResult<void>> finish() override;
+  [[nodiscard]] const Fields& trailers() const override { return decoder_.trailers(); }
+  [[nodiscard]] net::Task<HttpResult<void>> finish(const Fields& trailers) override;
   [[nodiscard]] net::Task<HttpResult<TunnelEnd>> switch_protocols(
       const ResponseHead& head) override;
   [[nodiscard]] bool begun() const override { return response_ != Response::kNone; }
@@ -89,6 +78,11 @@ class Connection final : public Exchange {
   // Reads and parses a head. False if the connection ended; it has been answered
   // and closed where that was due.
   [[nodiscard]] net::Task<bool> read_head();
+  // True if what has come is how HTTP/2 begins; false if it cannot be; nullopt: perhaps.
+  [[nodiscard]] std::optional<bool> begins_http2() const;
+  // The request asks for HTTP/2 and may have it: switches.
+  [[nodiscard]] std::optional<UpgradedRequest> asks_for_http2() const;
+  [[nodiscard]] net::Task<void> upgrade_to_http2(UpgradedRequest request);
   // The exchange has ended as most do: the connection waits for the next request.
   [[nodiscard]] bool settled() const;
   // Brings any other to its end after the handler returned. True if the connection can
@@ -119,6 +113,7 @@ class Connection final : public Exchange {
   bool idle_ = true;     // waits for the first byte of a request
   bool served_ = false;  // had a request before
   bool tunnel_ = false;  // has left HTTP
+  std::optional<Http2> http2_{};
 
   // The exchange under way.
   RequestHead request_;

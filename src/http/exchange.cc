@@ -19,6 +19,11 @@ net::Task<HttpResult<std::string>> Exchange::read_all(size_t limit) {
   }
 }
 
+net::Task<HttpResult<void>> Exchange::finish() {
+  static const Fields kNone;
+  return finish(kNone);
+}
+
 net::Task<HttpResult<void>> Exchange::respond(int status, std::string_view content_type,
                                               std::string_view body, const Fields* extra) {
   ResponseHead head;

@@ -4,6 +4,16 @@
 
 namespace ebb::http {
 
+bool may_be_trailer(std::string_view name) {
+  static constexpr auto kNever = std::to_array<std::string_view>(
+      {"authorization", "cache-control", "content-encoding", "content-length", "content-range",
+       "content-type", "cookie", "expect", "host", "location", "max-forwards", "range",
+       "set-cookie", "vary", "www-authenticate"});
+  return !is_hop_by_hop(name) && std::ranges::none_of(kNever, [name](std::string_view never) {
+    return iequals(name, never);
+  });
+}
+
 bool iequals_of_one_size(std::string_view a, std::string_view b) {
   for (size_t i = 0; i < a.size(); ++i) {
     if (to_lower(a[i]) != to_lower(b[i])) return false;

@@ -74,6 +74,9 @@ struct ResponseHead {
 // True for fields that concern one connection only and are never forwarded
 // (RFC 9110 7.6.1), apart from those that a Connection field names.
 [[nodiscard]] bool is_hop_by_hop(std::string_view name);
+// True for fields that may stand behind a body (RFC 9110 6.5.1): none of framing, routing,
+// authority or the kind of content.
+[[nodiscard]] bool may_be_trailer(std::string_view name);
 [[nodiscard]] bool iequals_of_one_size(std::string_view a, std::string_view b);
 [[nodiscard]] inline bool iequals(std::string_view a, std::string_view b) {
   return a.size() == b.size() && iequals_of_one_size(a, b);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/h2_connection.h"
 #include "net/executor.h"
 
 namespace ebb::http {
@@ -29,8 +30,19 @@ void bound_unsent(int listening) {
 }
 
 net::Task<void> serve_connection(std::shared_ptr<ServerState> state, net::Stream stream) {
-  Connection connection(*state, std::move(stream));
-  co_await connection.run();
+  std::shared_ptr<H2Connection> second;  // shared: with the coroutines of its streams
+  Connection::Http2 http2;
+  {
+    Connection connection(*state, std::move(stream));
+    co_await connection.run();
+    if (!connection.is_http2()) co_return;
+    http2 = connection.take_http2();
+    // Made before the first one goes: the server is not empty meanwhile.
+    second = std::make_shared<H2Connection>(*state, std::move(http2.stream));
+  }
+  auto running = H2Connection::run(second, std::move(http2.received), std::move(http2.upgraded));
+  second.reset();
+  co_await running;
 }
 
 net::Task<void> accept_connections(std::shared_ptr<ServerState> state) {
@@ -62,7 +74,7 @@ net::Task<void> wait_until_empty(ServerState& state, TimePoint deadline) {
 bool close_idle(ServerState& state, bool spare_new) {
   bool spared = false;
   // Closing may end a connection at once, and with it its entry.
-  for (Connection* connection : std::vector(state.open.begin(), state.open.end())) {
+  for (OpenConnection* connection : std::vector(state.open.begin(), state.open.end())) {
     if (!state.open.contains(connection)) continue;
     if (spare_new && connection->is_new()) {
       spared = true;
@@ -113,7 +125,7 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
                             std::min(deadline, state->executor.now() + Exchange::kTunnelGrace));
   // What is no longer HTTP never comes to an end of its own.
   size_t cut_tunnels = 0;
-  for (Connection* connection : std::vector(state->open.begin(), state->open.end())) {
+  for (OpenConnection* connection : std::vector(state->open.begin(), state->open.end())) {
     if (!state->open.contains(connection) || !connection->is_tunnel()) continue;
     connection->cut();
     ++cut_tunnels;
@@ -126,7 +138,7 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
   co_await wait_until_empty(*state, deadline);
   const size_t cut = state->open.size();
   if (cut == 0) co_return cut;
-  for (Connection* connection : std::vector(state->open.begin(), state->open.end())) {
+  for (OpenConnection* connection : std::vector(state->open.begin(), state->open.end())) {
     if (state->open.contains(connection)) connection->cut();
   }
   co_await wait_until_empty(*state, state->executor.now() + kUnwindTime);

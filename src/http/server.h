@@ -1,5 +1,6 @@
-// HTTP/1.1 server on one executor: accepts, parses, calls the handler once per
-// request, keeps alive, drains.
+// HTTP server on one executor: accepts, parses, calls the handler once per request,
+// keeps alive, drains. HTTP/1.1, and HTTP/2 if wanted: over TLS by ALPN, else where the
+// client begins with it (prior knowledge) or asks for an upgrade to h2c.
 //
 // Belongs to one Executor's thread. Strict against smuggling (see head_parser.h and
 // body_decoder.h): a doubtful request gets 400 and the connection is closed. So
@@ -42,6 +43,7 @@ struct ServerOptions {
   size_t max_connections = 20000;                     // per server; over it: closed at accept
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;
+  bool http2 = false;  // speaks HTTP/2, too: where the client does at once, or asks for it
   const net::TlsContext* tls = nullptr;  // speaks TLS with it; must outlive the server
   Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
 };
@@ -64,7 +66,7 @@ class Exchange {
   [[nodiscard]] virtual size_t held_bytes() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
 
-  // The next piece of the body, at most 16 KiB; empty at its end. The view holds
+  // The next piece of the body, at most 64 KiB; empty at its end. The view holds
   // until the next call. Sends "100 Continue" first where it was asked for; once
   // the response has begun that is too late, and kClosed is returned. Back-pressure:
   // nothing is read from the client that was not asked for. After an error every
@@ -73,6 +75,14 @@ class Exchange {
   [[nodiscard]] virtual net::Task<HttpResult<std::string_view>> read_body() = 0;
   // All of the body, at most `limit` bytes, else kBodyTooLarge.
   [[nodiscard]] net::Task<HttpResult<std::string>> read_all(size_t limit);
+  // True if the client may wait for an answer before it sends (more of) its body, as a
+  // stream of messages in both directions does (HTTP/2): what needs the body waits in vain.
+  [[nodiscard]] virtual bool body_may_wait() const { return false; }
+  // Nobody needs the rest of the body: a read_body() that waits ends with kClosed, where
+  // the rest would not have to be read for the connection's sake.
+  virtual void stop_reading() {}
+  // The fields behind the body, once that has been read to its end.
+  [[nodiscard]] virtual const Fields& trailers() const = 0;
   // True while no byte of the body has been read and none was sent by the client
   // because of us (so that the request may still be replayed).
   [[nodiscard]] virtual bool body_untouched() const = 0;
@@ -91,9 +101,12 @@ class Exchange {
   // it would exceed the announced size.
   [[nodiscard]] virtual net::Task<HttpResult<void>> write(std::string_view piece) = 0;
   // Ends the response; kTruncated if the announced size was not reached. Without
-  // it, the connection is cut when the handler returns, so that the client sees a
-  // broken answer and no false end.
-  [[nodiscard]] virtual net::Task<HttpResult<void>> finish() = 0;
+  // it, the connection (of HTTP/2 the stream) is cut when the handler returns, so that the
+  // client sees a broken answer and no false end. The trailers go behind a body of
+  // unknown size to a client that takes some: of HTTP/2, or that said "TE: trailers". They
+  // must outlive the task.
+  [[nodiscard]] virtual net::Task<HttpResult<void>> finish(const Fields& trailers) = 0;
+  [[nodiscard]] net::Task<HttpResult<void>> finish();
   // Answers 101 with the fields of `head` (its Upgrade field among them) and leaves
   // HTTP: the connection is bytes from now on, and ends when the handler returns.
   // kMalformed, and nothing sent, unless the request asked for it (RequestHead.upgrade,

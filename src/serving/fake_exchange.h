@@ -27,7 +27,9 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] net::Task<http::HttpResult<void>> write(std::string_view /*piece*/) override {
     co_return http::HttpResult<void>();
   }
-  [[nodiscard]] net::Task<http::HttpResult<void>> finish() override {
+  [[nodiscard]] const http::Fields& trailers() const override { return trailers_; }
+  [[nodiscard]] net::Task<http::HttpResult<void>> finish(
+      const http::Fields& /*trailers*/) override {
     co_return http::HttpResult<void>();
   }
   [[nodiscard]] net::Task<http::HttpResult<http::TunnelEnd>> switch_protocols(
@@ -44,6 +46,7 @@ class FakeExchange final : public http::Exchange {
 
  private:
   net::Executor& executor_;
+  http::Fields trailers_;
   net::Address client_{.host = "192.0.2.1"};
 };
 

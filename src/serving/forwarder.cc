@@ -29,6 +29,14 @@ TimePoint earlier(TimePoint deadline, Duration from_now) {
   return std::min(deadline, std::chrono::steady_clock::now() + from_now);
 }
 
+http::Fields passed_on(const http::Fields& trailers) {
+  http::Fields out;
+  for (const http::Field& field : trailers) {
+    if (http::may_be_trailer(field.name)) out.add(field.name, field.value);
+  }
+  return out;
+}
+
 // One request on its way to one pod.
 struct Forwarding final {
   void take_connection();
@@ -67,6 +75,7 @@ struct Forwarding final {
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
   bool uploaded = false;  // all of what is uploading
+  bool over = false;      // there is an answer, or will be none
 };
 
 void Forwarding::take_connection() {
@@ -90,7 +99,8 @@ net::Task<bool> Forwarding::connect() {
 // Sends what of the body did not go with the head.
 net::Task<void> Forwarding::send_rest() {
   if (request.whole()) {
-    static_cast<void>(co_await connection->finish_body(options.deadline));
+    const http::Fields trailers = passed_on(exchange.trailers());
+    static_cast<void>(co_await connection->finish_body(trailers, options.deadline));
     co_return;
   }
   auto shot = net::OneShot<bool>::make(executor);
@@ -103,13 +113,14 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     request.body_passed_on();
     const auto piece = co_await exchange.read_body();
     if (!piece) {
-      client_failed(piece.error());
+      if (!over) client_failed(piece.error());
       connection->stream().close();  // wakes who waits for the answer
       break;
     }
     record.bytes_in += piece->size();
     if (piece->empty()) {
-      const auto finished = co_await connection->finish_body(options.deadline);
+      const http::Fields trailers = passed_on(exchange.trailers());
+      const auto finished = co_await connection->finish_body(trailers, options.deadline);
       uploaded = finished.has_value();
       break;
     }
@@ -208,7 +219,8 @@ net::Task<void> Forwarding::pass_body() {
   }
   look.disarm();
   keep = true;
-  const auto finished = co_await exchange.finish();
+  const http::Fields trailers = passed_on(connection->trailers());
+  const auto finished = co_await exchange.finish(trailers);
   record.cut = !finished;
 }
 
@@ -346,7 +358,9 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
                  .throttler = throttler,
                  .slot = std::move(slot),
                  .options = options};
-  if (request.has_unread_body()) {
+  if (request.has_unread_body() && the.exchange.body_may_wait()) {
+    request.pass_first();
+  } else if (request.has_unread_body()) {
     const auto begun = co_await request.read_first();
     if (!begun) {
       the.client_failed(begun.error());
@@ -368,6 +382,8 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();
   const auto outcome = co_await the.answer();
   if (the.uploading) {
+    the.over = true;
+    the.exchange.stop_reading();
     if (!the.keep) {
       the.connection->stream().close();
       the.slot.release();

@@ -42,6 +42,11 @@ class OutgoingRequest final {
   }
   // Reads the first piece of the body, once.
   [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
+  // Instead, where the client may wait for an answer first.
+  void pass_first() {
+    first_read_ = true;
+    whole_ = false;
+  }
   [[nodiscard]] std::string_view first() const { return first_; }
   // The first piece is all of it.
   [[nodiscard]] bool whole() const { return whole_; }

@@ -50,6 +50,7 @@ http::ServerOptions server_options(const GatewaySettings& settings, GatewayCount
   http::ServerOptions options;
   options.max_body = settings.max_body;
   options.connection_gauge = &counters.connections;
+  options.http2 = true;
   return options;
 }
 

@@ -1,0 +1,375 @@
+// HTTP/2 at the server, against nghttp2 as a client and against bytes made by hand.
+#include <gmock/gmock.h>
+#include <nghttp2/nghttp2.h>
+
+#include <map>
+
+#include "http/h2_session.h"
+#include "http/server_fixture.h"
+
+namespace ebb::http {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Answer {
+  int status = 0;
+  std::string body;
+  std::map<std::string, std::string> fields;
+  std::map<std::string, std::string> trailers;
+  std::string error;
+};
+
+class H2ServerTest : public ServerTest {
+ protected:
+  void start(ServerOptions options = {}) {
+    options.http2 = true;
+    ServerTest::start(options);
+  }
+  // A client's session on a connection of its own.
+  std::shared_ptr<H2Session> connect() {
+    auto session = std::make_shared<H2Session>(executor, run(dial()), H2Session::Role::kClient,
+                                               H2Options{.max_streams = 1000});
+    executor.spawn(H2Session::run(session, ""));
+    return session;
+  }
+  static std::vector<Field> request(std::string_view method, std::string_view path) {
+    return {{":method", method}, {":scheme", "http"}, {":authority", "h"}, {":path", path}};
+  }
+  net::Task<Answer> ask(std::shared_ptr<H2Session> session, std::vector<Field> fields,
+                        std::string body = "", bool has_body = false) {
+    Answer answer;
+    const bool more = has_body || !body.empty();
+    auto stream = session->submit_request(fields, more);
+    if (!stream) {
+      answer.error = "not submitted";
+      co_return answer;
+    }
+    session->flush();
+    auto shot = net::OneShot<bool>::make(executor);
+    if (more) {
+      executor.spawn([](H2Stream& to, std::string_view all, TimePoint by,
+                        net::OneShot<bool>::Sender done) -> net::Task<void> {
+        const auto sent = co_await to.write(all, true, nullptr, by);
+        done.set(sent.has_value());
+      }(*stream, body, soon(), shot.sender));
+    } else {
+      shot.sender.set(true);
+    }
+    co_await receive(*stream, answer);
+    // An answer may come before the body has gone, or there is none.
+    if (!stream->sent_all()) stream->reset(NGHTTP2_CANCEL);
+    auto waiting = shot.receiver.wait(soon());
+    (void)co_await waiting;
+    co_return answer;
+  }
+  net::Task<void> receive(H2Stream& stream, Answer& answer) {
+    const auto head = co_await stream.wait_for_head(soon());
+    if (!head) {
+      answer.error = to_string(head.error());
+      co_return;
+    }
+    answer.status = std::stoi(std::string(stream.head().get(":status")));
+    Fields view;
+    stream.head().view(view);
+    for (const Field& field : view) answer.fields.emplace(field.name, field.value);
+    for (;;) {
+      const auto piece = co_await stream.read(soon());
+      if (!piece) {
+        answer.error = to_string(piece.error());
+        co_return;
+      }
+      if (piece->empty()) break;
+      answer.body += *piece;
+    }
+    Fields trailers;
+    stream.trailers().view(trailers);
+    for (const Field& field : trailers) answer.trailers.emplace(field.name, field.value);
+  }
+  Answer get(const std::string& path) {
+    auto session = connect();
+    auto answer = run(ask(session, request("GET", path)));
+    session->cut();
+    return answer;
+  }
+};
+
+TEST_F(H2ServerTest, AnswersWithLengthAndDate) {
+  start();
+  const Answer answer = get("/hello");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "hello\n");
+  EXPECT_EQ(answer.fields.at("content-type"), "text/plain");
+  EXPECT_EQ(answer.fields.at("content-length"), "6");
+  EXPECT_TRUE(answer.fields.contains("date"));
+  EXPECT_FALSE(answer.fields.contains("connection"));
+}
+
+TEST_F(H2ServerTest, ServesManyAtOnceOnOneConnection) {
+  start();
+  auto session = connect();
+  std::vector<std::optional<Answer>> answers(100);
+  for (auto& answer : answers) {
+    executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+      to = co_await task;
+    }(ask(session, request("GET", "/hold")), answer));
+  }
+  run_while([&] { return handler.held.size() < answers.size(); });
+  EXPECT_EQ(server->connections(), 1u);
+  EXPECT_EQ(run(ask(session, request("GET", "/hello"))).body, "hello\n") << "beside those";
+  for (auto& held : handler.held) held.set(true);
+  run_while([&] { return std::ranges::any_of(answers, [](auto& a) { return !a; }); });
+  for (const auto& answer : answers) EXPECT_EQ(answer->body, "held\n");
+  session->cut();
+}
+
+TEST_F(H2ServerTest, BodiesGoBothWaysBeyondTheWindows) {
+  start();
+  auto session = connect();
+  std::string body(3 << 20, 'x');
+  for (size_t i = 0; i < body.size(); i += 1000) body[i] = static_cast<char>('a' + i / 1000 % 26);
+  const Answer answer = run(ask(session, request("POST", "/echo"), body));
+  EXPECT_EQ(answer.error, "");
+  EXPECT_EQ(answer.body.size(), body.size());
+  EXPECT_TRUE(answer.body == body);
+  EXPECT_LE(handler.largest_piece, 64u << 10);
+  session->cut();
+}
+
+TEST_F(H2ServerTest, AnAnswerOfUnknownLengthHasNone) {
+  start();
+  const Answer answer = get("/chunked");
+  EXPECT_EQ(answer.body, "abcabcabc");
+  EXPECT_FALSE(answer.fields.contains("content-length"));
+  EXPECT_FALSE(answer.fields.contains("transfer-encoding"));
+}
+
+TEST_F(H2ServerTest, HeadAndStatusesWithoutBody) {
+  start();
+  auto session = connect();
+  const Answer head = run(ask(session, request("HEAD", "/hello")));
+  EXPECT_EQ(head.fields.at("content-length"), "6");
+  EXPECT_EQ(head.body, "");
+  EXPECT_EQ(run(ask(session, request("GET", "/status?204"))).status, 204);
+  EXPECT_EQ(run(ask(session, request("GET", "/status?304"))).status, 304);
+  session->cut();
+}
+
+TEST_F(H2ServerTest, HopByHopFieldsAreDroppedAndBadOnesRefused) {
+  start();
+  const Answer answer = get("/fields");
+  EXPECT_EQ(answer.fields.at("x-kept"), "1");
+  EXPECT_EQ(answer.fields.at("date"), "mine");
+  EXPECT_FALSE(answer.fields.contains("keep-alive"));
+  EXPECT_FALSE(answer.fields.contains("x-named"));
+  EXPECT_EQ(get("/bad-field").status, 502);
+}
+
+TEST_F(H2ServerTest, WhatBreaksOffIsReset) {
+  start();
+  EXPECT_NE(get("/half").error, "");
+  EXPECT_NE(get("/half-chunked").error, "");
+  EXPECT_NE(get("/throw-late").error, "");
+  EXPECT_NE(get("/short").error, "");
+  EXPECT_EQ(get("/throw").status, 500);
+  EXPECT_EQ(get("/nothing").status, 500);
+}
+
+TEST_F(H2ServerTest, BadHeadsAreAnsweredAndTheConnectionGoesOn) {
+  start();
+  auto session = connect();
+  const auto with = [&](std::vector<Field> fields, std::string_view name, std::string_view value) {
+    fields.push_back({name, value});
+    return fields;
+  };
+  EXPECT_EQ(run(ask(session, request("GET", "http://other/"))).status, 0) << "nghttp2 refuses it";
+  EXPECT_EQ(run(ask(session, request("GET", "/#fragment"))).status, 400);
+  auto no_host = request("GET", "/hello");
+  no_host[2].value = "user@h";
+  EXPECT_EQ(run(ask(session, no_host)).status, 400);
+  EXPECT_EQ(run(ask(session, with(request("GET", "/hello"), "host", "other"))).status, 400);
+  EXPECT_EQ(run(ask(session, with(request("GET", "/hello"), "connection", "close"))).status, 0);
+  EXPECT_EQ(run(ask(session, request("GET", "/hello"))).status, 200);
+  session->cut();
+}
+
+TEST_F(H2ServerTest, LargeHeadsAndBodiesAreRefused) {
+  start({.head = {.bytes = 4096, .fields = 20}, .max_body = 1000});
+  auto session = connect();
+  const std::string large(5000, 'x');
+  auto fields = request("GET", "/hello");
+  fields.push_back({"x-large", large});
+  EXPECT_EQ(run(ask(session, fields)).status, 431);
+  fields = request("GET", "/hello");
+  for (int i = 0; i < 30; ++i) fields.push_back({"x-many", "1"});
+  EXPECT_EQ(run(ask(session, fields)).status, 431);
+  EXPECT_EQ(run(ask(session, request("POST", "/count"), std::string(2000, 'x'))).status, 413);
+  fields = request("POST", "/count");
+  fields.push_back({"content-length", "2000"});
+  EXPECT_EQ(run(ask(session, fields, std::string(2000, 'x'))).status, 413);
+  EXPECT_EQ(run(ask(session, request("POST", "/count"), std::string(900, 'x'))).body, "900");
+  session->cut();
+}
+
+TEST_F(H2ServerTest, CookieCrumbsAreJoined) {
+  struct Cookies final : Handler {
+    net::Task<void> serve(Exchange& x) override {
+      const auto cookie = x.request().fields.get("cookie").value_or("none");
+      (void)co_await x.respond(200, "text/plain", cookie);
+    }
+  } cookies;
+  auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+  server.emplace(executor, std::move(fds->front()), cookies, ServerOptions{.http2 = true});
+  server->start();
+  auto session = connect();
+  auto fields = request("GET", "/");
+  fields.push_back({"cookie", "a=1"});
+  fields.push_back({"x-other", "y"});
+  fields.push_back({"cookie", "b=2"});
+  EXPECT_EQ(run(ask(session, fields)).body, "a=1; b=2");
+  session->cut();
+}
+
+TEST_F(H2ServerTest, ADrainServesWhatIsUnderWay) {
+  start();
+  auto session = connect();
+  std::optional<Answer> answer;
+  executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+    to = co_await task;
+  }(ask(session, request("GET", "/hold")), answer));
+  run_while([&] { return handler.held.empty(); });
+  std::optional<size_t> cut;
+  executor.spawn([](Server& s, TimePoint by, std::optional<size_t>& to) -> net::Task<void> {
+    to = co_await s.drain(by);
+  }(*server, soon(), cut));
+  run_while([&] { return session->has_room(); });
+  handler.held[0].set(true);
+  run_while([&] { return !answer || !cut; });
+  EXPECT_EQ(answer->body, "held\n");
+  EXPECT_EQ(*cut, 0u);
+  run_while([&] { return !session->ended(); });
+  server.reset();
+}
+
+TEST_F(H2ServerTest, AnIdleConnectionEnds) {
+  start({.idle_timeout = 50ms});
+  auto session = connect();
+  EXPECT_EQ(run(ask(session, request("GET", "/hello"))).status, 200);
+  run_while([&] { return !session->ended(); });
+  run_while([&] { return server->connections() > 0; });
+}
+
+TEST_F(H2ServerTest, AClientThatLeavesIsSeen) {
+  struct Watch final : Handler {
+    net::Task<void> serve(Exchange& x) override {
+      exchange = &x;
+      while (!x.client_left()) {
+        auto nap = x.executor().sleep_until(x.executor().now() + 1ms);
+        co_await nap;
+      }
+      left = true;
+      x.close_after();
+    }
+    Exchange* exchange = nullptr;
+    bool left = false;
+  } watch;
+  auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+  server.emplace(executor, std::move(fds->front()), watch, ServerOptions{.http2 = true});
+  server->start();
+  auto session = connect();
+  auto stream = session->submit_request(request("GET", "/"), false);
+  session->flush();
+  run_while([&] { return watch.exchange == nullptr; });
+  stream.reset();  // one request
+  run_while([&] { return !watch.left; });
+  watch = Watch();
+  stream = session->submit_request(request("GET", "/"), false);
+  session->flush();
+  run_while([&] { return watch.exchange == nullptr; });
+  session->cut();  // the connection
+  run_while([&] { return !watch.left; });
+  stream.reset();
+  run_while([&] { return server->connections() > 0; });
+}
+
+// --- By hand ---
+
+std::string frame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
+  const auto byte = [](uint64_t value, int shift) { return static_cast<char>(value >> shift); };
+  std::string out;
+  for (const int shift : {16, 8, 0}) out += byte(payload.size(), shift);
+  out += static_cast<char>(type);
+  out += static_cast<char>(flags);
+  for (const int shift : {24, 16, 8, 0}) out += byte(stream, shift);
+  return out.append(payload);
+}
+std::string hello() { return std::string(kH2Preface) + frame(NGHTTP2_SETTINGS, 0, 0, ""); }
+// A GET of "/" at "h" by HPACK's static table.
+std::string get_frame(uint32_t stream) {
+  return frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
+               "\x82\x86\x84\x41\x01h");
+}
+
+TEST_F(H2ServerTest, ThePrefaceMayComeInPieces) {
+  start();
+  auto stream = run(dial());
+  const std::string all = hello() + get_frame(1);
+  for (const char byte : all) {
+    EXPECT_TRUE(run(send(stream, std::string(1, byte))));
+    executor.run_until(executor.now());
+  }
+  run_while([&] { return handler.requests == 0; });
+}
+
+TEST_F(H2ServerTest, WhatOnlyBeginsLikeThePrefaceIsHttp1) {
+  start();
+  EXPECT_THAT(run(talk("PRI * HTTP/1.1\r\nHost: h\r\n\r\n")), StartsWith("HTTP/1.1 501"));
+  EXPECT_THAT(run(talk("PUT /all HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+                       "Content-Length: 1\r\n\r\nx")),
+              StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(H2ServerTest, FloodsEndTheConnection) {
+  start();
+  std::string pings;
+  for (int i = 0; i < 5000; ++i) pings += frame(NGHTTP2_PING, 0, 0, "12345678");
+  std::string settings;
+  for (int i = 0; i < 5000; ++i) settings += frame(NGHTTP2_SETTINGS, 0, 0, "");
+  std::string empty =
+      frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x83\x86\x44\x05/hold\x41\x01h");
+  for (int i = 0; i < 5000; ++i) empty += frame(NGHTTP2_DATA, 0, 1, "");
+  std::string resets;
+  for (uint32_t i = 0; i < 5000; ++i) {
+    resets += get_frame(2 * i + 1) + frame(NGHTTP2_RST_STREAM, 0, 2 * i + 1, {"\0\0\0\x8", 4});
+  }
+  for (const auto& flood : {pings, settings, empty, resets}) {
+    const std::string answer = run(talk(hello() + flood));
+    // GOAWAY with ENHANCE_YOUR_CALM, or nghttp2's own INTERNAL_ERROR for resets; a reset of
+    // the connection may have overtaken it.
+    const std::string goodbye("\0\0\x8\7\0\0\0\0\0", 9);
+    EXPECT_TRUE(answer.ends_with("!") || answer.find(goodbye) != answer.npos)
+        << testing::PrintToString(answer);
+  }
+  EXPECT_LT(handler.requests, 3000);
+  for (auto& held : handler.held) held.set(true);
+  run_while([&] { return server->connections() > 0; });
+}
+
+TEST_F(H2ServerTest, AHeadThatDoesNotEndInTimeEndsTheConnection) {
+  start({.head_timeout = 50ms});
+  const std::string answer =
+      run(talk(hello() + frame(NGHTTP2_HEADERS, 0, 1, "\x82\x86\x84\x41\x01h")));
+  EXPECT_THAT(answer, HasSubstr(std::string("\0\0\0\4\1", 5))) << "it got our settings";
+  EXPECT_EQ(handler.requests, 0);
+}
+
+TEST_F(H2ServerTest, WithoutItThePrefaceIsABadRequest) {
+  ServerTest::start();
+  EXPECT_THAT(run(talk(hello())), StartsWith("HTTP/1.1 "));
+  EXPECT_EQ(handler.requests, 0);
+}
+
+}  // namespace
+}  // namespace ebb::http
