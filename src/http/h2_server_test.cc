@@ -323,6 +323,24 @@ TEST_F(H2ServerTest, ThePrefaceMayComeInPieces) {
   run_while([&] { return handler.requests == 0; });
 }
 
+TEST_F(H2ServerTest, ARequestOfHttp1MayAskForIt) {
+  start();
+  const std::string ask =
+      "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+      "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+  const std::string goodbye = frame(NGHTTP2_GOAWAY, 0, 0, std::string(8, '\0'));
+  const std::string answer = run(talk(ask + hello() + goodbye));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 101 Switching Protocols\r\n"));
+  EXPECT_THAT(answer, HasSubstr(frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "hello\n")));
+  // Settings that are none, or none at all: HTTP/1.1 goes on.
+  for (const char* settings : {"HTTP2-Settings: ???\r\n", ""}) {
+    EXPECT_THAT(run(talk(std::string("GET /hello HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\n"
+                                     "Connection: close, Upgrade, HTTP2-Settings\r\n") +
+                         settings + "\r\n")),
+                StartsWith("HTTP/1.1 200"));
+  }
+}
+
 TEST_F(H2ServerTest, WhatOnlyBeginsLikeThePrefaceIsHttp1) {
   start();
   EXPECT_THAT(run(talk("PRI * HTTP/1.1\r\nHost: h\r\n\r\n")), StartsWith("HTTP/1.1 501"));

@@ -345,9 +345,10 @@ H2Session::~H2Session() {
 bool H2Session::upgrade(std::string_view settings, bool is_head) {
   auto stream = std::make_unique<H2Stream>(*this, 1);
   if (nghttp2_session_upgrade2(session_.get(), bytes_of(settings), settings.size(), is_head ? 1 : 0,
-                               stream.get()) != 0) {
+                               nullptr) != 0) {
     return false;
   }
+  nghttp2_session_set_stream_user_data(session_.get(), 1, stream.get());
   ++requests_;
   stream->head_complete_ = true;
   stream->ended_ = true;
