@@ -93,6 +93,11 @@ Json wanted(const DeployOptions& options, const std::string& ns, const Package& 
   Json container = current == nullptr ? Json::object() : container_of(*current);
   container["image"] = std::string(api::kRuntimeImagePrefix) + options.runtime;
   set_env(container, options.env, options.unset_env);
+  if (options.port) {
+    Json port = {{"containerPort", *options.port}};
+    if (!options.port_name.empty()) port["name"] = options.port_name;
+    container["ports"] = Json::array({std::move(port)});
+  }
   if (!options.memory.empty()) container["resources"]["limits"]["memory"] = options.memory;
   if (!options.cpu.empty()) container["resources"]["limits"]["cpu"] = options.cpu;
   Json spec = {{"containers", Json::array({std::move(container)})}};

@@ -88,6 +88,8 @@ struct DeployOptions {
   std::string memory;                    // quantity; here and below empty: as it is
   std::string cpu;                       // quantity
   std::string network;                   // "none" or "egress"
+  std::optional<int> port;               // where a program listens
+  std::string port_name;                 // "h2c" or "http1"; empty: http1
   std::vector<KeyValue> annotations;     // of the revision template
   bool install = true;                   // what requirements.txt or package.json name
   std::vector<std::string> pip_options;  // passed on as they are

@@ -1,6 +1,7 @@
 // The command line of `ebb deploy`.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 
 #include "api/duration.h"
 #include "api/quantity.h"
@@ -46,6 +47,31 @@ Result<void> read_env(const std::vector<std::string>& texts, DeployOptions& into
   return {};
 }
 
+// "PORT", "NAME:PORT" or "h2c", as kn has it.
+Result<void> read_port(const std::string& text, DeployOptions& into) {
+  constexpr int kDefaultPort = 8080;
+  constexpr int kMaxPort = 65535;
+  if (text.empty()) return {};
+  const size_t colon = text.find(':');
+  const bool named = colon != std::string::npos || text == "h2c" || text == "http1";
+  into.port_name = named ? text.substr(0, colon) : "";
+  const std::string number = colon != std::string::npos ? text.substr(colon + 1)
+                             : named                    ? std::to_string(kDefaultPort)
+                                                        : text;
+  int port = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), port);
+  const bool known = !named || into.port_name == "h2c" || into.port_name == "http1";
+  if (!known || error != std::errc() || end != number.data() + number.size() || port < 1 ||
+      port > kMaxPort) {
+    return fail(Errc::kInvalid,
+                "--port: \"{}\" must be a number within 1 and {}, perhaps behind \"h2c:\" or "
+                "\"http1:\", such as h2c:8080",
+                text, kMaxPort);
+  }
+  into.port = port;
+  return {};
+}
+
 class DeployLine final : public CommandLine {
  public:
   const CLI::App* define(CLI::App& app) override {
@@ -65,6 +91,9 @@ class DeployLine final : public CommandLine {
     flag(deploy, "--cpu", to_.cpu, "limit of one pod, such as 500m")->type_name("QUANTITY");
     flag(deploy, "--network", to_.network, "what a pod reaches: none or egress")
         ->check(CLI::IsMember({"none", "egress"}));
+    flag(deploy, "--port", port_,
+         "where a program listens (default 8080); h2c:PORT for one that speaks HTTP/2, as gRPC does")
+        ->type_name("[NAME:]PORT");
     annotation_flag_ =
         flag(deploy, "--annotation", annotations_, "of the revision; may be repeated");
     flag(deploy, "--pip-option", to_.pip_options,
@@ -112,6 +141,7 @@ class DeployLine final : public CommandLine {
     if (auto ok = check_quantity(deploy.cpu, "--cpu", api::parse_millicores); !ok) {
       return fail(ok.error());
     }
+    if (auto ok = read_port(port_, deploy); !ok) return fail(ok.error());
     if (auto ok = read_env(by_line(*env_flag_, env_), deploy); !ok) return fail(ok.error());
     auto annotations = key_values(by_line(*annotation_flag_, annotations_), "--annotation");
     if (!annotations) return fail(annotations.error());
@@ -125,6 +155,7 @@ class DeployLine final : public CommandLine {
  private:
   DeployOptions to_;
   std::string timeout_;
+  std::string port_;
   std::string wait_timeout_ = "2m";
   std::vector<std::string> env_;
   std::vector<std::string> annotations_;

@@ -109,6 +109,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
   pod.args = container.args;
   if (!container.ports.empty()) {
     pod.port = static_cast<uint32_t>(container.ports.front().container_port);
+    pod.h2c = container.ports.front().name == "h2c";
   }
   pod.probe_path = probe_path(container);
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
@@ -166,7 +167,8 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
   backend.idle = seconds(revision.spec.idle_timeout_seconds, 0);
   backend.throttler = std::make_shared<serving::Throttler>(
       serving::ThrottlerOptions{.revision = uid,
-                                .concurrency = static_cast<int>(plan->pod->concurrency)},
+                                .concurrency = static_cast<int>(plan->pod->concurrency),
+                                .h2c = plan->pod->h2c},
       pods_, clock_, [this, uid](const std::string& /*pod*/, const std::string& error) {
         autoscaler_.start_ended(uid, error);
       });

@@ -375,6 +375,10 @@ net::Task<void> H2Session::write_loop(std::shared_ptr<H2Session> self) {
   H2Session& s = *self;
   while (!s.ended_) {
     s.fill_output();
+    if (s.output_.empty() && !s.noted_.empty()) {  // streams that nghttp2 has closed meanwhile
+      s.run_noted();
+      continue;
+    }
     if (s.output_.empty()) {
       if (nghttp2_session_want_read(s.session_.get()) == 0 && !s.said_all_) {
         s.said_all_ = true;

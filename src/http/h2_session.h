@@ -87,6 +87,8 @@ class H2Stream final {
   [[nodiscard]] size_t unread() const { return received_.size() + piece_.size(); }
   // No byte of a body was read.
   [[nodiscard]] bool untouched() const { return !touched_; }
+  // Something of an answer has come.
+  [[nodiscard]] bool answer_begun() const { return answer_begun_; }
   // It was never looked at by the peer's application, says the peer: it may be sent again.
   [[nodiscard]] bool refused() const { return refused_; }
 

@@ -40,6 +40,7 @@ struct PodTemplate {
   std::vector<std::string> command;
   std::vector<std::string> args;
   uint32_t port = 0;       // where it listens; 0: 8080
+  bool h2c = false;        // it speaks HTTP/2 there, with prior knowledge
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;      // may reach outside and other functions
 };

@@ -67,7 +67,7 @@ struct Forwarding final {
   http::Exchange& exchange = request.exchange();
   RequestRecord& record = request.record();
   net::Executor& executor = exchange.executor();
-  std::unique_ptr<http::ClientConnection> connection = nullptr;
+  std::unique_ptr<http::ClientExchange> connection = nullptr;
   bool reused = false;        // the connection has carried requests before
   bool client_broke = false;  // while its body was read: the server answers for it
   bool keep = false;          // the connection ended well
@@ -92,7 +92,7 @@ net::Task<bool> Forwarding::connect() {
     throttler->pod_unreachable(slot.pod());
     co_return false;
   }
-  connection = std::make_unique<http::ClientConnection>(std::move(*stream));
+  connection = connections.open(slot.shared_pod(), std::move(*stream));
   co_return true;
 }
 
@@ -114,7 +114,7 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     const auto piece = co_await exchange.read_body();
     if (!piece) {
       if (!over) client_failed(piece.error());
-      connection->stream().close();  // wakes who waits for the answer
+      connection->close();  // wakes who waits for the answer
       break;
     }
     record.bytes_in += piece->size();
@@ -197,7 +197,7 @@ net::Task<void> Forwarding::pass_body() {
   net::Timer look;
   look.fire = [&] {
     if (!sending && record.bytes_out == sent && exchange.client_left()) {
-      connection->stream().close();
+      connection->close();
       return;
     }
     sent = record.bytes_out;
@@ -385,7 +385,7 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
     the.over = true;
     the.exchange.stop_reading();
     if (!the.keep) {
-      the.connection->stream().close();
+      the.connection->close();
       the.slot.release();
     }
     // The body's sender uses our state: it ends when the client's next piece comes,

@@ -1,4 +1,5 @@
-// One executor's idle keep-alive connections to pods.
+// One executor's connections to pods that can carry more: idle ones of HTTP/1.1, and those
+// of HTTP/2 that have room.
 //
 // Belongs to that executor's thread, as the connections do: pods come and go on
 // others. Connections to pods that have gone are dropped within kSweep.
@@ -12,6 +13,7 @@
 #include <unordered_map>
 
 #include "http/client.h"
+#include "http/h2_client.h"
 #include "net/executor.h"
 #include "serving/queue_proxy.h"
 
@@ -27,9 +29,14 @@ class PodConnections final {
   explicit PodConnections(net::Executor& executor);
 
   // `may_break`: the request can be sent again if the pod has just closed it.
-  [[nodiscard]] std::unique_ptr<http::ClientConnection> take(const QueueProxy& pod, bool may_break);
+  [[nodiscard]] std::unique_ptr<http::ClientExchange> take(const QueueProxy& pod, bool may_break);
+  // On a new connection to the pod: of HTTP/1.1, or a stream of HTTP/2 on one that others
+  // share from then on.
+  [[nodiscard]] std::unique_ptr<http::ClientExchange> open(const std::shared_ptr<QueueProxy>& pod,
+                                                           net::Stream stream);
+  // Keeps it, if it can be used again.
   void put(const std::shared_ptr<QueueProxy>& pod,
-           std::unique_ptr<http::ClientConnection> connection);
+           std::unique_ptr<http::ClientExchange> connection);
   void clear() { pools_.clear(); }
   [[nodiscard]] size_t pods() const { return pools_.size(); }
 
@@ -37,7 +44,9 @@ class PodConnections final {
   struct Pool {
     std::weak_ptr<QueueProxy> pod;
     http::ConnectionPool idle{kIdlePerPod};
+    std::vector<std::shared_ptr<http::H2Session>> sessions;  // shared: with their requests
   };
+  Pool& pool_of(const std::shared_ptr<QueueProxy>& pod);
   void sweep();
 
   net::Executor& executor_;

@@ -20,8 +20,9 @@ class Throttler;
 
 class QueueProxy final {
  public:
-  QueueProxy(std::string pod, net::Address address)
-      : pod_(std::move(pod)), address_(std::move(address)) {}
+  // `h2c`: its function speaks HTTP/2.
+  QueueProxy(std::string pod, net::Address address, bool h2c = false)
+      : pod_(std::move(pod)), address_(std::move(address)), h2c_(h2c) {}
 
   // How its code was loaded; `at` is when that was known here.
   struct Load {
@@ -31,6 +32,7 @@ class QueueProxy final {
 
   [[nodiscard]] const std::string& pod() const { return pod_; }
   [[nodiscard]] const net::Address& address() const { return address_; }
+  [[nodiscard]] bool h2c() const { return h2c_; }
   // nullopt while it loads, and for pods that were found loaded.
   [[nodiscard]] std::optional<Load> load() const {
     const TimePoint at = loaded_at_.load(std::memory_order_acquire);
@@ -56,6 +58,7 @@ class QueueProxy final {
 
   std::string pod_;
   net::Address address_;
+  bool h2c_;
   std::atomic<TimePoint> loaded_at_{};
   std::atomic<Duration> load_took_{};
   std::atomic<bool> starting_ = false;

@@ -222,7 +222,7 @@ void Throttler::pod_added(const scheduling::PodEndpoint& endpoint) {
     return;
   }
   const std::lock_guard lock(mutex_);
-  auto pod = std::make_shared<QueueProxy>(endpoint.pod, std::move(*address));
+  auto pod = std::make_shared<QueueProxy>(endpoint.pod, std::move(*address), options_.h2c);
   pod->ready_ = endpoint.ready;
   pod->starting_ = !endpoint.ready;
   // Taken over from an earlier front: how long it has been idle is not known.

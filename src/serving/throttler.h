@@ -76,6 +76,7 @@ struct ThrottlerOptions {
   int concurrency = 0;                   // requests at a time in one pod; 0: no limit
   size_t max_waiting = 10000;            // requests held for want of a slot
   size_t max_waiting_bytes = 64u << 20;  // of memory that they hold
+  bool h2c = false;                      // the function speaks HTTP/2
 };
 
 // How many requests may be sent a second time: a fifth of the first sendings, so that

@@ -1,0 +1,251 @@
+"""HTTP/2 and gRPC, with clients and servers of others: curl, nghttp, h2load, grpcio."""
+
+import json
+import socket
+import subprocess
+import textwrap
+import unittest
+
+from harness import PATIENCE, Ebb, wait_until
+
+# Debian's, which has its grpcio, for clients and functions alike.
+PYTHON = "/usr/bin/python3"
+HELLO = """\
+def handle(request):
+    body = request.body or b''
+    return f'{request.method} {request.path} {len(body)} {request.headers.get("cookie")}\\n'
+"""
+STREAM = """\
+import time
+def handle(request):
+    def pieces():
+        for i in range(3):
+            yield f'{i}\\n'
+            time.sleep(0.3)
+    return pieces()
+"""
+GRPC_SERVER = '''#!/usr/bin/python3
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+
+def unary(request, context):
+    told = dict(context.invocation_metadata())
+    context.send_initial_metadata((("x-initial", told.get("x-asked", "")),))
+    context.set_trailing_metadata((("x-trailing", "behind"),))
+    return b"hi " + request
+
+def fails(request, context):
+    context.set_trailing_metadata((("x-why", "because"),))
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not like this: \\u00e4")
+
+def slow(request, context):
+    time.sleep(30)
+    return b""
+
+def many(request, context):
+    for i in range(int(request)):
+        yield str(i).encode()
+
+def sums(requests, context):
+    return str(sum(int(r) for r in requests)).encode()
+
+def talks(requests, context):
+    yield b"welcome"  # before anything was said
+    for request in requests:
+        yield b"you said " + request
+
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        name = details.method.rpartition("/")[2]
+        make = {"Unary": (grpc.unary_unary_rpc_method_handler, unary),
+                "Fails": (grpc.unary_unary_rpc_method_handler, fails),
+                "Slow": (grpc.unary_unary_rpc_method_handler, slow),
+                "Many": (grpc.unary_stream_rpc_method_handler, many),
+                "Sums": (grpc.stream_unary_rpc_method_handler, sums),
+                "Talks": (grpc.stream_stream_rpc_method_handler, talks)}.get(name)
+        return make and make[0](make[1])
+
+options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)]
+server = grpc.server(ThreadPoolExecutor(64), options=options)
+server.add_generic_rpc_handlers((Handler(),))
+server.add_insecure_port("0.0.0.0:" + os.environ["PORT"])
+server.start()
+server.wait_for_termination()
+'''
+GRPC_CLIENT = '''
+import json, queue, sys, time
+import grpc
+address, host, what = sys.argv[1:4]
+channel = grpc.insecure_channel(address, options=[
+    ("grpc.default_authority", host), ("grpc.max_receive_message_length", 64 << 20)])
+call = {"Unary": channel.unary_unary, "Fails": channel.unary_unary, "Slow": channel.unary_unary,
+        "None": channel.unary_unary, "Many": channel.unary_stream, "Sums": channel.stream_unary,
+        "Talks": channel.stream_stream}
+def method(name): return call[name]("/test.Test/" + name)
+out = {}
+def failure(error):
+    return {"code": error.code().name, "details": error.details(),
+            "trailers": {k: v for k, v in error.trailing_metadata() or ()}}
+if what == "unary":
+    answer, rpc = method("Unary").with_call(b"there", timeout=20, metadata=(("x-asked", "told"),))
+    out = {"answer": answer.decode(), "initial": dict(rpc.initial_metadata()),
+           "trailing": dict(rpc.trailing_metadata())}
+elif what == "large":
+    out = {"size": len(method("Unary")(b"x" * (5 << 20), timeout=60))}
+elif what == "parallel":
+    calls = [method("Unary").future(str(i).encode(), timeout=60) for i in range(300)]
+    out = {"right": sum(c.result() == b"hi " + str(i).encode() for i, c in enumerate(calls))}
+elif what == "many":
+    out = {"got": [int(m) for m in method("Many")(b"1000", timeout=20)]}
+elif what == "sums":
+    out = {"sum": int(method("Sums")((str(i).encode() for i in range(1000)), timeout=20))}
+elif what == "talks":
+    said = queue.Queue()
+    answers = method("Talks")(iter(said.get, None), timeout=20)
+    heard = [next(answers).decode()]
+    for word in ("one", "two", "three"):
+        said.put(word.encode())
+        heard.append(next(answers).decode())  # before the next is said
+    said.put(None)
+    heard += [m.decode() for m in answers]
+    out = {"heard": heard}
+elif what in ("Fails", "None"):
+    try:
+        method(what)(b"x", timeout=20)
+    except grpc.RpcError as error:
+        out = failure(error)
+elif what == "deadline":
+    begin = time.monotonic()
+    try:
+        method("Slow")(b"x", timeout=0.5)
+    except grpc.RpcError as error:
+        out = {"code": error.code().name, "seconds": time.monotonic() - begin}
+print(json.dumps(out))
+'''
+
+
+class Http2(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ebb = Ebb().__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+        cls.ebb.deploy("hello", HELLO)
+        cls.url = "http://{}:{}".format(*cls.ebb.gateway)
+
+    def curl(self, *arguments, host="hello.default.localhost"):
+        result = subprocess.run(
+            ["curl", "-sS", "--max-time", str(PATIENCE), "-w", "\n%{http_version} %{http_code}",
+             "-H", f"Host: {host}", *arguments], text=True, capture_output=True, timeout=PATIENCE * 2)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def test_curl_with_prior_knowledge_and_by_upgrade(self):
+        for flag in ("--http2-prior-knowledge", "--http2"):
+            self.assertEqual(self.curl(flag, self.url + "/a?b"), "GET /a 0 None\n\n2 200", flag)
+        # What has a body stays HTTP/1.1 where the client may only ask.
+        self.assertEqual(self.curl("--http2", "-d", "abc", self.url), "POST / 3 None\n\n1.1 200")
+        self.assertEqual(self.curl("--http1.1", self.url), "GET / 0 None\n\n1.1 200")
+        self.assertIn("\n2 404", self.curl("--http2-prior-knowledge", self.url, host="none.default.localhost"))
+
+    def test_large_bodies(self):
+        data = b"x" * (5 << 20)
+        result = subprocess.run(
+            ["curl", "-sS", "--http2-prior-knowledge", "-H", "Host: hello.default.localhost",
+             "--data-binary", "@-", self.url], input=data, capture_output=True, timeout=PATIENCE * 2)
+        self.assertEqual(result.stdout, b"POST / %d None\n" % len(data))
+
+    def test_cookies_are_joined(self):
+        lines = subprocess.run(["nghttp", "-H", ":authority: hello.default.localhost",
+                                "-H", "cookie: a=1", "-H", "cookie: b=2", self.url],
+                               text=True, capture_output=True, timeout=PATIENCE).stdout
+        self.assertIn("a=1; b=2", lines)
+
+    def test_pieces_arrive_one_by_one(self):
+        self.ebb.deploy("stream", STREAM)
+        with subprocess.Popen(["curl", "-sSN", "--http2-prior-knowledge",
+                               "-H", "Host: stream.default.localhost", self.url],
+                              stdout=subprocess.PIPE) as curl:
+            self.assertEqual(curl.stdout.read(2), b"0\n")
+            self.assertIsNone(curl.poll(), "the rest does not exist yet")
+            self.assertEqual(curl.stdout.read(), b"1\n2\n")
+
+    def test_many_streams(self):
+        result = subprocess.run(
+            ["h2load", "-n3000", "-c4", "-m50", "-H", ":authority: hello.default.localhost", self.url],
+            text=True, capture_output=True, timeout=PATIENCE * 3)
+        self.assertIn("3000 succeeded, 0 failed, 0 errored", result.stdout)
+
+    def test_an_end_serves_what_is_under_way(self):
+        with Ebb() as ebb:
+            ebb.deploy("slow", "import time\ndef handle(request):\n    time.sleep(1)\n    return 'served'\n")
+            with subprocess.Popen(["curl", "-sS", "--http2-prior-knowledge",
+                                   "-H", "Host: slow.default.localhost",
+                                   "http://{}:{}".format(*ebb.gateway)], stdout=subprocess.PIPE) as curl:
+                wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="slow"), "it is under way")
+                ebb.stop()
+                self.assertEqual(curl.stdout.read(), b"served")
+
+    def test_nonsense_ends_the_connection(self):
+        before = self.curl("--http2-prior-knowledge", self.url)
+        for nonsense in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
+                         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+                         b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"):
+            with socket.create_connection(self.ebb.gateway, timeout=PATIENCE) as client:
+                client.sendall(nonsense)
+                while client.recv(4096):
+                    pass
+        self.assertEqual(self.curl("--http2-prior-knowledge", self.url), before)
+
+
+class Grpc(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ebb = Ebb().__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+        cls.ebb.deploy("grpc", {"run": GRPC_SERVER}, "--port", "h2c:8080", "--no-call",
+                       "--concurrency", "0", runtime="exec")
+
+    def client(self, what):
+        result = subprocess.run(
+            [PYTHON, "-c", textwrap.dedent(GRPC_CLIENT), "{}:{}".format(*self.ebb.gateway),
+             "grpc.default.localhost", what], text=True, capture_output=True, timeout=PATIENCE * 5)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_unary_with_metadata_both_ways(self):
+        out = self.client("unary")
+        self.assertEqual(out["answer"], "hi there")
+        self.assertEqual(out["initial"]["x-initial"], "told")
+        self.assertEqual(out["trailing"]["x-trailing"], "behind")
+
+    def test_large_messages(self):
+        self.assertEqual(self.client("large"), {"size": (5 << 20) + 3})
+
+    def test_many_at_once(self):
+        self.assertEqual(self.client("parallel"), {"right": 300})
+
+    def test_streams_of_either_side(self):
+        self.assertEqual(self.client("many"), {"got": list(range(1000))})
+        self.assertEqual(self.client("sums"), {"sum": 499500})
+
+    def test_a_talk(self):
+        self.assertEqual(self.client("talks"), {"heard": [
+            "welcome", "you said one", "you said two", "you said three"]})
+
+    def test_errors_come_through(self):
+        out = self.client("Fails")
+        self.assertEqual((out["code"], out["details"]), ("FAILED_PRECONDITION", "not like this: \u00e4"))
+        self.assertEqual(out["trailers"]["x-why"], "because")
+        self.assertEqual(self.client("None")["code"], "UNIMPLEMENTED")
+
+    def test_a_deadline_of_the_client(self):
+        out = self.client("deadline")
+        self.assertEqual(out["code"], "DEADLINE_EXCEEDED")
+        wait_until(lambda: self.ebb.metric("ebb_requests_in_flight", service="grpc") == 0,
+                   "its slot is free")
+
+
+if __name__ == "__main__":
+    unittest.main()
