@@ -176,6 +176,22 @@ TEST(OptionsTest, WrongUsageIsSaid) {
   expect_usage_error(with({"--network", "all"}), "--network");
 }
 
+TEST(OptionsTest, DeployTakesAPortWithAName) {
+  const auto with = [](const char* text) {
+    return Args{"deploy", "hello", "--runtime", "exec", "--code", "dir", "--port", text};
+  };
+  const auto port = [&](const char* text) {
+    const auto of = command<DeployOptions>(with(text));
+    return std::pair(of.port_name, of.port.value_or(0));
+  };
+  EXPECT_EQ(port("9000"), std::pair(std::string(), 9000));
+  EXPECT_EQ(port("h2c"), std::pair(std::string("h2c"), 8080));
+  EXPECT_EQ(port("h2c:50051"), std::pair(std::string("h2c"), 50051));
+  for (const char* bad : {"http", "0", "70000", "h2:80", "h2c:", ":80", "80x"}) {
+    expect_usage_error(with(bad), "--port");
+  }
+}
+
 TEST(OptionsTest, DeployTakesLimitsAndToolOptions) {
   const auto deploy = command<DeployOptions>(
       {"deploy", "hello", "--runtime", "anything", "--code", "dir", "--memory", "128Mi", "--cpu",
@@ -184,16 +200,6 @@ TEST(OptionsTest, DeployTakesLimitsAndToolOptions) {
   EXPECT_EQ(deploy.memory, "128Mi");
   EXPECT_EQ(deploy.cpu, "500m");
   EXPECT_EQ(deploy.network, "none");
-  const auto port = [&](const char* text) {
-    const auto of = command<DeployOptions>(with({"--port", text}));
-    return std::pair(of.port_name, of.port.value_or(0));
-  };
-  EXPECT_EQ(port("9000"), std::pair(std::string(), 9000));
-  EXPECT_EQ(port("h2c"), std::pair(std::string("h2c"), 8080));
-  EXPECT_EQ(port("h2c:50051"), std::pair(std::string("h2c"), 50051));
-  for (const char* bad : {"http", "0", "70000", "h2:80", "h2c:", ":80", "80x"}) {
-    expect_usage_error(with({"--port", bad}), "--port");
-  }
   EXPECT_THAT(deploy.pip_options, ElementsAre("--no-index", "--find-links=w"));
   EXPECT_THAT(deploy.npm_options, ElementsAre("--offline"));
   EXPECT_FALSE(deploy.call);

@@ -216,7 +216,7 @@ net::Task<void> Connection::upgrade_to_http2(UpgradedRequest request) {
   http2_->upgraded = std::move(request);
 }
 
-Connection::Http2 Connection::take_http2() {
+H2Start Connection::take_http2() {
   watch_for_death(stream_.native_handle());
   http2_->received = input_.unread_view();
   http2_->stream = std::move(stream_);

@@ -39,12 +39,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] net::Task<void> run();
   // run() has ended since the client speaks HTTP/2 from here on.
   [[nodiscard]] bool is_http2() const { return http2_.has_value(); }
-  struct Http2 {
-    net::Stream stream;
-    std::string received{};
-    std::optional<UpgradedRequest> upgraded{};
-  };
-  [[nodiscard]] Http2 take_http2();
+  [[nodiscard]] H2Start take_http2();
 
   void close_if_idle() override;
   [[nodiscard]] bool is_new() const override { return idle_ && !served_; }
@@ -113,7 +108,7 @@ class Connection final : public Exchange, public OpenConnection {
   bool idle_ = true;     // waits for the first byte of a request
   bool served_ = false;  // had a request before
   bool tunnel_ = false;  // has left HTTP
-  std::optional<Http2> http2_{};
+  std::optional<H2Start> http2_;
 
   // The exchange under way.
   RequestHead request_;

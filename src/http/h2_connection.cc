@@ -309,16 +309,15 @@ H2Connection::H2Connection(ServerState& server, net::Stream stream)
 
 H2Connection::~H2Connection() { server_.closed(*this); }
 
-net::Task<void> H2Connection::run(std::shared_ptr<H2Connection> self, std::string received,
-                                  std::optional<UpgradedRequest> upgraded) {
+net::Task<void> H2Connection::run(std::shared_ptr<H2Connection> self, H2Start start) {
   self->self_ = self;
-  self->upgraded_ = std::move(upgraded);
+  self->upgraded_ = std::move(start.upgraded);
   if (self->upgraded_) {
     const bool is_head = self->upgraded_->head.get(":method") == "HEAD";
     if (!self->session_->upgrade(self->upgraded_->settings, is_head)) co_return;
   }
   if (self->server_.draining) self->session_->drain();
-  auto running = H2Session::run(self->session_, received);
+  auto running = H2Session::run(self->session_, start.received);
   co_await running;
 }
 

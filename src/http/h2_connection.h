@@ -19,6 +19,13 @@ struct UpgradedRequest {
   H2Fields head;         // with pseudo fields
 };
 
+// What a connection of HTTP/1.1 leaves to one of HTTP/2, as which it goes on.
+struct H2Start {
+  net::Stream stream;
+  std::string received{};                     // bytes that came already
+  std::optional<UpgradedRequest> upgraded{};  // the first request, if that asked for it
+};
+
 class H2Connection final : public OpenConnection {
  public:
   // `server` must outlive the connection's coroutines.
@@ -27,10 +34,8 @@ class H2Connection final : public OpenConnection {
   H2Connection(const H2Connection&) = delete;
   H2Connection& operator=(const H2Connection&) = delete;
 
-  // Serves until the connection ends. `received` came before; `upgraded` is the first
-  // request then.
-  [[nodiscard]] static net::Task<void> run(std::shared_ptr<H2Connection> self, std::string received,
-                                           std::optional<UpgradedRequest> upgraded);
+  // Serves until the connection ends. Of `start` the stream has been taken.
+  [[nodiscard]] static net::Task<void> run(std::shared_ptr<H2Connection> self, H2Start start);
 
   void close_if_idle() override { session_->drain(); }
   [[nodiscard]] bool is_new() const override { return session_->is_new(); }

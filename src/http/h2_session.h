@@ -190,6 +190,7 @@ class H2Session final {
   // Nothing has come yet, or no request.
   [[nodiscard]] bool is_new() const { return requests_ == 0; }
   [[nodiscard]] net::Stream& stream() { return stream_; }
+  [[nodiscard]] net::Executor& executor() const { return executor_; }
 
  private:
   friend class H2Stream;

@@ -31,16 +31,16 @@ void bound_unsent(int listening) {
 
 net::Task<void> serve_connection(std::shared_ptr<ServerState> state, net::Stream stream) {
   std::shared_ptr<H2Connection> second;  // shared: with the coroutines of its streams
-  Connection::Http2 http2;
+  H2Start start;
   {
     Connection connection(*state, std::move(stream));
     co_await connection.run();
     if (!connection.is_http2()) co_return;
-    http2 = connection.take_http2();
+    start = connection.take_http2();
     // Made before the first one goes: the server is not empty meanwhile.
-    second = std::make_shared<H2Connection>(*state, std::move(http2.stream));
+    second = std::make_shared<H2Connection>(*state, std::move(start.stream));
   }
-  auto running = H2Connection::run(second, std::move(http2.received), std::move(http2.upgraded));
+  auto running = H2Connection::run(second, std::move(start));
   second.reset();
   co_await running;
 }

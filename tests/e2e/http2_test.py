@@ -40,6 +40,9 @@ def fails(request, context):
     context.set_trailing_metadata((("x-why", "because"),))
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not like this: \\u00e4")
 
+def dies(request, context):
+    os._exit(7)
+
 def slow(request, context):
     time.sleep(30)
     return b""
@@ -62,6 +65,7 @@ class Handler(grpc.GenericRpcHandler):
         make = {"Unary": (grpc.unary_unary_rpc_method_handler, unary),
                 "Fails": (grpc.unary_unary_rpc_method_handler, fails),
                 "Slow": (grpc.unary_unary_rpc_method_handler, slow),
+                "Dies": (grpc.unary_unary_rpc_method_handler, dies),
                 "Many": (grpc.unary_stream_rpc_method_handler, many),
                 "Sums": (grpc.stream_unary_rpc_method_handler, sums),
                 "Talks": (grpc.stream_stream_rpc_method_handler, talks)}.get(name)
@@ -81,7 +85,7 @@ address, host, what = sys.argv[1:4]
 channel = grpc.insecure_channel(address, options=[
     ("grpc.default_authority", host), ("grpc.max_receive_message_length", 64 << 20)])
 call = {"Unary": channel.unary_unary, "Fails": channel.unary_unary, "Slow": channel.unary_unary,
-        "None": channel.unary_unary, "Many": channel.unary_stream, "Sums": channel.stream_unary,
+        "None": channel.unary_unary, "Dies": channel.unary_unary, "Many": channel.unary_stream, "Sums": channel.stream_unary,
         "Talks": channel.stream_stream}
 def method(name): return call[name]("/test.Test/" + name)
 out = {}
@@ -111,7 +115,7 @@ elif what == "talks":
     said.put(None)
     heard += [m.decode() for m in answers]
     out = {"heard": heard}
-elif what in ("Fails", "None"):
+elif what in ("Fails", "None", "Dies"):
     try:
         method(what)(b"x", timeout=20)
     except grpc.RpcError as error:
@@ -207,10 +211,10 @@ class Grpc(unittest.TestCase):
         cls.ebb.deploy("grpc", {"run": GRPC_SERVER}, "--port", "h2c:8080", "--no-call",
                        "--concurrency", "0", runtime="exec")
 
-    def client(self, what):
+    def client(self, what, host="grpc.default.localhost"):
         result = subprocess.run(
             [PYTHON, "-c", textwrap.dedent(GRPC_CLIENT), "{}:{}".format(*self.ebb.gateway),
-             "grpc.default.localhost", what], text=True, capture_output=True, timeout=PATIENCE * 5)
+             host, what], text=True, capture_output=True, timeout=PATIENCE * 5)
         self.assertEqual(result.returncode, 0, result.stderr)
         return json.loads(result.stdout)
 
@@ -239,6 +243,22 @@ class Grpc(unittest.TestCase):
         self.assertEqual((out["code"], out["details"]), ("FAILED_PRECONDITION", "not like this: \u00e4"))
         self.assertEqual(out["trailers"]["x-why"], "because")
         self.assertEqual(self.client("None")["code"], "UNIMPLEMENTED")
+
+    def test_errors_of_the_gateway_have_words(self):
+        out = self.client("Fails", host="none.default.localhost")
+        self.assertEqual(out["code"], "UNIMPLEMENTED")
+        self.assertIn("no function answers for the host", out["details"])
+        self.ebb.deploy("dies", {"run": "#!/bin/sh\nread -r line < /dev/tcp/nowhere\nexit 3\n"}, "--port", "h2c",
+                        "--no-call", "--no-wait", runtime="exec")
+        out = self.client("Fails", host="dies.default.localhost")
+        self.assertEqual(out["code"], "UNAVAILABLE")
+        self.assertIn("dies", out["details"])
+
+    def test_a_pod_that_dies_is_told_of_and_replaced(self):
+        out = self.client("Dies")
+        self.assertEqual(out["code"], "UNAVAILABLE")
+        self.assertIn("exited with code 7", out["details"])
+        self.assertEqual(self.client("unary")["answer"], "hi there")
 
     def test_a_deadline_of_the_client(self):
         out = self.client("deadline")
