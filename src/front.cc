@@ -28,6 +28,7 @@ constexpr auto kDrainTimeout = 30s;       // for requests in flight, at the end
 constexpr auto kControllerTimeout = 10s;  // for the Local Controller to greet, or to end
 constexpr auto kReconnect = 20ms;         // while there is no Local Controller
 constexpr Duration kSettlePools = std::chrono::minutes(10);
+constexpr auto kApiProtocols = std::to_array<std::string_view>({"http/1.1"});
 constexpr const char* kNode = "local";
 constexpr const char* kLog = "front";
 
@@ -194,11 +195,12 @@ int Front::run() {
           .state = opened_.data.store() + "/state.db",
           .logs = opened_.data.logs(),
           .runtimes = [this] { return node::list_runtimes(opened_.runtimes); }});
-  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
-  if (!tls) return give_up(tls.error().message);
-  tls_ = std::move(*tls);
+  auto api_tls = net::TlsContext::server(
+      {{opened_.identity.certificate_pem, opened_.identity.key_pem}}, kApiProtocols);
+  if (!api_tls) return give_up(api_tls.error().message);
+  api_tls_.emplace(std::move(*api_tls));
   http::ServerOptions secure;
-  secure.tls = &*tls_;
+  secure.tls = &*api_tls_;
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
   access_log_ = std::move(opened_.access_log);
   if (access_log_) {

@@ -126,7 +126,7 @@ class Front final {
   std::unique_ptr<control::Reconcilers> reconcilers_;
   apiserver::LiveView live_;
   std::unique_ptr<apiserver::ApiServer> api_;
-  std::optional<net::TlsContext> tls_;  // of the API
+  std::optional<net::TlsContexts> api_tls_;
   std::unique_ptr<http::Server> api_server_;
   std::unique_ptr<serving::MetricsPage> metrics_page_;
   std::unique_ptr<http::Server> metrics_server_;

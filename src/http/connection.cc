@@ -69,8 +69,8 @@ void Connection::cut() {
 }
 
 net::Task<void> Connection::run() {
-  if (server_.options.tls != nullptr) {
-    const bool secured = co_await secure();
+  if (secure()) {
+    const bool secured = co_await shake_hands();
     if (!secured) co_return;
   }
   for (;;) {
@@ -103,11 +103,19 @@ bool Connection::settled() const {
          decoder_.done();
 }
 
-net::Task<bool> Connection::secure() {
-  const TimePoint deadline = server_.executor.now() + server_.options.handshake_timeout;
-  const auto secured = co_await net::accept_tls(stream_, *server_.options.tls, deadline);
+net::Task<bool> Connection::shake_hands() {
+  const ServerOptions& options = server_.options;
+  const auto context = options.tls->current();
+  auto accepting =
+      net::accept_tls(stream_, *context, server_.executor.now() + options.handshake_timeout);
+  const auto secured = co_await accepting;
   if (secured) co_return true;
-  if (secured.error().code == Errc::kInvalid) {
+  const Error& error = secured.error();
+  if (error.code == Errc::kCanceled) co_return false;  // by a drain
+  if (options.tls_failures != nullptr) ++*options.tls_failures;
+  log::debug("http", "{} at {}: {}", client_.to_string(), server_.address.to_string(),
+             error.message);
+  if (error.code == Errc::kInvalid) {
     co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
   }
   co_return false;
@@ -228,8 +236,11 @@ std::string Connection::too_large() const {
 }
 
 net::Task<void> Connection::refuse_head(int status, std::string_view what) {
-  const std::string id = server_.handler.refused(
-      {.status = status, .head = request_, .client = client_, .received_at = received_at_});
+  const std::string id = server_.handler.refused({.status = status,
+                                                  .head = request_,
+                                                  .client = client_,
+                                                  .received_at = received_at_,
+                                                  .secure = secure()});
   co_await refuse(status, what, id);
 }
 
