@@ -299,6 +299,12 @@ class Reload(unittest.TestCase):
             said = self.reload(ebb, "the settings were read again")
             self.assertRegex(said, r"wildcard\.pem has expired \(")
             self.assertEqual(presented(ebb), "third")
+
+            # One that was told nothing, since it died just then, is no loss.
+            certificates.make("wildcard", "*.default.localhost", common_name="fourth")
+            os.kill(ebb.front(), signal.SIGKILL)
+            ebb.signal(signal.SIGHUP)
+            wait_until(lambda: presented(ebb) == "fourth", "the fourth certificate")
             self.assertEqual(ebb.stop(), 0)
             self.assertEqual(ebb.leftovers(), [])
 
