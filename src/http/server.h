@@ -42,8 +42,8 @@ struct ServerOptions {
   size_t max_connections = 20000;                     // per server; over it: closed at accept
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;
-  const net::TlsContexts* tls =
-      nullptr;  // speaks TLS with what is current; must outlive the server
+  // Speaks TLS with what is current there; must outlive the server.
+  const net::TlsContexts* tls = nullptr;
   // Handshakes that came to nothing; must outlive the server.
   std::atomic<uint64_t>* tls_failures = nullptr;
   Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
