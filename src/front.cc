@@ -12,9 +12,11 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/up_reload.h"
 #include "cli/up_settings.h"
 #include "control/scale_metrics.h"
 #include "net/listener.h"
+#include "net/one_shot.h"
 #include "node/packet.h"
 #include "node/runtime.h"
 #include "node/supervisor.h"
@@ -28,6 +30,7 @@ constexpr auto kDrainTimeout = 30s;       // for requests in flight, at the end
 constexpr auto kControllerTimeout = 10s;  // for the Local Controller to greet, or to end
 constexpr auto kReconnect = 20ms;         // while there is no Local Controller
 constexpr Duration kSettlePools = std::chrono::minutes(10);
+constexpr auto kApiProtocols = std::to_array<std::string_view>({"http/1.1"});
 constexpr const char* kNode = "local";
 constexpr const char* kLog = "front";
 
@@ -50,8 +53,17 @@ struct Front::Worker {
         server(executor, std::move(listening), gateway,
                serving::server_options(settings, parts.counters)) {}
 
+  // Before start(): the same by TLS.
+  void add_https(UniqueFd listening, const serving::GatewayParts& parts,
+                 const serving::GatewaySettings& settings, const net::TlsContexts& tls) {
+    https = std::make_unique<http::Server>(executor, std::move(listening), gateway,
+                                           serving::server_options(settings, parts.counters, &tls));
+  }
   void start() {
-    executor.post([this] { server.start(); });
+    executor.post([this] {
+      server.start();
+      if (https) https->start();
+    });
     thread = std::thread([this] {
       ::prctl(PR_SET_NAME, executor.name().c_str());
       executor.run();
@@ -74,17 +86,30 @@ struct Front::Worker {
   net::Executor executor;
   serving::Gateway gateway;
   http::Server server;
-  std::unique_ptr<http::Server> pods;  // the same gateway, for functions
+  std::unique_ptr<http::Server> https;  // the same gateway, by TLS
+  std::unique_ptr<http::Server> pods;   // likewise, for functions
   std::thread thread;
 
  private:
   net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
+    // Neither accepts any more while the other one drains.
+    auto shot = net::OneShot<size_t>::make(executor);
+    if (https) executor.spawn(drain_https(deadline, shot.sender));
     size_t cut = co_await server.drain(deadline);
+    if (https) {
+      auto waiting = shot.receiver.wait(kNever);
+      const auto more = co_await waiting;
+      cut += more.value_or(0);
+    }
     if (pods) {
       const size_t more = co_await pods->drain(deadline);
       cut += more;
     }
     done(cut);
+  }
+  net::Task<void> drain_https(TimePoint deadline, net::OneShot<size_t>::Sender sender) {
+    const size_t cut = co_await https->drain(deadline);
+    sender.set(size_t{cut});
   }
 };
 
@@ -194,11 +219,12 @@ int Front::run() {
           .state = opened_.data.store() + "/state.db",
           .logs = opened_.data.logs(),
           .runtimes = [this] { return node::list_runtimes(opened_.runtimes); }});
-  auto tls = net::TlsContext::server(opened_.identity.certificate_pem, opened_.identity.key_pem);
-  if (!tls) return give_up(tls.error().message);
-  tls_ = std::move(*tls);
+  auto api_tls = net::TlsContext::server(
+      {{opened_.identity.certificate_pem, opened_.identity.key_pem}}, kApiProtocols);
+  if (!api_tls) return give_up(api_tls.error().message);
+  api_tls_.emplace(std::move(*api_tls));
   http::ServerOptions secure;
-  secure.tls = &*tls_;
+  secure.tls = &*api_tls_;
   api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
   access_log_ = std::move(opened_.access_log);
   if (access_log_) {
@@ -209,16 +235,7 @@ int Front::run() {
       out.sample("ebb_access_log_dropped_total", {}, static_cast<double>(access_log_->dropped()));
     });
   }
-  for (auto& listening : opened_.gateway) {
-    workers_.push_back(std::make_unique<Worker>(
-        std::move(listening),
-        serving::GatewayParts{.routes = routes_,
-                              .waker = autoscaler_,
-                              .clock = clock_,
-                              .counters = metrics_.gateway(workers_.size()),
-                              .access_log = access_log_.get()},
-        options_.requests));
-  }
+  if (auto made = make_workers(); !made) return give_up(made.error().message);
   if (opened_.metrics) {
     metrics_page_ = std::make_unique<serving::MetricsPage>(metrics_);
     metrics_server_ = std::make_unique<http::Server>(control_, std::move(opened_.metrics),
@@ -247,6 +264,30 @@ int Front::run() {
     if (worker->thread.joinable()) worker->thread.join();
   }
   return exit_code_;
+}
+
+Result<void> Front::make_workers() {
+  serving::GatewaySettings settings = options_.requests;
+  if (!opened_.https.empty()) {
+    auto tls = net::TlsContext::server(opened_.certificates, serving::kProtocols);
+    if (!tls) return fail(tls.error());
+    gateway_tls_.emplace(std::move(*tls));
+    const auto address = net::local_address(opened_.https.front().get());
+    if (!address) return fail(address.error());
+    if (options_.https_redirect) settings.https_port = address->port;
+  }
+  for (size_t i = 0; i < opened_.gateway.size(); ++i) {
+    const serving::GatewayParts parts{.routes = routes_,
+                                      .waker = autoscaler_,
+                                      .clock = clock_,
+                                      .counters = metrics_.gateway(i),
+                                      .access_log = access_log_.get()};
+    workers_.push_back(std::make_unique<Worker>(std::move(opened_.gateway[i]), parts, settings));
+    if (gateway_tls_) {
+      workers_.back()->add_https(std::move(opened_.https[i]), parts, settings, *gateway_tls_);
+    }
+  }
+  return {};
 }
 
 // The supervisor starts a Local Controller whenever there is none, so this ends well.
@@ -318,9 +359,18 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
   return {};
 }
 
-// The supervisor has checked the document.
-void Front::reload(std::string_view document) {
-  auto wanted = cli::up_options(api::Json::parse(document, nullptr, false));
+// The supervisor has checked all of it.
+void Front::reload(std::string_view text) {
+  const auto told = cli::UpReload::parse(text);
+  auto wanted = told ? cli::up_options(told->settings) : fail(told.error());
+  if (wanted && gateway_tls_ && !told->certificates.empty()) {
+    auto tls = net::TlsContext::server(told->certificates, serving::kProtocols);
+    if (tls) {
+      gateway_tls_->set(std::move(*tls));
+    } else {
+      wanted = fail(tls.error());
+    }
+  }
   if (!wanted) {
     log::error(kLog, "the settings stay as they are: {}", wanted.error().message);
     return;
@@ -353,15 +403,21 @@ void Front::on_controller_gone() {
 }
 
 void Front::on_supervisor() {
-  static std::array<char, node::kReload.size() + node::kMaxReload> buffer;
-  const auto packet = node::receive_packet(supervisor_.get(), buffer);
+  std::array<char, 64> buffer;
+  std::vector<UniqueFd> files;
+  const auto packet = node::receive_packet(supervisor_.get(), buffer, &files);
   if (packet && !*packet) return;
   if (!packet || (*packet)->empty()) {
     // It was killed. The next one starts a front that takes the pods over.
     log::error(kLog, "the supervisor has gone");
     ::_exit(1);
   }
-  if ((*packet)->starts_with(node::kReload)) reload((*packet)->substr(node::kReload.size()));
+  if (**packet != node::kReload || files.empty()) return;
+  if (const auto text = node::read_text_file(files.front().get(), node::kMaxReload)) {
+    reload(*text);
+  } else {
+    log::error(kLog, "the settings stay as they are: {}", text.error().message);
+  }
 }
 
 // A gateway that does not know its routes yet would answer 404 for functions that
@@ -381,6 +437,10 @@ void Front::announce() {
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
   std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
                workers_.front()->server.address().to_string().c_str(), options_.domain.c_str());
+  if (gateway_tls_) {
+    std::fprintf(stderr, "  https       https://%s\n",
+                 workers_.front()->https->address().to_string().c_str());
+  }
   std::fprintf(stderr, "  API         https://%s\n", api_server_->address().to_string().c_str());
   if (metrics_server_) {
     std::fprintf(stderr, "  metrics     http://%s/metrics\n",

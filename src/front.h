@@ -29,6 +29,7 @@
 #include "net/executor.h"
 #include "net/fd_watch.h"
 #include "net/tls.h"
+#include "net/tls_certificate.h"
 #include "net/tls_identity.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
@@ -47,7 +48,9 @@ namespace ebb {
 // What is opened while there are rights, for a front to use.
 struct Opened {
   node::DataFolder data;
-  std::vector<UniqueFd> gateway;  // one listening socket per executor
+  std::vector<UniqueFd> gateway;                  // one listening socket per executor
+  std::vector<UniqueFd> https;                    // likewise; empty: not wanted
+  std::vector<net::TlsCertificate> certificates;  // for it
   UniqueFd api;
   net::TlsIdentity identity;                       // of the API
   UniqueFd metrics;                                // unset: not wanted
@@ -86,13 +89,14 @@ class Front final {
   struct Worker;
 
   int give_up(const std::string& why);
+  Result<void> make_workers();
   void connect_controller();
   void on_controller(const node::FromController& message);
   void on_controller_gone();
   Result<void> serve_pods(const node::Welcome& node);
   void report_hung();
   void on_supervisor();
-  void reload(std::string_view document);
+  void reload(std::string_view text);
   void on_signal();
   void open();
   void announce();
@@ -126,7 +130,8 @@ class Front final {
   std::unique_ptr<control::Reconcilers> reconcilers_;
   apiserver::LiveView live_;
   std::unique_ptr<apiserver::ApiServer> api_;
-  std::optional<net::TlsContext> tls_;  // of the API
+  std::optional<net::TlsContexts> api_tls_;
+  std::optional<net::TlsContexts> gateway_tls_;  // unset: not wanted
   std::unique_ptr<http::Server> api_server_;
   std::unique_ptr<serving::MetricsPage> metrics_page_;
   std::unique_ptr<http::Server> metrics_server_;

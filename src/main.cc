@@ -20,9 +20,11 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/kubeconfig.h"
+#include "cli/up_reload.h"
 #include "cli/up_settings.h"
 #include "front.h"
 #include "net/listener.h"
+#include "net/tls_certificate.h"
 #include "net/tls_identity.h"
 #include "node/ids.h"
 #include "node/launch.h"
@@ -99,6 +101,28 @@ Result<void> publish_kubeconfig(const Opened& opened) {
   return {};
 }
 
+// For the front, which may not read the files.
+Result<std::vector<net::TlsCertificate>> read_certificates(
+    const std::vector<cli::CertificateFiles>& certificates) {
+  constexpr size_t kMost = 4 << 20;  // bytes of all: they fit into a reload
+  size_t bytes = 0;
+  std::vector<net::TlsCertificate> out;
+  for (const auto& files : certificates) {
+    auto read = net::read_tls_certificate(files.certificate, files.key);
+    if (!read) {
+      return fail(read.error().code, "certificates[{}]: {}", out.size(), read.error().message);
+    }
+    const std::string problem = net::lifetime_problem(*read, std::chrono::system_clock::now());
+    if (!problem.empty()) {
+      log::warn("ebb", "the certificate {} {}: clients will refuse it", files.certificate, problem);
+    }
+    bytes += read->certificate_pem.size() + read->key_pem.size();
+    if (bytes > kMost) return fail(Errc::kExhausted, "certificates: more than {} bytes", kMost);
+    out.push_back(std::move(*read));
+  }
+  return out;
+}
+
 Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   if (auto root = node::make_up_for_root(); !root) return fail(root.error());
   const auto rights = sandbox::check_rights();
@@ -140,6 +164,14 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
   out.lock = std::move(*locked);
   auto gateway = net::bind_shared(options.gateway, workers);
   if (!gateway) return fail(gateway.error());
+  if (options.https) {
+    auto certificates = read_certificates(options.certificates);
+    if (!certificates) return fail(certificates.error());
+    opened.certificates = std::move(*certificates);
+    auto https = net::bind_shared(*options.https, workers);
+    if (!https) return fail(https.error());
+    opened.https = std::move(*https);
+  }
   auto api = net::bind_shared(options.api, 1);
   if (!api) return fail(api.error());
   opened.gateway = std::move(*gateway);
@@ -194,16 +226,24 @@ int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
   return front.run();
 }
 
-// The settings as they are now, for the front; nullopt and a line in the log if they are
-// wrong.
-std::optional<std::string> reload(const cli::UpOptions& options) {
+// The settings as they are now, for the front and for one that takes its place; nullopt and
+// a line in the log if they are wrong.
+std::optional<std::string> reload(cli::UpOptions& options, Opened& opened) {
   auto document = cli::read_settings(options.config, options.flags);
   auto wanted = document ? cli::up_options(*document) : fail(document.error());
+  Result<std::vector<net::TlsCertificate>> certificates;
   if (!wanted) {
-    log::error("ebb", "the settings stay as they are: {}", wanted.error().message);
+    certificates = fail(wanted.error());
+  } else if (!opened.https.empty()) {
+    certificates = read_certificates(wanted->certificates);
+  }
+  if (!certificates) {
+    log::error("ebb", "the settings stay as they are: {}", certificates.error().message);
     return std::nullopt;
   }
-  return document->dump();
+  cli::take_over(options, *wanted);
+  if (!certificates->empty()) opened.certificates = *certificates;
+  return cli::UpReload{std::move(*document), std::move(*certificates)}.to_text();
 }
 
 int up(const cli::UpOptions& options) {
@@ -214,19 +254,21 @@ int up(const cli::UpOptions& options) {
     std::fprintf(stderr, "ebb: %s\n", prepared.error().message.c_str());
     return 1;
   }
+  cli::UpOptions current = options;  // with what was read again
   node::Supervisor supervisor({.controller = prepared->controller,
                                .front =
                                    [&](UniqueFd socket) {
-                                     return run_front(options, std::move(prepared->opened),
+                                     return run_front(current, std::move(prepared->opened),
                                                       std::move(socket));
                                    },
                                .draining =
                                    [&] {
                                      prepared->opened.gateway.clear();
+                                     prepared->opened.https.clear();
                                      prepared->opened.api.reset();
                                      prepared->opened.metrics.reset();
                                    },
-                               .reload = [&] { return reload(options); }});
+                               .reload = [&] { return reload(current, prepared->opened); }});
   return supervisor.run();
 }
 

@@ -10,7 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAVY = ("boost/", "CLI/", "spdlog/", "yaml-cpp/")
 # Headers that only .cc files of their own folder include.
-INTERNAL = {"net/asio_impl.h", "net/stream_impl.h", "net/tls_impl.h"}
+INTERNAL = {"net/asio_impl.h", "net/stream_impl.h", "net/tls_impl.h", "net/tls_pem.h"}
 
 
 def layers():

@@ -94,7 +94,7 @@ class ServerFixture : public ::testing::Test {
         ask.body.empty() ? http::BodyLength::none() : http::BodyLength::sized(ask.body.size());
     auto sent =
         co_await connection.send_head(ask.method, ask.target, fields, length, ask.body, deadline);
-    if (sent) (void)co_await connection.finish_body(deadline);
+    if (sent) (void)co_await connection.finish_body(http::kNoTrailers, deadline);
     auto head = co_await connection.read_head(deadline);
     if (!head) co_return answer;
     answer.code = (*head)->status;

@@ -50,12 +50,21 @@ struct Settings {
   std::map<std::string, scheduling::PoolSize> pools;  // the same for single runtimes
 };
 
+// PEM files; see net/tls_certificate.h.
+struct CertificateFiles {
+  std::string certificate;
+  std::string key;
+};
+
 // See up_settings.h.
 struct UpOptions {
   std::string data;  // folder of everything that is kept
   net::Address gateway{.host = "127.0.0.1", .port = 8080};
   net::Address api{.host = "127.0.0.1", .port = 8081};
-  std::optional<net::Address> metrics;  // where /metrics needs no token
+  std::optional<net::Address> metrics;         // where /metrics needs no token
+  std::optional<net::Address> https;           // the gateway by TLS
+  std::vector<CertificateFiles> certificates;  // for it: at least one
+  bool https_redirect = false;                 // requests by plain HTTP are sent there
   std::string domain = "localhost";
   log::Format log_format = log::Format::kText;
   std::string runtimes;    // folder of the runtimes; empty: the installed ones

@@ -22,6 +22,10 @@ class UpLine final : public CommandLine {
     flag(up, "--config", config_, "file with settings: see docs/configuration.md");
     setting(up, "--gateway", "gateway", "where functions are reached (default 127.0.0.1:8080)")
         ->type_name("ADDR:PORT");
+    setting(up, "--https", "https",
+            "where functions are reached by TLS (default: nowhere); certificates are named in the "
+            "file of --config")
+        ->type_name("ADDR:PORT");
     setting(up, "--api", "api", "where the API is reached (default 127.0.0.1:8081)")
         ->type_name("ADDR:PORT");
     setting(up, "--metrics", "metrics",

@@ -34,6 +34,15 @@ void read_address(api::FieldReader& fields, const char* key, net::Address& out, 
   }
 }
 
+// Unset by an empty text.
+void read_address(api::FieldReader& fields, const char* key, std::optional<net::Address>& out,
+                  Errors& errors) {
+  std::string text;
+  fields.read(key, text);
+  if (text.empty()) return;
+  read_address(fields, key, out.emplace(), errors);
+}
+
 void read_duration(api::FieldReader& fields, const char* key, const std::string& path,
                    std::optional<Duration>& out, Errors& errors) {
   std::string text;
@@ -214,6 +223,18 @@ void refuse_rest(const api::FieldReader& fields, const std::string& prefix, Erro
   for (const auto& [key, value] : unknown.items()) wrong(errors, prefix + key, "unknown key");
 }
 
+void read_certificates(api::FieldReader& fields, std::vector<CertificateFiles>& out,
+                       Errors& errors) {
+  fields.read_array("certificates", out, [&](api::FieldReader& entry, CertificateFiles& files) {
+    const std::string path = fmt::format("certificates[{}].", out.size() - 1);
+    entry.read("certificate", files.certificate);
+    entry.read("key", files.key);
+    if (files.certificate.empty()) wrong(errors, path + "certificate", "name a PEM file");
+    if (files.key.empty()) wrong(errors, path + "key", "name a PEM file");
+    refuse_rest(entry, path, errors);
+  });
+}
+
 void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& errors) {
   const auto read_count = [&](const char* key, std::optional<int>& out) {
     std::optional<int64_t> value;
@@ -239,29 +260,8 @@ void read_gc(api::FieldReader& fields, control::RevisionGcSettings& gc, Errors& 
   refuse_rest(fields, "gc.", errors);
 }
 
-}  // namespace
-
-Result<api::Json> read_settings(const std::string& path, const api::Json& flags) {
-  api::Json document = api::Json::object();
-  if (!path.empty()) {
-    const auto text = read_file(path, kMaxSettings);
-    if (!text) return fail(text.error());
-    auto documents = api::parse_yaml(*text);
-    if (!documents) return fail(Errc::kInvalid, "{}: {}", path, documents.error().message);
-    if (documents->size() > 1 || (documents->size() == 1 && !documents->front().is_object())) {
-      return fail(Errc::kInvalid, "{}: must be one YAML document with keys and values", path);
-    }
-    if (!documents->empty()) document = std::move(documents->front());
-    // Told with the file's name, before flags hide where a value came from.
-    if (auto checked = up_options(document); !checked) {
-      return fail(Errc::kInvalid, "{}: {}", path, checked.error().message);
-    }
-  }
-  document.update(flags);
-  return document;
-}
-
-Result<UpOptions> up_options(const api::Json& document) {
+// Key by key: whether they fit together is seen when flags are in.
+Result<UpOptions> read_options(const api::Json& document) {
   Errors errors;
   UpOptions up;
   up.data = kDefaultDataDir;
@@ -270,16 +270,10 @@ Result<UpOptions> up_options(const api::Json& document) {
     fields.read("data", up.data);
     read_address(fields, "gateway", up.gateway, errors);
     read_address(fields, "api", up.api, errors);
-    std::optional<std::string> metrics;
-    fields.read("metrics", metrics);
-    if (metrics && !metrics->empty()) {
-      auto parsed = net::Address::parse(*metrics);
-      if (parsed) {
-        up.metrics = *parsed;
-      } else {
-        wrong(errors, "metrics", parsed.error().message);
-      }
-    }
+    read_address(fields, "metrics", up.metrics, errors);
+    read_address(fields, "https", up.https, errors);
+    read_certificates(fields, up.certificates, errors);
+    fields.read("httpsRedirect", up.https_redirect);
     read_domain(fields, up.domain, errors);
     fields.read("runtimes", up.runtimes);
     fields.read("policies", up.policies);
@@ -306,6 +300,43 @@ Result<UpOptions> up_options(const api::Json& document) {
   return up;
 }
 
+}  // namespace
+
+Result<api::Json> read_settings(const std::string& path, const api::Json& flags) {
+  api::Json document = api::Json::object();
+  if (!path.empty()) {
+    const auto text = read_file(path, kMaxSettings);
+    if (!text) return fail(text.error());
+    auto documents = api::parse_yaml(*text);
+    if (!documents) return fail(Errc::kInvalid, "{}: {}", path, documents.error().message);
+    if (documents->size() > 1 || (documents->size() == 1 && !documents->front().is_object())) {
+      return fail(Errc::kInvalid, "{}: must be one YAML document with keys and values", path);
+    }
+    if (!documents->empty()) document = std::move(documents->front());
+    // Told with the file's name, before flags hide where a value came from.
+    if (auto checked = read_options(document); !checked) {
+      return fail(Errc::kInvalid, "{}: {}", path, checked.error().message);
+    }
+  }
+  document.update(flags);
+  return document;
+}
+
+Result<UpOptions> up_options(const api::Json& document) {
+  auto up = read_options(document);
+  if (!up) return up;
+  Errors errors;
+  if (up->https && up->certificates.empty()) {
+    wrong(errors, "certificates",
+          "https needs one: {certificate: FILE, key: FILE} in the file of --config");
+  }
+  if (up->https_redirect && !up->https) {
+    wrong(errors, "httpsRedirect", "there is no https to send requests to");
+  }
+  if (!errors.empty()) return fail(api::to_error(errors));
+  return up;
+}
+
 std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   std::string keys;
   const auto compare = [&](bool same, const char* key) {
@@ -315,6 +346,8 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.gateway == wanted.gateway, "gateway");
   compare(running.api == wanted.api, "api");
   compare(running.metrics == wanted.metrics, "metrics");
+  compare(running.https == wanted.https, "https");
+  compare(running.https_redirect == wanted.https_redirect, "httpsRedirect");
   compare(running.domain == wanted.domain, "domain");
   compare(running.log_format == wanted.log_format, "logFormat");
   compare(running.runtimes == wanted.runtimes, "runtimes");
@@ -327,6 +360,14 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
   compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");
   return keys;
+}
+
+void take_over(UpOptions& running, const UpOptions& wanted) {
+  running.certificates = wanted.certificates;
+  running.settings = wanted.settings;
+  running.autoscaling = wanted.autoscaling;
+  running.limits = wanted.limits;
+  running.gc = wanted.gc;
 }
 
 }  // namespace ebb::cli

@@ -33,5 +33,7 @@ inline constexpr size_t kMaxSettings = 64 * 1024;  // bytes of a file
 
 // Keys that differ and that a running Ebb cannot take over: "gateway, data".
 [[nodiscard]] std::string needs_restart(const UpOptions& running, const UpOptions& wanted);
+// The others as they are in `wanted`.
+void take_over(UpOptions& running, const UpOptions& wanted);
 
 }  // namespace ebb::cli

@@ -48,6 +48,8 @@ TEST_F(UpSettingsTest, NothingMeansTheDefaults) {
     EXPECT_EQ(up->domain, "localhost");
     EXPECT_FALSE(up->settings.pool);
     EXPECT_FALSE(up->metrics);
+    EXPECT_FALSE(up->https);
+    EXPECT_FALSE(up->https_redirect);
     EXPECT_TRUE(up->isolation);
     EXPECT_TRUE(up->pod_network);
     EXPECT_EQ(up->gc, control::RevisionGcSettings());
@@ -60,6 +62,12 @@ data: /srv/ebb
 gateway: 0.0.0.0:80
 api: "[::1]:9000"
 metrics: 127.0.0.1:9100
+https: 0.0.0.0:443
+certificates:
+- certificate: /etc/ssl/a.pem
+  key: /etc/ssl/a.key
+- {certificate: b.pem, key: b.key}
+httpsRedirect: true
 domain: example.com
 runtimes: /opt/runtimes
 accessLog: /var/log/ebb.log
@@ -90,6 +98,12 @@ gc:
   EXPECT_EQ(up->gateway.port, 80);
   EXPECT_EQ(up->api.to_string(), "[::1]:9000");
   EXPECT_EQ(up->metrics->port, 9100);
+  EXPECT_EQ(up->https->to_string(), "0.0.0.0:443");
+  ASSERT_EQ(up->certificates.size(), 2u);
+  EXPECT_EQ(up->certificates[0].certificate, "/etc/ssl/a.pem");
+  EXPECT_EQ(up->certificates[0].key, "/etc/ssl/a.key");
+  EXPECT_EQ(up->certificates[1].key, "b.key");
+  EXPECT_TRUE(up->https_redirect);
   EXPECT_EQ(up->domain, "example.com");
   EXPECT_EQ(up->runtimes, "/opt/runtimes");
   EXPECT_EQ(up->access_log, "/var/log/ebb.log");
@@ -122,9 +136,29 @@ TEST_F(UpSettingsTest, FlagsWin) {
   EXPECT_EQ(up->gateway.port, 0);
 }
 
+TEST_F(UpSettingsTest, HttpsMayComeFromAFlagToWhatTheFileSays) {
+  const std::string text =
+      "certificates: [{certificate: a.pem, key: a.key}]\nhttpsRedirect: true\n";
+  const auto up = read(text, {{"https", "127.0.0.1:0"}});
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_EQ(up->https->port, 0);
+  EXPECT_EQ(error(text), "httpsRedirect: there is no https to send requests to");
+  EXPECT_THAT(error("https: 127.0.0.1:0\n"), HasSubstr("certificates: https needs one"));
+}
+
 TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("gatway: 1\n"), HasSubstr("ebb.yaml: gatway: unknown key"));
   EXPECT_THAT(error("gateway: nowhere\n"), HasSubstr("gateway: "));
+  EXPECT_THAT(error("https: nowhere\n"), HasSubstr("ebb.yaml: https: "));
+  EXPECT_THAT(error("httpsRedirect: maybe\n"), HasSubstr("httpsRedirect: "));
+  EXPECT_THAT(error("certificates: a.pem\n"), HasSubstr("certificates: "));
+  EXPECT_THAT(error("certificates: [a.pem]\n"), HasSubstr("certificates[0]: "));
+  EXPECT_THAT(error("certificates: [{certificate: a.pem, key: k}, {certificate: b.pem}]\n"),
+              HasSubstr("certificates[1].key: name a PEM file"));
+  EXPECT_THAT(error("certificates: [{key: k}]\n"),
+              HasSubstr("certificates[0].certificate: name a PEM file"));
+  EXPECT_THAT(error("certificates: [{certificate: a, key: k, ca: c}]\n"),
+              HasSubstr("certificates[0].ca: unknown key"));
   EXPECT_THAT(error("logLevel: loud\n"), HasSubstr("logLevel: \"loud\" is none of debug"));
   EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
   EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
@@ -169,11 +203,29 @@ TEST_F(UpSettingsTest, WhatARunningEbbCannotTakeOver) {
   const auto running = read("pool: 3\n");
   EXPECT_EQ(needs_restart(*running, *read("pool: 4\nlogLevel: warn\npools: {node: 1}\n"
                                           "autoscaling: {window: 10s}\n"
+                                          "certificates: [{certificate: a, key: k}]\n"
                                           "gc: {min-non-active-revisions: 1}\n")),
             "");
   EXPECT_EQ(needs_restart(*running, *read("pool: 3\ndomain: x.org\ngateway: :1\n"
                                           "metricsInterval: 30s\n")),
             "gateway, domain, metricsInterval");
+  EXPECT_EQ(needs_restart(*running, *read("pool: 3\nhttps: :443\nhttpsRedirect: true\n"
+                                          "certificates: [{certificate: a, key: k}]\n")),
+            "https, httpsRedirect");
+}
+
+TEST_F(UpSettingsTest, TheRestIsTakenOver) {
+  auto running = read("pool: 3\n");
+  const auto wanted = read(
+      "pool: 4\ndomain: x.org\ncertificates: [{certificate: a, key: k}]\n"
+      "autoscaling: {window: 10s, max-scale-limit: 3}\ngc: {min-non-active-revisions: 1}\n");
+  take_over(*running, *wanted);
+  EXPECT_EQ(running->settings.pool, (PoolSize{4, 4}));
+  EXPECT_EQ(running->certificates.size(), 1u);
+  EXPECT_EQ(running->autoscaling, wanted->autoscaling);
+  EXPECT_EQ(running->limits, wanted->limits);
+  EXPECT_EQ(running->gc, wanted->gc);
+  EXPECT_EQ(needs_restart(*running, *wanted), "domain");
 }
 
 }  // namespace

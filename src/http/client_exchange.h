@@ -13,6 +13,8 @@
 
 namespace ebb::http {
 
+inline const Fields kNoTrailers;
+
 class ClientExchange {
  public:
   virtual ~ClientExchange() = default;

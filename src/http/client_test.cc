@@ -47,7 +47,7 @@ class ClientTest : public ServerTest {
     Answer failed;
     const auto sent = co_await c.send_head(method, path, fields, length, body, soon());
     if (sent) {
-      const auto ended = co_await c.finish_body({}, soon());
+      const auto ended = co_await c.finish_body(kNoTrailers, soon());
       if (!ended) failed.error = ended.error();
     } else {
       failed.error = sent.error();
@@ -89,7 +89,7 @@ class ClientTest : public ServerTest {
       const auto ok = co_await c.send_body(piece, soon());
       if (!ok) co_return;
     }
-    const auto ended = co_await c.finish_body({}, soon());
+    const auto ended = co_await c.finish_body(kNoTrailers, soon());
     done = ended.has_value();
   }
 

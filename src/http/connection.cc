@@ -76,9 +76,13 @@ void Connection::cut() {
 }
 
 net::Task<void> Connection::run() {
-  if (server_.options.tls != nullptr) {
-    const bool secured = co_await secure();
+  if (secure()) {
+    const bool secured = co_await shake_hands();
     if (!secured) co_return;
+    if (server_.options.http2 && stream_.protocol() == "h2") {
+      http2_.emplace();
+      co_return;
+    }
   }
   for (;;) {
     const bool received = co_await read_head();
@@ -114,11 +118,19 @@ bool Connection::settled() const {
          decoder_.done();
 }
 
-net::Task<bool> Connection::secure() {
-  const TimePoint deadline = server_.executor.now() + server_.options.handshake_timeout;
-  const auto secured = co_await net::accept_tls(stream_, *server_.options.tls, deadline);
+net::Task<bool> Connection::shake_hands() {
+  const ServerOptions& options = server_.options;
+  const auto context = options.tls->current();
+  auto accepting =
+      net::accept_tls(stream_, *context, server_.executor.now() + options.handshake_timeout);
+  const auto secured = co_await accepting;
   if (secured) co_return true;
-  if (secured.error().code == Errc::kInvalid) {
+  const Error& error = secured.error();
+  if (error.code == Errc::kCanceled) co_return false;  // by a drain
+  if (options.tls_failures != nullptr) ++*options.tls_failures;
+  log::debug("http", "{} at {}: {}", client_.to_string(), server_.address.to_string(),
+             error.message);
+  if (error.code == Errc::kInvalid) {
     co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
   }
   co_return false;
@@ -171,7 +183,8 @@ net::Task<bool> Connection::read_head() {
 }
 
 std::optional<bool> Connection::begins_http2() const {
-  if (served_ || !server_.options.http2) return false;
+  // Over TLS the handshake has said what is spoken.
+  if (served_ || !server_.options.http2 || secure()) return false;
   const auto begin = input_.unread_view().substr(0, kH2Preface.size());
   if (!kH2Preface.starts_with(begin)) return false;
   if (begin.size() == kH2Preface.size()) return true;
@@ -181,9 +194,8 @@ std::optional<bool> Connection::begins_http2() const {
 // RFC 7540 3.2. A body would have to come first, so only requests without one; over TLS
 // there is ALPN for it. What is wrong with it is served as HTTP/1.1, as the client expects.
 std::optional<UpgradedRequest> Connection::asks_for_http2() const {
-  if (!server_.options.http2 || server_.options.tls != nullptr || !request_.upgrade ||
-      request_.minor_version == 0 || !decoder_.done() ||
-      !request_.fields.has_token("upgrade", "h2c") ||
+  if (!server_.options.http2 || secure() || !request_.upgrade || request_.minor_version == 0 ||
+      !decoder_.done() || !request_.fields.has_token("upgrade", "h2c") ||
       request_.fields.count("http2-settings") != 1 || !request_.target.starts_with('/')) {
     return std::nullopt;
   }
@@ -297,8 +309,11 @@ std::string Connection::too_large() const {
 }
 
 net::Task<void> Connection::refuse_head(int status, std::string_view what) {
-  const std::string id = server_.handler.refused(
-      {.status = status, .head = request_, .client = client_, .received_at = received_at_});
+  const std::string id = server_.handler.refused({.status = status,
+                                                  .head = request_,
+                                                  .client = client_,
+                                                  .received_at = received_at_,
+                                                  .secure = secure()});
   co_await refuse(status, what, id);
 }
 

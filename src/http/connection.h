@@ -49,6 +49,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
   [[nodiscard]] const net::Address& client() const override { return client_; }
+  [[nodiscard]] bool secure() const override { return server_.options.tls != nullptr; }
   [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
   [[nodiscard]] size_t held_bytes() const override { return sizeof(*this) + input_.memory(); }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
@@ -69,7 +70,7 @@ class Connection final : public Exchange, public OpenConnection {
   enum class Framing : uint8_t { kNoBody, kSized, kChunked, kUntilClose };
 
   // False if the connection ended.
-  [[nodiscard]] net::Task<bool> secure();
+  [[nodiscard]] net::Task<bool> shake_hands();
   // Reads and parses a head. False if the connection ended; it has been answered
   // and closed where that was due.
   [[nodiscard]] net::Task<bool> read_head();

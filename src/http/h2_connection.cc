@@ -58,6 +58,7 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
   [[nodiscard]] const net::Address& client() const override { return connection_.client(); }
+  [[nodiscard]] bool secure() const override { return options_.tls != nullptr; }
   [[nodiscard]] bool client_left() const override { return stream_.broken(); }
   [[nodiscard]] size_t held_bytes() const override {
     return sizeof(*this) + sizeof(stream_) + stream_.head().bytes() + stream_.unread();
@@ -274,7 +275,8 @@ net::Task<void> H2Exchange::refuse_head(int status, const std::string& what) {
   const std::string id = connection_.server().handler.refused({.status = status,
                                                                .head = request_,
                                                                .client = connection_.client(),
-                                                               .received_at = received_at_});
+                                                               .received_at = received_at_,
+                                                               .secure = secure()});
   const std::string text = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
   Fields extra;
   if (!id.empty()) extra.add("x-request-id", id);

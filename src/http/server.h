@@ -44,7 +44,10 @@ struct ServerOptions {
   // Where open connections are counted, for others to see; must outlive the server.
   std::atomic<uint64_t>* connection_gauge = nullptr;
   bool http2 = false;  // speaks HTTP/2, too: where the client does at once, or asks for it
-  const net::TlsContext* tls = nullptr;  // speaks TLS with it; must outlive the server
+  // Speaks TLS with what is current there; must outlive the server.
+  const net::TlsContexts* tls = nullptr;
+  // Handshakes that came to nothing; must outlive the server.
+  std::atomic<uint64_t>* tls_failures = nullptr;
   Duration handshake_timeout = std::chrono::seconds(10);  // of TLS
 };
 
@@ -59,6 +62,7 @@ class Exchange {
   // When the first byte of this request's head had been received.
   [[nodiscard]] virtual TimePoint received_at() const = 0;
   [[nodiscard]] virtual const net::Address& client() const = 0;
+  [[nodiscard]] virtual bool secure() const = 0;  // came over TLS
   // True if the client has gone, or ended its side of the connection: while it waits
   // for an answer these cannot be told apart, and hardly any client does the second.
   [[nodiscard]] virtual bool client_left() const = 0;
@@ -138,6 +142,7 @@ struct RefusedHead {
   const RequestHead& head;  // empty unless it could be read (413)
   const net::Address& client;
   TimePoint received_at;
+  bool secure = false;  // came over TLS
 };
 
 // Must outlive the server and every call of serve(). Called on the server's

@@ -299,10 +299,10 @@ TEST_F(ServerTest, DrainCutsAtTheDeadline) {
 class TlsServerTest : public ServerTest {
  protected:
   TlsServerTest()
-      : server_context_(
-            *net::TlsContext::server(ours_.identity.certificate_pem, ours_.identity.key_pem)),
+      : server_contexts_(*net::TlsContext::server(
+            {{ours_.identity.certificate_pem, ours_.identity.key_pem}}, {})),
         client_context_(*net::TlsContext::client(ours_.identity.ca_pem)) {
-    options_.tls = &server_context_;
+    options_.tls = &server_contexts_;
   }
 
   net::Task<std::string> talk_secured(std::string text) {
@@ -315,7 +315,7 @@ class TlsServerTest : public ServerTest {
   }
 
   net::TestIdentity ours_;
-  net::TlsContext server_context_;
+  net::TlsContexts server_contexts_;
   net::TlsContext client_context_;
   ServerOptions options_;
 };
@@ -346,6 +346,28 @@ TEST_F(TlsServerTest, ASilentClientIsLetGo) {
   options_.handshake_timeout = std::chrono::milliseconds(20);
   start(options_);
   EXPECT_EQ(run(talk("")), "");
+}
+
+TEST_F(TlsServerTest, FailuresAreCounted) {
+  std::atomic<uint64_t> failures = 0;
+  options_.tls_failures = &failures;
+  start(options_);
+  (void)run(talk_secured("GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+  EXPECT_EQ(failures, 0u);
+  (void)run(talk("no TLS at all, and no HTTP\r\n\r\n"));
+  EXPECT_EQ(failures, 1u);
+}
+
+TEST_F(TlsServerTest, NewConnectionsGetTheNewCertificate) {
+  start(options_);
+  const std::string last = "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+  EXPECT_THAT(run(talk_secured(last)), EndsWith("hello\n"));
+  const net::TestIdentity next;
+  server_contexts_.set(
+      *net::TlsContext::server({{next.identity.certificate_pem, next.identity.key_pem}}, {}));
+  EXPECT_THAT(run(talk_secured(last)), HasSubstr("certificate"));
+  client_context_ = *net::TlsContext::client(next.identity.ca_pem);
+  EXPECT_THAT(run(talk_secured(last)), EndsWith("hello\n"));
 }
 
 }  // namespace

@@ -181,6 +181,10 @@ bool Stream::peer_left() const {
   return ::poll(&watched, 1, 0) > 0;
 }
 
+std::string_view Stream::protocol() const {
+  return impl_ && impl_->tls ? impl_->tls->protocol() : std::string_view();
+}
+
 Executor& Stream::executor() const {
   assert(impl_);
   return impl_->executor;

@@ -68,6 +68,10 @@ class Stream final {
   // whatever is still to be read. One non-blocking system call.
   [[nodiscard]] bool peer_left() const;
 
+  // What both sides agreed to speak over TLS (ALPN): "h2", "http/1.1"; "" without either.
+  // Holds as long as the stream.
+  [[nodiscard]] std::string_view protocol() const;
+
   [[nodiscard]] Executor& executor() const;
   [[nodiscard]] int native_handle() const;
   [[nodiscard]] Address peer() const;

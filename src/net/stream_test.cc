@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -67,9 +68,10 @@ class StreamTest : public testing::TestWithParam<const char*> {
   [[nodiscard]] static bool is_tls() { return std::string_view(GetParam()) == "tls"; }
   void secure() {
     const TestIdentity made;
-    auto server = TlsContext::server(made.identity.certificate_pem, made.identity.key_pem);
+    auto server = TlsContext::server({{made.identity.certificate_pem, made.identity.key_pem}}, {});
     auto client = TlsContext::client(made.identity.ca_pem);
     ASSERT_TRUE(server && client);
+    SSL_CTX_set_num_tickets(server->native(), 0);  // one would be news of the peer
     executor_.spawn(accept_secured(ends_.a, *server));
     run_to_end(executor_, connect_secured(ends_.b, *client));
   }

@@ -2,48 +2,24 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <map>
 #include <new>
 
 #include "net/stream_impl.h"
 #include "net/tls_impl.h"
+#include "net/tls_pem.h"
 
 namespace ebb::net {
 namespace {
 
 // Of TLS 1.2; those of 1.3 are all good.
 constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
-constexpr std::string_view kHttp11 = "http/1.1";
-
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* text = code != 0 ? ERR_reason_error_string(code) : nullptr;
-  return text != nullptr ? text : "unknown error";
-}
-
-struct FreeBio {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct FreeCertificate {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-};
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Bio = std::unique_ptr<BIO, FreeBio>;
-using Certificate = std::unique_ptr<X509, FreeCertificate>;
-using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
-
-Bio view_of(std::string_view text) {
-  Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  if (!bio) throw std::bad_alloc();
-  return bio;
-}
 
 SSL_CTX* new_context(const SSL_METHOD* method) {
   SSL_CTX* context = SSL_CTX_new(method);
@@ -59,35 +35,103 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
   return context;
 }
 
-// HTTP/1.1 is all we speak; a client that wants only others is told so.
+using Context = std::unique_ptr<SSL_CTX, OpensslFree<SSL_CTX_free>>;
+
+// What a server answers to what a client asks for. Belongs to its first context, which
+// every session holds, also one that was given another.
+struct Choices {
+  std::vector<std::string> protocols;       // best first
+  std::map<std::string, SSL_CTX*> by_name;  // "a.example.com", "*.example.com"
+  std::vector<Context> others;              // all but the first
+
+  [[nodiscard]] SSL_CTX* find(std::string name) const {
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (name.ends_with('.')) name.pop_back();
+    auto found = by_name.find(name);
+    const size_t label = name.find('.');
+    if (found == by_name.end() && label != std::string::npos) {
+      found = by_name.find("*" + name.substr(label));
+    }
+    return found != by_name.end() ? found->second : nullptr;
+  }
+};
+
+void free_choices(void* /*context*/, void* choices, CRYPTO_EX_DATA* /*data*/, int /*index*/,
+                  long /*number*/, void* /*pointer*/) {
+  delete static_cast<Choices*>(choices);
+}
+
+int choose_certificate(SSL* ssl, int* /*alert*/, void* choices) {
+  // A ticket of TLS 1.2 holds the key of the connection itself: whoever got hold of ours
+  // could read all that was recorded. With 1.3 every connection agrees on a key of its own.
+  if (SSL_version(ssl) < TLS1_3_VERSION) SSL_set_options(ssl, SSL_OP_NO_TICKET);
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) return SSL_TLSEXT_ERR_OK;
+  SSL_CTX* found = static_cast<const Choices*>(choices)->find(name);
+  if (found != nullptr && SSL_set_SSL_CTX(ssl, found) == nullptr) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
 int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
-                    const unsigned char* offered, unsigned int size, void* /*unused*/) {
-  for (unsigned int at = 0; at < size; at += 1U + offered[at]) {
-    const std::string_view name(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
-    if (name != kHttp11) continue;
-    *out = offered + at + 1;
-    *out_size = offered[at];
-    return SSL_TLSEXT_ERR_OK;
+                    const unsigned char* offered, unsigned int size, void* choices) {
+  for (const std::string& ours : static_cast<const Choices*>(choices)->protocols) {
+    for (unsigned int at = 0; at < size; at += 1U + offered[at]) {
+      const std::string_view name(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
+      if (name != ours) continue;
+      *out = offered + at + 1;
+      *out_size = offered[at];
+      return SSL_TLSEXT_ERR_OK;
+    }
   }
   return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+// One that presents nothing yet.
+Context new_server_context(Choices* choices) {
+  Context context(new_context(TLS_server_method()));
+  // Resumption spares the signature. Tickets carry the session, under keys that this
+  // process makes for each context: all threads share them, and a new set of certificates
+  // ends them. See choose_certificate().
+  SSL_CTX_clear_options(context.get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context.get(), 1);
+  SSL_CTX_set_tlsext_servername_callback(context.get(), choose_certificate);
+  SSL_CTX_set_tlsext_servername_arg(context.get(), choices);
+  SSL_CTX_set_alpn_select_cb(context.get(), choose_protocol, choices);
+  return context;
 }
 
 }  // namespace
 
 void TlsContext::Free::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
-Result<TlsContext> TlsContext::server(std::string_view certificate_pem, std::string_view key_pem) {
-  ERR_clear_error();
-  TlsContext out(new_context(TLS_server_method()));
-  const Certificate certificate(
-      PEM_read_bio_X509(view_of(certificate_pem).get(), nullptr, nullptr, nullptr));
-  const Key key(PEM_read_bio_PrivateKey(view_of(key_pem).get(), nullptr, nullptr, nullptr));
-  if (!certificate || !key || SSL_CTX_use_certificate(out.native(), certificate.get()) != 1 ||
-      SSL_CTX_use_PrivateKey(out.native(), key.get()) != 1) {
-    return fail(Errc::kInvalid, "the server's certificate or its key is not usable: {}",
-                openssl_reason());
+Result<TlsContext> TlsContext::server(const std::vector<TlsCertificate>& certificates,
+                                      std::span<const std::string_view> protocols) {
+  static const int kIndex = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_choices);
+  if (certificates.empty()) return fail(Errc::kInvalid, "a server needs a certificate");
+  auto* choices = new Choices{{protocols.begin(), protocols.end()}, {}, {}};
+  TlsContext out(new_server_context(choices).release());
+  if (SSL_CTX_set_ex_data(out.native(), kIndex, choices) != 1) {
+    delete choices;
+    throw std::bad_alloc();
   }
-  SSL_CTX_set_alpn_select_cb(out.native(), choose_protocol, nullptr);
+  for (const TlsCertificate& each : certificates) {
+    const auto chain = parse_certificates(each.certificate_pem);
+    if (!chain) return fail(Errc::kInvalid, "the certificate: {}", chain.error().message);
+    const auto key = parse_key(each.key_pem);
+    if (!key) return fail(Errc::kInvalid, "the certificate's key: {}", key.error().message);
+    SSL_CTX* context = out.native();
+    if (&each != &certificates.front()) {
+      choices->others.push_back(new_server_context(choices));
+      context = choices->others.back().get();
+    }
+    if (auto used = use_certificate(context, *chain, *key); !used) return fail(used.error());
+    for (auto& name : dns_names_of(chain->front().get())) {
+      choices->by_name.emplace(std::move(name), context);  // the first one has it
+    }
+  }
   return out;
 }
 
@@ -99,13 +143,14 @@ Result<TlsContext> TlsContext::client(std::string_view ca_pem) {
     SSL_CTX_set_default_verify_paths(out.native());
     return out;
   }
-  const Bio pem = view_of(ca_pem);
-  int count = 0;
-  while (const Certificate ca{PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr)}) {
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(out.native()), ca.get()) == 1) ++count;
+  auto authorities = parse_certificates(ca_pem);
+  if (!authorities) {
+    return fail(Errc::kInvalid, "the certificate authority's text: {}",
+                authorities.error().message);
   }
-  if (count == 0) return fail(Errc::kInvalid, "no certificate in the certificate authority's text");
-  ERR_clear_error();  // the last one ended the loop
+  for (const auto& ca : *authorities) {
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(out.native()), ca.get());
+  }
   return out;
 }
 
@@ -223,6 +268,13 @@ Error TlsSession::failure() const {
   if (plain_http_) return {Errc::kInvalid, "the peer speaks plain HTTP, not TLS"};
   if (untrusted_) return {Errc::kPermission, "the server's certificate is not valid: " + reason_};
   return {Errc::kUnavailable, "the TLS handshake failed: " + reason_};
+}
+
+std::string_view TlsSession::protocol() const {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
 }
 
 bool TlsSession::receive(std::span<char> buffer, size_t& bytes, int& error) {

@@ -2,19 +2,25 @@
 // encrypted one; everything above it reads and writes as before. A plain stream pays
 // one branch for it.
 //
-//   auto context = TlsContext::server(certificate_pem, key_pem);
-//   auto secured = co_await accept_tls(stream, *context, deadline);
+//   auto context = TlsContext::server({{certificate_pem, key_pem}}, kProtocols);
+//   auto accepting = accept_tls(stream, *context, deadline);
+//   const auto secured = co_await accepting;
 //   if (!secured) co_return;             // secured.error().message says why
+//   if (stream.protocol() == "h2") ...
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "net/stream.h"
 #include "net/task.h"
+#include "net/tls_certificate.h"
 
 struct ssl_ctx_st;
 
@@ -24,10 +30,13 @@ namespace ebb::net {
 // streams may outlive it.
 class TlsContext final {
  public:
-  // Presents the certificate; speaks HTTP/1.1 where the client asks (ALPN). kInvalid for
-  // PEM texts that are none, or do not belong together.
-  [[nodiscard]] static Result<TlsContext> server(std::string_view certificate_pem,
-                                                 std::string_view key_pem);
+  // Presents the certificate for the name that the client asks for (SNI): one that has it,
+  // else one with a wildcard in place of its first label, else the first. Of `protocols`
+  // (ALPN), the first that the client offers is spoken; a client that offers only others is
+  // refused, one that offers none is served. kInvalid for PEM texts that are none, or do not
+  // belong together.
+  [[nodiscard]] static Result<TlsContext> server(const std::vector<TlsCertificate>& certificates,
+                                                 std::span<const std::string_view> protocols);
   // Trusts the certificates in `ca_pem`; if it is empty, those that the machine trusts.
   [[nodiscard]] static Result<TlsContext> client(std::string_view ca_pem);
 
@@ -39,6 +48,27 @@ class TlsContext final {
   };
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   std::unique_ptr<ssl_ctx_st, Free> context_;
+};
+
+// The context of the handshakes to come, which may be replaced while others use it.
+// Thread-safe.
+class TlsContexts final {
+ public:
+  explicit TlsContexts(TlsContext first) { set(std::move(first)); }
+  // Shared: a handshake may begin with one while it is being replaced.
+  [[nodiscard]] std::shared_ptr<const TlsContext> current() const {
+    const std::lock_guard lock(mutex_);
+    return current_;
+  }
+  void set(TlsContext next) {
+    auto fresh = std::make_shared<const TlsContext>(std::move(next));
+    const std::lock_guard lock(mutex_);
+    current_.swap(fresh);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const TlsContext> current_;
 };
 
 // The server's and the client's handshake. On success `stream` is encrypted from here

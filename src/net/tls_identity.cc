@@ -18,29 +18,19 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/tls_pem.h"
 
 namespace ebb::net {
 namespace {
 
-constexpr size_t kMaxPem = 64 * 1024;  // bytes of a file
-constexpr size_t kMaxNames = 64;       // in a certificate
+constexpr size_t kMaxNames = 64;  // in a certificate
 constexpr auto kClockSkew = std::chrono::hours(1);
 
-template <auto kFree>
-struct Free {
-  template <class T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Bio = std::unique_ptr<BIO, Free<BIO_free>>;
-using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
+using Number = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
 
 struct Pair {
   Certificate certificate;
-  Key key;
+  PrivateKey key;
 };
 
 tl::unexpected<Error> openssl_failure(const char* what) {
@@ -118,7 +108,7 @@ bool set_lifetime(X509* certificate, WallTime from, WallTime until) {
 // Signed by `ca`, or by itself if that is nullptr: then it is an authority.
 Result<Pair> make(const char* common_name, const std::string& names, Pair* ca, WallTime now) {
   ERR_clear_error();
-  Pair out{Certificate(X509_new()), Key(EVP_EC_gen("P-256"))};
+  Pair out{Certificate(X509_new()), PrivateKey(EVP_EC_gen("P-256"))};
   X509* certificate = out.certificate.get();
   if (certificate == nullptr || !out.key) return openssl_failure("make a key");
   X509* issuer = ca != nullptr ? ca->certificate.get() : certificate;
@@ -160,7 +150,7 @@ Result<Pair> load(const std::string& base) {
   const Bio first(BIO_new_mem_buf(certificate->data(), static_cast<int>(certificate->size())));
   const Bio second(BIO_new_mem_buf(key->data(), static_cast<int>(key->size())));
   Pair out{Certificate(PEM_read_bio_X509(first.get(), nullptr, nullptr, nullptr)),
-           Key(PEM_read_bio_PrivateKey(second.get(), nullptr, nullptr, nullptr))};
+           PrivateKey(PEM_read_bio_PrivateKey(second.get(), nullptr, nullptr, nullptr))};
   if (!out.certificate || !out.key ||
       X509_check_private_key(out.certificate.get(), out.key.get()) != 1) {
     return fail(Errc::kInvalid, "{}.crt and {}.key do not belong together", base, base);

@@ -59,7 +59,7 @@ TEST_F(TlsIdentityTest, IsRenewedBeforeItsEnd) {
 TEST_F(TlsIdentityTest, BrokenFilesAreReplaced) {
   ASSERT_TRUE(write_file_atomic(made_.folder + "/tls/server.key", "broken", 0600));
   const TlsIdentity mended = load(now_);
-  EXPECT_TRUE(TlsContext::server(mended.certificate_pem, mended.key_pem));
+  EXPECT_TRUE(TlsContext::server({{mended.certificate_pem, mended.key_pem}}, {}));
   EXPECT_EQ(mended.ca_pem, made_.identity.ca_pem);
   ASSERT_TRUE(write_file_atomic(made_.folder + "/tls/ca.crt", "broken", 0600));
   const TlsIdentity other = load(now_);

@@ -33,6 +33,8 @@ class TlsSession final {
   [[nodiscard]] Step handshake();
   // Why the handshake failed.
   [[nodiscard]] Error failure() const;
+  // That both agreed on (ALPN); "" for none.
+  [[nodiscard]] std::string_view protocol() const;
 
   // True when it ended: `bytes` is 0 at the end of the stream; or `error` is an errno. False:
   // wait for the socket and call again.

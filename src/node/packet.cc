@@ -1,9 +1,12 @@
 #include "node/packet.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -51,7 +54,8 @@ Result<void> send_packet(int fd, std::string_view data, std::span<const int> fds
   return fail_errno(errno, "cannot send a control message");
 }
 
-Result<std::optional<std::string_view>> receive_packet(int fd, std::span<char> buffer) {
+Result<std::optional<std::string_view>> receive_packet(int fd, std::span<char> buffer,
+                                                       std::vector<UniqueFd>* descriptors) {
   iovec part = {buffer.data(), buffer.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxDescriptors)];
   msghdr message = {};
@@ -71,15 +75,44 @@ Result<std::optional<std::string_view>> receive_packet(int fd, std::span<char> b
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; at + CMSG_LEN(0) < c->cmsg_len; at += sizeof(int)) {
-      int stray = -1;
-      std::memcpy(&stray, CMSG_DATA(c) + at, sizeof stray);
-      ::close(stray);
+      int received = -1;
+      std::memcpy(&received, CMSG_DATA(c) + at, sizeof received);
+      UniqueFd owned(received);
+      if (descriptors != nullptr) descriptors->push_back(std::move(owned));
     }
   }
   if ((message.msg_flags & MSG_TRUNC) != 0) {
     return fail(Errc::kInvalid, "a control message longer than {} bytes", buffer.size());
   }
   return std::string_view(buffer.data(), static_cast<size_t>(n));
+}
+
+Result<UniqueFd> make_text_file(std::string_view text) {
+  UniqueFd file(::memfd_create("ebb-text", MFD_CLOEXEC));
+  if (!file) return fail_errno(errno, "cannot make a file in memory");
+  while (!text.empty()) {
+    const ssize_t n = ::write(file.get(), text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, "cannot write a file in memory");
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return file;
+}
+
+Result<std::string> read_text_file(int fd, size_t max_bytes) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return fail_errno(errno, "cannot read a file in memory");
+  const auto size = static_cast<size_t>(std::max<off_t>(info.st_size, 0));
+  if (size > max_bytes) return fail(Errc::kExhausted, "a text of more than {} bytes", max_bytes);
+  std::string text(size, '\0');
+  size_t at = 0;
+  while (at < size) {  // from its beginning: the offset is shared with the writer
+    const ssize_t n = ::pread(fd, text.data() + at, size - at, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail_errno(n < 0 ? errno : EIO, "cannot read a file in memory");
+    at += static_cast<size_t>(n);
+  }
+  return text;
 }
 
 }  // namespace ebb::node

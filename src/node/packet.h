@@ -24,8 +24,14 @@ struct SocketPair {
                                        std::span<const int> fds = {});
 
 // One packet, empty when the peer has closed; nullopt when none waits. `buffer`
-// bounds its size: a longer one is an error. Descriptors sent with it are closed.
-[[nodiscard]] Result<std::optional<std::string_view>> receive_packet(int fd,
-                                                                     std::span<char> buffer);
+// bounds its size: a longer one is an error. Descriptors sent with it are added to
+// `descriptors`, or closed without.
+[[nodiscard]] Result<std::optional<std::string_view>> receive_packet(
+    int fd, std::span<char> buffer, std::vector<UniqueFd>* descriptors = nullptr);
+
+// A text that may be longer than a packet: a file in memory, to be sent with one.
+[[nodiscard]] Result<UniqueFd> make_text_file(std::string_view text);
+// All of one; kExhausted if it has more than `max_bytes`.
+[[nodiscard]] Result<std::string> read_text_file(int fd, size_t max_bytes);
 
 }  // namespace ebb::node

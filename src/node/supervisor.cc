@@ -161,14 +161,17 @@ void Supervisor::on_signal() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) stop();
-    if (info.ssi_signo == SIGHUP && channel_) {
-      const auto text = options_.reload();
-      if (!text) continue;
-      if (auto sent = send_packet(channel_.get(), std::string(kReload) + *text); !sent) {
-        log::error(kLog, "the front cannot be told to reload: {}", sent.error().message);
-      }
-    }
+    if (info.ssi_signo == SIGHUP) reload();
   }
+}
+
+void Supervisor::reload() {
+  const auto text = options_.reload();
+  if (!text || !channel_) return;
+  auto file = make_text_file(*text);
+  const int fds[] = {file ? file->get() : -1};
+  const auto sent = file ? send_packet(channel_.get(), kReload, fds) : fail(file.error());
+  if (!sent) log::error(kLog, "the front cannot be told to reload: {}", sent.error().message);
 }
 
 // Each signal is passed on: the second one tells the front not to wait.

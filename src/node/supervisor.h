@@ -29,8 +29,9 @@ namespace ebb::node {
 inline constexpr std::string_view kFrontOpen = "open";          // front: serves
 inline constexpr std::string_view kFrontDraining = "draining";  // front: accepts no more
 inline constexpr std::string_view kControllerHung = "hung";     // front: end and replace it
-inline constexpr std::string_view kReload = "reload";           // to the front; with a settings
-inline constexpr size_t kMaxReload = 64 * 1024;                 // file's text behind it
+// To the front; with it, as a file in memory, what is new (at most so many bytes).
+inline constexpr std::string_view kReload = "reload";
+inline constexpr size_t kMaxReload = 8 << 20;
 
 struct SupervisorOptions {
   ControllerOptions controller;
@@ -42,7 +43,7 @@ struct SupervisorOptions {
   // wait in vain.
   std::function<void()> draining;
   // On SIGHUP: the text for kReload, or nullopt if it is not to be told (the callback
-  // has said why). At most kMaxReload bytes.
+  // has said why). At most kMaxReload bytes. There may be no front: the next one is to know.
   std::function<std::optional<std::string>()> reload;
 };
 
@@ -69,6 +70,7 @@ class Supervisor final {
   [[nodiscard]] Result<void> start_front();
   void wait_for_something();
   void on_signal();
+  void reload();
   void on_front_says();
   void on_front_ended();
   void on_controller_ended();

@@ -90,6 +90,7 @@ std::string access_line(const RequestRecord& record, const http::RequestHead& re
   add_number(out, "duration_us", microseconds(record.ended_at - record.received_at));
   add_number(out, "queue_us", microseconds(record.queued()));
   out.append(",\"cold\":").append(record.cold ? "true" : "false");
+  if (record.secure) out += ",\"tls\":true";
   if (record.retries > 0) add_number(out, "retries", record.retries);
   if (record.upgraded) out += ",\"upgraded\":true";
   if (record.cut) out += ",\"cut\":true";

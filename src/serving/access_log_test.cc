@@ -68,6 +68,9 @@ TEST(AccessLine, IsJsonWithMicroseconds) {
   EXPECT_EQ(json["cold"], true);
   EXPECT_EQ(json["path"], "/a?b=\"\\\u0001\u00ff");
   EXPECT_FALSE(json.contains("pod"));
+  EXPECT_FALSE(json.contains("tls"));
+  record.secure = true;
+  EXPECT_EQ(Json::parse(access_line(record, head, {}, clock.now(), clock.wall()))["tls"], true);
 }
 
 TEST_F(AccessLogTest, WritesAllAndEndsWell) {

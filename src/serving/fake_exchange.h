@@ -13,6 +13,7 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] const http::RequestHead& request() const override { return head; }
   [[nodiscard]] TimePoint received_at() const override { return {}; }
   [[nodiscard]] const net::Address& client() const override { return client_; }
+  [[nodiscard]] bool secure() const override { return false; }
   [[nodiscard]] bool client_left() const override { return left; }
   [[nodiscard]] size_t held_bytes() const override { return bytes; }
   [[nodiscard]] net::Executor& executor() const override { return executor_; }

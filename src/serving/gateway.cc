@@ -46,11 +46,14 @@ bool is_sane_id(std::string_view id) {
 
 }  // namespace
 
-http::ServerOptions server_options(const GatewaySettings& settings, GatewayCounters& counters) {
+http::ServerOptions server_options(const GatewaySettings& settings, GatewayCounters& counters,
+                                   const net::TlsContexts* tls) {
   http::ServerOptions options;
   options.max_body = settings.max_body;
   options.connection_gauge = &counters.connections;
   options.http2 = true;
+  options.tls = tls;
+  options.tls_failures = &counters.tls_failures;
   return options;
 }
 
@@ -93,6 +96,7 @@ net::Task<void> Gateway::answer(http::Exchange& exchange, bool inside) {
   RequestRecord record;
   record.received_at = exchange.received_at();
   record.id = request_id(exchange.request());
+  record.secure = exchange.secure();
   co_await route(exchange, record, inside);
   report(exchange.request(), exchange.client(), record);
 }
@@ -101,6 +105,7 @@ std::string Gateway::refused(const http::RefusedHead& request) {
   RequestRecord record;
   record.received_at = request.received_at;
   record.id = request_id(request.head);
+  record.secure = request.secure;
   record.status = request.status;
   record.refused = "bad_request";
   if (!request.head.authority.empty()) {
@@ -129,6 +134,7 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, 
                               "networking.knative.dev/visibility is cluster-local)",
                               record.route->name));
   }
+  if (!inside && redirects(exchange)) return redirect(exchange, record, host);
   record.backend = choose(exchange.request(), *record.route);
   if (record.backend == nullptr) {
     record.status = 503;
@@ -139,6 +145,31 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, 
         1);
   }
   return pass_on(exchange, record);
+}
+
+// Not where somebody before us has ended TLS: the client would come back the same way.
+bool Gateway::redirects(const http::Exchange& exchange) const {
+  if (!settings_.https_port || exchange.secure()) return false;
+  const auto before = exchange.request().fields.get("x-forwarded-proto");
+  return !before || !http::list_has_token(*before, "https");
+}
+
+net::Task<void> Gateway::redirect(http::Exchange& exchange, RequestRecord& record,
+                                  std::string host) {
+  constexpr uint16_t kDefaultPort = 443;
+  record.status = 308;
+  record.refused = "https_redirect";
+  std::string url = "https://" + host;
+  if (*settings_.https_port != kDefaultPort) url += fmt::format(":{}", *settings_.https_port);
+  const std::string target = http::origin_form(exchange.request().target);
+  if (target.starts_with('/')) url += target;  // "*" is none
+  http::Fields extra;
+  extra.add("location", url);
+  extra.add("x-request-id", record.id);
+  // An error here means that the client has gone.
+  auto answering = exchange.respond(308, "text/plain; charset=utf-8",
+                                    "this function is reached by https://\n", &extra);
+  static_cast<void>(co_await answering);
 }
 
 net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record) {

@@ -4,9 +4,12 @@
 // One per executor; used on its thread only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "http/server.h"
 #include "serving/access_log.h"
@@ -21,11 +24,17 @@ namespace ebb::serving {
 struct GatewaySettings {
   uint64_t max_body = 100ull << 20;  // bytes of a request's body; over it: 413
   ServerTiming server_timing = ServerTiming::kCold;
+  // Where plain requests from outside are sent to, to come again over TLS; unset: nowhere.
+  std::optional<uint16_t> https_port = std::nullopt;
 };
 
-// How a gateway's HTTP server is set up.
+// What is spoken over TLS (ALPN), best first.
+inline constexpr auto kProtocols = std::to_array<std::string_view>({"h2", "http/1.1"});
+
+// How a gateway's HTTP server is set up. With `tls` it speaks only that.
 [[nodiscard]] http::ServerOptions server_options(const GatewaySettings& settings,
-                                                 GatewayCounters& counters);
+                                                 GatewayCounters& counters,
+                                                 const net::TlsContexts* tls = nullptr);
 
 // All must outlive the gateway.
 struct GatewayParts {
@@ -64,10 +73,13 @@ class Gateway final : public http::Handler {
   static constexpr int kFailureLines = 10;
 
   [[nodiscard]] const RoutingTable& table();
+  [[nodiscard]] bool redirects(const http::Exchange& exchange) const;
   [[nodiscard]] const Backend* choose(const http::RequestHead& head, const Route& route) const;
   [[nodiscard]] std::string request_id(const http::RequestHead& head);
   [[nodiscard]] net::Task<void> answer(http::Exchange& exchange, bool inside);
   [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record, bool inside);
+  [[nodiscard]] net::Task<void> redirect(http::Exchange& exchange, RequestRecord& record,
+                                         std::string host);
   [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);
   [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                                Refused refused);

@@ -9,6 +9,8 @@
 
 #include "net/listener.h"
 #include "net/one_shot.h"
+#include "net/test_util.h"
+#include "net/tls.h"
 #include "serving/traffic.h"
 
 namespace ebb::serving {
@@ -153,11 +155,15 @@ class GatewayTest : public testing::Test {
         GatewayParts{
             .routes = routes_, .waker = waker_, .clock = clock_, .counters = metrics_.gateway(0)},
         settings);
-    auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
-    server_ = std::make_unique<http::Server>(executor_, std::move(fds->front()), *gateway_,
-                                             server_options(settings, metrics_.gateway(0)));
-    server_->start();
+    listen(*gateway_, server_options(settings, metrics_.gateway(0)));
     publish();
+  }
+  // Only there from now on.
+  void listen(http::Handler& handler, http::ServerOptions options) {
+    if (server_) (void)run(server_->drain(executor_.now() + 1s));
+    auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+    server_ = std::make_unique<http::Server>(executor_, std::move(fds->front()), handler, options);
+    server_->start();
   }
   // The route, with what backend_ says.
   void publish() {
@@ -203,6 +209,16 @@ class GatewayTest : public testing::Test {
   net::Task<std::string> talk(std::string text) {
     auto stream = co_await dial();
     (void)co_await stream.write_all(text, executor_.now() + 10s);
+    co_return co_await read_to_end(stream);
+  }
+  net::Task<std::string> talk_secured(const net::TlsContext& trust) {
+    auto stream = co_await dial();
+    auto securing = net::connect_tls(stream, trust, "localhost", executor_.now() + 10s);
+    const auto secured = co_await securing;
+    if (!secured) co_return secured.error().message;
+    static constexpr std::string_view kRequest =
+        "GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n";
+    (void)co_await stream.write_all(kRequest, executor_.now() + 10s);
     co_return co_await read_to_end(stream);
   }
   net::Task<std::string> read_to_end(net::Stream& stream) {
@@ -419,6 +435,57 @@ TEST_F(GatewayTest, NoServerTimingOnWarmAnswersUnlessAsked) {
   start();
   add_pod("a");
   EXPECT_THAT(call(), Not(HasSubstr("server-timing")));
+}
+
+// --- TLS ---
+
+TEST_F(GatewayTest, APlainRequestIsSentToHttps) {
+  start({.https_port = 8443});
+  FakePod& pod = add_pod("a");
+  const auto answer = call("POST", "data");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 308 Permanent Redirect\r\n"));
+  EXPECT_THAT(answer, HasSubstr("location: https://hello:8443/\r\n"));
+  const auto get = [&](const std::string& target, const std::string& host) {
+    return run(
+        talk("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"));
+  };
+  EXPECT_THAT(get("/a%20b?c=d", "HELLO:8080"),
+              HasSubstr("location: https://hello:8443/a%20b?c=d\r\n"));
+  EXPECT_THAT(get("http://hello/a?b", "hello"), HasSubstr("location: https://hello:8443/a?b\r\n"));
+  EXPECT_THAT(get("/", "unknown"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_TRUE(pod.requests.empty());
+  EXPECT_THAT(metrics_.exposition(),
+              HasSubstr("ebb_requests_unrouted_total{reason=\"https_redirect\"} 3\n"));
+}
+
+TEST_F(GatewayTest, ThePortOfHttpsItselfIsNotNamed) {
+  start({.https_port = 443});
+  EXPECT_THAT(call(), HasSubstr("location: https://hello/\r\n"));
+}
+
+TEST_F(GatewayTest, WhatCameByHttpsOrFromInsideIsNotSentAway) {
+  start({.https_port = 8443});
+  FakePod& pod = add_pod("a");
+  EXPECT_THAT(call("GET", "", "X-Forwarded-Proto: https\r\n"), StartsWith("HTTP/1.1 200 "))
+      << "somebody ends TLS before us";
+  EXPECT_THAT(pod.requests[0], HasSubstr("x-forwarded-proto: http\r\n"));
+  listen(gateway_->inside(), {});
+  EXPECT_THAT(call(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(GatewayTest, OverTlsTheFunctionIsToldSo) {
+  const GatewaySettings settings{.https_port = 8443};
+  start(settings);
+  FakePod& pod = add_pod("a");
+  const net::TestIdentity ours;
+  const net::TlsContexts contexts(*net::TlsContext::server(
+      {{ours.identity.certificate_pem, ours.identity.key_pem}}, kProtocols));
+  const auto client = net::TlsContext::client(ours.identity.ca_pem);
+  listen(*gateway_, server_options(settings, metrics_.gateway(0), &contexts));
+  EXPECT_THAT(run(talk_secured(*client)), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(pod.requests[0], HasSubstr("x-forwarded-proto: https\r\n"));
+  (void)call();  // no TLS
+  EXPECT_THAT(metrics_.exposition(), HasSubstr("ebb_gateway_tls_failures_total 1\n"));
 }
 
 // --- Upgrades ---

@@ -207,15 +207,19 @@ void Metrics::write_gateways(Exposition& out) const {
   }
   uint64_t upgraded = 0;
   uint64_t connections = 0;
+  uint64_t tls_failures = 0;
   for (const auto& gateway : gateways_) {
     upgraded += gateway->upgraded.value();
     connections += gateway->connections.load(std::memory_order_relaxed);
+    tls_failures += gateway->tls_failures.load(std::memory_order_relaxed);
   }
   out.family("ebb_upgraded_connections", "gauge",
              "Upgraded connections (WebSocket) that are open.");
   out.sample("ebb_upgraded_connections", {}, static_cast<double>(upgraded));
   out.family("ebb_gateway_connections", "gauge", "Client connections that are open.");
   out.sample("ebb_gateway_connections", {}, static_cast<double>(connections));
+  out.family("ebb_gateway_tls_failures_total", "counter", "TLS handshakes that came to nothing.");
+  out.sample("ebb_gateway_tls_failures_total", {}, static_cast<double>(tls_failures));
 }
 
 }  // namespace ebb::serving

@@ -78,7 +78,7 @@ class Histogram final {
 inline constexpr auto kRefusals = std::to_array<std::string_view>(
     {"no_route", "not_ready", "queue_full", "queue_bytes", "queue_timeout", "start_failed",
      "deleted", "client_left", "timeout", "pod_failed", "pod_unreachable", "bad_answer",
-     "client_failed", "bad_request"});
+     "client_failed", "bad_request", "https_redirect"});
 
 // One revision's numbers on one executor.
 struct RevisionCounters {
@@ -130,6 +130,7 @@ struct alignas(64) GatewayCounters {
   Histogram<kStartBounds> cold_start;  // from the first byte in to the first byte out
   Counter upgraded;                    // open now
   std::atomic<uint64_t> connections{0};
+  std::atomic<uint64_t> tls_failures{0};  // handshakes that came to nothing
 };
 
 class Metrics final {

@@ -43,7 +43,7 @@ void OutgoingRequest::fill_fields() {
   }
   forwarded_for_ += exchange_.client().host;
   add("x-forwarded-for", forwarded_for_);
-  add("x-forwarded-proto", "http");
+  add("x-forwarded-proto", record_.secure ? "https" : "http");
   add("x-request-id", record_.id);
   const auto protocols = head.fields.get("upgrade");
   upgrade_ = head.upgrade && head.minor_version > 0 && protocols && !is_http2(*protocols) &&

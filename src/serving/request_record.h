@@ -35,6 +35,7 @@ struct RequestRecord {
   std::string id;
   std::shared_ptr<const Route> route;  // shared: with the routing table; null: no such host
   const Backend* backend = nullptr;    // of that route; null: it had none
+  bool secure = false;                 // came over TLS
 
   // --- How it went ---
   std::shared_ptr<QueueProxy> pod;  // shared: outlives the pod; the last one that was tried

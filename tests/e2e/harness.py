@@ -101,6 +101,8 @@ class Ebb:
                 self.log.append(line)
                 if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
                     self.gateway = ("127.0.0.1", int(found[1]))
+                if found := re.search(r"https +https://127\.0\.0\.1:(\d+)", line):
+                    self.https = ("127.0.0.1", int(found[1]))
                 if found := re.search(r"API +https://(\S+)", line):
                     self.api = found[1]
                 if "Ctrl-C" in line:

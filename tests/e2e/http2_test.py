@@ -1,9 +1,10 @@
 """HTTP/2 and gRPC, with clients and servers of others: curl, nghttp, h2load, grpcio."""
 
 import json
+import pathlib
 import socket
 import subprocess
-import textwrap
+import tempfile
 import unittest
 
 from harness import PATIENCE, Ebb, wait_until
@@ -81,9 +82,14 @@ server.wait_for_termination()
 GRPC_CLIENT = '''
 import json, queue, sys, time
 import grpc
-address, host, what = sys.argv[1:4]
-channel = grpc.insecure_channel(address, options=[
-    ("grpc.default_authority", host), ("grpc.max_receive_message_length", 64 << 20)])
+address, host, what, trusted = sys.argv[1:5]
+options = [("grpc.default_authority", host), ("grpc.max_receive_message_length", 64 << 20)]
+if trusted:
+    channel = grpc.secure_channel(
+        address, grpc.ssl_channel_credentials(open(trusted, "rb").read()),
+        options=options + [("grpc.ssl_target_name_override", host)])
+else:
+    channel = grpc.insecure_channel(address, options=options)
 call = {"Unary": channel.unary_unary, "Fails": channel.unary_unary, "Slow": channel.unary_unary,
         "None": channel.unary_unary, "Dies": channel.unary_unary, "Many": channel.unary_stream, "Sums": channel.stream_unary,
         "Talks": channel.stream_stream}
@@ -206,15 +212,27 @@ class Http2(unittest.TestCase):
 class Grpc(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.ebb = Ebb().__enter__()
+        folder = tempfile.TemporaryDirectory(prefix="ebb-grpc-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.certificate = folder.name + "/cert.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+             "-nodes", "-days", "2", "-subj", "/CN=test", "-addext",
+             "subjectAltName=DNS:grpc.default.localhost", "-keyout", folder.name + "/key.pem",
+             "-out", cls.certificate], check=True, capture_output=True)
+        settings = pathlib.Path(folder.name, "ebb.yaml")
+        settings.write_text("https: 127.0.0.1:0\ncertificates:\n"
+                            f"- certificate: {cls.certificate}\n  key: {folder.name}/key.pem\n")
+        cls.ebb = Ebb("--config", str(settings)).__enter__()
         cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
         cls.ebb.deploy("grpc", {"run": GRPC_SERVER}, "--port", "h2c:8080", "--no-call",
                        "--concurrency", "0", runtime="exec")
 
-    def client(self, what, host="grpc.default.localhost"):
+    def client(self, what, host="grpc.default.localhost", tls=False):
+        address = self.ebb.https if tls else self.ebb.gateway
         result = subprocess.run(
-            [PYTHON, "-c", textwrap.dedent(GRPC_CLIENT), "{}:{}".format(*self.ebb.gateway),
-             host, what], text=True, capture_output=True, timeout=PATIENCE * 5)
+            [PYTHON, "-c", GRPC_CLIENT, "{}:{}".format(*address), host, what,
+             self.certificate if tls else ""], text=True, capture_output=True, timeout=PATIENCE * 5)
         self.assertEqual(result.returncode, 0, result.stderr)
         return json.loads(result.stdout)
 
@@ -223,6 +241,11 @@ class Grpc(unittest.TestCase):
         self.assertEqual(out["answer"], "hi there")
         self.assertEqual(out["initial"]["x-initial"], "told")
         self.assertEqual(out["trailing"]["x-trailing"], "behind")
+
+    def test_by_tls(self):
+        self.assertEqual(self.client("unary", tls=True)["answer"], "hi there")
+        self.assertEqual(len(self.client("talks", tls=True)["heard"]), 4)
+        self.assertEqual(self.client("Fails", tls=True)["code"], "FAILED_PRECONDITION")
 
     def test_large_messages(self):
         self.assertEqual(self.client("large"), {"size": (5 << 20) + 3})
