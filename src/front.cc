@@ -49,6 +49,7 @@ struct Front::Worker {
   Worker(UniqueFd listening, const serving::GatewayParts& parts,
          const serving::GatewaySettings& settings)
       : executor("data-" + std::to_string(parts.counters.index)),
+        max_body(settings.max_body),
         gateway(executor, parts, settings),
         server(executor, std::move(listening), gateway,
                serving::server_options(settings, parts.counters)) {}
@@ -72,8 +73,11 @@ struct Front::Worker {
   // Serves pods too, on a socket in their network.
   void serve_pods(const std::shared_ptr<UniqueFd>& listening) {  // shared: to fit into a function
     executor.post([this, listening] {
+      http::ServerOptions options;
+      options.http2 = true;
+      options.max_body = max_body;
       pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway.inside(),
-                                            http::ServerOptions{});
+                                            options);
       pods->start();
     });
   }
@@ -84,6 +88,7 @@ struct Front::Worker {
   }
 
   net::Executor executor;
+  const uint64_t max_body;
   serving::Gateway gateway;
   http::Server server;
   std::unique_ptr<http::Server> https;  // the same gateway, by TLS

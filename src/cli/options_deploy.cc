@@ -91,8 +91,9 @@ class DeployLine final : public CommandLine {
     flag(deploy, "--cpu", to_.cpu, "limit of one pod, such as 500m")->type_name("QUANTITY");
     flag(deploy, "--network", to_.network, "what a pod reaches: none or egress")
         ->check(CLI::IsMember({"none", "egress"}));
-    flag(deploy, "--port", port_,
-         "where a program listens (default 8080); h2c:PORT for one that speaks HTTP/2, as gRPC does")
+    flag(
+        deploy, "--port", port_,
+        "where a program listens (default 8080); h2c:PORT for one that speaks HTTP/2, as gRPC does")
         ->type_name("[NAME:]PORT");
     annotation_flag_ =
         flag(deploy, "--annotation", annotations_, "of the revision; may be repeated");

@@ -196,11 +196,14 @@ std::optional<bool> Connection::begins_http2() const {
 std::optional<UpgradedRequest> Connection::asks_for_http2() const {
   if (!server_.options.http2 || secure() || !request_.upgrade || request_.minor_version == 0 ||
       !decoder_.done() || !request_.fields.has_token("upgrade", "h2c") ||
-      request_.fields.count("http2-settings") != 1 || !request_.target.starts_with('/')) {
+      request_.fields.count("http2-settings") != 1 ||
+      !request_.fields.has_token("connection", "http2-settings") ||
+      !request_.target.starts_with('/')) {
     return std::nullopt;
   }
   auto settings = from_base64url(*request_.fields.get("http2-settings"));
-  if (!settings) return std::nullopt;
+  constexpr size_t kEntry = 6;  // bytes
+  if (!settings || settings->size() % kEntry != 0) return std::nullopt;
   UpgradedRequest out{.settings = *std::move(settings), .head = {}};
   const HeadLimits& limits = server_.options.head;
   bool added = out.head.add(":method", request_.method, limits) &&

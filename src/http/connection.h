@@ -57,6 +57,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
+  [[nodiscard]] bool body_read() const override { return decoder_.done(); }
   [[nodiscard]] const Fields& trailers() const override { return decoder_.trailers(); }
   [[nodiscard]] net::Task<HttpResult<void>> finish(const Fields& trailers) override;
   [[nodiscard]] net::Task<HttpResult<TunnelEnd>> switch_protocols(

@@ -96,7 +96,7 @@ net::Task<HttpResult<ResponseHead*>> H2ClientExchange::read_head(TimePoint deadl
   head_ = ResponseHead{.status = *status};
   stream_->head().view(head_.fields);
   const auto length = head_.fields.get("content-length");
-  if (stream_->ended() && stream_->unread() == 0) {
+  if (stream_->only_head()) {
     head_.body = BodyLength::none();
   } else if (const auto size = length ? to_number<uint64_t>(*length) : std::nullopt) {
     head_.body = BodyLength::sized(*size);

@@ -61,11 +61,15 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] bool secure() const override { return options_.tls != nullptr; }
   [[nodiscard]] bool client_left() const override { return stream_.broken(); }
   [[nodiscard]] size_t held_bytes() const override {
-    return sizeof(*this) + sizeof(stream_) + stream_.head().bytes() + stream_.unread();
+    // Of a body that is on its way, what may come.
+    const size_t body = stream_.ended() ? stream_.unread() : H2Options().stream_window;
+    return sizeof(*this) + sizeof(stream_) + stream_.head().bytes() + body;
   }
   [[nodiscard]] net::Executor& executor() const override { return connection_.server().executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] bool body_untouched() const override { return stream_.untouched(); }
+  [[nodiscard]] bool body_read() const override { return stream_.all_read(); }
+  [[nodiscard]] bool tells_of_leaving() const override { return true; }
   [[nodiscard]] bool body_may_wait() const override {
     return request_.body.kind == BodyLength::Kind::kChunked && !stream_.ended() &&
            stream_.unread() == 0;
@@ -119,7 +123,12 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
   if (request_.method == "CONNECT") return Fault{501, "CONNECT is not spoken"};
   if (!is_token(request_.method)) return Fault{400, "bad method"};
   const auto target = split_target(request_.target);
-  if (!target || !target->authority.empty()) return Fault{400, "bad path"};
+  const std::string_view scheme = head.get(":scheme");
+  if (scheme != "http" && scheme != "https" && !scheme.empty()) return Fault{400, "bad scheme"};
+  if (!target || !target->authority.empty() ||
+      (request_.target == "*" && request_.method != "OPTIONS")) {
+    return Fault{400, "bad path"};
+  }
   const auto host = request_.fields.get("host");
   if (request_.authority.empty()) request_.authority = host.value_or("");
   if (!is_authority(request_.authority)) return Fault{400, "bad authority"};
@@ -140,7 +149,7 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
   }
   request_.expects_continue = request_.fields.has_token("expect", "100-continue");
   const auto length = request_.fields.get("content-length");
-  if (stream_.ended() && stream_.unread() == 0) {
+  if (stream_.only_head()) {
     request_.body = BodyLength::none();
   } else if (const auto size = length ? to_number(*length) : std::nullopt) {
     request_.body = BodyLength::sized(*size);
@@ -163,7 +172,9 @@ net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
   auto piece = co_await stream_.read(deadline);
   if (piece) {
     received_ += piece->size();
-    if (piece->empty() && !std::exchange(body_ended_, true)) stream_.trailers().view(trailers_);
+    if (stream_.all_read() && !std::exchange(body_ended_, true)) {
+      stream_.trailers().view(trailers_);
+    }
     if (received_ > options_.max_body) piece = fail(HttpError::kBodyTooLarge);
   }
   if (!piece) body_error_ = piece.error();
@@ -272,8 +283,11 @@ net::Task<void> H2Exchange::refuse(int status, std::string what) {
 }
 
 net::Task<void> H2Exchange::refuse_head(int status, const std::string& what) {
+  // What could not be read is not shown.
+  static const RequestHead kNone;
+  const RequestHead& head = status == 413 ? std::as_const(request_) : kNone;
   const std::string id = connection_.server().handler.refused({.status = status,
-                                                               .head = request_,
+                                                               .head = head,
                                                                .client = connection_.client(),
                                                                .received_at = received_at_,
                                                                .secure = secure()});
@@ -298,18 +312,18 @@ net::Task<void> H2Exchange::settle() {
 
 // --- H2Connection ---
 
-H2Connection::H2Connection(ServerState& server, net::Stream stream)
-    : server_(server), client_(stream.peer()) {
-  session_ = std::make_shared<H2Session>(server.executor, std::move(stream),
-                                         H2Session::Role::kServer, options_of(server.options),
+H2Connection::H2Connection(std::shared_ptr<ServerState> server, net::Stream stream)
+    : server_(std::move(server)), client_(stream.peer()) {
+  session_ = std::make_shared<H2Session>(server_->executor, std::move(stream),
+                                         H2Session::Role::kServer, options_of(server_->options),
                                          [this](std::unique_ptr<H2Stream> arrived) {
                                            auto serving = serve(self_.lock(), std::move(arrived));
-                                           server_.executor.spawn(std::move(serving));
+                                           server_->executor.spawn(std::move(serving));
                                          });
-  server_.opened(*this);
+  server_->opened(*this);
 }
 
-H2Connection::~H2Connection() { server_.closed(*this); }
+H2Connection::~H2Connection() { server_->closed(*this); }
 
 net::Task<void> H2Connection::run(std::shared_ptr<H2Connection> self, H2Start start) {
   self->self_ = self;
@@ -318,7 +332,7 @@ net::Task<void> H2Connection::run(std::shared_ptr<H2Connection> self, H2Start st
     const bool is_head = self->upgraded_->head.get(":method") == "HEAD";
     if (!self->session_->upgrade(self->upgraded_->settings, is_head)) co_return;
   }
-  if (self->server_.draining) self->session_->drain();
+  if (self->server_->draining) self->session_->drain();
   auto running = H2Session::run(self->session_, start.received);
   co_await running;
 }
@@ -330,7 +344,7 @@ net::Task<void> H2Connection::serve(std::shared_ptr<H2Connection> self,
   // Of an upgrade it came in another form.
   const bool first = self->upgraded_ && stream->id() == 1;
   const auto fault = exchange.read_head(first ? self->upgraded_->head : stream->head());
-  const ServerOptions& options = self->server_.options;
+  const ServerOptions& options = self->server_->options;
   if (fault) {
     co_await exchange.refuse_head(fault->status, fault->what);
     co_return;
@@ -342,7 +356,7 @@ net::Task<void> H2Connection::serve(std::shared_ptr<H2Connection> self,
   }
   const RequestHead& head = exchange.request();
   try {
-    auto served = self->server_.handler.serve(exchange);
+    auto served = self->server_->handler.serve(exchange);
     co_await served;
   } catch (const std::exception& e) {
     log::error("http", "handler failed on {} {}: {}", head.method, head.target, e.what());

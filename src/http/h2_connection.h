@@ -28,8 +28,8 @@ struct H2Start {
 
 class H2Connection final : public OpenConnection {
  public:
-  // `server` must outlive the connection's coroutines.
-  H2Connection(ServerState& server, net::Stream stream);
+  // Shared: a handler may return after the server has gone.
+  H2Connection(std::shared_ptr<ServerState> server, net::Stream stream);
   ~H2Connection() override;
   H2Connection(const H2Connection&) = delete;
   H2Connection& operator=(const H2Connection&) = delete;
@@ -42,7 +42,7 @@ class H2Connection final : public OpenConnection {
   [[nodiscard]] bool is_tunnel() const override { return false; }
   void cut() override { session_->cut(); }
 
-  [[nodiscard]] ServerState& server() { return server_; }
+  [[nodiscard]] ServerState& server() { return *server_; }
   [[nodiscard]] H2Session& session() { return *session_; }
   [[nodiscard]] const net::Address& client() const { return client_; }
 
@@ -51,7 +51,7 @@ class H2Connection final : public OpenConnection {
   [[nodiscard]] static net::Task<void> serve(std::shared_ptr<H2Connection> self,
                                              std::unique_ptr<H2Stream> arrived);
 
-  ServerState& server_;
+  const std::shared_ptr<ServerState> server_;
   const net::Address client_;
   std::shared_ptr<H2Session> session_;  // shared: with its coroutines
   std::weak_ptr<H2Connection> self_;

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "http/h2_client.h"
 #include "http/h2_session.h"
 #include "http/server_fixture.h"
 
@@ -13,6 +14,22 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::StartsWith;
+
+std::string frame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
+  const auto byte = [](uint64_t value, int shift) { return static_cast<char>(value >> shift); };
+  std::string out;
+  for (const int shift : {16, 8, 0}) out += byte(payload.size(), shift);
+  out += static_cast<char>(type);
+  out += static_cast<char>(flags);
+  for (const int shift : {24, 16, 8, 0}) out += byte(stream, shift);
+  return out.append(payload);
+}
+std::string hello() { return std::string(kH2Preface) + frame(NGHTTP2_SETTINGS, 0, 0, ""); }
+// A GET of "/" at "h" by HPACK's static table.
+std::string get_frame(uint32_t stream) {
+  return frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
+               "\x82\x86\x84\x41\x01h");
+}
 
 struct Answer {
   int status = 0;
@@ -138,6 +155,69 @@ TEST_F(H2ServerTest, BodiesGoBothWaysBeyondTheWindows) {
   session->cut();
 }
 
+TEST_F(H2ServerTest, BodiesThatNobodyReadsHoldNobodyUp) {
+  start();
+  auto session = connect();
+  // More than the connection's window in all.
+  std::vector<std::optional<Answer>> held(40);
+  const std::string body(64 << 10, 'x');
+  for (auto& answer : held) {
+    executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+      to = co_await task;
+    }(ask(session, request("POST", "/hold"), body), answer));
+  }
+  run_while([&] { return handler.held.size() < held.size(); });
+  EXPECT_EQ(run(ask(session, request("POST", "/count"), std::string(3 << 20, 'x'))).body,
+            "3145728");
+  for (auto& one : handler.held) one.set(true);
+  run_while([&] { return std::ranges::any_of(held, [](auto& a) { return !a; }); });
+  for (const auto& answer : held) EXPECT_EQ(answer->body, "held\n");
+  session->cut();
+}
+
+TEST_F(H2ServerTest, TrailersFollowAnAnswerWithoutABody) {
+  struct Trailers final : Handler {
+    net::Task<void> serve(Exchange& x) override {
+      ResponseHead head;
+      head.body = BodyLength::chunked();
+      (void)co_await x.begin(head);
+      Fields trailers;
+      trailers.add("grpc-status", "5");
+      (void)co_await x.finish(trailers);
+    }
+  } trailers;
+  auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+  server.emplace(executor, std::move(fds->front()), trailers, ServerOptions{.http2 = true});
+  server->start();
+  auto session = connect();
+  const Answer answer = run(ask(session, request("GET", "/")));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.trailers.at("grpc-status"), "5");
+  EXPECT_FALSE(answer.fields.contains("content-length"));
+  // As a client of Ebb's sees it, both frames having come at once.
+  H2ClientExchange exchange(session);
+  Fields fields;
+  fields.add("host", "h");
+  EXPECT_TRUE(run(exchange.send_head("GET", "/", fields, BodyLength::none(), "", soon())));
+  const auto head = run(exchange.read_head(soon()));
+  ASSERT_TRUE(head);
+  EXPECT_EQ((*head)->body.kind, BodyLength::Kind::kChunked);
+  const auto piece = run(exchange.read_body(soon()));
+  EXPECT_TRUE(piece && piece->empty());
+  EXPECT_EQ(exchange.trailers().get("grpc-status"), "5");
+  session->cut();
+}
+
+TEST_F(H2ServerTest, PingsBesideRequestsAreNoFlood) {
+  start();
+  auto session = connect();
+  for (int i = 0; i < 4000; ++i) {
+    session->ping();
+    ASSERT_EQ(run(ask(session, request("GET", "/hello"))).status, 200) << i;
+  }
+  session->cut();
+}
+
 TEST_F(H2ServerTest, AnAnswerOfUnknownLengthHasNone) {
   start();
   const Answer answer = get("/chunked");
@@ -253,6 +333,55 @@ TEST_F(H2ServerTest, ADrainServesWhatIsUnderWay) {
   server.reset();
 }
 
+TEST_F(H2ServerTest, WhoConnectedBeforeADrainIsServed) {
+  start();
+  auto stream = run(dial());
+  std::optional<size_t> cut;
+  executor.spawn([](Server& s, TimePoint by, std::optional<size_t>& to) -> net::Task<void> {
+    to = co_await s.drain(by);
+  }(*server, soon(), cut));
+  EXPECT_TRUE(run(send(stream, hello() + get_frame(1))));
+  run_while([&] { return !cut; });
+  EXPECT_EQ(handler.requests, 1);
+  server.reset();
+}
+
+TEST_F(H2ServerTest, AHandlerMayOutliveItsServer) {
+  start();
+  auto session = connect();
+  auto stream = session->submit_request(request("GET", "/hold"), false);
+  session->flush();
+  run_while([&] { return handler.held.empty(); });
+  EXPECT_EQ(run(server->drain(executor.now())), 1u);
+  server.reset();
+  handler.held[0].set(true);
+  run_while([&] { return executor.tasks() > 2; });  // the client's two
+  stream.reset();
+  session->cut();
+}
+
+TEST_F(H2ServerTest, AnExecutorMayEndWhileARequestIsUnderWay) {
+  start();
+  auto second = std::make_unique<net::Executor>("second");
+  second->spawn([](net::Executor& e, net::Address to, TimePoint by) -> net::Task<void> {
+    auto stream = co_await net::connect(e, to, by);
+    H2ClientExchange exchange(open_h2_client(e, std::move(*stream)));
+    Fields fields;
+    fields.add("host", "h");
+    (void)co_await exchange.send_head("GET", "/hold", fields, BodyLength::none(), "", by);
+    (void)co_await exchange.read_head(by);
+  }(*second, server->address(), soon()));
+  const TimePoint limit = soon();
+  while (handler.held.empty() && executor.now() < limit) {
+    second->run_until(executor.now());
+    executor.run_until(executor.now());
+  }
+  ASSERT_FALSE(handler.held.empty());
+  second.reset();
+  handler.held[0].set(true);
+  run_while([&] { return server->connections() > 0; });
+}
+
 TEST_F(H2ServerTest, AnIdleConnectionEnds) {
   start({.idle_timeout = 50ms});
   auto session = connect();
@@ -292,24 +421,6 @@ TEST_F(H2ServerTest, AClientThatLeavesIsSeen) {
   run_while([&] { return !watch.left; });
   stream.reset();
   run_while([&] { return server->connections() > 0; });
-}
-
-// --- By hand ---
-
-std::string frame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
-  const auto byte = [](uint64_t value, int shift) { return static_cast<char>(value >> shift); };
-  std::string out;
-  for (const int shift : {16, 8, 0}) out += byte(payload.size(), shift);
-  out += static_cast<char>(type);
-  out += static_cast<char>(flags);
-  for (const int shift : {24, 16, 8, 0}) out += byte(stream, shift);
-  return out.append(payload);
-}
-std::string hello() { return std::string(kH2Preface) + frame(NGHTTP2_SETTINGS, 0, 0, ""); }
-// A GET of "/" at "h" by HPACK's static table.
-std::string get_frame(uint32_t stream) {
-  return frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
-               "\x82\x86\x84\x41\x01h");
 }
 
 TEST_F(H2ServerTest, ThePrefaceMayComeInPieces) {

@@ -22,7 +22,11 @@ constexpr size_t kFieldOverhead = 32;      // RFC 9113 6.5.2: what a field count
 constexpr Duration kGoodbyeTime = std::chrono::milliseconds(100);
 // After the last word, for the peer to close.
 constexpr Duration kLingerTime = std::chrono::seconds(1);
-// Frames that only make work: so many at once, and so many a second.
+// So many requests are served at most, for each stream that may be open.
+constexpr size_t kLivePerStream = 2;
+// Frames that may wait to be sent; the peer reads nothing, or provokes more than it reads.
+constexpr size_t kMostQueued = 4096;
+constexpr int kMaxInterim = 16;
 constexpr double kBudget = 2000;
 constexpr double kBudgetPerSecond = 200;
 
@@ -98,13 +102,18 @@ std::string_view H2Fields::get(std::string_view wanted) const {
 // --- H2Stream ---
 
 H2Stream::H2Stream(H2Session& session, int32_t id)
-    : session_(&session), id_(id), readable_(session.executor_), writable_(session.executor_) {}
+    : session_(&session), id_(id), readable_(session.executor_), writable_(session.executor_) {
+  ++session.live_;
+}
 
-H2Stream::~H2Stream() { session_->forget(*this); }
+H2Stream::~H2Stream() {
+  --session_->live_;
+  session_->forget(*this);
+}
 
 net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
   if (!piece_.empty()) {  // it has been used
-    nghttp2_session_consume(session_->session_.get(), id_, piece_.size());
+    nghttp2_session_consume_stream(session_->session_.get(), id_, piece_.size());
     piece_.clear();
     session_->flush();
   }
@@ -147,8 +156,9 @@ net::Task<HttpResult<void>> H2Stream::write(std::string_view piece, bool last,
     if (closed_ && !in_buffer_) break;
     const bool woken = co_await writable_.wait(deadline);
     if (woken) continue;
-    reset(NGHTTP2_CANCEL);
     to_send_ = {};
+    trailers_to_send_ = nullptr;
+    reset(NGHTTP2_CANCEL);
     co_return fail(HttpError::kTimeout);
   }
   to_send_ = {};
@@ -159,9 +169,19 @@ net::Task<HttpResult<void>> H2Stream::write(std::string_view piece, bool last,
 }
 
 void H2Stream::reset(uint32_t error) {
-  if (closed_ || session_->ended_) return;
-  nghttp2_submit_rst_stream(session_->session_.get(), NGHTTP2_FLAG_NONE, id_, error);
-  session_->flush();
+  H2Session& session = *session_;
+  if (closed_ || session.ended_) return;
+  nghttp2_session_set_stream_user_data(session.session_.get(), id_, nullptr);
+  nghttp2_submit_rst_stream(session.session_.get(), NGHTTP2_FLAG_NONE, id_, error);
+  closed_ = true;
+  in_buffer_ = false;
+  std::erase(session.in_buffer_, this);
+  std::erase(session.streams_, this);
+  session.watch_idle();
+  session.flush();
+  session.note(readable_);
+  session.note(writable_);
+  session.run_noted();  // which may end this
 }
 
 // --- nghttp2's callbacks: they note, and nothing else ---
@@ -174,9 +194,14 @@ struct H2Session::Callbacks {
 
   static int begin_head(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& self = of(user);
+    self.head_id_ = frame->hd.stream_id;
     self.executor_.arm(self.head_, self.executor_.turn_time() + self.options_.head_timeout);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || self.role_ != Role::kServer) return 0;
+    if (self.live_ >= kLivePerStream * self.options_.max_streams) {
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // whose handlers have not returned
+    }
     ++self.requests_;
+    self.arriving_.reset();  // one that was refused meanwhile
     self.idle_.disarm();
     self.arriving_ = std::make_unique<H2Stream>(self, frame->hd.stream_id);
     self.streams_.push_back(self.arriving_.get());
@@ -199,12 +224,17 @@ struct H2Session::Callbacks {
 
   static int frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& self = of(user);
-    const bool only_work = frame->hd.type == NGHTTP2_PING || frame->hd.type == NGHTTP2_SETTINGS ||
-                           frame->hd.type == NGHTTP2_RST_STREAM ||
-                           frame->hd.type == NGHTTP2_PRIORITY ||
-                           (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 &&
-                            (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0);
-    if (only_work && !self.within_budget()) {
+    const bool carries =
+        frame->hd.type == NGHTTP2_HEADERS ||
+        (frame->hd.type == NGHTTP2_DATA &&
+         (frame->hd.length > 0 || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0));
+    const bool answers = (frame->hd.type == NGHTTP2_PING || frame->hd.type == NGHTTP2_SETTINGS) &&
+                         (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
+    const bool costs = !carries && !answers && frame->hd.type != NGHTTP2_WINDOW_UPDATE &&
+                       frame->hd.type != NGHTTP2_RST_STREAM;
+    // Some measure the line with a ping for each piece of a body.
+    if (carries) self.work_budget_.left = std::min(kBudget, self.work_budget_.left + 1);
+    if (costs && self.role_ == Role::kServer && !self.spend(self.work_budget_)) {
       nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
       return 0;
     }
@@ -213,6 +243,7 @@ struct H2Session::Callbacks {
     H2Stream* stream = Callbacks::stream(session, frame->hd.stream_id);
     if (stream == nullptr) return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && !stream->head_complete_) {
+      stream->only_head_ = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       self.complete_head(*stream);
     }
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream->ended_ = true;
@@ -222,28 +253,27 @@ struct H2Session::Callbacks {
 
   static int data(nghttp2_session* session, uint8_t /*flags*/, int32_t id, const uint8_t* bytes,
                   size_t size, void* /*user*/) {
+    nghttp2_session_consume_connection(session, size);
     H2Stream* stream = Callbacks::stream(session, id);
-    if (stream == nullptr) {
-      nghttp2_session_consume(session, id, size);  // nobody reads it
-    } else {
-      stream->received_.append(view_of(bytes, size));
-    }
+    if (stream != nullptr) stream->received_.append(view_of(bytes, size));
     return 0;
   }
 
   static int closed(nghttp2_session* session, int32_t id, uint32_t error, void* user) {
     H2Session& self = of(user);
+    if (id == self.head_id_) self.head_.disarm();
     H2Stream* stream = Callbacks::stream(session, id);
-    if (stream == nullptr) return 0;
+    if (stream == nullptr) return 0;  // we have ended it
+    if (error != NGHTTP2_NO_ERROR && self.role_ == Role::kServer &&
+        !self.spend(self.reset_budget_)) {
+      nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     stream->closed_ = true;
     stream->refused_ = error == NGHTTP2_REFUSED_STREAM;
     std::erase(self.streams_, stream);
     self.note(stream->readable_);
     self.note(stream->writable_);
-    if (self.arriving_.get() == stream) {
-      self.head_.disarm();
-      self.arriving_.reset();
-    }
+    if (self.arriving_.get() == stream) self.arriving_.reset();
     self.watch_idle();
     return 0;
   }
@@ -293,6 +323,8 @@ struct H2Session::Callbacks {
       if (nghttp2_option_new(&made) != 0) throw std::bad_alloc();
       nghttp2_option_set_no_auto_window_update(made, 1);
       nghttp2_option_set_no_closed_streams(made, 1);
+      nghttp2_option_set_stream_reset_rate_limit(made, static_cast<uint64_t>(kBudget),
+                                                 static_cast<uint64_t>(kBudgetPerSecond));
       return made;
     }();
     return kOption;
@@ -311,8 +343,8 @@ H2Session::H2Session(net::Executor& executor, net::Stream stream, Role role,
       options_(options),
       serve_(std::move(serve)),
       work_(executor),
-      budget_(kBudget),
-      budget_at_(executor.turn_time()) {
+      work_budget_{.left = kBudget, .at = executor.turn_time()},
+      reset_budget_(work_budget_) {
   nghttp2_session* made = nullptr;
   const int failed =
       role == Role::kServer
@@ -351,6 +383,7 @@ bool H2Session::upgrade(std::string_view settings, bool is_head) {
   nghttp2_session_set_stream_user_data(session_.get(), 1, stream.get());
   ++requests_;
   stream->head_complete_ = true;
+  stream->only_head_ = true;
   stream->ended_ = true;
   streams_.push_back(stream.get());
   arrived_.push_back(std::move(stream));
@@ -385,6 +418,7 @@ net::Task<void> H2Session::write_loop(std::shared_ptr<H2Session> self) {
         s.stream_.shutdown_write();
         s.executor_.arm(s.head_, s.executor_.turn_time() + kLingerTime);
       }
+      if (s.streams_.empty()) s.output_ = std::string();  // an idle one holds little
       auto more = s.work_.wait(kNever);
       static_cast<void>(co_await more);
       continue;
@@ -432,6 +466,7 @@ bool H2Session::take_in(std::string_view bytes) {
   }
   run_noted();
   flush();
+  if (!ended_ && nghttp2_session_get_outbound_queue_size(session_.get()) > kMostQueued) cut();
   return taken >= 0 && !ended_;
 }
 
@@ -442,8 +477,9 @@ void H2Session::complete_head(H2Stream& stream) {
     return;
   }
   // An interim answer is passed over.
-  if (stream.head_.get(":status").starts_with('1')) {
+  if (stream.head_.get(":status").starts_with('1') && ++stream.interim_ <= kMaxInterim) {
     stream.head_ = H2Fields();
+    stream.head_too_large_ = false;
   } else {
     stream.head_complete_ = true;
   }
@@ -510,6 +546,11 @@ void H2Session::flush() {
   if (!taking_in_) work_.wake();
 }
 
+void H2Session::ping() {
+  nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
+  flush();
+}
+
 bool H2Session::has_room() const {
   return !ended_ && !draining_ && nghttp2_session_check_request_allowed(session_.get()) != 0 &&
          streams_.size() < nghttp2_session_get_remote_settings(
@@ -519,7 +560,7 @@ bool H2Session::has_room() const {
 void H2Session::drain() {
   if (ended_ || draining_) return;
   draining_ = true;
-  if (role_ == Role::kServer && requests_ > 0) {
+  if (role_ == Role::kServer) {
     nghttp2_submit_shutdown_notice(session_.get());
     executor_.arm(goodbye_, executor_.now() + kGoodbyeTime);
   } else {
@@ -568,8 +609,6 @@ void H2Session::forget(H2Stream& stream) {
   std::erase(noted_, &stream.writable_);
   std::erase(streams_, &stream);
   if (ended_) return;
-  const size_t unread = stream.received_.size() + stream.piece_.size();
-  if (unread > 0) nghttp2_session_consume(session_.get(), stream.id_, unread);
   if (!stream.closed_) {
     nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
     const bool said_all = stream.last_ && (stream.taken_ || stream.sent_all_);
@@ -588,12 +627,12 @@ void H2Session::watch_idle() {
   }
 }
 
-bool H2Session::within_budget() {
+bool H2Session::spend(Budget& budget) const {
   const TimePoint now = executor_.turn_time();
-  const double passed = std::chrono::duration<double>(now - budget_at_).count();
-  budget_ = std::min(kBudget, budget_ + passed * kBudgetPerSecond) - 1;
-  budget_at_ = now;
-  return budget_ >= 0;
+  const double passed = std::chrono::duration<double>(now - budget.at).count();
+  budget.left = std::min(kBudget, budget.left + passed * kBudgetPerSecond) - 1;
+  budget.at = now;
+  return budget.left >= 0;
 }
 
 }  // namespace ebb::http

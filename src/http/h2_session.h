@@ -7,9 +7,11 @@
 // callbacks: they only note what happened, and the coroutines that it concerns are
 // resumed when they have returned.
 //
-// Bounds: of a body at most a stream's window is held unread, of all a connection's bodies
-// the connection's window, of a head HeadLimits. A peer that asks for more work than it
-// gives (resets, pings, settings) gets GOAWAY with ENHANCE_YOUR_CALM.
+// Bounds: of a body at most a stream's window is held unread, of a head HeadLimits. Streams do
+// not hold each other up: the connection's window is given back as bytes arrive. A client
+// that asks for more work than it gives (pings, settings, empty frames, streams that end
+// with an error) gets GOAWAY with ENHANCE_YOUR_CALM; who lets too much wait to be sent, or
+// has more requests served than streams may be open, is cut or refused.
 #pragma once
 
 #include <cstdint>
@@ -79,10 +81,14 @@ class H2Stream final {
   [[nodiscard]] bool head_too_large() const { return head_too_large_; }
   // Behind the body, once that has ended; without those that were too many.
   [[nodiscard]] const H2Fields& trailers() const { return trailers_; }
+  // Its head was all: no body and no trailers follow.
+  [[nodiscard]] bool only_head() const { return only_head_; }
   // All has come.
   [[nodiscard]] bool ended() const { return ended_; }
   // The peer has reset it, or the connection has broken.
   [[nodiscard]] bool broken() const { return closed_ && !(ended_ && sent_all_); }
+  // All has come, and read() has given it.
+  [[nodiscard]] bool all_read() const { return ended_ && received_.empty(); }
   // Bytes of its body that are held here.
   [[nodiscard]] size_t unread() const { return received_.size() + piece_.size(); }
   // No byte of a body was read.
@@ -106,7 +112,8 @@ class H2Stream final {
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece, bool last,
                                                   const Fields* trailers, TimePoint deadline);
   [[nodiscard]] bool sent_all() const { return sent_all_; }
-  // Ends it now, both ways; `error` is one of RFC 9113 section 7.
+  // Ends it now, both ways: what waits here ends with an error. `error` is one of RFC 9113
+  // section 7.
   void reset(uint32_t error);
 
  private:
@@ -118,8 +125,10 @@ class H2Stream final {
   H2Fields trailers_;
   bool head_complete_ = false;
   bool head_too_large_ = false;
+  bool only_head_ = false;
   bool ended_ = false;
   bool closed_ = false;
+  int interim_ = 0;  // answers before the answer
   bool touched_ = false;
   bool unwanted_ = false;  // what comes
   bool refused_ = false;
@@ -177,6 +186,8 @@ class H2Session final {
                                                          bool more);
   // Sends what is to go now, if nothing is being sent.
   void flush();
+  // Asks the peer for a sign of life.
+  void ping();
 
   // No new requests: says GOAWAY, and ends when the last one has.
   void drain();
@@ -208,7 +219,13 @@ class H2Session final {
   void close_after_goodbye();
   void forget(H2Stream& stream);
   void watch_idle();
-  [[nodiscard]] bool within_budget();  // of frames that only make work
+  // Frames that only make work, and streams that ended with an error: so many at once, and
+  // so many a second.
+  struct Budget {
+    double left;
+    TimePoint at;
+  };
+  [[nodiscard]] bool spend(Budget& budget) const;
 
   net::Executor& executor_;
   net::Stream stream_;
@@ -230,8 +247,10 @@ class H2Session final {
   net::Timer head_;  // and, when all is said, for the peer's end
   net::Timer goodbye_;
   uint64_t requests_ = 0;
-  double budget_;
-  TimePoint budget_at_;
+  Budget work_budget_;
+  Budget reset_budget_;
+  int32_t head_id_ = 0;  // of the stream whose head is arriving
+  size_t live_ = 0;      // streams that there are, with those that nghttp2 has closed
   bool taking_in_ = false;
   bool draining_ = false;
   bool said_all_ = false;  // nothing goes any more

@@ -38,7 +38,7 @@ net::Task<void> serve_connection(std::shared_ptr<ServerState> state, net::Stream
     if (!connection.is_http2()) co_return;
     start = connection.take_http2();
     // Made before the first one goes: the server is not empty meanwhile.
-    second = std::make_shared<H2Connection>(*state, std::move(start.stream));
+    second = std::make_shared<H2Connection>(state, std::move(start.stream));
   }
   auto running = H2Connection::run(second, std::move(start));
   second.reset();

@@ -79,6 +79,10 @@ class Exchange {
   [[nodiscard]] virtual net::Task<HttpResult<std::string_view>> read_body() = 0;
   // All of the body, at most `limit` bytes, else kBodyTooLarge.
   [[nodiscard]] net::Task<HttpResult<std::string>> read_all(size_t limit);
+  // All of the body has been read.
+  [[nodiscard]] virtual bool body_read() const = 0;
+  // client_left() is certain, whatever the client's side of the connection does (HTTP/2).
+  [[nodiscard]] virtual bool tells_of_leaving() const { return false; }
   // True if the client may wait for an answer before it sends (more of) its body, as a
   // stream of messages in both directions does (HTTP/2): what needs the body waits in vain.
   [[nodiscard]] virtual bool body_may_wait() const { return false; }

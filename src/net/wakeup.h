@@ -13,7 +13,7 @@
 
 namespace ebb::net {
 
-// Must outlive who waits, or be destroyed with it.
+// Must outlive who waits.
 class Wakeup final {
  public:
   explicit Wakeup(Executor& executor) : executor_(executor) {}
@@ -23,15 +23,22 @@ class Wakeup final {
   class [[nodiscard]] Awaiter {
    public:
     Awaiter(Wakeup& wakeup, TimePoint deadline) : wakeup_(wakeup), deadline_(deadline) {}
+    // Its frame may end while it waits: nobody wakes it then.
+    ~Awaiter() {
+      if (waiter_ && wakeup_.waiter_ == waiter_) wakeup_.waiter_ = nullptr;
+    }
+    Awaiter(const Awaiter&) = delete;
+    Awaiter& operator=(const Awaiter&) = delete;
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiter) {
-      wakeup_.waiter_ = waiter;
+      wakeup_.waiter_ = waiter_ = waiter;
       wakeup_.woken_ = false;
       timer_.fire = [this] { wakeup_.resume(); };
       wakeup_.executor_.arm(timer_, deadline_);
     }
     [[nodiscard]] bool await_resume() {
       timer_.disarm();
+      waiter_ = nullptr;
       return wakeup_.woken_;
     }
 
@@ -39,10 +46,11 @@ class Wakeup final {
     Wakeup& wakeup_;
     TimePoint deadline_;
     Timer timer_;
+    std::coroutine_handle<> waiter_;
   };
 
   // Awaits to whether it was woken before the deadline. One at a time.
-  [[nodiscard]] Awaiter wait(TimePoint deadline) { return {*this, deadline}; }
+  [[nodiscard]] Awaiter wait(TimePoint deadline) { return Awaiter(*this, deadline); }
   // Resumes who waits, inside this call; nothing if nobody does.
   void wake() {
     if (!waiter_) return;

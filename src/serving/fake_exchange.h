@@ -28,6 +28,7 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] net::Task<http::HttpResult<void>> write(std::string_view /*piece*/) override {
     co_return http::HttpResult<void>();
   }
+  [[nodiscard]] bool body_read() const override { return true; }
   [[nodiscard]] const http::Fields& trailers() const override { return trailers_; }
   [[nodiscard]] net::Task<http::HttpResult<void>> finish(
       const http::Fields& /*trailers*/) override {

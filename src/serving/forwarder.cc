@@ -20,6 +20,8 @@ constexpr Duration kExitReportTimeout = std::chrono::seconds(1);
 constexpr size_t kOneRead = 4096;
 // How often an answer that is under way looks whether its client is there.
 constexpr Duration kClientLook = std::chrono::seconds(1);
+// How often a request that waits for its answer looks, where that can be known.
+constexpr Duration kClientLeaves = std::chrono::milliseconds(100);
 // How often an upgraded connection looks whether its pod drains.
 constexpr Duration kDrainLook = std::chrono::seconds(1);
 
@@ -113,7 +115,8 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     request.body_passed_on();
     const auto piece = co_await exchange.read_body();
     if (!piece) {
-      if (!over) client_failed(piece.error());
+      // Told not to read on, it has not failed.
+      if (!over || piece.error() != http::HttpError::kClosed) client_failed(piece.error());
       connection->close();  // wakes who waits for the answer
       break;
     }
@@ -140,9 +143,25 @@ void Forwarding::client_failed(http::HttpError error) {
 net::Task<Forwarded> Forwarding::answer() {
   const TimePoint asked_at = executor.turn_time();
   const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
+  // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
+  bool left = false;
+  net::Timer look;
+  look.fire = [&] {
+    left = exchange.client_left();
+    if (left) return connection->close();
+    executor.arm(look, executor.now() + kClientLeaves);
+  };
+  if (exchange.tells_of_leaving()) executor.arm(look, asked_at + kClientLeaves);
   const auto head = co_await connection->read_head(deadline);
+  look.disarm();
   if (!head) {
     if (client_broke) co_return Forwarded::kAnswered;
+    if (left) {
+      record.status = 499;
+      record.refused = "client_left";
+      exchange.close_after();
+      co_return Forwarded::kAnswered;
+    }
     if (head.error() == http::HttpError::kTimeout) note_silence(asked_at);
     const bool broken =
         head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
@@ -269,6 +288,8 @@ net::Task<bool> Forwarding::may_replay() {
   if (connection->response_begun() || !request.replayable() || !options.may_replay) {
     co_return false;
   }
+  // HTTP/2 says so of each request.
+  if (slot.pod().h2c() && connection->was_reset()) co_return true;
   bool unread = connection->was_reset() && can_be_unread();
   if (!reused) {
     // It was no idle connection that the pod closed just then. A pod that lives would

@@ -62,6 +62,7 @@ class OutgoingRequest final {
 
  private:
   void fill_fields();
+  void append_forwarded();
   void add(std::string_view name, std::string_view value) {
     fields_.add(name, value);
     fields_size_ += name.size() + value.size() + 4;
@@ -72,6 +73,7 @@ class OutgoingRequest final {
   http::Fields fields_;
   size_t fields_size_ = 0;
   std::string forwarded_for_;
+  std::string forwarded_;
   bool upgrade_ = false;
   bool first_read_ = false;
   bool whole_ = true;

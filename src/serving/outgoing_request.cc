@@ -8,8 +8,9 @@ namespace {
 
 bool is_dropped(const http::RequestHead& head, bool has_connection, std::string_view name) {
   return http::is_hop_by_hop(name) || http::iequals(name, "expect") ||
-         http::iequals(name, "x-forwarded-for") || http::iequals(name, "x-forwarded-proto") ||
-         http::iequals(name, "x-request-id") || http::iequals(name, "knative-serving-tag") ||
+         http::iequals(name, "forwarded") || http::iequals(name, "x-forwarded-for") ||
+         http::iequals(name, "x-forwarded-proto") || http::iequals(name, "x-request-id") ||
+         http::iequals(name, "knative-serving-tag") ||
          (has_connection && head.fields.has_token("connection", name));
 }
 
@@ -32,6 +33,8 @@ void OutgoingRequest::fill_fields() {
   for (const auto& field : head.fields) {
     if (http::iequals(field.name, "x-forwarded-for")) {
       forwarded_for_.append(field.value).append(", ");
+    } else if (http::iequals(field.name, "forwarded")) {
+      forwarded_.append(field.value).append(", ");
     }
     if (!is_dropped(head, has_connection, field.name)) add(field.name, field.value);
   }
@@ -42,6 +45,8 @@ void OutgoingRequest::fill_fields() {
     add("knative-serving-tag", *tag);
   }
   forwarded_for_ += exchange_.client().host;
+  append_forwarded();
+  add("forwarded", forwarded_);
   add("x-forwarded-for", forwarded_for_);
   add("x-forwarded-proto", record_.secure ? "https" : "http");
   add("x-request-id", record_.id);
@@ -54,6 +59,20 @@ void OutgoingRequest::fill_fields() {
   }
 }
 
+// RFC 7239: an IPv6 address stands in brackets and quotes, a host may have a port.
+void OutgoingRequest::append_forwarded() {
+  const std::string& client = exchange_.client().host;
+  const bool is_v6 = client.find(':') != std::string::npos;
+  forwarded_.append("for=")
+      .append(is_v6 ? "\"[" : "")
+      .append(client)
+      .append(is_v6 ? "]\"" : "")
+      .append(";host=\"")
+      .append(exchange_.request().authority)
+      .append("\";proto=")
+      .append(exchange_.secure() ? "https" : "http");
+}
+
 net::Task<http::HttpResult<void>> OutgoingRequest::read_first() {
   const auto piece = co_await exchange_.read_body();
   if (!piece) co_return fail(piece.error());
@@ -61,8 +80,8 @@ net::Task<http::HttpResult<void>> OutgoingRequest::read_first() {
   first_ = *piece;
   record_.bytes_in += first_.size();
   const auto& body = head().body;
-  whole_ =
-      first_.empty() || (body.kind == http::BodyLength::Kind::kSized && first_.size() == body.size);
+  whole_ = first_.empty() || exchange_.body_read() ||
+           (body.kind == http::BodyLength::Kind::kSized && first_.size() == body.size);
   co_return http::HttpResult<void>();
 }
 

@@ -12,16 +12,10 @@ namespace {
 int grpc_status(int http) {
   constexpr int kDeadlineExceeded = 4;
   constexpr int kUnimplemented = 12;
-  constexpr int kInternal = 13;
   constexpr int kUnavailable = 14;
-  constexpr int kResourceExhausted = 8;
   switch (http) {
-    case 400:
-      return kInternal;
     case 404:
       return kUnimplemented;
-    case 413:
-      return kResourceExhausted;
     case 504:
       return kDeadlineExceeded;
     default:
