@@ -93,7 +93,8 @@ net::Task<HttpResult<ResponseHead*>> H2ClientExchange::read_head(TimePoint deadl
   if (!came) co_return fail(came.error());
   const auto status = to_number<int>(stream_->head().get(":status"));
   if (!status || *status < 200 || *status > 999) co_return fail(HttpError::kMalformed);
-  head_ = ResponseHead{.status = *status};
+  head_ = ResponseHead();
+  head_.status = *status;
   stream_->head().view(head_.fields);
   const auto length = head_.fields.get("content-length");
   if (stream_->only_head()) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <new>
 
 #include "base/log.h"
@@ -286,7 +285,7 @@ struct H2Session::Callbacks {
       return NGHTTP2_ERR_DEFERRED;
     }
     const size_t taken = std::min(size, stream->to_send_.size());
-    std::memcpy(buffer, stream->to_send_.data(), taken);
+    std::ranges::copy(stream->to_send_.substr(0, taken), buffer);
     stream->to_send_.remove_prefix(taken);
     if (!stream->to_send_.empty()) return static_cast<ssize_t>(taken);
     stream->taken_ = true;

@@ -1,5 +1,8 @@
 #include "http/message.h"
 
+#include <algorithm>
+#include <array>
+
 #include "http/chars.h"
 
 namespace ebb::http {
