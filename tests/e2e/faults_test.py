@@ -67,7 +67,7 @@ class Refused(unittest.TestCase):
             "a folded field": (b"GET / HTTP/1.1\r\n" + a_host + b"X: a\r\n b\r\n\r\n", 400, b""),
             "an unknown coding": (b"POST / HTTP/1.1\r\n" + a_host +
                                   b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, b""),
-            "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, b""),
+            "a later version": (b"GET / HTTP/2.0\r\n" + a_host + b"\r\n", 505, b""),
             "a head too large": (b"GET / HTTP/1.1\r\n" + a_host + b"X: " + b"x" * 40000 +
                                  b"\r\n\r\n", 431, b""),
             "a body too large": (b"POST / HTTP/1.1\r\n" + a_host +

@@ -75,7 +75,8 @@ def s_client(ebb, *options, name=HOST):
     return subprocess.run(
         ["openssl", "s_client", "-connect", "127.0.0.1:%d" % ebb.https[1],
          *(("-servername", name) if name else ("-noservername",)), *options],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        timeout=PATIENCE)
 
 
 def presented(ebb, name=HOST):
