@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <exception>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "http/chars.h"
+#include "http/number.h"
 #include "net/executor.h"
 
 namespace ebb::http {
@@ -29,16 +29,6 @@ void watch_for_death(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
-// Of a Content-Length field; nullopt if there is none, or no such number.
-std::optional<uint64_t> named_length(const Fields& fields) {
-  const auto text = fields.get("content-length");
-  if (!text) return std::nullopt;
-  uint64_t size = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), size);
-  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
-  return size;
 }
 
 // Without padding (RFC 4648 5).
@@ -402,7 +392,7 @@ bool Connection::append_head(const ResponseHead& head) {
   }
   // The answer to HEAD names the length of the body that GET would get, if it is known.
   if (request_.method == "HEAD" && head.body.kind == BodyLength::Kind::kNone) {
-    const auto told = named_length(head.fields);
+    const auto told = content_length(head.fields);
     size = told.value_or(0);
     if (!told) field = FramingField::kOmit;
   }

@@ -54,7 +54,6 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] size_t held_bytes() const override { return sizeof(*this) + input_.memory(); }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
-  [[nodiscard]] bool body_untouched() const override { return !body_touched_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] bool body_read() const override { return decoder_.done(); }

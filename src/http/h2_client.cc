@@ -2,9 +2,8 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include <charconv>
-
 #include "http/chars.h"
+#include "http/number.h"
 #include "net/executor.h"
 
 namespace ebb::http {
@@ -13,14 +12,6 @@ namespace {
 bool is_only_of_http1(std::string_view name) {
   return is_hop_by_hop(name) || iequals(name, "host") || iequals(name, "content-length") ||
          iequals(name, "http2-settings");
-}
-
-template <class Number>
-std::optional<Number> to_number(std::string_view text) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 }  // namespace
@@ -96,10 +87,9 @@ net::Task<HttpResult<ResponseHead*>> H2ClientExchange::read_head(TimePoint deadl
   head_ = ResponseHead();
   head_.status = *status;
   stream_->head().view(head_.fields);
-  const auto length = head_.fields.get("content-length");
   if (stream_->only_head()) {
     head_.body = BodyLength::none();
-  } else if (const auto size = length ? to_number<uint64_t>(*length) : std::nullopt) {
+  } else if (const auto size = content_length(head_.fields)) {
     head_.body = BodyLength::sized(*size);
   } else {
     head_.body = BodyLength::chunked();

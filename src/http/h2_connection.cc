@@ -3,24 +3,17 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <exception>
 
 #include "base/log.h"
 #include "http/chars.h"
+#include "http/number.h"
 #include "http/uri.h"
 #include "net/executor.h"
 
 namespace ebb::http {
 namespace {
-
-std::optional<uint64_t> to_number(std::string_view text) {
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 H2Options options_of(const ServerOptions& server) {
   return {.head = server.head,
@@ -67,7 +60,6 @@ class H2Exchange final : public Exchange {
   }
   [[nodiscard]] net::Executor& executor() const override { return connection_.server().executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
-  [[nodiscard]] bool body_untouched() const override { return stream_.untouched(); }
   [[nodiscard]] bool body_read() const override { return stream_.all_read(); }
   [[nodiscard]] bool tells_of_leaving() const override { return true; }
   [[nodiscard]] bool body_may_wait() const override {
@@ -148,10 +140,9 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
     request_.fields = others;
   }
   request_.expects_continue = request_.fields.has_token("expect", "100-continue");
-  const auto length = request_.fields.get("content-length");
   if (stream_.only_head()) {
     request_.body = BodyLength::none();
-  } else if (const auto size = length ? to_number(*length) : std::nullopt) {
+  } else if (const auto size = content_length(request_.fields)) {
     request_.body = BodyLength::sized(*size);
   } else {
     request_.body = BodyLength::chunked();

@@ -249,10 +249,10 @@ TEST_F(H2ServerTest, HopByHopFieldsAreDroppedAndBadOnesRefused) {
 
 TEST_F(H2ServerTest, WhatBreaksOffIsReset) {
   start();
-  EXPECT_NE(get("/half").error, "");
-  EXPECT_NE(get("/half-chunked").error, "");
-  EXPECT_NE(get("/throw-late").error, "");
-  EXPECT_NE(get("/short").error, "");
+  EXPECT_EQ(get("/half").error, to_string(HttpError::kTruncated));
+  EXPECT_EQ(get("/half-chunked").error, to_string(HttpError::kTruncated));
+  EXPECT_EQ(get("/throw-late").error, to_string(HttpError::kTruncated));
+  EXPECT_EQ(get("/short").error, to_string(HttpError::kTruncated));
   EXPECT_EQ(get("/throw").status, 500);
   EXPECT_EQ(get("/nothing").status, 500);
 }
@@ -486,11 +486,48 @@ TEST_F(H2ServerTest, FloodsEndTheConnection) {
   run_while([&] { return server->connections() > 0; });
 }
 
+// Each ends its stream by an error of its own making, and leaves a handler behind.
+TEST_F(H2ServerTest, StreamsThatClientsLetFailDoNotPileUp) {
+  start();
+  std::string all = hello();
+  for (uint32_t id = 1; id < 80000; id += 2) {
+    all += frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+                 "\x82\x86\x44\x05/hold\x41\x01h") +
+           frame(NGHTTP2_WINDOW_UPDATE, 0, id, "\x7f\xff\xff\xff");
+  }
+  EXPECT_FALSE(run(talk(all)).ends_with('?')) << "the connection has ended";
+  EXPECT_LE(handler.requests, 256);
+  EXPECT_GT(handler.requests, 0);
+  for (auto& held : handler.held) held.set(true);
+  run_while([&] { return server->connections() > 0; });
+}
+
+TEST_F(H2ServerTest, AClientThatAsksAndNeverReadsIsCut) {
+  start();
+  auto stream = run(dial());
+  std::string all = hello();
+  uint32_t id = 1;
+  size_t sent = 0;
+  constexpr size_t kMost = 256u << 20;
+  for (; sent < kMost; sent += all.size(), all.clear()) {
+    while (all.size() < 1u << 20) {
+      all += frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id,
+                   "\x82\x86\x44\x05/hold\x41\x01h");
+      id += 2;
+    }
+    if (!run(send(stream, all))) break;
+  }
+  EXPECT_LT(sent, kMost);
+  for (auto& held : handler.held) held.set(true);
+  run_while([&] { return server->connections() > 0; });
+}
+
 TEST_F(H2ServerTest, AHeadThatDoesNotEndInTimeEndsTheConnection) {
   start({.head_timeout = 50ms});
   const std::string answer =
       run(talk(hello() + frame(NGHTTP2_HEADERS, 0, 1, "\x82\x86\x84\x41\x01h")));
   EXPECT_THAT(answer, HasSubstr(std::string("\0\0\0\4\1", 5))) << "it got our settings";
+  EXPECT_FALSE(answer.ends_with('?')) << "it was the client that gave up";
   EXPECT_EQ(handler.requests, 0);
 }
 

@@ -15,7 +15,6 @@ namespace {
 
 constexpr size_t kReadBlock = 16 * 1024;
 constexpr size_t kWriteBatch = 32 * 1024;  // handed to the kernel at once, about
-constexpr size_t kFieldOverhead = 32;      // RFC 9113 6.5.2: what a field counts besides its bytes
 // From the first word of a drain to the refusal of what comes after it: what was sent before
 // the peer had heard of it is still served.
 constexpr Duration kGoodbyeTime = std::chrono::milliseconds(100);
@@ -61,128 +60,6 @@ bool append(std::vector<nghttp2_nv>& to, const Fields& fields) {
 
 }  // namespace
 
-// --- H2Fields ---
-
-bool H2Fields::add(std::string_view name, std::string_view value, const HeadLimits& limits) {
-  const size_t counted = text_.size() + entries_.size() * kFieldOverhead;
-  if (counted + name.size() + value.size() + kFieldOverhead > limits.bytes ||
-      entries_.size() >= limits.fields) {
-    return false;
-  }
-  entries_.push_back({.name = static_cast<uint32_t>(text_.size()),
-                      .name_size = static_cast<uint32_t>(name.size()),
-                      .value_size = static_cast<uint32_t>(value.size())});
-  text_.append(name).append(value);
-  return true;
-}
-
-std::string_view H2Fields::name(const Entry& entry) const {
-  return std::string_view(text_).substr(entry.name, entry.name_size);
-}
-
-std::string_view H2Fields::value(const Entry& entry) const {
-  return std::string_view(text_).substr(entry.name + entry.name_size, entry.value_size);
-}
-
-void H2Fields::view(Fields& into) const {
-  into.reserve(into.size() + entries_.size());
-  for (const Entry& entry : entries_) {
-    if (!name(entry).starts_with(':')) into.add(name(entry), value(entry));
-  }
-}
-
-std::string_view H2Fields::get(std::string_view wanted) const {
-  for (const Entry& entry : entries_) {
-    if (name(entry) == wanted) return value(entry);
-  }
-  return {};
-}
-
-// --- H2Stream ---
-
-H2Stream::H2Stream(H2Session& session, int32_t id)
-    : session_(&session), id_(id), readable_(session.executor_), writable_(session.executor_) {
-  ++session.live_;
-}
-
-H2Stream::~H2Stream() {
-  --session_->live_;
-  session_->forget(*this);
-}
-
-net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
-  if (!piece_.empty()) {  // it has been used
-    nghttp2_session_consume_stream(session_->session_.get(), id_, piece_.size());
-    piece_.clear();
-    session_->flush();
-  }
-  while (received_.empty() && !ended_) {
-    if (unwanted_) co_return fail(HttpError::kClosed);
-    if (closed_) co_return fail(HttpError::kTruncated);
-    const bool woken = co_await readable_.wait(deadline);
-    if (!woken) co_return fail(HttpError::kTimeout);
-  }
-  touched_ = touched_ || !received_.empty();
-  std::swap(piece_, received_);
-  co_return std::string_view(piece_);
-}
-
-void H2Stream::stop_reading() {
-  unwanted_ = true;
-  readable_.wake();
-}
-
-net::Task<HttpResult<void>> H2Stream::wait_for_head(TimePoint deadline) {
-  while (!head_complete_) {
-    if (closed_) co_return fail(answer_begun_ ? HttpError::kTruncated : HttpError::kClosed);
-    const bool woken = co_await readable_.wait(deadline);
-    if (!woken) co_return fail(HttpError::kTimeout);
-  }
-  co_return head_too_large_ ? HttpResult<void>(fail(HttpError::kHeadTooLarge)) : HttpResult<void>();
-}
-
-net::Task<HttpResult<void>> H2Stream::write(std::string_view piece, bool last,
-                                            const Fields* trailers, TimePoint deadline) {
-  if (closed_ || last_) co_return fail(HttpError::kIo);
-  to_send_ = piece;
-  trailers_to_send_ = trailers;
-  last_ = last;
-  in_buffer_ = false;
-  taken_ = false;
-  nghttp2_session_resume_data(session_->session_.get(), id_);
-  session_->flush();
-  while (!taken_ || in_buffer_) {
-    if (closed_ && !in_buffer_) break;
-    const bool woken = co_await writable_.wait(deadline);
-    if (woken) continue;
-    to_send_ = {};
-    trailers_to_send_ = nullptr;
-    reset(NGHTTP2_CANCEL);
-    co_return fail(HttpError::kTimeout);
-  }
-  to_send_ = {};
-  trailers_to_send_ = nullptr;
-  if (!taken_) co_return fail(HttpError::kIo);
-  sent_all_ = last;
-  co_return HttpResult<void>();
-}
-
-void H2Stream::reset(uint32_t error) {
-  H2Session& session = *session_;
-  if (closed_ || session.ended_) return;
-  nghttp2_session_set_stream_user_data(session.session_.get(), id_, nullptr);
-  nghttp2_submit_rst_stream(session.session_.get(), NGHTTP2_FLAG_NONE, id_, error);
-  closed_ = true;
-  in_buffer_ = false;
-  std::erase(session.in_buffer_, this);
-  std::erase(session.streams_, this);
-  session.watch_idle();
-  session.flush();
-  session.note(readable_);
-  session.note(writable_);
-  session.run_noted();  // which may end this
-}
-
 // --- nghttp2's callbacks: they note, and nothing else ---
 
 struct H2Session::Callbacks {
@@ -197,6 +74,9 @@ struct H2Session::Callbacks {
     self.executor_.arm(self.head_, self.executor_.turn_time() + self.options_.head_timeout);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || self.role_ != Role::kServer) return 0;
     if (self.live_ >= kLivePerStream * self.options_.max_streams) {
+      if (!self.spend(self.reset_budget_)) {
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+      }
       return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // whose handlers have not returned
     }
     ++self.requests_;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/h2_fields.h"
 #include "http/message.h"
 #include "net/stream.h"
 #include "net/task.h"
@@ -36,30 +37,6 @@ class H2Session;
 
 // What begins a connection that speaks HTTP/2 without having been asked (RFC 9113 3.4).
 inline constexpr std::string_view kH2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-// A block of fields as it came.
-class H2Fields final {
- public:
-  // False if that is more than the limits allow; then the field is not kept.
-  [[nodiscard]] bool add(std::string_view name, std::string_view value, const HeadLimits& limits);
-  // The views end with this object, and with the next add().
-  void view(Fields& into) const;
-  // "" if it is not there.
-  [[nodiscard]] std::string_view get(std::string_view name) const;
-  [[nodiscard]] size_t bytes() const { return text_.size(); }
-
- private:
-  struct Entry {
-    uint32_t name = 0;  // where it begins in text_; the value follows
-    uint32_t name_size = 0;
-    uint32_t value_size = 0;
-  };
-  [[nodiscard]] std::string_view name(const Entry& entry) const;
-  [[nodiscard]] std::string_view value(const Entry& entry) const;
-
-  std::string text_;
-  std::vector<Entry> entries_;
-};
 
 // One request and its answer. Destroying it resets it, unless both sides have ended.
 class H2Stream final {
@@ -91,8 +68,6 @@ class H2Stream final {
   [[nodiscard]] bool all_read() const { return ended_ && received_.empty(); }
   // Bytes of its body that are held here.
   [[nodiscard]] size_t unread() const { return received_.size() + piece_.size(); }
-  // No byte of a body was read.
-  [[nodiscard]] bool untouched() const { return !touched_; }
   // Something of an answer has come.
   [[nodiscard]] bool answer_begun() const { return answer_begun_; }
   // It was never looked at by the peer's application, says the peer: it may be sent again.
@@ -128,8 +103,7 @@ class H2Stream final {
   bool only_head_ = false;
   bool ended_ = false;
   bool closed_ = false;
-  int interim_ = 0;  // answers before the answer
-  bool touched_ = false;
+  int interim_ = 0;        // answers before the answer
   bool unwanted_ = false;  // what comes
   bool refused_ = false;
   bool answer_begun_ = false;  // something of the peer's head has come
@@ -186,7 +160,7 @@ class H2Session final {
                                                          bool more);
   // Sends what is to go now, if nothing is being sent.
   void flush();
-  // Asks the peer for a sign of life.
+  // Asks the peer for a sign of life. For tests.
   void ping();
 
   // No new requests: says GOAWAY, and ends when the last one has.
@@ -194,13 +168,10 @@ class H2Session final {
   // Ends it now; who waits is told.
   void cut();
   [[nodiscard]] bool ended() const { return ended_; }
-  [[nodiscard]] bool draining() const { return draining_; }
   // Client: it takes another request now.
   [[nodiscard]] bool has_room() const;
-  [[nodiscard]] size_t streams() const { return streams_.size(); }
   // Nothing has come yet, or no request.
   [[nodiscard]] bool is_new() const { return requests_ == 0; }
-  [[nodiscard]] net::Stream& stream() { return stream_; }
   [[nodiscard]] net::Executor& executor() const { return executor_; }
 
  private:

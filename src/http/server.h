@@ -91,9 +91,6 @@ class Exchange {
   virtual void stop_reading() {}
   // The fields behind the body, once that has been read to its end.
   [[nodiscard]] virtual const Fields& trailers() const = 0;
-  // True while no byte of the body has been read and none was sent by the client
-  // because of us (so that the request may still be replayed).
-  [[nodiscard]] virtual bool body_untouched() const = 0;
 
   // Sends a response head. `head.body` says how the body is framed towards the
   // client (kUntilClose becomes chunked for HTTP/1.1 clients, kNone is a length of

@@ -20,7 +20,6 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] net::Task<http::HttpResult<std::string_view>> read_body() override {
     co_return std::string_view();
   }
-  [[nodiscard]] bool body_untouched() const override { return true; }
   [[nodiscard]] net::Task<http::HttpResult<void>> begin(
       const http::ResponseHead& /*head*/) override {
     co_return http::HttpResult<void>();

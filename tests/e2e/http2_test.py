@@ -197,6 +197,17 @@ class Http2(unittest.TestCase):
                 ebb.stop()
                 self.assertEqual(curl.stdout.read(), b"served")
 
+    def test_who_leaves_before_the_answer_frees_the_slot(self):
+        # A minute: longer than the test waits for it.
+        self.ebb.deploy("slow", "import time\ndef handle(request):\n    time.sleep(60)\n", "--no-call")
+        def under_way():
+            return self.ebb.metric("ebb_requests_in_flight", service="slow")
+        with subprocess.Popen(["curl", "-sS", "--http2-prior-knowledge",
+                               "-H", "Host: slow.default.localhost", self.url]) as curl:
+            wait_until(lambda: under_way() == 1, "it is under way")
+            curl.kill()
+        wait_until(lambda: under_way() == 0, "its slot is free")
+
     def test_nonsense_ends_the_connection(self):
         before = self.curl("--http2-prior-knowledge", self.url)
         for nonsense in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
