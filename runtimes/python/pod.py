@@ -29,7 +29,12 @@ PACKAGES = "/code/.ebb/python"  # where `ebb deploy` installs requirements.txt
 BACKLOG = 4096
 MESSAGE_LIMIT = 128 * 1024
 ERROR_LIMIT = 4096  # bytes of an error's text
+FILE_PIECE = 64 * 1024
 DEFAULT_THREADS = 100
+
+ASYNC_FLAGS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+# json.loads() without what it does for other input: a cold pod runs it once.
+decode_json = json.JSONDecoder().scan_once
 
 WARM_ASYNC_SOURCE = "async def handle(request):\n    return 'warm %s' % request.path\n"
 WARM_REQUEST = b"GET /warm?x=1 HTTP/1.1\r\nhost: warm\r\nuser-agent: ebb\r\n\r\n"
@@ -37,6 +42,8 @@ WARM_REQUEST = b"GET /warm?x=1 HTTP/1.1\r\nhost: warm\r\nuser-agent: ebb\r\n\r\n
 
 def is_async(function):
     """Whether calling it gives a coroutine or an async generator."""
+    if type(function) is types.FunctionType and not function.__dict__:
+        return bool(function.__code__.co_flags & ASYNC_FLAGS)
     for candidate in (function, getattr(function, "func", None), getattr(function, "__call__", None)):
         if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
             return True
@@ -98,7 +105,7 @@ def rehearse(times=1):
     meets no cold page and no cold bytecode. The handler."""
     here, path, environ = os.getcwd(), sys.path[:], dict(os.environ)
     for _ in range(times):
-        handle = load(json.loads(WARM_MESSAGE), RUNTIME)[1]
+        handle = load(read_message(WARM_MESSAGE), RUNTIME)[1]
         os.chdir(here)
         sys.path[:] = path
         os.environ.clear()
@@ -173,12 +180,20 @@ def send(control, kind, text=""):
     control.send(kind + text.encode("utf-8", "replace")[-ERROR_LIMIT:])
 
 
+def read_message(data):
+    return decode_json(str(data, "utf-8"), 0)[0]
+
+
+# What follows runs once in each pod, on a request's time and with cold caches: so it
+# takes the short way where there is a convenient one.
 def load(message, folder=CODE):
-    os.environ["PORT"] = str(message.get("port", 8080))
-    os.environ.update(message.get("env", {}))
+    environ = os.environ
+    environ["PORT"] = str(message.get("port", 8080))
+    for name, value in message.get("env", {}).items():
+        environ[name] = value
     os.chdir(folder)
     sys.path.insert(0, folder)
-    if os.path.isdir(PACKAGES):
+    if os.access(PACKAGES, os.F_OK):
         sys.path.insert(1, PACKAGES)
     path = os.path.join(folder, message["entry"])
     try:
@@ -192,10 +207,13 @@ def read_file(path):
     """As open() and read() do, in half the system calls."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        pieces = []
-        while piece := os.read(fd, 1 << 16):
-            pieces.append(piece)
-        return b"".join(pieces)
+        data = os.read(fd, FILE_PIECE)
+        size = len(data)
+        while size == FILE_PIECE:  # a file gives less only at its end
+            piece = os.read(fd, FILE_PIECE)
+            data += piece
+            size = len(piece)
+        return data
     finally:
         os.close(fd)
 
@@ -268,7 +286,7 @@ def main():
     if not size:
         os._exit(0)
     try:
-        message = json.loads(buffer[1:size])
+        message = read_message(buffer[1:size])
         kind, handle = load(message)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         fail(control, error)

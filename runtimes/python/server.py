@@ -5,6 +5,7 @@ serves that connection, and before all of them are busy another is started, so a
 slow request never holds up the next and the first request finds a thread waiting.
 """
 
+import _socket
 import itertools
 import select
 import socket
@@ -223,10 +224,12 @@ class Server:
                 self.serve(connection)
 
     def accept(self):
+        # As socket.accept() does, without what it does for other kinds of sockets.
         try:
-            sock, _ = self.listener.accept()
+            fd, _ = self.listener._accept()
         except OSError:
             return None
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
         wait_at_most(sock, IO_TIMEOUT)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, IO_TIMEOUT)
         return Connection(sock)

@@ -1,10 +1,9 @@
 // Takes the framing off a message body, in place and incrementally.
 //
-// Chunked is decoded here and not by llhttp, because llhttp 8.1 takes folded
-// trailers, a bare line feed at their end, and extensions and trailers of any
-// length, and would call back per chunk where this joins them (the fuzz targets
-// check that llhttp reads no other body). No I/O, and no allocation but for trailers;
-// belongs to one connection.
+// Refuses folded trailers, a bare line feed at their end, and extensions and trailers of
+// any length, which other parsers take; joins chunks that came together. The fuzz targets
+// check that llhttp reads no other body. No I/O, and no allocation but for trailers; belongs
+// to one connection.
 //
 //   BodyDecoder decoder(head.body);
 //   while (!decoder.done()) {

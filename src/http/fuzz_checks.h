@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "http/chars.h"
 #include "http/codec_feed.h"
 
 namespace ebb::http {
@@ -47,12 +48,80 @@ inline LlhttpReading read_with_llhttp(std::string_view stream, bool is_request) 
   return out;
 }
 
+// What llhttp, in strict mode, reads in a head.
+struct LlhttpHead {
+  std::string first;   // method and target, or status and reason
+  std::string fields;  // as render() writes them
+  std::string name;
+  std::string value;
+  llhttp_errno_t error = HPE_OK;
+};
+
+inline LlhttpHead read_head_with_llhttp(std::string_view head, bool is_request) {
+  LlhttpHead out;
+  llhttp_settings_t settings;
+  llhttp_settings_init(&settings);
+  settings.on_method = settings.on_url =
+      settings.on_status = [](llhttp_t* p, const char* at, size_t n) {
+        static_cast<LlhttpHead*>(p->data)->first.append(at, n);
+        return 0;
+      };
+  settings.on_method_complete = [](llhttp_t* p) {
+    static_cast<LlhttpHead*>(p->data)->first += ' ';
+    return 0;
+  };
+  settings.on_header_field = [](llhttp_t* p, const char* at, size_t n) {
+    static_cast<LlhttpHead*>(p->data)->name.append(at, n);
+    return 0;
+  };
+  settings.on_header_value = [](llhttp_t* p, const char* at, size_t n) {
+    static_cast<LlhttpHead*>(p->data)->value.append(at, n);
+    return 0;
+  };
+  settings.on_header_value_complete = [](llhttp_t* p) {
+    auto& read = *static_cast<LlhttpHead*>(p->data);
+    read.fields += fmt::format("{}={};", read.name, trim(read.value));
+    read.name.clear();
+    read.value.clear();
+    return 0;
+  };
+  settings.on_headers_complete = [](llhttp_t*) -> int { return HPE_PAUSED; };
+  llhttp_t parser;
+  llhttp_init(&parser, is_request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+  parser.data = &out;
+  out.error = llhttp_execute(&parser, head.data(), head.size());
+  if (!is_request) out.first = fmt::format("{} {}", parser.status_code, out.first);
+  return out;
+}
+
+// What is accepted llhttp accepts, too, and reads the same in it; but for methods, of which
+// it has a list.
+inline void check_head(std::string_view stream, bool is_request, HeadLimits limits) {
+  HeadParser parser(limits);
+  RequestHead request;
+  ResponseHead response;
+  const auto size =
+      is_request ? parser.request(stream, request) : parser.response(stream, false, response);
+  if (!size || *size == 0) return;
+  const std::string ours =
+      is_request
+          ? fmt::format("{} {}\n{}", request.method, request.target, render(request.fields))
+          : fmt::format("{} {}\n{}", response.status, response.reason, render(response.fields));
+  const LlhttpHead other = read_head_with_llhttp(stream.substr(0, *size), is_request);
+  if (other.error == HPE_INVALID_METHOD || other.error == HPE_INVALID_CONSTANT) return;
+  const std::string theirs = other.first + '\n' + other.fields;
+  require(other.error == HPE_PAUSED, "llhttp refuses the head", ours,
+          llhttp_errno_name(other.error));
+  require(ours == theirs, "llhttp reads another head", ours, theirs);
+}
+
 // `data` begins with 8 bytes that say how the rest is cut into reads.
 inline void check_codec(std::string_view data, bool is_request) {
   if (data.size() < 8) return;
   const std::string_view sizes = data.substr(0, 8);
   const std::string_view stream = data.substr(8);
   const HeadLimits limits{.bytes = 2048, .fields = 16};
+  check_head(stream, is_request, limits);
   size_t turn = 0;
   const Cut cut = [&](size_t) -> size_t {
     return static_cast<uint8_t>(sizes[turn++ % sizes.size()]) % 64 + 1;

@@ -1,7 +1,5 @@
 #include "http/head_parser.h"
 
-#include <llhttp.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -26,7 +24,13 @@ ParseResult<void> check_version(std::string_view text) {
   return {};
 }
 
-ParseResult<void> check_request_line(std::string_view line) {
+struct RequestLine {
+  std::string_view method;
+  std::string_view target;
+  int minor_version = 1;
+};
+
+ParseResult<RequestLine> read_request_line(std::string_view line) {
   const size_t method_end = line.find(' ');
   const size_t target_end = line.rfind(' ');
   if (method_end == std::string_view::npos || method_end == target_end) {
@@ -35,97 +39,32 @@ ParseResult<void> check_request_line(std::string_view line) {
   const auto method = line.substr(0, method_end);
   const auto target = line.substr(method_end + 1, target_end - method_end - 1);
   if (!is_token(method)) return refuse("bad method");
-  if (auto ok = check_version(line.substr(target_end + 1)); !ok) return ok;
+  if (auto ok = check_version(line.substr(target_end + 1)); !ok) return fail(ok.error());
   // A target is not decoded here: a function may want it as it came.
   if (!is_target(target)) return refuse("space, fragment or bad byte in the request target");
-  // CONNECT would make a tunnel; the others belong to protocols that llhttp also knows.
-  if (method == "CONNECT" || method == "SOURCE" || method == "PRI") {
+  // CONNECT would make a tunnel; PRI begins another protocol.
+  if (method == "CONNECT" || method == "PRI") {
     return refuse("method not supported", HttpError::kUnsupported);
   }
   if (target == "*" && method != "OPTIONS") return refuse("target * is for OPTIONS only");
-  return {};
+  return RequestLine{method, target, line.back() - '0'};
 }
 
-ParseResult<void> check_status_line(std::string_view line) {
-  if (auto ok = check_version(line.substr(0, 8)); !ok) return ok;
+struct StatusLine {
+  int status = 0;
+  std::string_view reason;
+  int minor_version = 1;
+};
+
+ParseResult<StatusLine> read_status_line(std::string_view line) {
+  if (auto ok = check_version(line.substr(0, 8)); !ok) return fail(ok.error());
   const bool good = line.size() >= 12 && line[8] == ' ' && line[9] >= '1' && line[9] <= '9' &&
                     is_digit(line[10]) && is_digit(line[11]) &&
                     (line.size() == 12 || line[12] == ' ');
   if (!good) return refuse("bad status line");
-  return {};
-}
-
-// What the llhttp callbacks fill. Spans are contiguous: the head is given at once.
-struct Collected {
-  Collected(Fields& f, size_t max) : fields(&f), max_fields(max) {}
-  Fields* fields;
-  size_t max_fields;
-  std::string_view method;
-  std::string_view target;
-  std::string_view reason;
-  std::string_view name;
-  std::string_view value;
-  bool too_many = false;
-};
-
-Collected& collected(llhttp_t* parser) { return *static_cast<Collected*>(parser->data); }
-
-void extend(std::string_view& span, const char* at, size_t size) {
-  span = span.empty() ? std::string_view(at, size) : std::string_view(span.begin(), at + size);
-}
-
-llhttp_settings_t make_settings() {
-  llhttp_settings_t s;
-  llhttp_settings_init(&s);
-  s.on_method = [](llhttp_t* p, const char* at, size_t n) {
-    extend(collected(p).method, at, n);
-    return 0;
-  };
-  s.on_url = [](llhttp_t* p, const char* at, size_t n) {
-    extend(collected(p).target, at, n);
-    return 0;
-  };
-  s.on_status = [](llhttp_t* p, const char* at, size_t n) {
-    extend(collected(p).reason, at, n);
-    return 0;
-  };
-  s.on_header_field = [](llhttp_t* p, const char* at, size_t n) {
-    extend(collected(p).name, at, n);
-    return 0;
-  };
-  s.on_header_value = [](llhttp_t* p, const char* at, size_t n) {
-    extend(collected(p).value, at, n);
-    return 0;
-  };
-  s.on_header_value_complete = [](llhttp_t* p) -> int {
-    Collected& c = collected(p);
-    if (c.fields->size() == c.max_fields) {
-      c.too_many = true;
-      return -1;
-    }
-    c.fields->add(c.name, trim(c.value));
-    c.name = c.value = {};
-    return 0;
-  };
-  // The body is not llhttp's business (see body_decoder.h).
-  s.on_headers_complete = [](llhttp_t*) -> int { return HPE_PAUSED; };
-  return s;
-}
-
-ParseResult<void> run_llhttp(llhttp_t& parser, llhttp_type_t type, std::string_view bytes,
-                             Collected& into) {
-  static const llhttp_settings_t settings = make_settings();
-  llhttp_init(&parser, type, &settings);
-  parser.data = &into;
-  const llhttp_errno_t err = llhttp_execute(&parser, bytes.data(), bytes.size());
-  if (err == HPE_PAUSED) return {};
-  if (into.too_many) return refuse("too many header fields", HttpError::kHeadTooLarge);
-  // The constant is the protocol that a known method belongs to, such as RTSP.
-  if (err == HPE_INVALID_METHOD || err == HPE_INVALID_CONSTANT) {
-    return refuse("method not supported", HttpError::kUnsupported);
-  }
-  if (err == HPE_OK) return refuse("incomplete head");  // llhttp saw no end where we did
-  return refuse(llhttp_get_error_reason(&parser));
+  return StatusLine{.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'),
+                    .reason = line.substr(std::min<size_t>(line.size(), 13)),
+                    .minor_version = line[7] - '0'};
 }
 
 // What the fields say that decides about framing and the connection.
@@ -150,9 +89,7 @@ std::optional<uint64_t> parse_length(std::string_view text) {
   return value;
 }
 
-ParseResult<void> read_field(const Field& field, Meaning& m) {
-  if (!is_token(field.name)) return refuse("bad header name");
-  if (!is_field_value(field.value)) return refuse("bad byte in a header value");
+ParseResult<void> note_meaning(const Field& field, Meaning& m) {
   switch (field.name.size()) {
     case 4:
       if (iequals(field.name, "host")) {
@@ -194,12 +131,24 @@ ParseResult<void> read_field(const Field& field, Meaning& m) {
   return {};
 }
 
-ParseResult<Meaning> read_fields(const Fields& fields) {
+// `lines` are those of the fields and the empty one behind them; each ends with CR LF.
+ParseResult<Meaning> read_fields(std::string_view lines, size_t limit, Fields& fields) {
   Meaning meaning;
-  for (const Field& field : fields) {
-    if (auto ok = read_field(field, meaning); !ok) return fail(ok.error());
+  fields.clear();
+  for (;;) {
+    const size_t end = lines.find('\n');
+    const auto line = lines.substr(0, end - 1);
+    lines.remove_prefix(end + 1);
+    if (line.empty()) return meaning;
+    const auto colon = static_cast<size_t>(
+        std::find_if_not(line.begin(), line.end(), is_token_char) - line.begin());
+    if (colon == 0 || colon == line.size() || line[colon] != ':') return refuse("bad header name");
+    const Field field{line.substr(0, colon), trim(line.substr(colon + 1))};
+    if (!is_field_value(field.value)) return refuse("bad byte in a header value");
+    if (fields.size() == limit) return refuse("too many header fields", HttpError::kHeadTooLarge);
+    fields.add(field.name, field.value);
+    if (auto ok = note_meaning(field, meaning); !ok) return fail(ok.error());
   }
-  return meaning;
 }
 
 // Chunked alone is spoken. A list that names chunked anywhere but once at its end
@@ -239,40 +188,36 @@ std::string_view without_end(std::string_view text, std::string_view end) {
   return text;
 }
 
-ParseResult<void> finish_request(RequestHead& head) {
-  const auto meaning = read_fields(head.fields);
-  if (!meaning) return fail(meaning.error());
-  const auto body = read_framing(*meaning, head.minor_version);
+ParseResult<void> finish_request(RequestHead& head, const Meaning& meaning) {
+  const auto body = read_framing(meaning, head.minor_version);
   if (!body) return fail(body.error());
   head.body = *body;
 
-  if (!meaning->host && head.minor_version > 0) return refuse("missing Host");
-  head.authority = meaning->host.value_or("");
-  if (meaning->host && !is_authority(*meaning->host)) return refuse("bad Host");
+  if (!meaning.host && head.minor_version > 0) return refuse("missing Host");
+  head.authority = meaning.host.value_or("");
+  if (meaning.host && !is_authority(*meaning.host)) return refuse("bad Host");
   const auto target = split_target(head.target);
   if (!target) return refuse("bad request target");
   if (!target->authority.empty()) {
     const std::string_view port = head.target.starts_with("https") ? ":443" : ":80";
-    if (meaning->host &&
-        !iequals(without_end(target->authority, port), without_end(*meaning->host, port))) {
+    if (meaning.host &&
+        !iequals(without_end(target->authority, port), without_end(*meaning.host, port))) {
       return refuse("Host differs from the request target");
     }
     head.authority = target->authority;
   }
 
-  head.keep_alive = keeps_alive(*meaning, head.minor_version);
-  head.expects_continue = meaning->expects_continue && head.minor_version > 0 &&
+  head.keep_alive = keeps_alive(meaning, head.minor_version);
+  head.expects_continue = meaning.expects_continue && head.minor_version > 0 &&
                           head.body != BodyLength::none() && head.body != BodyLength::sized(0);
-  head.upgrade = meaning->connection_upgrade && meaning->has_upgrade;
+  head.upgrade = meaning.connection_upgrade && meaning.has_upgrade;
   return {};
 }
 
-ParseResult<void> finish_response(ResponseHead& head, bool to_head) {
-  const auto meaning = read_fields(head.fields);
-  if (!meaning) return fail(meaning.error());
-  const auto framing = read_framing(*meaning, head.minor_version);
+ParseResult<void> finish_response(ResponseHead& head, const Meaning& meaning, bool to_head) {
+  const auto framing = read_framing(meaning, head.minor_version);
   if (!framing) return fail(framing.error());
-  head.keep_alive = keeps_alive(*meaning, head.minor_version);
+  head.keep_alive = keeps_alive(meaning, head.minor_version);
   head.body = *framing;
   const bool bodiless = head.status < 200 || head.status == 204;
   if (bodiless || head.status == 304 || to_head) {
@@ -286,6 +231,22 @@ ParseResult<void> finish_response(ResponseHead& head, bool to_head) {
     head.keep_alive = false;
   }
   return {};
+}
+
+template <class T>
+std::optional<ParseError> error_of(const ParseResult<T>& result) {
+  if (result) return std::nullopt;
+  return result.error();
+}
+
+// A head of which the first line and the ends of all others were checked.
+struct Lines {
+  std::string_view first;
+  std::string_view fields;
+};
+Lines split_lines(std::string_view head) {
+  const size_t end = head.find('\n');
+  return {.first = head.substr(0, end - 1), .fields = head.substr(end + 1)};
 }
 
 }  // namespace
@@ -316,8 +277,10 @@ ParseResult<size_t> HeadParser::scan(std::string_view bytes, bool is_request) {
     if (first && !is_field_value(line)) return refuse("control byte in the first line");
     if (!has_cr) return refuse("line does not end in CR LF");
     if (first) {
-      auto ok = is_request ? check_request_line(line) : check_status_line(line);
-      if (!ok) return fail(ok.error());
+      // Read again when the head is complete: the bytes may move until then.
+      const auto error =
+          is_request ? error_of(read_request_line(line)) : error_of(read_status_line(line));
+      if (error) return fail(*error);
     } else if (line.empty()) {
       return end + 1;
     } else {
@@ -335,31 +298,30 @@ ParseResult<size_t> HeadParser::scan(std::string_view bytes, bool is_request) {
 ParseResult<size_t> HeadParser::request(std::string_view bytes, RequestHead& head) {
   const auto size = scan(bytes, true);
   if (!size || *size == 0) return size;
-  head.fields.clear();
-  Collected into(head.fields, limits_.fields);
-  llhttp_t parser;
-  const auto message = bytes.substr(start_, *size - start_);
-  if (auto ok = run_llhttp(parser, HTTP_REQUEST, message, into); !ok) return fail(ok.error());
-  head.method = into.method;
-  head.target = into.target;
-  head.minor_version = parser.http_minor;
-  if (auto ok = finish_request(head); !ok) return fail(ok.error());
+  const Lines lines = split_lines(bytes.substr(start_, *size - start_));
+  const auto first = read_request_line(lines.first);
+  if (!first) return fail(first.error());
+  head.method = first->method;
+  head.target = first->target;
+  head.minor_version = first->minor_version;
+  const auto meaning = read_fields(lines.fields, limits_.fields, head.fields);
+  if (!meaning) return fail(meaning.error());
+  if (auto ok = finish_request(head, *meaning); !ok) return fail(ok.error());
   return size;
 }
 
 ParseResult<size_t> HeadParser::response(std::string_view bytes, bool to_head, ResponseHead& head) {
   const auto size = scan(bytes, false);
   if (!size || *size == 0) return size;
-  head.fields.clear();
-  Collected into(head.fields, limits_.fields);
-  llhttp_t parser;
-  if (auto ok = run_llhttp(parser, HTTP_RESPONSE, bytes.substr(0, *size), into); !ok) {
-    return fail(ok.error());
-  }
-  head.status = parser.status_code;
-  head.reason = into.reason;
-  head.minor_version = parser.http_minor;
-  if (auto ok = finish_response(head, to_head); !ok) return fail(ok.error());
+  const Lines lines = split_lines(bytes.substr(0, *size));
+  const auto first = read_status_line(lines.first);
+  if (!first) return fail(first.error());
+  head.status = first->status;
+  head.reason = first->reason;
+  head.minor_version = first->minor_version;
+  const auto meaning = read_fields(lines.fields, limits_.fields, head.fields);
+  if (!meaning) return fail(meaning.error());
+  if (auto ok = finish_response(head, *meaning, to_head); !ok) return fail(ok.error());
   return size;
 }
 

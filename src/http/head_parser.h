@@ -1,16 +1,16 @@
-// Reads the head of a request or response, over llhttp in strict mode.
+// Reads the head of a request or response.
 //
 // The caller collects bytes contiguously and hands in all of them on every call;
 // the parser remembers how far it has looked, so nothing is scanned twice and the
-// bytes may have moved in between. Lines are checked as they arrive; llhttp runs
-// once, when the head is complete, so the result does not depend on how the bytes
-// were split. Views in the head point into the bytes of that last call.
+// bytes may have moved in between. Lines are checked as they arrive, fields once the
+// head is complete, so the result does not depend on how the bytes were split. Views in
+// the head point into the bytes of that last call.
 //
-// Refuses what strict llhttp lets pass and what recipients are known to disagree
-// on (RFC 9112 section 11.2): bare CR or LF, folded lines, Transfer-Encoding
-// repeated, in HTTP/1.0 or beside Content-Length, repeated or malformed
-// Content-Length, missing, repeated or invalid Host, a target with spaces or a
-// fragment, other protocols and versions.
+// Refuses what recipients are known to disagree on (RFC 9112 section 11.2): bare CR or LF,
+// folded lines, space before a colon, Transfer-Encoding repeated, in HTTP/1.0 or beside
+// Content-Length, repeated or malformed Content-Length, missing, repeated or invalid Host, a
+// target with spaces or a fragment, other protocols and versions. The fuzz targets check
+// that llhttp, in strict mode, reads nothing else in what is accepted.
 //
 // No I/O, no allocation beyond Fields; belongs to one connection.
 //

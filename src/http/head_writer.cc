@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <iterator>
 
 #include "http/chars.h"
 
@@ -58,10 +59,11 @@ std::string_view DateCache::at(std::time_t now) {
   if (now != rendered_) {
     std::tm utc{};
     gmtime_r(&now, &utc);
-    text_ = fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-                        kDays[static_cast<size_t>(utc.tm_wday)], utc.tm_mday,
-                        kMonths[static_cast<size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
-                        utc.tm_min, utc.tm_sec);
+    text_.clear();
+    fmt::format_to(std::back_inserter(text_), "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                   kDays[static_cast<size_t>(utc.tm_wday)], utc.tm_mday,
+                   kMonths[static_cast<size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
+                   utc.tm_min, utc.tm_sec);
     rendered_ = now;
   }
   return text_;

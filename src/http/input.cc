@@ -9,44 +9,38 @@ void InputBuffer::begin_message() {
   const size_t left = end_ - begin_;
   if (left > 0) {
     const char* from = current() + begin_;
-    if (in_body_block_ && left > head_capacity_) {
+    if (in_body_block_ && left > head_.size()) {
       // Only where a head may be smaller than the body block.
-      auto block = std::make_unique_for_overwrite<char[]>(left);
-      std::memcpy(block.get(), from, left);
+      net::Block block(left);
+      std::memcpy(block.data(), from, left);
       head_ = std::move(block);
-      head_capacity_ = left;
     } else {
-      std::memmove(head_.get(), from, left);
+      std::memmove(head_.data(), from, left);
     }
   }
   body_.reset();
-  if (left == 0 && head_capacity_ > initial_head_) {  // idle connections stay small
-    head_.reset();
-    head_capacity_ = 0;
-  }
+  if (left == 0 && head_.size() > initial_head_) head_.reset();  // idle ones stay small
   in_body_block_ = false;
   pinned_ = begin_ = 0;
   end_ = left;
 }
 
 void InputBuffer::grow_head(size_t at_least) {
-  size_t capacity = std::max(initial_head_, head_capacity_ * 2);
-  capacity = std::max(std::min(capacity, max_head_), at_least);
-  auto block = std::make_unique_for_overwrite<char[]>(capacity);
-  if (end_ > 0) std::memcpy(block.get(), head_.get(), end_);
+  const size_t capacity = std::max(initial_head_, head_.size() * 2);
+  net::Block block(std::max(std::min(capacity, max_head_), at_least));
+  if (end_ > 0) std::memcpy(block.data(), head_.data(), end_);
   head_ = std::move(block);
-  head_capacity_ = capacity;
 }
 
 std::span<char> InputBuffer::head_space() {
-  if (end_ == head_capacity_) grow_head(end_ + 1);
-  return {head_.get() + end_, head_capacity_ - end_};
+  if (end_ == head_.size()) grow_head(end_ + 1);
+  return {head_.data() + end_, head_.size() - end_};
 }
 
 std::span<char> InputBuffer::body_space(size_t wanted) {
   wanted = std::min(wanted, kBodyBlock);
-  if (!in_body_block_ && head_capacity_ - pinned_ < wanted) {
-    if (!body_) body_ = std::make_unique_for_overwrite<char[]>(kBodyBlock);
+  if (!in_body_block_ && head_.size() - pinned_ < wanted) {
+    if (body_.size() == 0) body_ = net::Block(kBodyBlock);
     in_body_block_ = true;
   }
   begin_ = end_ = in_body_block_ ? 0 : pinned_;

@@ -13,12 +13,12 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <span>
 #include <string_view>
 
 #include "http/body_decoder.h"
 #include "http/message.h"
+#include "net/block_cache.h"
 #include "net/stream.h"
 #include "net/task.h"
 
@@ -51,17 +51,16 @@ class InputBuffer final {
   [[nodiscard]] std::string_view unread_view() const { return {current() + begin_, end_ - begin_}; }
   [[nodiscard]] bool empty() const { return begin_ == end_; }
   // Bytes allocated.
-  [[nodiscard]] size_t memory() const { return head_capacity_ + (body_ ? kBodyBlock : 0); }
+  [[nodiscard]] size_t memory() const { return head_.size() + body_.size(); }
 
  private:
-  [[nodiscard]] char* current() const { return in_body_block_ ? body_.get() : head_.get(); }
+  [[nodiscard]] char* current() const { return in_body_block_ ? body_.data() : head_.data(); }
   void grow_head(size_t at_least);
 
   size_t max_head_;
   size_t initial_head_;
-  std::unique_ptr<char[]> head_;
-  std::unique_ptr<char[]> body_;
-  size_t head_capacity_ = 0;
+  net::Block head_;
+  net::Block body_;
   bool in_body_block_ = false;
   size_t pinned_ = 0;  // size of the head in the first block
   size_t begin_ = 0;   // the unread bytes of the current block

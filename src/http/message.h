@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/block_cache.h"
 
 namespace ebb::http {
 
@@ -33,7 +34,7 @@ class Fields final {
   [[nodiscard]] size_t size() const { return fields_.size(); }
 
  private:
-  std::vector<Field> fields_;
+  std::vector<Field, net::Recycled<Field>> fields_;
 };
 
 // How long a body is, from RFC 9112 section 6.3.

@@ -87,15 +87,20 @@ bool is_authority(std::string_view authority) {
 }
 
 std::string host_of(std::string_view authority) {
+  std::string host;
+  host_of(authority, host);
+  return host;
+}
+
+void host_of(std::string_view authority, std::string& out) {
   std::string_view host = split_authority(authority).host;
   if (const auto address = unbracket(host)) {
     host = *address;
   } else if (host.size() > 1 && host.back() == '.') {
     host.remove_suffix(1);
   }
-  std::string lower(host);
-  std::ranges::transform(lower, lower.begin(), to_lower);
-  return lower;
+  out.assign(host);
+  std::ranges::transform(out, out.begin(), to_lower);
 }
 
 std::optional<Target> split_target(std::string_view target) {

@@ -32,6 +32,8 @@ struct Target {
 // The host of an authority: lower case, without port, brackets and trailing dot.
 // "Example.COM.:80" -> "example.com", "[::1]:80" -> "::1".
 [[nodiscard]] std::string host_of(std::string_view authority);
+// The same into `out`, replacing what is there.
+void host_of(std::string_view authority, std::string& out);
 
 // Decodes %XX; with `plus_is_space` also "+" (form encoding). nullopt for a broken
 // escape and for %00, which no name in Ebb may have.

@@ -44,6 +44,10 @@ struct Root {
     promise_type(const promise_type&) = delete;
     promise_type& operator=(const promise_type&) = delete;
 
+    static void* operator new(size_t bytes) { return BlockCache::allocate(bytes); }
+    static void operator delete(void* frame, size_t bytes) noexcept {
+      BlockCache::release(frame, bytes);
+    }
     [[nodiscard]] Root get_return_object() const noexcept { return {}; }
     [[nodiscard]] std::suspend_never initial_suspend() const noexcept { return {}; }
     [[nodiscard]] std::suspend_never final_suspend() const noexcept { return {}; }

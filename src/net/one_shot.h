@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 
+#include "net/block_cache.h"
 #include "net/executor.h"
 #include "net/io_error.h"
 
@@ -128,7 +129,7 @@ class OneShot final {
     Receiver receiver;
   };
   [[nodiscard]] static Pair make(Executor& home) {
-    auto state = std::make_shared<State>(home);
+    auto state = std::allocate_shared<State>(Recycled<State>(), home);
     return {Sender(state), Receiver(state)};
   }
 };

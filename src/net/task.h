@@ -29,7 +29,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "net/frame_cache.h"
+#include "net/block_cache.h"
 
 namespace ebb::net {
 
@@ -40,9 +40,9 @@ struct PromiseBase {
   std::exception_ptr error;
 
   // A request makes the same few frames again and again.
-  static void* operator new(size_t bytes) { return FrameCache::allocate(bytes); }
+  static void* operator new(size_t bytes) { return BlockCache::allocate(bytes); }
   static void operator delete(void* frame, size_t bytes) noexcept {
-    FrameCache::release(frame, bytes);
+    BlockCache::release(frame, bytes);
   }
 
   struct FinalAwaiter {

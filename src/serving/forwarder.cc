@@ -49,6 +49,7 @@ struct Forwarding final {
   void note_silence(TimePoint asked_at);
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
+  net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit();
   // Of so small a request a pod has read all or nothing.
@@ -78,6 +79,10 @@ struct Forwarding final {
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
   bool uploaded = false;  // all of what is uploading
   bool over = false;      // there is an answer, or will be none
+  net::Timer look{};      // for the client's leaving, or the pod's
+  bool left = false;      // the client, before there was an answer
+  bool sending = false;   // a piece of the answer is on its way to the client
+  uint64_t seen_out = 0;  // of the answer's body, when `look` looked last
 };
 
 void Forwarding::take_connection() {
@@ -144,9 +149,7 @@ net::Task<Forwarded> Forwarding::answer() {
   const TimePoint asked_at = executor.turn_time();
   const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
-  bool left = false;
-  net::Timer look;
-  look.fire = [&] {
+  look.fire = [this] {
     left = exchange.client_left();
     if (left) return connection->close();
     executor.arm(look, executor.now() + kClientLeaves);
@@ -166,8 +169,8 @@ net::Task<Forwarded> Forwarding::answer() {
     const bool broken =
         head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
     if (broken) {
-      const bool again = co_await may_replay();
-      if (again) co_return Forwarded::kReplay;
+      const auto outcome = co_await after_break();
+      if (outcome != Forwarded::kAnswered) co_return outcome;
     }
     co_await explain(head.error());
     co_return Forwarded::kAnswered;
@@ -196,6 +199,7 @@ net::Task<Forwarded> Forwarding::answer() {
   record.cut = true;  // until it has ended well
   exchange.send_by(options.deadline);
   co_await pass_body();
+  look.disarm();
   co_return Forwarded::kAnswered;
 }
 
@@ -211,15 +215,13 @@ net::Task<void> Forwarding::pass_body() {
   // A function that is silent, such as a stream of events, learns nothing of a client that
   // leaves, and would keep its slot. While something is sent, sending tells: of a client
   // that takes its time, too.
-  uint64_t sent = record.bytes_out;
-  bool sending = false;
-  net::Timer look;
-  look.fire = [&] {
-    if (!sending && record.bytes_out == sent && exchange.client_left()) {
+  seen_out = record.bytes_out;
+  look.fire = [this] {
+    if (!sending && record.bytes_out == seen_out && exchange.client_left()) {
       connection->close();
       return;
     }
-    sent = record.bytes_out;
+    seen_out = record.bytes_out;
     executor.arm(look, executor.now() + kClientLook);
   };
   executor.arm(look, executor.turn_time() + kClientLook);
@@ -263,7 +265,6 @@ net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
   record.upgraded = true;
   http::Tunnel tunnel(*client, connection->tunnel_end(), options.idle);
   TimePoint drained_by = kNever;
-  net::Timer look;
   look.fire = [&] {
     const TimePoint now = executor.now();
     if (drained_by == kNever && slot.pod().draining()) drained_by = now + options.tunnel_grace;
@@ -277,17 +278,28 @@ net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
   executor.arm(look, executor.now() + kDrainLook);
   if (options.counters != nullptr) options.counters->upgraded.add();
   co_await tunnel.run();
+  look.disarm();
   if (options.counters != nullptr) options.counters->upgraded.subtract();
   record.bytes_in += tunnel.to_server();
   record.bytes_out += tunnel.to_client();
 }
 
-// The connection broke before any byte of an answer. The request is sent once more if
-// none of it reached the function's code, or if that does no harm.
-net::Task<bool> Forwarding::may_replay() {
-  if (connection->response_begun() || !request.replayable() || !options.may_replay) {
-    co_return false;
+// The connection broke. kAnswered: its client has to be told.
+net::Task<Forwarded> Forwarding::after_break() {
+  if (connection->response_begun() || !request.replayable()) co_return Forwarded::kAnswered;
+  if (options.may_replay) {
+    const bool again = co_await may_replay();
+    if (again) co_return Forwarded::kReplay;
   }
+  co_await ask_for_exit();
+  // A node that goes takes pods along that were only loading: as if they had not been there.
+  if (exit && !exit->was_ready && scheduling::is_blameless(*exit)) co_return Forwarded::kUnreached;
+  co_return Forwarded::kAnswered;
+}
+
+// No byte of an answer had come. The request is sent once more if none of it reached the
+// function's code, or if that does no harm.
+net::Task<bool> Forwarding::may_replay() {
   // HTTP/2 says so of each request.
   if (slot.pod().h2c() && connection->was_reset()) co_return true;
   bool unread = connection->was_reset() && can_be_unread();

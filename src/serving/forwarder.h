@@ -4,7 +4,7 @@
 //   OutgoingRequest request(exchange, record);
 //   const auto outcome = co_await forward(request, connections, throttler, std::move(slot),
 //                                         options);
-//   if (outcome == Forwarded::kUnreached) ...   // nothing reached the pod: try another
+//   if (outcome == Forwarded::kUnreached) ...   // nothing reached its code: try another
 #pragma once
 
 #include <string>
@@ -72,8 +72,8 @@ class OutgoingRequest final {
   RequestRecord& record_;
   http::Fields fields_;
   size_t fields_size_ = 0;
-  std::string forwarded_for_;
-  std::string forwarded_;
+  net::RecycledString forwarded_for_;
+  net::RecycledString forwarded_;
   bool upgrade_ = false;
   bool first_read_ = false;
   bool whole_ = true;
@@ -101,7 +101,7 @@ struct ForwardOptions {
 
 enum class Forwarded {
   kAnswered,   // by the pod or by an error answer
-  kUnreached,  // the pod's socket refused: no byte of the request has left
+  kUnreached,  // the pod's socket refused, or it ended with its node while it was loading
   kReplay,     // the connection broke, and the request may be sent again
 };
 

@@ -74,12 +74,12 @@ const RoutingTable& Gateway::table() {
 }
 
 // The client's own, if it is fit to be passed on, else a new one.
-std::string Gateway::request_id(const http::RequestHead& head) {
+net::RecycledString Gateway::request_id(const http::RequestHead& head) {
   const auto given = head.fields.get("x-request-id");
-  if (given && is_sane_id(*given)) return std::string(*given);
-  std::string id = id_prefix_;
-  http::append_hex(id, kFirstId + ids_++);
-  return id;
+  if (given && is_sane_id(*given)) return net::RecycledString(*given);
+  fresh_id_.assign(id_prefix_);
+  http::append_hex(fresh_id_, kFirstId + ids_++);
+  return net::RecycledString(fresh_id_);
 }
 
 // Nullptr if the route is not ready.
@@ -112,11 +112,12 @@ std::string Gateway::refused(const http::RefusedHead& request) {
     record.route = table().find(http::host_of(request.head.authority));
   }
   report(request.head, request.client, record);
-  return record.id;
+  return std::string(record.id);
 }
 
 net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, bool inside) {
-  const std::string host = http::host_of(exchange.request().authority);
+  std::string& host = host_;  // used before the first wait
+  http::host_of(exchange.request().authority, host);
   record.route = table().find(host);
   if (!record.route) {
     record.status = 404;

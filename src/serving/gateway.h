@@ -75,7 +75,7 @@ class Gateway final : public http::Handler {
   [[nodiscard]] const RoutingTable& table();
   [[nodiscard]] bool redirects(const http::Exchange& exchange) const;
   [[nodiscard]] const Backend* choose(const http::RequestHead& head, const Route& route) const;
-  [[nodiscard]] std::string request_id(const http::RequestHead& head);
+  [[nodiscard]] net::RecycledString request_id(const http::RequestHead& head);
   [[nodiscard]] net::Task<void> answer(http::Exchange& exchange, bool inside);
   [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record, bool inside);
   [[nodiscard]] net::Task<void> redirect(http::Exchange& exchange, RequestRecord& record,
@@ -96,6 +96,8 @@ class Gateway final : public http::Handler {
   std::shared_ptr<const RoutingTable> table_;  // shared: see RoutingPublisher
   const std::string id_prefix_;
   uint64_t ids_ = 0;
+  std::string fresh_id_;  // these two: room that is used again
+  std::string host_;
   TimePoint failures_since_{};
   int failures_ = 0;
 };

@@ -360,6 +360,28 @@ TEST_F(GatewayTest, ARequestInAPodThatDiesOnALateStartIsGivenToAnother) {
   EXPECT_EQ(pods_[1]->requests.size(), 1u);
 }
 
+TEST_F(GatewayTest, ANodeThatTakesItsLoadingPodsAlongCostsARequestNothing) {
+  start();
+  auto answer = std::make_shared<std::optional<std::string>>();
+  const TimePoint limit = executor_.now() + 20s;
+  for (const char* name : {"a", "b"}) {
+    add_pod(name, {Act::kReadClose});
+    throttler_->pod_gone(name, {.reason = "Stopped", .message = "", .was_ready = false});
+    throttler_->pod_added({name, "unix:" + folder_ + "/" + name, false});
+    if (pods_.size() == 1) {
+      executor_.spawn(store(talk("POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n"
+                                 "Content-Length: 4\r\n\r\ndata"),
+                            answer.get()));
+    }
+    while (pods_.back()->requests.empty() && executor_.now() < limit) executor_.run_until(limit);
+    throttler_->pod_gone(name, {.reason = "NodeLost", .message = "its node has gone"});
+  }
+  add_pod("c");
+  while (!*answer && executor_.now() < limit) executor_.run_until(limit);
+  EXPECT_THAT(**answer, StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(pods_[2]->requests.size(), 1u);
+}
+
 TEST_F(GatewayTest, TimeoutsAreNamedByPhase) {
   backend_.response_start = 30ms;
   start();

@@ -28,7 +28,7 @@ OutgoingRequest::OutgoingRequest(http::Exchange& exchange, RequestRecord& record
 
 void OutgoingRequest::fill_fields() {
   const http::RequestHead& head = exchange_.request();
-  fields_.reserve(head.fields.size() + 6);
+  fields_.reserve(head.fields.size() + 8);
   const bool has_connection = head.fields.get("connection").has_value();
   for (const auto& field : head.fields) {
     if (http::iequals(field.name, "x-forwarded-for")) {
@@ -63,6 +63,9 @@ void OutgoingRequest::fill_fields() {
 void OutgoingRequest::append_forwarded() {
   const std::string& client = exchange_.client().host;
   const bool is_v6 = client.find(':') != std::string::npos;
+  constexpr size_t kWords = 40;
+  forwarded_.reserve(forwarded_.size() + client.size() + exchange_.request().authority.size() +
+                     kWords);
   forwarded_.append("for=")
       .append(is_v6 ? "\"[" : "")
       .append(client)

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "net/block_cache.h"
 #include "serving/queue_proxy.h"
 #include "serving/routing_table.h"
 
@@ -32,7 +33,7 @@ inline constexpr std::array<std::string_view, kPhases> kPhaseNames = {"queue", "
 struct RequestRecord {
   // --- What was asked ---
   TimePoint received_at{};
-  std::string id;
+  net::RecycledString id;
   std::shared_ptr<const Route> route;  // shared: with the routing table; null: no such host
   const Backend* backend = nullptr;    // of that route; null: it had none
   bool secure = false;                 // came over TLS
