@@ -38,6 +38,8 @@ inline constexpr std::string_view kProgressDeadline = "serving.knative.dev/progr
 inline constexpr std::string_view kCodeAnnotation = "ebb.dev/code";
 // On a revision template: "egress" (the default) or "none".
 inline constexpr std::string_view kNetworkAnnotation = "ebb.dev/network";
+// On a revision template: "true" lets pods without requests be frozen.
+inline constexpr std::string_view kFreezeAnnotation = "ebb.dev/freeze";
 // On pods ("Cold", "Warm", "Draining") and nodes ("Idle", "Occupied", "Draining").
 inline constexpr std::string_view kStateLabel = "ebb.dev/state";
 // What an image must start with: "ebb.dev/runtimes/python".

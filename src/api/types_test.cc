@@ -267,6 +267,19 @@ TEST(Validate, CodeAnnotation) {
   }
 }
 
+TEST(Validate, FreezeAnnotation) {
+  const auto with = [](const char* freeze) {
+    return errors_of([freeze](Service& s) {
+      s.spec.revision_template.meta.annotations["ebb.dev/freeze"] = freeze;
+    });
+  };
+  for (const char* freeze : {"", "yes", "True"}) {
+    EXPECT_THAT(with(freeze), at("spec.template.metadata.annotations[ebb.dev/freeze]"));
+  }
+  EXPECT_THAT(with("true"), testing::IsEmpty());
+  EXPECT_THAT(with("false"), testing::IsEmpty());
+}
+
 TEST(Validate, NetworkAnnotation) {
   const auto with = [](const char* network) {
     return errors_of([network](Service& s) {

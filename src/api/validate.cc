@@ -327,6 +327,11 @@ void check_revision_annotations(Errors& errors, const std::string& path, const O
     invalid(errors, path + "[" + network->first + "]", network->second,
             "must be \"egress\" or \"none\"");
   }
+  auto freeze = meta.annotations.find(std::string(kFreezeAnnotation));
+  if (freeze != meta.annotations.end() && freeze->second != "true" && freeze->second != "false") {
+    invalid(errors, path + "[" + freeze->first + "]", freeze->second,
+            "must be \"true\" or \"false\"");
+  }
 }
 
 void check_template(Errors& errors, const std::string& owner, const RevisionTemplate& revision) {

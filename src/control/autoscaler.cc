@@ -213,6 +213,7 @@ void AutoScaler::observe(Entry& entry, TimePoint now) {
                               .value = value ? *value : 0,
                               .error = value ? std::string() : value.error().message});
   }
+  if (entry.plan.pod->freeze) entry.throttler->freeze_idle(now);
   note_use(entry, metric);
   entry.live->policy->observe(metric);
   entry.live->concurrency.record(now, metric.concurrency);

@@ -112,6 +112,7 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
     pod.h2c = container.ports.front().name == "h2c";
   }
   pod.probe_path = probe_path(container);
+  pod.freeze = revision.meta.annotation(api::kFreezeAnnotation) == "true";
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
   pod.env["K_SERVICE"] = pod.service;

@@ -156,6 +156,15 @@ TEST_F(SchedulerTest, ABusyPodIsStoppedWhenItHasDrained) {
   EXPECT_EQ(sent<node::Stop>().size(), 1u);
 }
 
+TEST_F(SchedulerTest, TellsTheNodeWhichPodsStandStill) {
+  cold("a");
+  scheduler_.scale("uid", 1);
+  scheduler_.set_frozen("a", true, 1);
+  scheduler_.set_frozen("a", false, 2);
+  scheduler_.set_frozen("unknown", true, 1);
+  EXPECT_THAT(sent<node::Freeze>(), ElementsAre(node::Freeze{"a", 1, 1}, node::Freeze{"a", 0, 2}));
+}
+
 TEST_F(SchedulerTest, AHungPodIsReplacedAtOnceAndEndsWhenItHasDrained) {
   cold("a");
   cold("b");

@@ -271,7 +271,8 @@ void LocalController::on_front_gone() {
   usage_.stop();
   front_watch_.reset();
   front_.reset();
-  handle(ServePods{});  // somebody else could take the ports
+  handle(ServePods{});                              // somebody else could take the ports
+  for (const auto& [id, pod] : pods_) pod->thaw();  // the next one counts its turns anew
   executor_.arm(grace_, executor_.now() + options_.front_grace);
 }
 
@@ -333,6 +334,12 @@ void LocalController::handle(const Assign& order) {
 void LocalController::handle(const Stop& order) {
   if (const auto found = pods_.find(order.pod); found != pods_.end()) {
     found->second->stop();
+  }
+}
+
+void LocalController::handle(const Freeze& order) {
+  if (const auto found = pods_.find(order.pod); found != pods_.end()) {
+    found->second->set_frozen(order.frozen != 0, order.turn);
   }
 }
 

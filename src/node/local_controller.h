@@ -79,6 +79,7 @@ class LocalController final {
   void handle(const SetPool& order);
   void handle(const Assign& order);
   void handle(const Stop& order);
+  void handle(const Freeze& order);
   void handle(const Shutdown& order);
   void handle(const Ping& order);
   void handle(const ServePods& order);

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/random.h"
 #include "node/controller_client.h"
@@ -201,6 +202,91 @@ TEST_F(LocalControllerTest, TheCodeThatLoadsHasTheCoreBeforeThePoolIsFilledAgain
   expect<PodCold>();
   EXPECT_GE(executor_.now() - before, 12ms) << "two of three were left: that could wait";
   expect<PodReady>();
+}
+
+// Says how often its background thread has run.
+constexpr const char* kTicking =
+    "import threading, time\n"
+    "ticks = 0\n"
+    "def tick():\n"
+    "    global ticks\n"
+    "    while True:\n"
+    "        ticks += 1\n"
+    "        time.sleep(0.005)\n"
+    "threading.Thread(target=tick, daemon=True).start()\n"
+    "def handle(request):\n    return 'END%d' % ticks\n";
+
+class Freezing : public LocalControllerTest {
+ protected:
+  void SetUp() override {
+    LocalControllerTest::SetUp();
+    if (IsSkipped()) return;
+    const auto mounts = sandbox::CgroupMounts::find();
+    if (!mounts || mounts->freezer.empty()) GTEST_SKIP() << "needs cgroup v2, perhaps beside v1";
+    groups_ = mounts->freezer + "/ebb-" + data_.id() + "/";
+  }
+  int ticks(const std::string& pod) {
+    const std::string answer = get(pod);
+    return std::stoi(answer.substr(answer.find("END") + 3));
+  }
+  // Tells it to, and waits until the kernel says so.
+  void freeze(const std::string& pod, bool frozen, uint64_t turn) {
+    ASSERT_TRUE(
+        client_->send(Freeze{.pod = pod, .frozen = static_cast<uint8_t>(frozen), .turn = turn}));
+    const auto deadline = executor_.now() + kPatience;
+    while (is_frozen(pod) != frozen && executor_.now() < deadline) {
+      executor_.run_until(executor_.now() + 5ms);
+    }
+    EXPECT_EQ(is_frozen(pod), frozen);
+  }
+  bool is_frozen(const std::string& pod) const {
+    std::ifstream file(groups_ + pod + "/cgroup.events");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    return text.find("frozen 1") != std::string::npos;
+  }
+  std::string groups_;
+};
+
+TEST_F(Freezing, AFrozenPodStandsStillAndGoesOnWhereItWas) {
+  const auto pod = pod_with(kTicking);
+  expect<PodReady>();
+  const int before = ticks(pod);
+  freeze(pod, true, 1);
+  std::this_thread::sleep_for(200ms);
+  freeze(pod, false, 2);
+  EXPECT_LT(ticks(pod), before + 30) << "40 more, had it not been frozen";
+  // Of two that overtake each other the later one counts.
+  ASSERT_TRUE(client_->send(Freeze{.pod = pod, .frozen = 0, .turn = 4}));
+  ASSERT_TRUE(client_->send(Freeze{.pod = pod, .frozen = 1, .turn = 3}));
+  freeze(pod, true, 5);
+  freeze(pod, false, 6);
+  EXPECT_GT(ticks(pod), before);
+}
+
+TEST_F(Freezing, AFrozenPodCanBeStoppedAndLeavesNothing) {
+  const auto pod = pod_with(std::string("import signal, sys\n"
+                                        "def end(*_):\n    print('heard it', flush=True)\n"
+                                        "    sys.exit(0)\n"
+                                        "signal.signal(signal.SIGTERM, end)\n") +
+                            kTicking);
+  expect<PodReady>();
+  freeze(pod, true, 1);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  EXPECT_THAT(log_text(), testing::HasSubstr("heard it"));
+}
+
+TEST_F(Freezing, AFrontThatGoesLeavesNoPodFrozen) {
+  const auto pod = pod_with(kTicking);
+  expect<PodReady>();
+  freeze(pod, true, 9);
+  client_.reset();
+  connect();
+  expect<Welcome>();
+  EXPECT_GT(ticks(pod), 0);
+  freeze(pod, true, 1);  // a new front counts anew
+  freeze(pod, false, 2);
+  EXPECT_GT(ticks(pod), 0);
 }
 
 TEST_F(LocalControllerTest, CodeThatCannotBeLoadedSaysWhy) {

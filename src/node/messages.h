@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 4;
+inline constexpr uint16_t kProtocolVersion = 5;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -78,6 +78,19 @@ struct Stop {
   void fields(A& a) {
     a(pod);
   }
+};
+
+// The pod stands still from now on, or goes on. Of several the one with the highest turn
+// counts, in whichever order they come.
+struct Freeze {
+  std::string pod;
+  uint8_t frozen = 0;
+  uint64_t turn = 0;
+  template <class A>
+  void fields(A& a) {
+    a(pod, frozen, turn);
+  }
+  friend bool operator==(const Freeze&, const Freeze&) = default;
 };
 
 // What the front serves for pods on the node's address (Welcome::node_address): ports,
@@ -244,7 +257,7 @@ struct NodeUsage {
 };
 
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods>;
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods, Freeze>;
 using FromController =
     std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong, PodUsage, NodeUsage>;
 

@@ -38,6 +38,8 @@ TEST(Messages, RoundTripToController) {
       encode(ToController(ServePods{.gateway = 1, .public_gateway = 65535, .dns = 53})));
   ASSERT_TRUE(ports);
   EXPECT_EQ(std::get<ServePods>(*ports).public_gateway, 65535);
+  const Freeze freeze{.pod = "python-1", .frozen = 1, .turn = 7};
+  EXPECT_EQ(std::get<Freeze>(*decode_to_controller(encode(ToController(freeze)))), freeze);
   EXPECT_TRUE(
       std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
 }

@@ -296,6 +296,7 @@ void PodProcess::stop() {
     return;
   }
   end_reason_ = "Stopped";
+  thaw();  // or it would not hear
   state_ = PodState::kEnding;
   ::kill(pid_, SIGTERM);
   deadline_.fire = [this] {
@@ -303,6 +304,30 @@ void PodProcess::stop() {
     ::kill(pid_, SIGKILL);
   };
   executor_.arm(deadline_, executor_.now() + kStopGrace);
+}
+
+void PodProcess::set_frozen(bool frozen, uint64_t turn) {
+  if (turn <= freeze_turn_ || state_ != PodState::kReady) return;
+  freeze_turn_ = turn;
+  if (frozen == frozen_ || cannot_freeze_) return;
+  auto done = cgroup_ ? cgroup_->freeze(frozen)
+                      : Result<void>(fail(Errc::kUnavailable, "pods have no cgroups here"));
+  if (done) {
+    frozen_ = frozen;
+    return;
+  }
+  if (frozen) {
+    cannot_freeze_ = true;
+    say("the pod is not frozen while it is idle: " + done.error().message);
+  } else {
+    end("ThawFailed", done.error().message);
+  }
+}
+
+void PodProcess::thaw() {
+  freeze_turn_ = 0;
+  if (!std::exchange(frozen_, false)) return;
+  if (auto done = cgroup_->freeze(false); !done) end("ThawFailed", done.error().message);
 }
 
 void PodProcess::watch_output() {

@@ -59,6 +59,10 @@ class PodProcess final {
   // Ends a drained pod: SIGTERM, SIGKILL after a grace (kStopGrace). A cold one, which
   // holds no code, is killed at once.
   void stop();
+  // Its processes stand still, or go on; what is older than another turn is nothing any more.
+  // Where there is no freezer it says so once, in the function's log.
+  void set_frozen(bool frozen, uint64_t turn);
+  void thaw();  // and forgets the turns
   // Passes on what waits in its log pipe, a bounded piece; false at its end.
   bool drain_output();
 
@@ -111,6 +115,9 @@ class PodProcess final {
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
+  bool frozen_ = false;
+  uint64_t freeze_turn_ = 0;
+  bool cannot_freeze_ = false;
   uint32_t without_ = 0;
   sandbox::Network* network_ = nullptr;
   EbbPodLink link_ = {};

@@ -139,12 +139,12 @@ Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
     // Groups are made at the top of what we see: there the rule that a group with
     // processes has no limited children does not bind us.
     if (mount.type == "cgroup2" && contains(available, "memory") && contains(available, "pids")) {
-      CgroupMounts v2{Version::kV2, {mount.point}, {"memory", "pids"}};
+      CgroupMounts v2{Version::kV2, {mount.point}, {"memory", "pids"}, mount.point};
       if (contains(available, "cpu")) v2.controllers.emplace_back("cpu");
       return v2;
     }
   }
-  CgroupMounts v1{Version::kV1, {}, {}};
+  CgroupMounts v1{Version::kV1, {}, {}, {}};
   for (const char* controller : kV1Controllers) {
     const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& m) {
       return m.type == "cgroup" && contains(m.options, controller);
@@ -163,6 +163,9 @@ Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
     return m.type == "cgroup" && contains(m.options, "cpuacct");
   });
   if (accounts != mounts.end()) v1.folders.push_back(own_folder(*accounts, own["cpuacct"]));
+  const auto unified = std::find_if(mounts.begin(), mounts.end(),
+                                    [](const Mount& m) { return m.type == "cgroup2"; });
+  if (unified != mounts.end()) v1.freezer = unified->point;
   return v1;
 }
 
@@ -241,11 +244,19 @@ Result<std::unique_ptr<CgroupTree>> CgroupTree::open(const std::string& name, Cg
                                : "run as root");
     }
   }
-  return std::unique_ptr<CgroupTree>(new CgroupTree(std::move(parents), std::move(mounts)));
+  const std::string freezer = mounts.freezer.empty() ? "" : mounts.freezer + "/" + name;
+  return std::unique_ptr<CgroupTree>(
+      new CgroupTree(freezer, std::move(parents), std::move(mounts)));
 }
 
 CgroupTree::~CgroupTree() {
-  for (const auto& parent : parents_) ::rmdir(parent.c_str());
+  for (const auto& parent : all_parents()) ::rmdir(parent.c_str());
+}
+
+std::vector<std::string> CgroupTree::all_parents() const {
+  auto all = parents_;
+  if (!freezer_.empty()) all.push_back(freezer_);
+  return unique(std::move(all));
 }
 
 Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) {
@@ -270,6 +281,7 @@ Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) 
       if (!group.join_fds_.back()) return fail_errno(errno, "cannot open " + folder);
     }
   }
+  if (!freezer_.empty()) group.freezer_ = freezer_ + "/" + pod;
   if (auto set = group.set_limits(limits); !set) return fail(set.error());
   return group;
 }
@@ -282,7 +294,7 @@ void CgroupTree::kill_all() {
 
 size_t CgroupTree::sweep() {
   size_t removed = 0;
-  for (const auto& parent : parents_) {
+  for (const auto& parent : all_parents()) {
     for (const auto& child : children(parent)) {
       const std::string folder = parent + "/" + child;
       for (int round = 0; round < 200; ++round) {
@@ -362,12 +374,52 @@ void Cgroup::joined() {
   folder_fd_.reset();
 }
 
+Result<void> Cgroup::freeze(bool frozen) {
+  if (freezer_.empty()) {
+    return fail(Errc::kUnavailable, "there is no cgroup v2, which alone can freeze");
+  }
+  if (!v2_ && !in_freezer_) {
+    if (!frozen) return {};
+    if (auto moved = move_to_freezer(); !moved) return moved;
+  }
+  const std::string file = freezer_ + "/cgroup.freeze";
+  if (const int err = write_text(file, frozen ? "1" : "0"); err != 0) {
+    return fail_errno(err, "cannot write " + file);
+  }
+  return {};
+}
+
+// Only those that are ever frozen pay for one more hierarchy.
+Result<void> Cgroup::move_to_freezer() {
+  for (const auto& folder : {freezer_.substr(0, freezer_.rfind('/')), freezer_}) {
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+      return fail_errno(errno, "cannot make the cgroup " + folder);
+    }
+  }
+  // Again, for those that were born meanwhile outside.
+  constexpr int kRounds = 10;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto inside = split(read_text(freezer_ + "/cgroup.procs"), '\n');
+    int moved = 0;
+    for (const auto& pid : split(read_text(folders_.front() + "/cgroup.procs"), '\n')) {
+      if (contains(inside, pid)) continue;
+      const int err = write_text(freezer_ + "/cgroup.procs", pid);
+      if (err != 0 && err != ESRCH) return fail_errno(err, "cannot move a process to " + freezer_);
+      ++moved;
+    }
+    if (moved == 0) break;
+  }
+  in_freezer_ = true;
+  return {};
+}
+
 bool Cgroup::remove() {
   joined();
+  if (in_freezer_ && ::rmdir(freezer_.c_str()) == 0) in_freezer_ = false;
   std::erase_if(folders_, [](const std::string& folder) {
     return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
   });
-  return folders_.empty();
+  return folders_.empty() && !in_freezer_;
 }
 
 }  // namespace ebb::sandbox

@@ -38,6 +38,9 @@ struct CgroupMounts {
   std::vector<std::string> folders;
   // v2: what is turned on for pods, of memory, pids, cpu. Without it no such limit.
   std::vector<std::string> controllers = {};
+  // Where groups that can be frozen are made: in v2, which is there beside v1 too, most
+  // often; empty: nowhere.
+  std::string freezer = {};
 
   // Pure: from the texts of the two files.
   [[nodiscard]] static Result<CgroupMounts> find(const std::string& mountinfo,
@@ -81,6 +84,9 @@ class Cgroup final {
   [[nodiscard]] std::optional<uint64_t> memory_bytes() const;
   // What it has used so far: three small files read. nullopt where they cannot be.
   [[nodiscard]] std::optional<CgroupUsage> usage() const;
+  // Stops all processes of the group, or lets them go on. Frozen ones can be killed; every
+  // other signal waits. kUnavailable where there is no freezer.
+  [[nodiscard]] Result<void> freeze(bool frozen);
   // Removes the group now; false while a process is still in it.
   bool remove();
 
@@ -89,7 +95,11 @@ class Cgroup final {
   Cgroup() = default;
   bool v2_ = false;
   std::vector<std::string> controllers_;
+  [[nodiscard]] Result<void> move_to_freezer();
+
   std::vector<std::string> folders_;
+  std::string freezer_;      // with v1 a folder of its own, made when first needed
+  bool in_freezer_ = false;  // with v1: its processes are in there
   UniqueFd folder_fd_;
   std::vector<UniqueFd> join_fds_;
 };
@@ -111,8 +121,12 @@ class CgroupTree final {
   void kill_all();
 
  private:
-  CgroupTree(std::vector<std::string> parents, CgroupMounts mounts)
-      : parents_(std::move(parents)), mounts_(std::move(mounts)) {}
+  CgroupTree(std::string freezer, std::vector<std::string> parents, CgroupMounts mounts)
+      : freezer_(std::move(freezer)), parents_(std::move(parents)), mounts_(std::move(mounts)) {}
+  // Where processes of ours may be, those of earlier runs too.
+  [[nodiscard]] std::vector<std::string> all_parents() const;
+
+  std::string freezer_;  // the parent group there; empty: none
   std::vector<std::string> parents_;
   CgroupMounts mounts_;
 };

@@ -25,6 +25,7 @@ TEST(CgroupMounts, V2WhereItHasMemory) {
   EXPECT_EQ(found->version, Version::kV2);
   EXPECT_THAT(found->folders, ElementsAre("/sys/fs/cgroup"));
   EXPECT_THAT(found->controllers, ElementsAre("memory", "pids", "cpu"));
+  EXPECT_EQ(found->freezer, "/sys/fs/cgroup");
 }
 
 TEST(CgroupMounts, V1WhereV2HasNoMemory) {
@@ -35,6 +36,7 @@ TEST(CgroupMounts, V1WhereV2HasNoMemory) {
   EXPECT_THAT(found->folders,
               ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
                           "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct"));
+  EXPECT_EQ(found->freezer, "/sys/fs/cgroup/unified") << "v2 beside v1";
 }
 
 TEST(CgroupMounts, CpuacctOnItsOwnOrNotAtAll) {
@@ -46,6 +48,7 @@ TEST(CgroupMounts, CpuacctOnItsOwnOrNotAtAll) {
   const auto without = CgroupMounts::find(three, own, "");
   ASSERT_TRUE(without);
   EXPECT_THAT(without->folders, ElementsAre("/cg/memory", "/cg/pids", "/cg/cpu"));
+  EXPECT_EQ(without->freezer, "");
   const auto with = CgroupMounts::find(
       three + "33 31 0:30 / /cg/cpuacct rw - cgroup cgroup rw,cpuacct\n", own, "");
   ASSERT_TRUE(with);

@@ -43,6 +43,7 @@ struct PodTemplate {
   bool h2c = false;        // it speaks HTTP/2 there, with prior knowledge
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;      // may reach outside and other functions
+  bool freeze = false;     // stands still while it holds no request
 };
 
 struct PodEndpoint {
@@ -112,6 +113,9 @@ class PodSource {
   // The pod has stopped answering. Its listener gives it no request any more: another one
   // takes its place, and pod_drained() follows when its last request has ended.
   virtual void pod_hung(const std::string& pod) { static_cast<void>(pod); }
+  // The pod stands still from now on, or goes on. `turn` grows with each call for a pod:
+  // calls may overtake each other, and the highest counts.
+  virtual void set_frozen(const std::string& /*pod*/, bool /*frozen*/, uint64_t /*turn*/) {}
   // A request that the pod did not answer as it should, for whoever looks after the
   // function: an event's reason and message.
   virtual void pod_misbehaved(const std::string& /*pod*/, const std::string& /*reason*/,

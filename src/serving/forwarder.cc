@@ -15,6 +15,9 @@ constexpr Duration kConnectTimeout = std::chrono::seconds(5);
 // How long the Local Controller may take to say why a pod broke its connection. A pod that
 // lives says nothing: its caller waits for so long.
 constexpr Duration kExitReportTimeout = std::chrono::seconds(1);
+// And how long before the request is sent again: a pod that has ended would be given it, and
+// break it, once more. One that lives has closed an idle connection just then, seldom.
+constexpr Duration kSoonReported = std::chrono::milliseconds(50);
 // What every server takes with its first read: of a request no larger than this, a pod
 // that closed without having read all of it has read nothing.
 constexpr size_t kOneRead = 4096;
@@ -51,7 +54,7 @@ struct Forwarding final {
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
-  net::Task<void> ask_for_exit();
+  net::Task<void> ask_for_exit(Duration patience);
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
     return request.whole() && request.wire_size() <= kOneRead;
@@ -74,7 +77,7 @@ struct Forwarding final {
   bool reused = false;        // the connection has carried requests before
   bool client_broke = false;  // while its body was read: the server answers for it
   bool keep = false;          // the connection ended well
-  bool asked_for_exit = false;
+  Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
   bool uploaded = false;  // all of what is uploading
@@ -291,7 +294,7 @@ net::Task<Forwarded> Forwarding::after_break() {
     const bool again = co_await may_replay();
     if (again) co_return Forwarded::kReplay;
   }
-  co_await ask_for_exit();
+  co_await ask_for_exit(kExitReportTimeout);
   // A node that goes takes pods along that were only loading: as if they had not been there.
   if (exit && !exit->was_ready && scheduling::is_blameless(*exit)) co_return Forwarded::kUnreached;
   co_return Forwarded::kAnswered;
@@ -300,13 +303,14 @@ net::Task<Forwarded> Forwarding::after_break() {
 // No byte of an answer had come. The request is sent once more if none of it reached the
 // function's code, or if that does no harm.
 net::Task<bool> Forwarding::may_replay() {
+  co_await ask_for_exit(kSoonReported);
   // HTTP/2 says so of each request.
   if (slot.pod().h2c() && connection->was_reset()) co_return true;
   bool unread = connection->was_reset() && can_be_unread();
   if (!reused) {
     // It was no idle connection that the pod closed just then. A pod that lives would
     // only do it again.
-    co_await ask_for_exit();
+    co_await ask_for_exit(kExitReportTimeout);
     if (!exit) co_return false;
     unread = unread || !exit->was_ready;
   }
@@ -315,9 +319,10 @@ net::Task<bool> Forwarding::may_replay() {
 }
 
 // Why the pod broke its connection, if it has ended.
-net::Task<void> Forwarding::ask_for_exit() {
-  if (std::exchange(asked_for_exit, true)) co_return;
-  const TimePoint deadline = earlier(options.deadline, kExitReportTimeout);
+net::Task<void> Forwarding::ask_for_exit(Duration patience) {
+  if (exit || asked_for_exit >= patience) co_return;
+  const TimePoint deadline = earlier(options.deadline, patience - asked_for_exit);
+  asked_for_exit = patience;
   auto pod = slot.shared_pod();
   auto exiting = throttler->exit_of(std::move(pod), executor, deadline);
   exit = co_await exiting;
@@ -368,7 +373,7 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
                    fmt::format("function {} gave an answer that is not valid HTTP", name));
     co_return;
   }
-  co_await ask_for_exit();
+  co_await ask_for_exit(kExitReportTimeout);
   if (!exit) {
     co_await blame("NoAnswer", 502, "pod_failed",
                    fmt::format("function {} closed the connection without an answer", name));

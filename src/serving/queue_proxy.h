@@ -68,6 +68,9 @@ class QueueProxy final {
   // Guarded by the throttler's mutex:
   int in_flight_ = 0;
   bool ready_ = false;
+  bool frozen_ = false;
+  uint64_t freeze_turn_ = 0;  // see PodSource::set_frozen
+  TimePoint idle_since_{};    // while nothing is in flight
   std::optional<scheduling::PodExit> exit_;
   std::vector<ExitShot::Sender> exit_waiters_;
 };

@@ -32,14 +32,20 @@ Throttler::~Throttler() = default;
 // --- The request path ---
 
 Throttler::Entry Throttler::try_acquire() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (waiting_.empty()) {
     if (auto pod = pick()) {
       count(+1);
       ++arrivals_;
       retries_.deposit();
       entered(*pod);
-      return {.slot = Slot(shared_from_this(), std::move(pod), changed_at_), .refused = {}};
+      Slot slot(shared_from_this(), pod, changed_at_);
+      if (pod->frozen_) {
+        const FreezeChange thaw = change(*pod, false);
+        lock.unlock();
+        tell(thaw);
+      }
+      return {.slot = std::move(slot), .refused = {}};
     }
   }
   return {.slot = {}, .refused = refusal(0)};
@@ -106,14 +112,46 @@ std::shared_ptr<QueueProxy> Throttler::pick() {
   if (pods_.empty()) return nullptr;
   if (options_.concurrency > 0) {
     // The first with room: load is packed, so that the last pods fall idle.
-    const auto found = std::find_if(pods_.begin(), pods_.end(), [&](const auto& pod) {
-      return pod->in_flight_ < options_.concurrency;
-    });
+    const auto has_room = [&](const auto& pod) { return pod->in_flight_ < options_.concurrency; };
+    auto found = pods_.end();
+    for (auto pod = pods_.begin(); pod != pods_.end(); ++pod) {
+      if (!has_room(*pod)) continue;
+      if (found == pods_.end()) found = pod;
+      if (!(*pod)->frozen_) {
+        found = pod;
+        break;
+      }
+    }
     return found == pods_.end() ? nullptr : *found;
   }
   return *std::min_element(pods_.begin(), pods_.end(), [](const auto& a, const auto& b) {
-    return a->in_flight_ < b->in_flight_;
+    return std::pair(a->in_flight_, a->frozen_) < std::pair(b->in_flight_, b->frozen_);
   });
+}
+
+Throttler::FreezeChange Throttler::change(QueueProxy& pod, bool frozen) {
+  pod.frozen_ = frozen;
+  return {.pod = pod.pod(), .frozen = frozen, .turn = ++pod.freeze_turn_};
+}
+
+void Throttler::tell(const std::optional<FreezeChange>& change) {
+  if (change) source_.set_frozen(change->pod, change->frozen, change->turn);
+}
+
+void Throttler::freeze_idle(TimePoint now) {
+  std::vector<FreezeChange> changes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& pod : pods_) {
+      // One that was given out of the line, with the source's lock held.
+      if (pod->frozen_ && pod->in_flight_ > 0) changes.push_back(change(*pod, false));
+      if (!waiting_.empty()) continue;
+      const bool idle = pod->ready_ && pod->in_flight_ == 0 && !pod->frozen_ &&
+                        now - pod->idle_since_ >= kIdleBeforeFreeze;
+      if (idle) changes.push_back(change(*pod, true));
+    }
+  }
+  for (const auto& each : changes) tell(each);
 }
 
 void Throttler::grant_waiting() {
@@ -153,7 +191,7 @@ void Throttler::release(QueueProxy& pod, TimePoint since) {
     } else {
       --loading_;
     }
-    --pod.in_flight_;
+    if (--pod.in_flight_ == 0) pod.idle_since_ = changed_at_;
     drained = pod.draining_ && pod.in_flight_ == 0 && !pod.exit_;
     if (!pod.draining_) grant_waiting();
   }
@@ -247,6 +285,7 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
       pod->starting_ = false;
       pod->load_took_ = load;
       pod->loaded_at_ = clock_.now();
+      pod->idle_since_ = clock_.now();
     }
   }
   on_start_(name, "");
@@ -325,6 +364,7 @@ Throttler::Counts Throttler::counts() const {
     ++(pod->ready_ ? counts.ready : counts.starting);
     counts.in_flight += pod->in_flight_;
     if (pod->starting()) counts.in_starting += pod->in_flight_;
+    if (pod->frozen_) ++counts.frozen;
   }
   for (const auto& pod : draining_) counts.in_flight += pod->in_flight_;
   counts.waiting = static_cast<int>(waiting_.size());

@@ -168,6 +168,7 @@ class Throttler final : public scheduling::PodListener,
     int starting = 0;
     int in_flight = 0;
     int in_starting = 0;  // of those in flight: in pods that still load
+    int frozen = 0;       // of those ready
     int waiting = 0;
     size_t waiting_bytes = 0;
     uint64_t hung = 0;        // pods that stopped answering, since the beginning
@@ -186,6 +187,10 @@ class Throttler final : public scheduling::PodListener,
   [[nodiscard]] scaling::Metric sample(TimePoint now);
   // Nobody sampled while nothing happened: the next sample's period begins now.
   void begin_sampling(TimePoint now);
+  // Freezes ready pods that have held no request for kIdleBeforeFreeze. The next request of
+  // one lets it go on.
+  static constexpr Duration kIdleBeforeFreeze = std::chrono::milliseconds(200);
+  void freeze_idle(TimePoint now);
 
   [[nodiscard]] const std::string& revision() const { return options_.revision; }
 
@@ -204,7 +209,15 @@ class Throttler final : public scheduling::PodListener,
 
   void release(QueueProxy& pod, TimePoint since);
   Waiters::iterator erase_waiter(Waiters::iterator waiter);
-  std::shared_ptr<QueueProxy> pick();          // with a free slot, or null
+  // With a free slot, or null; a frozen one only if there is no other.
+  std::shared_ptr<QueueProxy> pick();
+  struct FreezeChange {
+    std::string pod;
+    bool frozen = false;
+    uint64_t turn = 0;
+  };
+  static FreezeChange change(QueueProxy& pod, bool frozen);
+  void tell(const std::optional<FreezeChange>& change);
   bool put_out_of_use(const QueueProxy& pod);  // false: it was already
   void grant_waiting();
   void refuse_waiting(const Refused& refused);

@@ -20,7 +20,10 @@ struct FakeSource final : scheduling::PodSource {
   void unsubscribe(const std::string& /*revision*/) override {}
   void pod_drained(const std::string& pod) override { drained.push_back(pod); }
   void pod_hung(const std::string& pod) override { hung.push_back(pod); }
-  std::vector<std::string> drained, hung;
+  void set_frozen(const std::string& pod, bool frozen, uint64_t turn) override {
+    freezes.push_back(fmt::format("{}{}{}", pod, frozen ? '+' : '-', turn));
+  }
+  std::vector<std::string> drained, hung, freezes;
 };
 
 class ThrottlerTest : public testing::Test {
@@ -68,6 +71,49 @@ TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
   EXPECT_EQ((*grant)->pod().pod(), "a");
   EXPECT_EQ(throttler->counts().in_flight, 2);
   EXPECT_EQ(throttler->counts().waiting, 1);
+}
+
+TEST_F(ThrottlerTest, FreezesWhatIsIdleAndTheNextRequestThawsIt) {
+  auto throttler = make(1);
+  add(*throttler, "a");
+  throttler->pod_ready("a");
+  auto held = throttler->try_acquire();
+  clock_.advance(10s);
+  throttler->freeze_idle(clock_.now());
+  EXPECT_THAT(source_.freezes, testing::IsEmpty()) << "it holds a request";
+  held.slot.reset();
+  clock_.advance(Throttler::kIdleBeforeFreeze - 1ms);
+  throttler->freeze_idle(clock_.now());
+  EXPECT_THAT(source_.freezes, testing::IsEmpty());
+  clock_.advance(1ms);
+  throttler->freeze_idle(clock_.now());
+  throttler->freeze_idle(clock_.now());
+  EXPECT_THAT(source_.freezes, testing::ElementsAre("a+1"));
+  EXPECT_EQ(throttler->counts().frozen, 1);
+  EXPECT_EQ(throttler->counts().ready, 1);
+  auto next = throttler->try_acquire();
+  ASSERT_TRUE(next.slot);
+  EXPECT_THAT(source_.freezes, testing::ElementsAre("a+1", "a-2"));
+  EXPECT_EQ(throttler->counts().frozen, 0);
+}
+
+TEST_F(ThrottlerTest, OneThatIsNotFrozenIsTakenFirst) {
+  for (const int concurrency : {0, 1}) {
+    auto throttler = make(concurrency);
+    add(*throttler, "a");
+    throttler->pod_ready("a");
+    clock_.advance(1s);
+    throttler->freeze_idle(clock_.now());
+    add(*throttler, "b");
+    throttler->pod_ready("b");
+    source_.freezes.clear();
+    auto first = throttler->try_acquire();
+    EXPECT_EQ(first.slot->pod().pod(), "b");
+    EXPECT_THAT(source_.freezes, testing::IsEmpty());
+    auto second = throttler->try_acquire();
+    EXPECT_EQ(second.slot->pod().pod(), "a");
+    EXPECT_THAT(source_.freezes, testing::ElementsAre("a-2"));
+  }
 }
 
 TEST_F(ThrottlerTest, KnowsSinceWhenTheOldestWaits) {

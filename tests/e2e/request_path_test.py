@@ -137,6 +137,29 @@ class RequestPath(unittest.TestCase):
 
     # --- WebSocket ---
 
+    def test_an_idle_pod_is_frozen_if_wanted(self):
+        code = ("import threading, time\nticks = 0\n"
+                "def tick():\n    global ticks\n    while True:\n        ticks += 1\n        time.sleep(0.005)\n"
+                "threading.Thread(target=tick, daemon=True).start()\n"
+                "def handle(request):\n    return str(ticks)\n")
+        self.ebb.deploy("still", code, "--annotation", "ebb.dev/freeze=true", "--min", "1")
+
+        def frozen():
+            return self.ebb.metric("ebb_pods_frozen", service="still")
+        for _ in range(3):
+            began, before = time.monotonic(), int(self.ebb.get("still").text)
+            wait_until(lambda: frozen() == 1, "a frozen pod")
+            time.sleep(1)
+            ticks = int(self.ebb.get("still").text) - before
+            self.assertLess(ticks, (time.monotonic() - began - 1) / 0.005 + 20, "it stood still for a second")
+            self.assertEqual(frozen(), 0)
+        wrong = self.ebb.deploy("wrong", code, "--annotation", "ebb.dev/freeze=perhaps", check=False)
+        self.assertIn('must be "true" or "false"', wrong.stderr)
+        # One that is frozen ends like others.
+        wait_until(lambda: frozen() == 1, "a frozen pod")
+        self.ebb.run("delete", "service", "still")
+        wait_until(lambda: not self.ebb.pods("still"), "its end")
+
     def test_websocket(self):
         ebb = self.ebb
         ebb.deploy("ws", WEBSOCKET, "--timeout", "1s")

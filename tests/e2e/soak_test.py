@@ -1,0 +1,228 @@
+"""Requests of all kinds while everything moves: functions flap between zero and many pods,
+revisions roll, and a pod is killed each second. What a client sees fail must have been in a
+killed pod's code, and not safe to repeat; afterwards everything is as it was before.
+
+EBB_SOAK_REQUESTS says how many requests are sent (default 30,000)."""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from harness import PATIENCE, Ebb, wait_until
+
+REQUESTS = int(os.environ.get("EBB_SOAK_REQUESTS", "30000"))
+CLIENTS = 2
+ROLL_SECONDS = 7
+# Parts in a thousand.
+HTTP_KINDS = {"small": 880, "post": 60, "chunked": 30, "events": 10, "up": 10, "down": 10}
+OTHER_KINDS = {"websocket": 1, "grpc": 3}
+OTHER_SHARE = 0.004  # of all requests
+
+MIX = """
+import hashlib, time
+GENERATION = %d
+BLOCK = b'd' * 65536
+def events():
+    for i in range(10):
+        yield 'data: %%d\\n\\n' %% i
+        time.sleep(0.004)
+def handle(request):
+    if request.path == '/up':
+        body = request.body
+        return '%%d %%s\\n' %% (len(body), hashlib.md5(body).hexdigest())
+    if request.path == '/down':
+        return (BLOCK for _ in range(16))
+    if request.path == '/events':
+        return events(), {'content-type': 'text/event-stream'}
+    return 'hello\\n'
+"""
+SOCKET = """
+async def app(scope, receive, send):
+    await receive()
+    await send({'type': 'websocket.accept'})
+    while (message := await receive())['type'] == 'websocket.receive':
+        await send({'type': 'websocket.send', 'bytes': message['bytes']})
+"""
+GRPC = re.search(r"GRPC_SERVER = '''(.*?)'''",
+                 (pathlib.Path(__file__).parent / "http2_test.py").read_text(), re.S)[1]
+SCALING = ("--annotation", "autoscaling.knative.dev/window=6s", "--max", "12")
+
+
+def group_folder(ebb):
+    """Where the pods' cgroups are."""
+    for mount in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
+        for folder, names, _ in os.walk(mount):
+            for name in names:
+                if name.startswith("ebb-") and any(
+                        (pathlib.Path(folder, name) / pod).exists() for pod, _ in ebb.pods()):
+                    return pathlib.Path(folder, name)
+    return None
+
+
+class Mover(threading.Thread):
+    """Kills a pod each second and rolls revisions, until it is stopped."""
+
+    def __init__(self, ebb):
+        super().__init__()
+        self.ebb, self.killed, self.rolled = ebb, set(), 0
+        self.ended, self.error = threading.Event(), None
+        self.folder = group_folder(ebb)
+
+    def run(self):
+        dice = random.Random(7)
+        rolled_at = time.monotonic()
+        try:
+            while not self.ended.wait(1):
+                warm = [pod for pod, state in self.ebb.pods() if state == "Warm"]
+                if warm:
+                    self.kill(dice.choice(warm))
+                if time.monotonic() - rolled_at > ROLL_SECONDS:
+                    self.roll()
+                    rolled_at = time.monotonic()
+        except Exception as error:  # for the test to see
+            self.error = error
+
+    def kill(self, pod):
+        with contextlib.suppress(OSError):
+            # Its first process is the first of its pid namespace: all others end with it.
+            pids = (self.folder / pod / "cgroup.procs").read_text().split()
+            if pids:
+                os.kill(int(pids[0]), signal.SIGKILL)
+                self.killed.add(pod)
+
+    def roll(self):
+        self.rolled += 1
+        self.ebb.deploy("mix-%d" % (self.rolled % 2), MIX % self.rolled, *SCALING)
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+
+
+class Left:
+    """What a running Ebb with nothing to do holds."""
+
+    def __init__(self, ebb):
+        front, controller = ebb.front(), ebb.local_controller()
+        self.descriptors = {
+            name: collections.Counter(map(kind_of, pathlib.Path(f"/proc/{pid}/fd").iterdir()))
+            for name, pid in (("front", front), ("controller", controller))}
+        self.processes = len(ebb.pods())
+        self.cgroups = sorted(p.name for p in group_folder(ebb).iterdir() if p.is_dir())
+        self.sockets = len(list(pathlib.Path(ebb.data, "run/pods").iterdir()))
+        self.mounts = pathlib.Path(f"/proc/{controller}/mountinfo").read_text().count("\n")
+        self.memory = {
+            name: int(re.search(r"^RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(),
+                                re.M)[1]) / 1024
+            for name, pid in (("front", front), ("controller", controller))}  # MiB
+
+
+def kind_of(fd):
+    with contextlib.suppress(OSError):
+        return re.sub(r"\d+|/[0-9a-f]{64}", "#", os.readlink(fd)).partition(":")[0]
+    return "gone"
+
+
+class Soak(unittest.TestCase):
+    def settle(self, ebb):
+        wait_until(lambda: not [p for p in ebb.pods() if p[1] != "Cold"], "no pod in use",
+                   PATIENCE * 4)
+        wait_until(lambda: len(ebb.pods(state="Cold")) >= self.pool, "a full pool", PATIENCE * 4)
+
+    def clients(self, ebb):
+        address = "%s:%d" % ebb.gateway
+        client = str(pathlib.Path(__file__).parent / "soak_client.py")
+
+        def start(number, requests, kinds):
+            return subprocess.Popen(
+                ["/usr/bin/python3", client, address, str(number), str(requests),
+                 *(f"{kind}={weight}" for kind, weight in kinds.items())],
+                stdout=subprocess.PIPE, text=True)
+        others = int(REQUESTS * OTHER_SHARE)
+        return [start(n, (REQUESTS - others) // CLIENTS, HTTP_KINDS) for n in range(CLIENTS)] + [
+            start(CLIENTS, others, OTHER_KINDS)]
+
+    def logged(self, ids):
+        """The access log's lines of these requests."""
+        lines = {}
+        with open(self.log) as file:
+            for line in file:
+                if (name := line.partition('"id":"')[2].partition('"')[0]) in ids:
+                    lines[name] = json.loads(line)
+        return lines
+
+    def is_excused(self, line, killed):
+        """It was in a killed pod's code, and could not be sent again."""
+        begun = line.get("cut") or line.get("upgraded") or line["bytes_out"] > 0
+        return line.get("pod") in killed and (line["method"] == "POST" or begun)
+
+    def test_nothing_is_lost_while_everything_moves(self):
+        with Ebb("--pool", "10", "--access-log", "/tmp/ebb-soak-%d.log" % os.getpid()) as ebb:
+            self.pool, self.log = 10, "/tmp/ebb-soak-%d.log" % os.getpid()
+            self.addCleanup(os.unlink, self.log)
+            for i in range(2):
+                ebb.deploy(f"mix-{i}", MIX % 0, *SCALING)
+            ebb.deploy("socket", SOCKET, *SCALING)
+            ebb.deploy("grpc", {"run": GRPC}, *SCALING, "--port", "h2c:8080", runtime="exec")
+            for name in ("mix-0", "mix-1"):
+                self.assertEqual(ebb.get(name).status, 200)
+            self.settle(ebb)
+            before = Left(ebb)
+
+            mover = Mover(ebb)
+            mover.start()
+            clients = self.clients(ebb)
+            began = time.monotonic()
+            try:
+                said = [json.loads(client.communicate(timeout=PATIENCE * 10 + REQUESTS / 100)[0])
+                        for client in clients]
+            finally:
+                mover.stop()
+                for client in clients:
+                    client.kill()
+                    client.wait()
+            took = time.monotonic() - began
+            if mover.error:
+                raise mover.error
+
+            counts = collections.Counter()
+            for one in said:
+                counts.update(one["counts"])
+            failures = [failure for one in said for failure in one["failures"]]
+            lines = self.logged({failure["id"] for failure in failures})
+            bad = [(failure, lines.get(failure["id"])) for failure in failures
+                   if failure["id"] not in lines
+                   or not self.is_excused(lines[failure["id"]], mover.killed)]
+            print(f"{sum(counts.values())} requests in {took:.0f} s: {dict(counts)}; "
+                  f"{len(mover.killed)} pods killed, {mover.rolled} revisions rolled, "
+                  f"{len(failures)} requests failed in killed pods' code", flush=True)
+            self.assertEqual(bad[:10], [], f"{len(bad)} failures")
+            self.assertGreater(len(mover.killed), took / 4)
+
+            self.settle(ebb)
+            after = Left(ebb)
+            print(f"memory, MiB: {before.memory} before, {after.memory} after", flush=True)
+            for what in ("processes", "sockets", "mounts"):
+                self.assertEqual(getattr(before, what), getattr(after, what), what)
+            self.assertEqual(len(before.cgroups), len(after.cgroups), after.cgroups)
+            for name, descriptors in before.descriptors.items():
+                grown = after.descriptors[name] - descriptors
+                self.assertLess(sum(grown.values()), 12, f"{name}: {grown}")
+            for name, memory in before.memory.items():
+                self.assertLess(after.memory[name], memory * 1.5 + 40, f"{name}, MiB")
+            self.assertEqual(ebb.stop(), 0)
+            self.assertEqual(ebb.leftovers(), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
