@@ -14,8 +14,9 @@
 // --seconds S      of sending (default 1); answers are awaited for 10 s more
 // --seed N         of the gaps (default 1)
 //
-// Prints a line of JSON: rate (answers/s), answers, failed (other than 200, or none), queued
-// (that found all connections busy), and p50, p90, p99, p99.9 and max in us, to 1 %.
+// Prints a line of JSON: rate (answers/s), answers, failed (other than 200), unanswered,
+// queued (that found all connections busy), and p50, p90, p99, p99.9 and max in us, to 1 %.
+// What is unanswered counts with the time that it has waited for.
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -113,6 +114,7 @@ struct Connection {
   int fd = -1;
   int64_t due = 0;   // when the request under way was to be sent
   std::string head;  // of its answer, until that is whole
+  bool busy = false;
   bool in_body = false;
   bool ok = false;
   size_t left = 0;  // of the body
@@ -163,15 +165,21 @@ class Generator final {
     }
   }
 
-  void print() const {
-    const uint64_t lost = under_way();
-    std::printf(
-        "{\"rate\": %.1f, \"answers\": %llu, \"failed\": %llu, \"queued\": %llu, ",
-        static_cast<double>(in_time_) / s_.seconds, static_cast<unsigned long long>(answers_),
-        static_cast<unsigned long long>(failed_ + lost), static_cast<unsigned long long>(queued_));
-    std::printf("\"p50\": %.2f, \"p90\": %.2f, \"p99\": %.2f, \"p99.9\": %.2f, \"max\": %.2f}\n",
+  void print() {
+    const int64_t at = now();
+    for (const int64_t due : due_) took_.add(at - due);
+    for (const Connection& c : connections_) {
+      if (c.busy) took_.add(at - c.due);
+    }
+    std::printf(R"({"rate": %.1f, "answers": %llu, "failed": %llu, "unanswered": %zu, )",
+                static_cast<double>(in_time_) / s_.seconds,
+                static_cast<unsigned long long>(answers_), static_cast<unsigned long long>(failed_),
+                under_way());
+    std::printf(R"("queued": %llu, )", static_cast<unsigned long long>(queued_));
+    std::printf(R"("p50": %.2f, "p90": %.2f, "p99": %.2f, "p99.9": %.2f, "max": %.2f})",
                 took_.percentile(0.5), took_.percentile(0.9), took_.percentile(0.99),
                 took_.percentile(0.999), took_.percentile(1));
+    std::printf("\n");
   }
 
  private:
@@ -220,6 +228,7 @@ class Generator final {
   void send(Connection& c, int64_t due) {
     const std::string& request = requests_[sent_++ % requests_.size()];
     c.due = due;
+    c.busy = true;
     c.head.clear();
     c.in_body = false;
     if (::send(c.fd, request.data(), request.size(), MSG_NOSIGNAL) !=
@@ -263,6 +272,7 @@ class Generator final {
   void done(Connection& c) {
     const int64_t at = now();
     took_.add(at - c.due);
+    c.busy = false;
     ++answers_;
     if (at < end_) ++in_time_;
     if (!c.ok) ++failed_;
