@@ -68,7 +68,7 @@ class Figures:
             return
         text = f"{name:58}{value:10.2f} {unit}"
         if len(values) > 1:
-            low, _, high = statistics.quantiles(values, n=4)
+            low, _, high = statistics.quantiles(values, n=4, method="inclusive")
             text += f" ({low:.2f} to {high:.2f})"
         if ratio is not None:
             text = f"{text:88} {ratio:.3g}x {peer}"
