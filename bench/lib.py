@@ -306,8 +306,13 @@ class Api:
         headers = {"Authorization": "Bearer " + self.token, "Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        self.local.connection.request(method, path, body=body, headers=headers)
-        answer = self.local.connection.getresponse()
+        try:
+            self.local.connection.request(method, path, body=body, headers=headers)
+            answer = self.local.connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError):  # it was idle for long
+            self.local.connection.close()
+            self.local.connection.request(method, path, body=body, headers=headers)
+            answer = self.local.connection.getresponse()
         text = answer.read()
         if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {text[:500]!r}")
