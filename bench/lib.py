@@ -97,12 +97,19 @@ def one_core():
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
+def rotated(names, turn):
+    """Each comes first, and last, equally often."""
+    names = list(names)
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
 def turns(count, windows):
     """Runs each of {name: function} once, `count` times over; {name: [what it returned]}."""
     out = {name: [] for name in windows}
-    for _ in range(count):
-        for name, window in windows.items():
-            out[name].append(window())
+    for turn in range(count):
+        for name in rotated(windows, turn):
+            out[name].append(windows[name]())
     return out
 
 
