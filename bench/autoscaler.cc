@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "control/autoscaler.h"
+#include "figures.h"
 
 namespace ebb::bench {
 namespace {
@@ -72,15 +73,19 @@ struct Times {
     worst = std::max(worst, seconds);
     ++count;
   }
-  void print(const char* name) const {
-    fmt::print("{:<36} {:>9.1f} ms on average, {:>8.1f} ms at most ({} ticks)\n", name,
-               sum / std::max(1, count) * 1000, worst * 1000, count);
+  void print(const Figures& figures, const char* name) const {
+    const double average = sum / std::max(1, count) * 1000;
+    figures.say("{:<36} {:>9.1f} ms on average, {:>8.1f} ms at most ({} ticks)\n", name, average,
+                worst * 1000, count);
+    figures.add(fmt::format("autoscaler, {}: average", name), average, "ms");
+    figures.add(fmt::format("autoscaler, {}: most", name), worst * 1000, "ms");
   }
 };
 
 class Bench {
  public:
-  Bench(size_t revisions, size_t active) : active_(active) {
+  Bench(const Figures& figures, size_t revisions, size_t active)
+      : figures_(figures), active_(active) {
     uids_.reserve(revisions);
     for (size_t i = 0; i < revisions; ++i) {
       uids_.push_back(fmt::format("{:08x}-0000-4000-8000-{:012x}", i, i));  // as long as a uid
@@ -107,8 +112,9 @@ class Bench {
     const size_t built = heap_bytes();
     for (auto& plan : plans) scaler_.add(std::move(plan));
     report("never called", built);
-    fmt::print("{:<36} {:>9.0f} B (its throttler, template, metrics and this program's lists)\n",
-               "  beside it, for each revision", per_revision(built - before));
+    figures_.say("{:<36} {:>9.0f} B (its throttler, template, metrics and this program's lists)\n",
+                 "  beside it, for each revision", per_revision(built - before));
+    figures_.add("autoscaler, beside it: memory of a revision", per_revision(built - before), "B");
     added_ = built - plans.capacity() * sizeof(ScalePlan);  // the list goes now
   }
 
@@ -161,14 +167,16 @@ class Bench {
       if (!changed.empty()) telling.add(cpu_seconds() - asked);
       seen = scaler_.version();
     }
-    fmt::print("{} of {} revisions are active\n", scaler_.active(), uids_.size());
-    (deciding.sum > sampling.sum ? sampling : deciding).print("tick that samples");
-    (deciding.sum > sampling.sum ? deciding : sampling).print("tick that samples and decides");
-    telling.print("what changed, to who watches");
+    figures_.say("{} of {} revisions are active\n", scaler_.active(), uids_.size());
+    (deciding.sum > sampling.sum ? sampling : deciding).print(figures_, "tick that samples");
+    (deciding.sum > sampling.sum ? deciding : sampling)
+        .print(figures_, "tick that samples and decides");
+    telling.print(figures_, "what changed, to who watches");
     const double began = cpu_seconds();
     const size_t changed = scaler_.take_rescaled().size();
-    fmt::print("{:<36} {:>9.1f} ms ({} revisions)\n", "what was rescaled",
-               (cpu_seconds() - began) * 1000, changed);
+    const double took = (cpu_seconds() - began) * 1000;
+    figures_.say("{:<36} {:>9.1f} ms ({} revisions)\n", "what was rescaled", took, changed);
+    figures_.add("autoscaler, what was rescaled", took, "ms");
   }
 
  private:
@@ -178,9 +186,12 @@ class Bench {
     return static_cast<double>(bytes) / static_cast<double>(uids_.size());
   }
   void report(const char* name, size_t base) const {
-    fmt::print("{:<36} {:>9.0f} B in the AutoScaler\n", name, per_revision(heap_bytes() - base));
+    const double bytes = per_revision(heap_bytes() - base);
+    figures_.say("{:<36} {:>9.0f} B in the AutoScaler\n", name, bytes);
+    figures_.add(fmt::format("autoscaler, {}: memory of a revision", name), bytes, "B");
   }
 
+  const Figures& figures_;
   const size_t active_;
   std::vector<std::string> uids_;
   FakeClock clock_;
@@ -195,16 +206,16 @@ class Bench {
 }  // namespace ebb::bench
 
 int main(int argc, char** argv) {
+  const ebb::bench::Figures figures(argc, argv);
   const size_t revisions = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
   const double percent = argc > 2 ? std::strtod(argv[2], nullptr) : 1;
   const auto active = static_cast<size_t>(static_cast<double>(revisions) * percent / 100);
   if (revisions == 0 || active == 0 || active > revisions) {
-    fmt::print(stderr, "usage: bench/autoscaler [REVISIONS [ACTIVE PERCENT]]\n");
+    fmt::print(stderr, "usage: bench/autoscaler [REVISIONS [ACTIVE PERCENT]] [--json]\n");
     return 2;
   }
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // it runs for minutes
   ebb::log::set_level(ebb::log::Level::kWarn);
-  ebb::bench::Bench bench(revisions, active);
+  ebb::bench::Bench bench(figures, revisions, active);
   bench.add();
   bench.ticks();
   bench.rest(ebb::scaling::PolicyClass::kKpa, "at rest after a call, kpa");

@@ -48,7 +48,7 @@ double cpu_seconds() {
 }
 
 // Runs it and prints calls per second; `work` returns the number of calls.
-void speed(const std::string& name, const std::function<uint64_t()>& work) {
+void speed(const Figures& figures, const std::string& name, const std::function<uint64_t()>& work) {
   if (name.find(only) == std::string::npos) return;
   double best = 1e9;
   uint64_t calls = 0;
@@ -57,8 +57,9 @@ void speed(const std::string& name, const std::function<uint64_t()>& work) {
     calls = work();
     best = std::min(best, cpu_seconds() - began);
   }
-  fmt::print("{:<64} {:>9} calls {:>7.3f} s {:>6.2f} M calls/s\n", name, calls, best,
-             static_cast<double>(calls) / best / 1e6);
+  const double rate = static_cast<double>(calls) / best / 1e6;
+  figures.say("{:<64} {:>9} calls {:>7.3f} s {:>6.2f} M calls/s\n", name, calls, best, rate);
+  figures.add(fmt::format("sim, {}: speed", name), rate, "M calls/s");
 }
 
 PolicyChoice choice(const char* name, const char* settings = "", int concurrency = 1) {
@@ -91,9 +92,10 @@ Trace steady(uint32_t functions, uint32_t calls_per_minute, uint32_t minutes) {
   return *std::move(builder).build();
 }
 
-void engine_speed(const char* name, const Trace& trace, const EngineOptions& engine) {
+void engine_speed(const Figures& figures, const char* name, const Trace& trace,
+                  const EngineOptions& engine) {
   std::string found;
-  speed(name, [&] {
+  speed(figures, name, [&] {
     const Report report = run_engine(trace, engine);
     found = fmt::format(
         "{} pods started, {} at most at a time, wait p99 {:.3f} s, {} decisions, "
@@ -102,11 +104,11 @@ void engine_speed(const char* name, const Trace& trace, const EngineOptions& eng
         report.samples, report.events);
     return report.calls;
   });
-  if (!found.empty()) fmt::print("    {}\n", found);
+  if (!found.empty()) figures.say("    {}\n", found);
 }
 
-void speeds(const Trace& day) {
-  fmt::print("# Speed\n");
+void speeds(const Figures& figures, const Trace& day) {
+  figures.say("# Speed\n");
   if (!day.functions.empty()) {
     const KeepAliveMaker fixed = [](const Function&) {
       return std::make_unique<scaling::FixedKeepAlive>(std::chrono::minutes(10));
@@ -118,43 +120,47 @@ void speeds(const Trace& day) {
       const char* how = one ? "first-order model" : "drawn executions, many instances";
       KeepAliveOptions keep{.policy = fixed, .one_instance = one};
       if (one) keep.arrivals = {.spread = Spread::kStart, .service = Service::kZero};
-      speed(fmt::format("keep-alive only, fixed 10 min, {}", how),
+      speed(figures, fmt::format("keep-alive only, fixed 10 min, {}", how),
             [&] { return run_keep_alive(day, keep).calls; });
       keep.policy = hybrid;
-      speed(fmt::format("keep-alive only, hybrid, {}", how),
+      speed(figures, fmt::format("keep-alive only, hybrid, {}", how),
             [&] { return run_keep_alive(day, keep).calls; });
     }
-    speed("one machine of 60 GB, greedy-dual",
+    speed(figures, "one machine of 60 GB, greedy-dual",
           [&] { return run_memory(day, {.memory_mb = 60 * 1024}).calls; });
     const auto kpa = [] { return choice("kpa"); };
-    engine_speed("engine, 1350-function day, keep-alive", day, options(choice("keep-alive"), 1, 0));
-    engine_speed("engine, 1350-function day, keep-alive, nodes and pools", day,
+    engine_speed(figures, "engine, 1350-function day, keep-alive", day,
+                 options(choice("keep-alive"), 1, 0));
+    engine_speed(figures, "engine, 1350-function day, keep-alive, nodes and pools", day,
                  options(choice("keep-alive"), 1, 1));
-    engine_speed("engine, 1350-function day, hybrid, nodes and pools", day,
+    engine_speed(figures, "engine, 1350-function day, hybrid, nodes and pools", day,
                  options(choice("hybrid"), 1, 1));
-    engine_speed("engine, 1350-function day, kpa", day, options(kpa(), 1, 0));
-    engine_speed("engine, 1350-function day, kpa, nodes and pools", day, options(kpa(), 1, 1));
-    engine_speed("engine, 1350-function day, adaptive", day, options(choice("adaptive"), 1, 0));
-    engine_speed("engine, 1350-function day, adaptive, nodes and pools", day,
+    engine_speed(figures, "engine, 1350-function day, kpa", day, options(kpa(), 1, 0));
+    engine_speed(figures, "engine, 1350-function day, kpa, nodes and pools", day,
+                 options(kpa(), 1, 1));
+    engine_speed(figures, "engine, 1350-function day, adaptive", day,
+                 options(choice("adaptive"), 1, 0));
+    engine_speed(figures, "engine, 1350-function day, adaptive, nodes and pools", day,
                  options(choice("adaptive"), 1, 1));
   }
   const Trace busy = steady(50, 3000, 10);
-  engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 1", busy,
+  engine_speed(figures, "engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 1", busy,
                options(choice("kpa"), 1, 16));
-  engine_speed("engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 10", busy,
+  engine_speed(figures, "engine, 50 functions at 100 calls/s, kpa, nodes, concurrency 10", busy,
                options(choice("kpa", "", 10), 10, 16));
 }
 
 // In a process of its own, so that its peak is its own.
-void memory(const char* name, const std::function<std::string()>& work) {
+void memory(const Figures& figures, const char* name, const std::function<std::string()>& work) {
   std::fflush(stdout);
   const pid_t child = ::fork();
   if (child == 0) {
     const std::string said = work();
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    fmt::print("{:<64} {:>6.2f} GiB at most; {}\n", name,
-               static_cast<double>(usage.ru_maxrss) / (1 << 20), said);
+    const double most = static_cast<double>(usage.ru_maxrss) / (1 << 20);
+    figures.say("{:<64} {:>6.2f} GiB at most; {}\n", name, most, said);
+    figures.add(fmt::format("sim, a million functions, {}: memory", name), most, "GiB");
     std::fflush(stdout);
     std::_Exit(0);
   }
@@ -177,12 +183,12 @@ Trace cut(const Trace& day, uint32_t minutes, uint32_t copies) {
   return *std::move(builder).build(std::chrono::minutes(minutes));
 }
 
-void memories(const Trace& day) {
-  fmt::print("\n# Memory, with a million functions\n");
+void memories(const Figures& figures, const Trace& day) {
+  figures.say("\n# Memory, with a million functions\n");
   if (day.functions.empty()) return;
   constexpr uint32_t kCopies = 741;  // of 1350
   const auto engine = [&](const char* name, PolicyChoice policy, uint32_t minutes) {
-    memory(name, [&] {
+    memory(figures, name, [&] {
       const Trace many = cut(day, minutes, kCopies);
       const Report report = run_engine(many, options(std::move(policy), 1, 0));
       return fmt::format("{} functions, {} called, {} calls, {:.2f} M calls/s, {} pods at most",
@@ -194,23 +200,23 @@ void memories(const Trace& day) {
   engine("two minutes, kpa", choice("kpa"), 2);
 }
 
-int main_of(const std::string& part, std::vector<std::string> names) {
+int main_of(const Figures& figures, const std::string& part, std::vector<std::string> names) {
   const Trace day = azure_day(1350);
   if (day.functions.empty())
-    fmt::print("EBB_SHARED is not set: no traces, only what is synthetic\n");
+    figures.say("EBB_SHARED is not set: no traces, only what is synthetic\n");
   const bool all = part.empty();
   if (part == "speed" && !names.empty()) only = names.front();
-  if (all || part == "speed") speeds(day);
-  if (all || part == "memory") memories(day);
+  if (all || part == "speed") speeds(figures, day);
+  if (all || part == "memory") memories(figures, day);
   if (day.functions.empty()) return 0;
   if (all || part == "tables") {
-    keep_alive_table(day);
-    eviction_table(day);
+    keep_alive_table(figures, day);
+    eviction_table(figures, day);
   }
   if (all || part == "days") {
     if (names.empty()) names = {"kpa", "adaptive"};
-    policies_table("400", azure_day(400), names);
-    policies_table("1350", day, names);
+    policies_table(figures, "400", azure_day(400), names);
+    policies_table(figures, "1350", day, names);
   }
   return 0;
 }
@@ -219,8 +225,8 @@ int main_of(const std::string& part, std::vector<std::string> names) {
 }  // namespace ebb::bench
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // also into a pipe
+  const ebb::bench::Figures figures(argc, argv);
   std::vector<std::string> names;
   for (int i = 2; i < argc; ++i) names.emplace_back(argv[i]);
-  return ebb::bench::main_of(argc > 1 ? argv[1] : "", std::move(names));
+  return ebb::bench::main_of(figures, argc > 1 ? argv[1] : "", std::move(names));
 }
