@@ -92,6 +92,9 @@ def ratio(ours, theirs):
 
 # --- One core, turns ---
 
+ALL_CORES = os.sched_getaffinity(0)
+
+
 def one_core():
     """All that is started from here on inherits it."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -145,15 +148,28 @@ def raise_descriptors():
     return most
 
 
-@functools.cache
-def has_executors():
-    text = subprocess.run([PROGRAM, "up", "--help"], text=True, capture_output=True).stdout
-    return "--executors" in text
+@contextlib.contextmanager
+def with_executors(count):
+    """An Ebb that has made so many executors, one for a core, and runs on ours alone."""
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(ALL_CORES)[-count:]))
+    try:
+        with Ebb("--pool", "1") as ebb:
+            os.sched_setaffinity(0, here)
+            pin(ebb.process.pid, here)
+            pin(ebb.local_controller(), here)
+            yield ebb
+    finally:
+        os.sched_setaffinity(0, here)
 
 
-def executors(count):
-    """Options of `ebb up` for so many; one where it cannot be told."""
-    return ["--executors", str(count)] if has_executors() else []
+def pin(pid, cores):
+    """A process, its threads, and all below it."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(int(task.name), cores)
+            for child in (task / "children").read_text().split():
+                pin(int(child), cores)
 
 
 # --- Load ---
@@ -285,7 +301,7 @@ def warm_pod(ebb, service):
 @contextlib.contextmanager
 def beside_peers(code, *options, peers=(Nginx, Haproxy), connections=1024):
     """{name: (pid, address)} of Ebb and its peers in front of one pod, and its Host."""
-    with Ebb("--pool", "1", *executors(1), *options) as ebb, contextlib.ExitStack() as stack:
+    with Ebb("--pool", "1", *options) as ebb, contextlib.ExitStack() as stack:
         ebb.deploy("bench", code, "--min", "1", "--max", "1")
         upstream = warm_pod(ebb, "bench")
         proxies = {"Ebb": (ebb.front(), ebb.gateway)}
