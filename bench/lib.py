@@ -59,8 +59,8 @@ class Figures:
                  f"{os.getloadavg()[0]:.1f}; {text}")
 
     def add(self, name, value, unit, peer=None, ratio=None, most=None, most_ratio=None,
-            least_ratio=None, values=()):
-        """`most`, `most_ratio`, `least_ratio`: what is asked. `values`: what `value` is the
+            least=None, least_ratio=None, values=()):
+        """`most`, `most_ratio`, `least`, `least_ratio`: what is asked. `values`: what `value` is the
         median of."""
         if self.as_json:
             print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "peer": peer,
@@ -72,8 +72,9 @@ class Figures:
             text += f" ({low:.2f} to {high:.2f})"
         if ratio is not None:
             text = f"{text:88} {ratio:.3g}x {peer}"
-        if least_ratio is not None and ratio is not None:
-            text += f", asked >= {least_ratio:g}x" + ("" if ratio >= least_ratio else ": MISSED")
+        for limit, got, sign in ((least, value, ""), (least_ratio, ratio, "x")):
+            if limit is not None and got is not None:
+                text += f", asked >= {limit:g}{sign}" + ("" if got >= limit else ": MISSED")
         for limit, got, sign in ((most, value, ""), (most_ratio, ratio, "x")):
             if limit is not None and got is not None:
                 text += f", asked <= {limit:g}{sign}" + ("" if got <= limit else ": MISSED")
@@ -184,12 +185,12 @@ def wrk(address, host, connections, seconds):
     return int(re.search(r"(\d+) requests in", text)[1])
 
 
-def openloop(address, hosts, connections, seconds, rate=0, seed=1):
-    """What bench/openloop.cc prints; rate 0: closed loop."""
+def openloop(address, hosts, connections, seconds, rate=0, seed=1, fixed=False):
+    """What bench/openloop.cc prints; rate 0: closed loop. `fixed`: at equal gaps."""
     text = subprocess.run(
         [str(BUILD / "openloop"), "%s:%d" % address, *(f"--host={host}" for host in hosts),
          f"--connections={connections}", f"--seconds={seconds}", f"--rate={rate}",
-         f"--seed={seed}"], text=True, capture_output=True, check=True).stdout
+         f"--seed={seed}", *(["--fixed"] if fixed else [])], text=True, capture_output=True, check=True).stdout
     found = json.loads(text)
     if found["failed"]:
         raise SystemExit(f"{found['failed']} of {found['answers']} requests failed")
