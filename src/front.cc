@@ -143,8 +143,8 @@ scheduling::PoolSize PoolSizes::of(const std::string& runtime) {
 Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
-      traffic_(opened_.gateway.size()),
-      metrics_(traffic_, opened_.gateway.size()),
+      traffic_(opened_.sockets.gateway.size()),
+      metrics_(traffic_, opened_.sockets.gateway.size()),
       events_(clock_),
       pod_metrics_(clock_),
       options_(options),
@@ -188,8 +188,8 @@ int Front::run() {
   if (!blobs) return give_up(blobs.error().message);
   blobs_ = std::move(*blobs);
   code_ = std::make_unique<node::CodeCache>(control_, *blobs_, disk_, opened_.data.code());
-  const auto gateway = net::local_address(opened_.gateway.front().get());
-  const auto api = net::local_address(opened_.api.get());
+  const auto gateway = net::local_address(opened_.sockets.gateway.front().get());
+  const auto api = net::local_address(opened_.sockets.api.get());
   if (!gateway || !api) return give_up("the listening sockets have no address");
   reconcilers_ = std::make_unique<control::Reconcilers>(
       control_,
@@ -230,7 +230,8 @@ int Front::run() {
   api_tls_.emplace(std::move(*api_tls));
   http::ServerOptions secure;
   secure.tls = &*api_tls_;
-  api_server_ = std::make_unique<http::Server>(control_, std::move(opened_.api), *api_, secure);
+  api_server_ =
+      std::make_unique<http::Server>(control_, std::move(opened_.sockets.api), *api_, secure);
   access_log_ = std::move(opened_.access_log);
   if (access_log_) {
     access_log_->start();
@@ -241,9 +242,9 @@ int Front::run() {
     });
   }
   if (auto made = make_workers(); !made) return give_up(made.error().message);
-  if (opened_.metrics) {
+  if (opened_.sockets.metrics) {
     metrics_page_ = std::make_unique<serving::MetricsPage>(metrics_);
-    metrics_server_ = std::make_unique<http::Server>(control_, std::move(opened_.metrics),
+    metrics_server_ = std::make_unique<http::Server>(control_, std::move(opened_.sockets.metrics),
                                                      *metrics_page_, http::ServerOptions{});
   }
 
@@ -273,23 +274,25 @@ int Front::run() {
 
 Result<void> Front::make_workers() {
   serving::GatewaySettings settings = options_.requests;
-  if (!opened_.https.empty()) {
+  if (!opened_.sockets.https.empty()) {
     auto tls = net::TlsContext::server(opened_.certificates, serving::kProtocols);
     if (!tls) return fail(tls.error());
     gateway_tls_.emplace(std::move(*tls));
-    const auto address = net::local_address(opened_.https.front().get());
+    const auto address = net::local_address(opened_.sockets.https.front().get());
     if (!address) return fail(address.error());
     if (options_.https_redirect) settings.https_port = address->port;
   }
-  for (size_t i = 0; i < opened_.gateway.size(); ++i) {
+  for (size_t i = 0; i < opened_.sockets.gateway.size(); ++i) {
     const serving::GatewayParts parts{.routes = routes_,
                                       .waker = autoscaler_,
                                       .clock = clock_,
                                       .counters = metrics_.gateway(i),
                                       .access_log = access_log_.get()};
-    workers_.push_back(std::make_unique<Worker>(std::move(opened_.gateway[i]), parts, settings));
+    workers_.push_back(
+        std::make_unique<Worker>(std::move(opened_.sockets.gateway[i]), parts, settings));
     if (gateway_tls_) {
-      workers_.back()->add_https(std::move(opened_.https[i]), parts, settings, *gateway_tls_);
+      workers_.back()->add_https(std::move(opened_.sockets.https[i]), parts, settings,
+                                 *gateway_tls_);
     }
   }
   return {};
@@ -417,6 +420,7 @@ void Front::on_supervisor() {
     log::error(kLog, "the supervisor has gone");
     ::_exit(1);
   }
+  if (**packet == node::kHandOver) hand_over();
   if (**packet != node::kReload || files.empty()) return;
   if (const auto text = node::read_text_file(files.front().get(), node::kMaxReload)) {
     reload(*text);
@@ -458,6 +462,11 @@ void Front::announce() {
 void Front::on_signal() {
   signalfd_siginfo info;
   if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (phase_ == Phase::kDraining && hands_over_) {
+    hands_over_ = false;  // what was begun goes on, and then all ends
+    static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
+    return;
+  }
   if (phase_ == Phase::kDraining) {
     log::warn(kLog, "asked twice: not waiting for requests any longer");
     exit_code_ = 1;
@@ -465,6 +474,13 @@ void Front::on_signal() {
     return;
   }
   drain();
+}
+
+// Answers what is in flight and leaves the rest to another front: who connects meanwhile
+// waits for that one.
+void Front::hand_over() {
+  hands_over_ = phase_ == Phase::kOpen;
+  if (hands_over_) drain();
 }
 
 // Answers what is in flight, then ends.
@@ -476,7 +492,7 @@ void Front::drain() {
   }
   phase_ = Phase::kDraining;
   log::info(kLog, "draining");
-  static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
+  if (!hands_over_) static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
   const TimePoint deadline = control_.now() + kDrainTimeout;
   still_draining_ = workers_.size() + 1;
   for (auto& worker : workers_) {
@@ -498,11 +514,11 @@ net::Task<void> Front::drain_api(TimePoint deadline) {
   drained(cut);
 }
 
-// Ends the pods, the Local Controller, then this program.
+// Ends the pods, the Local Controller, then this program; of a hand-over only that.
 void Front::end() {
   if (phase_ == Phase::kEnding) return;
   phase_ = Phase::kEnding;
-  if (!controller_ || !controller_->send(node::Shutdown{})) {
+  if (hands_over_ || !controller_ || !controller_->send(node::Shutdown{})) {
     control_.stop();
     return;
   }

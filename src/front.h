@@ -42,18 +42,17 @@
 #include "store/disk_thread.h"
 #include "store/file_blob_store.h"
 #include "store/sqlite_store.h"
+#include "upgrade.h"
 
 namespace ebb {
 
-// What is opened while there are rights, for a front to use.
+// What is opened while there are rights, for a front to use. Of `sockets` those of HTTPS and
+// of the metrics are there if they are wanted; not the lock.
 struct Opened {
   node::DataFolder data;
-  std::vector<UniqueFd> gateway;                  // one listening socket per executor
-  std::vector<UniqueFd> https;                    // likewise; empty: not wanted
-  std::vector<net::TlsCertificate> certificates;  // for it
-  UniqueFd api;
+  Inherited sockets;
+  std::vector<net::TlsCertificate> certificates;   // of HTTPS
   net::TlsIdentity identity;                       // of the API
-  UniqueFd metrics;                                // unset: not wanted
   std::unique_ptr<serving::AccessLog> access_log;  // null: not wanted
   std::string token;
   std::string runtimes;  // their folder
@@ -100,6 +99,7 @@ class Front final {
   void on_signal();
   void open();
   void announce();
+  void hand_over();
   void drain();
   void drained(size_t cut);
   net::Task<void> drain_api(TimePoint deadline);
@@ -154,6 +154,7 @@ class Front final {
     kEnding,    // waits for the Local Controller to end
   };
   Phase phase_ = Phase::kGreeting;
+  bool hands_over_ = false;  // to another front: pods and sockets stay
   size_t still_draining_ = 0;
   size_t cut_ = 0;
   int exit_code_ = 0;

@@ -30,14 +30,14 @@
 #include "node/launch.h"
 #include "node/supervisor.h"
 #include "sandbox/rights.h"
+#include "upgrade.h"
 
 namespace ebb {
 namespace {
 
 // What is made ready with root's rights, for the front and for itself.
 struct Prepared {
-  Opened opened;
-  UniqueFd lock;  // held while this supervisor lives
+  Opened opened;  // the lock, too, is held while this supervisor lives
   node::ControllerOptions controller;
 };
 
@@ -84,7 +84,7 @@ Result<std::string> load_token(const node::DataFolder& data) {
 
 // The kubeconfig belongs to whoever typed `sudo ebb up`.
 Result<void> publish_kubeconfig(const Opened& opened) {
-  const auto api = net::local_address(opened.api.get());
+  const auto api = net::local_address(opened.sockets.api.get());
   if (!api) return fail(api.error());
   const std::string path = opened.data.kubeconfig();
   const cli::Kubeconfig config{.server = "https://" + net::reachable(*api).to_string(),
@@ -123,7 +123,28 @@ Result<std::vector<net::TlsCertificate>> read_certificates(
   return out;
 }
 
-Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
+// What a version before us has left open there serves on, whatever the core's number is now.
+Result<void> listen(std::vector<UniqueFd>& sockets, const net::Address& at, int workers) {
+  const auto now =
+      sockets.empty() ? fail(Errc::kNotFound, "none") : net::local_address(sockets.front().get());
+  const bool same = now && now->to_string() == at.to_string();
+  const bool any_port = now && at.port == 0 && now->host == at.host;
+  if (same || any_port) return {};
+  auto bound = net::bind_shared(at, workers);
+  if (!bound) return fail(bound.error());
+  sockets = std::move(*bound);
+  return {};
+}
+
+Result<void> listen(UniqueFd& socket, const net::Address& at) {
+  std::vector<UniqueFd> sockets;
+  if (socket) sockets.push_back(std::move(socket));
+  auto done = listen(sockets, at, 1);
+  if (done) socket = std::move(sockets.front());
+  return done;
+}
+
+Result<Prepared> prepare(const cli::UpOptions& options, int workers, Inherited inherited) {
   if (auto root = node::make_up_for_root(); !root) return fail(root.error());
   const auto rights = sandbox::check_rights();
   if (!rights) return fail(rights.error());
@@ -159,27 +180,29 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers) {
     opened.policies = std::filesystem::absolute(options.policies, error).lexically_normal();
   }
   if (auto made = opened.data.prepare(node::front_uid()); !made) return fail(made.error());
-  auto locked = lock(opened.data);
-  if (!locked) return fail(locked.error());
-  out.lock = std::move(*locked);
-  auto gateway = net::bind_shared(options.gateway, workers);
-  if (!gateway) return fail(gateway.error());
+  Inherited& sockets = opened.sockets;
+  sockets = std::move(inherited);
+  if (!sockets.lock) {
+    auto locked = lock(opened.data);
+    if (!locked) return fail(locked.error());
+    sockets.lock = std::move(*locked);
+  }
+  if (auto done = listen(sockets.gateway, options.gateway, workers); !done) {
+    return fail(done.error());
+  }
+  if (!options.https) sockets.https.clear();
   if (options.https) {
     auto certificates = read_certificates(options.certificates);
     if (!certificates) return fail(certificates.error());
     opened.certificates = std::move(*certificates);
-    auto https = net::bind_shared(*options.https, workers);
-    if (!https) return fail(https.error());
-    opened.https = std::move(*https);
+    const auto share = static_cast<int>(sockets.gateway.size());
+    if (sockets.https.size() != sockets.gateway.size()) sockets.https.clear();
+    if (auto done = listen(sockets.https, *options.https, share); !done) return fail(done.error());
   }
-  auto api = net::bind_shared(options.api, 1);
-  if (!api) return fail(api.error());
-  opened.gateway = std::move(*gateway);
-  opened.api = std::move(api->front());
+  if (auto done = listen(sockets.api, options.api); !done) return fail(done.error());
+  if (!options.metrics) sockets.metrics.reset();
   if (options.metrics) {
-    auto metrics = net::bind_shared(*options.metrics, 1);
-    if (!metrics) return fail(metrics.error());
-    opened.metrics = std::move(metrics->front());
+    if (auto done = listen(sockets.metrics, *options.metrics); !done) return fail(done.error());
   }
   if (!options.access_log.empty()) {
     auto log = serving::AccessLog::open(options.access_log);
@@ -234,7 +257,7 @@ std::optional<std::string> reload(cli::UpOptions& options, Opened& opened) {
   Result<std::vector<net::TlsCertificate>> certificates;
   if (!wanted) {
     certificates = fail(wanted.error());
-  } else if (!opened.https.empty()) {
+  } else if (!opened.sockets.https.empty()) {
     certificates = read_certificates(wanted->certificates);
   }
   if (!certificates) {
@@ -246,33 +269,40 @@ std::optional<std::string> reload(cli::UpOptions& options, Opened& opened) {
   return cli::UpReload{std::move(*document), std::move(*certificates)}.to_text();
 }
 
-int up(const cli::UpOptions& options) {
+int up(const cli::UpOptions& options, const Program& program) {
   log::set_format(options.log_format);
   log::init("ebb", options.settings.log_level);
-  auto prepared = prepare(options, usable_cores());
+  auto prepared = prepare(options, usable_cores(), take_inherited());
   if (!prepared) {
     std::fprintf(stderr, "ebb: %s\n", prepared.error().message.c_str());
     return 1;
   }
   cli::UpOptions current = options;  // with what was read again
-  node::Supervisor supervisor({.controller = prepared->controller,
-                               .front =
-                                   [&](UniqueFd socket) {
-                                     return run_front(current, std::move(prepared->opened),
-                                                      std::move(socket));
-                                   },
-                               .draining =
-                                   [&] {
-                                     prepared->opened.gateway.clear();
-                                     prepared->opened.https.clear();
-                                     prepared->opened.api.reset();
-                                     prepared->opened.metrics.reset();
-                                   },
-                               .reload = [&] { return reload(current, prepared->opened); }});
+  node::Supervisor supervisor(
+      {.controller = prepared->controller,
+       .front =
+           [&](UniqueFd socket) {
+             return run_front(current, std::move(prepared->opened), std::move(socket));
+           },
+       .draining =
+           [&] {
+             Inherited& sockets = prepared->opened.sockets;
+             sockets.gateway.clear();
+             sockets.https.clear();
+             sockets.api.reset();
+             sockets.metrics.reset();
+           },
+       .reload = [&] { return reload(current, prepared->opened); },
+       .check_upgrade = [&] { return check_program(program); },
+       .upgrade = [&] { return execute_again(program, prepared->opened.sockets); }});
   return supervisor.run();
 }
 
 }  // namespace
 }  // namespace ebb
 
-int main(int argc, char** argv) { return ebb::cli::run(argc, argv, ebb::up); }
+int main(int argc, char** argv) {
+  const ebb::Program program = ebb::this_program(argc, argv);
+  return ebb::cli::run(
+      argc, argv, [&](const ebb::cli::UpOptions& options) { return ebb::up(options, program); });
+}

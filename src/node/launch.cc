@@ -53,10 +53,18 @@ pid_t living_controller(const DataFolder& data) {
   return static_cast<pid_t>(std::strtol(text, nullptr, 10));
 }
 
+// The version of this program before us has started it.
+bool is_our_child(pid_t pid) {
+  siginfo_t info;
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 }  // namespace
 
 Result<Launched> launch_local_controller(const ControllerOptions& options) {
-  if (const pid_t pid = living_controller(options.data); pid > 0) return Launched{.pid = pid};
+  if (const pid_t pid = living_controller(options.data); pid > 0) {
+    return Launched{.pid = pid, .ours = is_our_child(pid)};
+  }
 
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe");

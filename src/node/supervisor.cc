@@ -34,7 +34,7 @@ constexpr int kEndTimeoutMs = 10'000;  // for the Local Controller, after the fr
 sigset_t watched_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR2, SIGCHLD}) sigaddset(&signals, signal);
   return signals;
 }
 
@@ -162,6 +162,7 @@ void Supervisor::on_signal() {
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) stop();
     if (info.ssi_signo == SIGHUP) reload();
+    if (info.ssi_signo == SIGUSR2) begin_upgrade();
   }
 }
 
@@ -172,6 +173,22 @@ void Supervisor::reload() {
   const int fds[] = {file ? file->get() : -1};
   const auto sent = file ? send_packet(channel_.get(), kReload, fds) : fail(file.error());
   if (!sent) log::error(kLog, "the front cannot be told to reload: {}", sent.error().message);
+}
+
+void Supervisor::begin_upgrade() {
+  if (stopping_ || upgrading_) return;
+  if (!channel_ || !was_open_) {
+    log::warn(kLog, "no upgrade now: the front does not serve yet; try again in a moment");
+    return;
+  }
+  const auto version = options_.check_upgrade();
+  const auto sent = version ? send_packet(channel_.get(), kHandOver) : fail(version.error());
+  if (!sent) {
+    log::error(kLog, "no upgrade, all stays as it is: {}", sent.error().message);
+    return;
+  }
+  upgrading_ = true;
+  log::info(kLog, "becoming {} when the requests in flight have ended; connections wait", *version);
 }
 
 // Each signal is passed on: the second one tells the front not to wait.
@@ -230,6 +247,12 @@ void Supervisor::plan_restart(Child& child, const char* name) const {
 void Supervisor::on_front_ended() {
   const int code = bury(front_);
   channel_.reset();
+  if (std::exchange(upgrading_, false) && !stopping_) {
+    notify_service_manager("RELOADING=1");
+    log::error(kLog, "no upgrade, going on as before: {}", options_.upgrade().message);
+    plan_restart(front_, "front");
+    return;
+  }
   // A front that ends in order has ended its Local Controller.
   if (stopping_ || code == 0 || !was_open_) {
     exit_code_ = code;

@@ -4,7 +4,8 @@
 // The listening sockets are opened before and stay open here, so that no connection
 // is refused while a front starts again. A Local Controller that still lives from an
 // earlier run is taken over with its pods; if this process is killed, its front dies
-// with it (parent-death signal) and the next `ebb up` does just that.
+// with it (parent-death signal) and the next `ebb up` does just that. So does another version
+// of the program that it becomes on SIGUSR2.
 //
 //   node::Supervisor supervisor({.controller = ..., .front = run_front});
 //   return supervisor.run();
@@ -29,6 +30,8 @@ namespace ebb::node {
 inline constexpr std::string_view kFrontOpen = "open";          // front: serves
 inline constexpr std::string_view kFrontDraining = "draining";  // front: accepts no more
 inline constexpr std::string_view kControllerHung = "hung";     // front: end and replace it
+// To the front: answer what is in flight and end, but leave pods and sockets to another one.
+inline constexpr std::string_view kHandOver = "hand over";
 // To the front; with it, as a file in memory, what is new (at most so many bytes).
 inline constexpr std::string_view kReload = "reload";
 inline constexpr size_t kMaxReload = 8 << 20;
@@ -45,6 +48,10 @@ struct SupervisorOptions {
   // On SIGHUP: the text for kReload, or nullopt if it is not to be told (the callback
   // has said why). At most kMaxReload bytes. There may be no front: the next one is to know.
   std::function<std::optional<std::string>()> reload;
+  // On SIGUSR2, first: whether there is another version to become, its name. Then, once the
+  // front has ended: becomes it, and returns only if that failed.
+  std::function<Result<std::string>()> check_upgrade;
+  std::function<Error()> upgrade;
 };
 
 class Supervisor final {
@@ -71,6 +78,7 @@ class Supervisor final {
   void wait_for_something();
   void on_signal();
   void reload();
+  void begin_upgrade();
   void on_front_says();
   void on_front_ended();
   void on_controller_ended();
@@ -88,6 +96,7 @@ class Supervisor final {
   Child front_;
   bool was_open_ = false;  // some front of ours has served
   bool stopping_ = false;
+  bool upgrading_ = false;  // as soon as the front has ended
   std::optional<int> exit_code_;
 };
 

@@ -55,8 +55,9 @@ def wait_until(condition, what, patience=None):
 
 
 class Ebb:
-    def __init__(self, *options, data=None, prefix=()):
+    def __init__(self, *options, data=None, prefix=(), program=PROGRAM):
         self.options = options
+        self.program = program  # the one that serves
         self.prefix = prefix  # a command that runs the program
         self.listen = ("127.0.0.1:0", "127.0.0.1:0")  # gateway, API
         self.own_data = data is None
@@ -85,7 +86,7 @@ class Ebb:
         self.log = []
         self.gateway = None
         self.process = subprocess.Popen(
-            [*self.prefix, PROGRAM, "up", "--data", self.data, "--gateway", self.listen[0],
+            [*self.prefix, self.program, "up", "--data", self.data, "--gateway", self.listen[0],
              "--api", self.listen[1], *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
         self.up = threading.Event()

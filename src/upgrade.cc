@@ -1,0 +1,122 @@
+#include "upgrade.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+namespace ebb {
+namespace {
+
+constexpr const char* kVariable = "EBB_INHERITED";  // "gateway=5 gateway=6 api=7 lock=8"
+constexpr int kCheckTimeoutMs = 10'000;
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (auto& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+// Our own process has nothing at that number but what was left for it.
+UniqueFd adopt(std::string_view number) {
+  int fd = -1;
+  const auto read = std::from_chars(number.data(), number.data() + number.size(), fd);
+  if (read.ec != std::errc() || fd <= STDERR_FILENO || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return {};
+  }
+  return UniqueFd(fd);
+}
+
+}  // namespace
+
+Program this_program(int argc, char** argv) {
+  std::error_code ignored;
+  return {.path = std::filesystem::read_symlink("/proc/self/exe", ignored),
+          .arguments = {argv, argv + argc}};
+}
+
+Inherited take_inherited() {
+  Inherited out;
+  const char* text = std::getenv(kVariable);
+  if (text == nullptr) return out;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const size_t equals = std::min(word.find('='), word.size() - 1);
+    UniqueFd fd = adopt(std::string_view(word).substr(equals + 1));
+    const std::string name = word.substr(0, equals);
+    if (!fd) continue;
+    if (name == "gateway") out.gateway.push_back(std::move(fd));
+    if (name == "https") out.https.push_back(std::move(fd));
+    if (name == "api") out.api = std::move(fd);
+    if (name == "metrics") out.metrics = std::move(fd);
+    if (name == "lock") out.lock = std::move(fd);
+  }
+  ::unsetenv(kVariable);
+  return out;
+}
+
+Result<std::string> check_program(const Program& program) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe");
+  const UniqueFd output(ends[0]);
+  UniqueFd input(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail_errno(errno, "cannot start " + program.path);
+  if (pid == 0) {
+    ::dup2(input.get(), STDOUT_FILENO);
+    ::execl(program.path.c_str(), program.path.c_str(), "--version", nullptr);
+    ::_exit(127);
+  }
+  input.reset();
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
+  const bool in_time = ::poll(&ended, 1, kCheckTimeoutMs) > 0;
+  if (!in_time) ::kill(pid, SIGKILL);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  std::array<char, 256> buffer{};
+  const ssize_t n = ::read(output.get(), buffer.data(), buffer.size());
+  std::string said(buffer.data(), n > 0 ? static_cast<size_t>(n) : 0);
+  while (said.ends_with('\n')) said.pop_back();
+  if (!in_time || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    return fail(Errc::kInvalid, "{} --version does not end well{}{}", program.path,
+                said.empty() ? "" : ": ", said);
+  }
+  return said;
+}
+
+Error execute_again(const Program& program, const Inherited& inherited) {
+  std::string note;
+  std::vector<int> kept;
+  const auto keep = [&](const char* name, const UniqueFd& fd) {
+    if (!fd) return;
+    note += (note.empty() ? "" : " ") + std::string(name) + "=" + std::to_string(fd.get());
+    kept.push_back(fd.get());
+  };
+  for (const auto& fd : inherited.gateway) keep("gateway", fd);
+  for (const auto& fd : inherited.https) keep("https", fd);
+  keep("api", inherited.api);
+  keep("metrics", inherited.metrics);
+  keep("lock", inherited.lock);
+  for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
+  ::setenv(kVariable, note.c_str(), 1);
+  auto arguments = program.arguments;
+  ::execv(program.path.c_str(), pointers(arguments).data());
+  const int error = errno;
+  ::unsetenv(kVariable);
+  for (const int fd : kept) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fail_errno(error, "cannot execute " + program.path).value();
+}
+
+}  // namespace ebb
