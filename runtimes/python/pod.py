@@ -2,15 +2,21 @@
 
 Talks to the Local Controller over one SOCK_SEQPACKET socket:
   pod -> controller   "W"          warm: may be given out
+                      "C" + code   what main.py compiled to, for later pods; empty: it is too
+                                   large. Always, unless the controller had it, and before
+                                   any line of it runs
                       "R"          the code is loaded
                       "E" + text   it could not be loaded, and why
-  controller -> pod   "L" + JSON   load: {"entry", "env", "concurrency"}
+  controller -> pod   "C" + code   what an earlier pod has compiled; perhaps, before "L"
+                      "L" + JSON   load: {"entry", "env", "concurrency"}
 The end of that socket ends a pod that still waits.
 """
 
 import asyncio
+import importlib.util
 import inspect
 import json
+import marshal
 import os
 import signal
 import socket
@@ -30,8 +36,11 @@ BACKLOG = 4096
 MESSAGE_LIMIT = 128 * 1024
 ERROR_LIMIT = 4096  # bytes of an error's text
 FILE_PIECE = 64 * 1024
+COMPILED_LIMIT = 100 * 1024  # bytes of what main.py compiled to
 DEFAULT_THREADS = 100
 
+MAGIC = importlib.util.MAGIC_NUMBER
+COMPILED = ord("C")
 ASYNC_FLAGS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 # json.loads() without what it does for other input: a cold pod runs it once.
 decode_json = json.JSONDecoder().scan_once
@@ -83,13 +92,23 @@ def find_handler(module, name):
     raise LookupError("%s defines no function handle(request), and no app" % name)
 
 
-def load_source(source, path):
+def run_main(code, path):
     """Runs a function's main module: (kind, callable), see find_handler."""
     module = types.ModuleType("main")
     module.__file__ = path
     sys.modules["main"] = module
-    exec(compile(source, path, "exec"), module.__dict__)
+    exec(code, module.__dict__)
     return find_handler(module, os.path.basename(path))
+
+
+def to_bytes(code):
+    data = MAGIC + marshal.dumps(code)
+    return data if len(data) <= COMPILED_LIMIT else b""
+
+
+def from_bytes(data):
+    """None if another interpreter has made it."""
+    return marshal.loads(data[len(MAGIC):]) if data.startswith(MAGIC) else None
 
 
 # As the Local Controller's, with everything that one may have.
@@ -100,12 +119,18 @@ WARM_MESSAGE = json.dumps({
             "EBB_GATEWAY": "http://192.0.2.1"}}).encode()
 
 
+WARM_CODE = to_bytes(compile(open(os.path.join(RUNTIME, "warm.py")).read(),
+                             os.path.join(RUNTIME, "warm.py"), "exec"))
+
+
 def rehearse(times=1):
     """Loads warm.py as a function's code is loaded, and undoes it: the real load then
     meets no cold page and no cold bytecode. The handler."""
     here, path, environ = os.getcwd(), sys.path[:], dict(os.environ)
+    compiled = None
     for _ in range(times):
-        handle = load(read_message(WARM_MESSAGE), RUNTIME)[1]
+        loaded = load(read_message(WARM_MESSAGE), RUNTIME, compiled)
+        handle, compiled = loaded[1], WARM_CODE
         os.chdir(here)
         sys.path[:] = path
         os.environ.clear()
@@ -141,7 +166,7 @@ def warm_up_async(requests):
     async def serve():
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(name)
-        handle = load_source(WARM_ASYNC_SOURCE, "/code/warm.py")[1]
+        handle = run_main(compile(WARM_ASYNC_SOURCE, "/code/warm.py", "exec"), "/code/warm.py")[1]
         server = await aserver.AsyncServer(aserver.answer_with_handle(handle)).listen(listener, 8)
         reader, writer = await asyncio.open_unix_connection(name)
         for _ in range(requests):
@@ -186,7 +211,8 @@ def read_message(data):
 
 # What follows runs once in each pod, on a request's time and with cold caches: so it
 # takes the short way where there is a convenient one.
-def load(message, folder=CODE):
+def load(message, folder=CODE, compiled=None, hand_in=None):
+    """(kind, callable). What is compiled here is given to `hand_in` first."""
     environ = os.environ
     environ["PORT"] = str(message.get("port", 8080))
     for name, value in message.get("env", {}).items():
@@ -196,11 +222,16 @@ def load(message, folder=CODE):
     if os.access(PACKAGES, os.F_OK):
         sys.path.insert(1, PACKAGES)
     path = os.path.join(folder, message["entry"])
-    try:
-        source = read_file(path)
-    except FileNotFoundError:
-        raise LookupError("the code has no %s" % message["entry"]) from None
-    return load_source(source, path)
+    code = from_bytes(compiled) if compiled is not None else None
+    if code is None:
+        try:
+            source = read_file(path)
+        except FileNotFoundError:
+            raise LookupError("the code has no %s" % message["entry"]) from None
+        code = compile(source, path, "exec")
+        if hand_in is not None:
+            hand_in(code)
+    return run_main(code, path)
 
 
 def read_file(path):
@@ -283,11 +314,17 @@ def main():
     send(control, b"W")
 
     size = control.recv_into(buffer)
+    compiled = hand_in = None
+    if size and buffer[0] == COMPILED:
+        compiled = bytes(buffer[1:size])
+        size = control.recv_into(buffer)
+    else:
+        hand_in = lambda code: control.send(b"C" + to_bytes(code))
     if not size:
         os._exit(0)
     try:
         message = read_message(buffer[1:size])
-        kind, handle = load(message)
+        kind, handle = load(message, CODE, compiled, hand_in)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         fail(control, error)
     try:

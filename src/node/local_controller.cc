@@ -322,8 +322,11 @@ void LocalController::handle(const Assign& order) {
     pod.end("AssignFailed", "the order to load code is malformed");
     return;
   }
-  auto assigned =
-      pod.assign(order, code_dir_.get(), pool->second->runtime.entry, own_namespace_.get());
+  const Runtime& runtime = pool->second->runtime;
+  const PodProcess::Code what{.entry = runtime.entry,
+                              .compiles = runtime.compiles,
+                              .compiled = compiled_.find(runtime.name, order.code)};
+  auto assigned = pod.assign(order, code_dir_.get(), what, own_namespace_.get());
   if (!assigned) pod.end("AssignFailed", assigned.error().message);
   pause_refills_until_ = executor_.now() + kHandOutPause;
   executor_.post([this, runtime = pod.runtime()] {  // after the hand-outs that wait
@@ -446,6 +449,7 @@ void LocalController::refill(Pool& pool) {
 
 void LocalController::start_zygote(Pool& pool) {
   Pool* self = &pool;
+  compiled_.forget(pool.runtime.name);  // its interpreter may be another one now
   auto zygote = Zygote::start(
       executor_, pool.runtime, seccomp_, network_ ? network_->node_address() : "",
       {.on_ready = [this, self] { refill(*self); },
@@ -490,6 +494,10 @@ bool LocalController::start_pod(Pool& pool) {
                  .pod = p.id(),
                  .load_us = static_cast<uint64_t>(
                      std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+           },
+       .on_compiled =
+           [this](PodProcess& p, std::string_view code) {
+             compiled_.add(p.runtime(), p.code(), std::string(code));
            }});
   if (!pod) {
     pool_failed(pool, pod.error().message);

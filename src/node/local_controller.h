@@ -22,6 +22,7 @@
 #include "base/unique_fd.h"
 #include "net/executor.h"
 #include "net/fd_watch.h"
+#include "node/compiled_code.h"
 #include "node/data_folder.h"
 #include "node/ids.h"
 #include "node/messages.h"
@@ -118,6 +119,7 @@ class LocalController final {
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   TimePoint pause_refills_until_{};
+  CompiledCode compiled_;
   UsageCollector::Pods pods_;
   std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered

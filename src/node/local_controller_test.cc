@@ -204,6 +204,45 @@ TEST_F(LocalControllerTest, TheCodeThatLoadsHasTheCoreBeforeThePoolIsFilledAgain
   expect<PodReady>();
 }
 
+TEST_F(LocalControllerTest, WhatOnePodHasCompiledTheNextDoesNotCompileAgain) {
+  ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 1}));
+  auto assign = order(expect<PodCold>().pod, "def handle(request):\n    return 'one'\n");
+  const std::string file = data_.code() + "/" + assign.code + "/main.py";
+  ASSERT_TRUE(client_->send(assign));
+  EXPECT_EQ(expect<PodReady>().pod, assign.pod);
+  std::ofstream(file) << "this is not read again\n";  // code never changes: only to see it
+  assign.pod = expect<PodCold>().pod;
+  ASSERT_TRUE(client_->send(assign));
+  EXPECT_EQ(expect<PodReady>().pod, assign.pod);
+  EXPECT_THAT(get(assign.pod), testing::EndsWith("one"));
+}
+
+TEST_F(LocalControllerTest, AFunctionCannotPutCompiledCodeInTheWayOfOthers) {
+  // A large one hands in nothing: what its own lines send comes too late.
+  const std::string filler = "x = '" + std::string(200'000, 'x') + "'\n";
+  const auto sly = order(
+      "",
+      "import os, socket, marshal, importlib.util\n"
+      "if os.environ['K_SERVICE'] == 'sly':\n"
+      "    code = compile('def handle(r): return 1', '/code/main.py', 'exec')\n"
+      "    socket.socket(fileno=3).send(b'C' + importlib.util.MAGIC_NUMBER + marshal.dumps(code))\n"
+      "def handle(request):\n    return 'honest'\n" +
+          filler);
+  for (const char* service : {"sly", "other"}) {
+    ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 1}));
+    auto assign = sly;
+    assign.pod = expect<PodCold>().pod;
+    assign.env["K_SERVICE"] = service;
+    ASSERT_TRUE(client_->send(assign));
+    if (service == std::string("sly")) {
+      EXPECT_EQ(expect<PodGone>().reason, "ProtocolError");
+    } else {
+      EXPECT_EQ(expect<PodReady>().pod, assign.pod);
+      EXPECT_THAT(get(assign.pod), testing::EndsWith("honest"));
+    }
+  }
+}
+
 // Says how often its background thread has run.
 constexpr const char* kTicking =
     "import threading, time\n"

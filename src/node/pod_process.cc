@@ -26,9 +26,9 @@
 namespace ebb::node {
 namespace {
 
-constexpr int kBacklog = 4096;             // connections that wait for the pod to accept
-constexpr size_t kPodMessageLimit = 8192;  // bytes; from the pod, which is not trusted
-constexpr size_t kLogInMessage = 2048;     // bytes of its log shown when a pod dies
+constexpr int kBacklog = 4096;                   // connections that wait for the pod to accept
+constexpr size_t kPodMessageLimit = 128 * 1024;  // bytes; from the pod, which is not trusted
+constexpr size_t kLogInMessage = 2048;           // bytes of its log shown when a pod dies
 // Of one that had served only what it printed so shortly before.
 constexpr auto kLastBreath = std::chrono::seconds(2);
 constexpr int kPassRights = 83;  // SO_PASSRIGHTS
@@ -155,7 +155,7 @@ Result<void> PodProcess::started(pid_t pid) {
 
 // A pod that sends without end must not hold the node: the watch calls again.
 void PodProcess::on_control() {
-  char buffer[kPodMessageLimit];
+  static std::array<char, kPodMessageLimit> buffer;  // one thread, one reader
   for (int i = 0; i < kPacketsAtOnce; ++i) {
     const auto packet = receive_packet(control_.get(), buffer);
     if (packet && !*packet) return;
@@ -168,6 +168,7 @@ void PodProcess::on_control() {
     }
     const std::string_view text = **packet;
     const char kind = text.front();
+    const bool first = std::exchange(hands_in_, false);
     if (state_ == PodState::kEnding) continue;
     if (kind == 'W' && state_ == PodState::kStarting) {
       state_ = PodState::kCold;
@@ -180,6 +181,8 @@ void PodProcess::on_control() {
       ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
+    } else if (kind == 'C' && first) {
+      events_.on_compiled(*this, text.substr(1));
     } else if (kind == 'N' && state_ == PodState::kLoading && ++notes_ <= kMostNotes) {
       note_wait(std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kStarting) {
@@ -192,11 +195,12 @@ void PodProcess::on_control() {
   }
 }
 
-Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::string& entry,
+Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& what,
                                 int own_namespace) {
   if (state_ != PodState::kCold) return fail(Errc::kConflict, "the pod {} is not cold", id_);
   assigned_at_ = executor_.now();
   revision_ = order.revision;
+  code_ = order.code;
   concurrency_ = order.concurrency;
   state_ = PodState::kLoading;
   // Before the first line of the tenant's code can run.
@@ -219,7 +223,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
   auto env = order.env;
   if (network_ != nullptr && !closed_)
     env.emplace("EBB_GATEWAY", "http://" + network_->node_address());
-  const nlohmann::json load = {{"entry", entry},
+  const nlohmann::json load = {{"entry", what.entry},
                                {"env", env},
                                {"concurrency", order.concurrency},
                                {"memory", memory_bytes_},
@@ -230,6 +234,10 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const std::st
                                {"deadline", order.start_deadline_ms}};
   const std::string text =
       "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (what.compiles && what.compiled != nullptr) {
+    if (auto sent = send_packet(control_.get(), "C" + *what.compiled); !sent) return sent;
+  }
+  hands_in_ = what.compiles && what.compiled == nullptr;
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
   const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
   deadline_.fire = [this, allowed] {

@@ -32,6 +32,15 @@ class PodProcess final {
   struct Events {
     std::function<void(PodProcess&)> on_cold;   // warmed up, waits for code
     std::function<void(PodProcess&)> on_ready;  // code loaded
+    // What it has compiled before running it; for pods that are asked to.
+    std::function<void(PodProcess&, std::string_view)> on_compiled;
+  };
+
+  // What is known of the code that a pod is to load.
+  struct Code {
+    std::string entry;                      // see Runtime
+    bool compiles = false;                  // likewise
+    const std::string* compiled = nullptr;  // by an earlier pod; nullptr: not yet
   };
 
   // Prepares cgroup, sockets and log; the process comes with started().
@@ -51,7 +60,7 @@ class PodProcess final {
 
   // Mounts the code and tells the runtime to load it. kStarting pods cannot be
   // assigned. An error leaves the pod unusable: end it.
-  [[nodiscard]] Result<void> assign(const Assign& order, int code_dir, const std::string& entry,
+  [[nodiscard]] Result<void> assign(const Assign& order, int code_dir, const Code& what,
                                     int own_namespace);
   // Kills it; it is gone when the Local Controller has reaped it. The first reason
   // is kept.
@@ -73,6 +82,7 @@ class PodProcess final {
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& runtime() const { return runtime_; }
   [[nodiscard]] const std::string& revision() const { return revision_; }
+  [[nodiscard]] const std::string& code() const { return code_; }  // its sha256
   [[nodiscard]] uint32_t slot() const { return slot_; }
   [[nodiscard]] uint32_t concurrency() const { return concurrency_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -130,6 +140,9 @@ class PodProcess final {
   net::Timer log_pause_;  // while it has printed too much
   net::Timer deadline_;   // of what it is about to do: warm up, load, end
   std::string revision_;
+  std::string code_;
+  // Its next message is its runtime's own: no line of the function has run yet.
+  bool hands_in_ = false;
   uint32_t concurrency_ = 0;
   uint64_t memory_bytes_ = 0;
   TimePoint assigned_at_{};

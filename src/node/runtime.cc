@@ -14,17 +14,17 @@ namespace {
 constexpr size_t kMaxManifest = 64 * 1024;  // bytes
 constexpr int64_t kMaxPool = 10'000;
 
-enum class Type { kText, kList, kNumber };
+enum class Type { kText, kList, kNumber, kSwitch };
 
 struct Field {
   std::string_view name;
   Type type;
 };
 
-constexpr Field kFields[] = {{"name", Type::kText},    {"kind", Type::kText},
-                             {"command", Type::kList}, {"programs", Type::kList},
-                             {"entry", Type::kText},   {"entries", Type::kList},
-                             {"mounts", Type::kList},  {"pool", Type::kNumber}};
+constexpr Field kFields[] = {
+    {"name", Type::kText},     {"kind", Type::kText},   {"command", Type::kList},
+    {"programs", Type::kList}, {"entry", Type::kText},  {"entries", Type::kList},
+    {"mounts", Type::kList},   {"pool", Type::kNumber}, {"compiles", Type::kSwitch}};
 
 bool is_list_of_text(const nlohmann::json& value) {
   return value.is_array() &&
@@ -40,6 +40,9 @@ Result<void> check_type(std::string_view name, const nlohmann::json& value) {
   }
   if (field->type == Type::kList && !is_list_of_text(value)) {
     return fail(Errc::kInvalid, "\"{}\" must be a list of strings", name);
+  }
+  if (field->type == Type::kSwitch && !value.is_boolean()) {
+    return fail(Errc::kInvalid, "\"{}\" must be true or false", name);
   }
   const bool count = value.is_number_integer() && value >= 0 && value <= kMaxPool;
   if (field->type == Type::kNumber && !count) {
@@ -115,6 +118,7 @@ Result<Runtime> Runtime::parse(std::string_view text, const std::string& folder)
   runtime.entries = json.value("entries", none);
   runtime.mounts = json.value("mounts", none);
   runtime.pool = json.value("pool", runtime.pool);
+  runtime.compiles = json.value("compiles", false);
   if (auto good = check(runtime, kind); !good) {
     return fail(Errc::kInvalid, "{}: {}", where, good.error().message);
   }

@@ -26,6 +26,7 @@ struct Runtime {
   std::string entry;                  // the file that a code package must have; may be empty
   std::vector<std::string> entries;   // files of which one is needed, unless a command is given
   std::vector<std::string> mounts;    // see sandbox::RootSpec
+  bool compiles = false;              // its pods hand in and take CompiledCode
   uint32_t pool = 8;                  // cold pods to hold, unless a setting says otherwise
   std::string folder;                 // on the host
 
