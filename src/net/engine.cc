@@ -132,6 +132,7 @@ Executor::Impl::Impl(TimePoint& time)
   }
 }
 
+// What goes with them needs the rest.
 Executor::Impl::~Impl() {
   leaving.clear();
   ring.reset();
@@ -268,18 +269,16 @@ bool Executor::Impl::run_events(int timeout) {
 }
 
 void Executor::Impl::hand_over() {
-  if (!ring && uses_ring && pending.next != &pending) {
-    ring = Ring::make();
-    if (!ring) {
-      log::warn("net", "no io_uring: {}: streams wait by epoll", std::strerror(errno));
+  if (pending.next == &pending) return;
+  if (uses_ring && !(ring && ring->started())) {
+    if (!ring) ring = std::make_unique<Ring>();
+    if (const int err = ring->start(); err != 0) {
+      log::warn("net", "no io_uring: {}: streams wait by epoll", std::strerror(err));
       uses_ring = false;
     }
   }
-  if (ring && !ring->on_its_thread()) {
-    log::error("net", "an executor with streams was run on another thread than before");
-    std::abort();
-  }
-  while (pending.next != &pending) static_cast<Socket*>(pending.next)->hand_over(ring.get());
+  Ring* const to = uses_ring ? ring.get() : nullptr;
+  while (pending.next != &pending) static_cast<Socket*>(pending.next)->hand_over(to);
 }
 
 bool Executor::Impl::run_ring(int timeout) {
@@ -292,18 +291,22 @@ bool Executor::Impl::run_ring(int timeout) {
   return happened;
 }
 
+bool Executor::Impl::has_ring() const {
+  if (!ring || !ring->started()) return false;
+  if (ring->on_its_thread()) return true;
+  log::error("net", "an executor is run on another thread than before");
+  std::abort();
+}
+
 void Executor::Impl::settle() {
-  if (ending || !ring || !ring->on_its_thread()) return;
+  if (!ring || !ring->started() || !ring->on_its_thread()) return;
   hand_over();
   ring->submit(0);
 }
 
 void Executor::Impl::rest() {
   settle();
-  if (!ring || !ring->on_its_thread()) return;
-  ring->end_receives();
-  // Whoever runs it next makes one of its own.
-  if (ring->unused()) ring.reset();
+  if (ring) ring->stop();
 }
 
 bool Executor::Impl::turn(TimePoint wait_until) {
@@ -320,7 +323,7 @@ bool Executor::Impl::turn(TimePoint wait_until) {
       }
     }
     hand_over();
-    const bool by_ring = ring && (ring->busy() || ring->has_entries());
+    const bool by_ring = has_ring() && (ring->busy() || ring->has_entries());
     happened = (by_ring ? run_ring(timeout) : run_events(timeout)) || happened;
     if (alarm_at != kNever) happened = run_timers(turn_time) || happened;
   }
@@ -328,7 +331,18 @@ bool Executor::Impl::turn(TimePoint wait_until) {
   return happened;
 }
 
-// --- What closed sockets leave behind ---
+// --- What sockets leave behind ---
+
+Block Executor::Impl::take_spare() {
+  if (spare.empty()) return Block(Ring::kQueued);
+  Block last = std::move(spare.back());
+  spare.pop_back();
+  return last;
+}
+
+void Executor::Impl::keep_spare(Block block) {
+  if (spare.size() < kMaxSpare) spare.push_back(std::move(block));
+}
 
 struct Executor::Impl::Leaving {
   Leaving(Impl& e, UniqueFd f, Block q, std::string_view rest, bool end)

@@ -248,14 +248,17 @@ struct Executor::Impl {
   // No event of this turn reaches it any more.
   void forget(const EventTarget& target);
 
+  [[nodiscard]] Block take_spare();
+  void keep_spare(Block block);
   // Sends the rest of what a closed socket had queued, then closes it.
   void see_off(UniqueFd fd, Block queue, std::string_view unsent, bool shutdown);
   // What waits for the next submit need not wait: no turn follows.
   void settle();
-  // Run no more, for now: from here on other threads may end sockets.
+  // The loop ends, for now: another thread may end sockets, or run it next.
   void rest();
 
-  static constexpr int kEvents = 128;         // taken from the kernel at once
+  static constexpr int kEvents = 128;  // taken from the kernel at once
+  static constexpr size_t kMaxSpare = 64;
   static constexpr size_t kMaxLeaving = 128;  // closed sockets with bytes to be sent
   static constexpr Duration kLeaveTime = std::chrono::seconds(30);
 
@@ -271,7 +274,8 @@ struct Executor::Impl {
   Link pending;  // sockets with something for the next submit
   struct Leaving;
   std::vector<std::unique_ptr<Leaving>> leaving;
-  Direction due;  // the head of a ring: to be poked in this turn
+  std::vector<Block> spare;  // of Ring::kQueued bytes, for what sockets queue
+  Direction due;             // the head of a ring: to be poked in this turn
   std::array<epoll_event, kEvents> events;
   int event = 0;  // the one under way
   int event_count = 0;
@@ -294,7 +298,9 @@ struct Executor::Impl {
   [[nodiscard]] bool run_event(const epoll_event& ready);
   [[nodiscard]] bool run_events(int timeout);
   [[nodiscard]] bool run_ring(int timeout);
+  // What is pending, for the next submit.
   void hand_over();
+  [[nodiscard]] bool has_ring() const;
   [[nodiscard]] bool run_timers(TimePoint now);
 };
 

@@ -15,14 +15,6 @@ namespace {
 
 constexpr uint32_t kReadEvents = EPOLLIN | EPOLLRDHUP;
 
-// Blocks of a few sizes only are kept for reuse.
-size_t block_for(size_t bytes) {
-  constexpr size_t kSmall = 1024;
-  constexpr size_t kMiddle = 4 * 1024;
-  if (bytes <= kSmall) return kSmall;
-  return bytes <= kMiddle ? kMiddle : Ring::kQueued;
-}
-
 // Ends what waits in `direction` with `err`, in the next turn.
 void fail_soon(Direction& direction, int err, Executor& executor) {
   direction.error = err;
@@ -193,9 +185,10 @@ bool Socket::enqueue(std::array<std::string_view, 3>& parts) {
   for (const std::string_view part : parts) total += part.size();
   if (total > Ring::kQueued) return false;
   if (total > queue_.size()) {
-    Block larger(block_for(total));
+    constexpr size_t kSmall = 1024;
+    Block larger = total > kSmall ? executor.impl().take_spare() : Block(kSmall);
     if (queue_end_ > 0) std::memcpy(larger.data(), queue_.data(), queue_end_);
-    queue_ = std::move(larger);
+    std::swap(queue_, larger);
   }
   for (std::string_view& part : parts) {
     if (part.empty()) continue;
@@ -269,6 +262,7 @@ void Socket::send_queued() {
 
 // Nothing is queued any more: what was to come after it comes now.
 void Socket::drop_queue() {
+  if (queue_.size() == Ring::kQueued) executor.impl().keep_spare(std::move(queue_));
   queue_.reset();
   queue_begin_ = queue_end_ = 0;
   blocked_ = false;
@@ -305,7 +299,8 @@ void Socket::received(int result, bool ended) {
     readable_ = true;  // for all we know
   }
   if (result == 0) at_end_ = true;
-  const bool none = result == -ENOBUFS || result == -ECANCELED || result == -EAGAIN;
+  const bool none = result == -ENOBUFS || result == -ECANCELED || result == -EAGAIN ||
+                    result == -EINTR || result == -ENOMEM;
   if (result < 0 && !none) failed_ = -result;
   stop_watching_for_room();
   if (read.waiting() && read.awaits() == EPOLLIN) read.poke_soon(executor);

@@ -78,44 +78,53 @@ bool Ring::wanted() {
   return false;
 }
 
-std::unique_ptr<Ring> Ring::make() {
-  std::unique_ptr<Ring> made(new Ring());
-  const int err = made->start();
-  if (err == 0) return made;
-  errno = err;
-  return nullptr;
-}
-
 int Ring::start() {
-  memory_ = static_cast<char*>(map(kMemory));
-  buffers_ = static_cast<io_uring_buf_ring*>(map(kRingMemory));
+  if (memory_ == nullptr) memory_ = static_cast<char*>(map(kMemory));
+  if (buffers_ == nullptr) buffers_ = static_cast<io_uring_buf_ring*>(map(kRingMemory));
   if (memory_ == nullptr || buffers_ == nullptr) return ENOMEM;
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                  IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
   params.cq_entries = kEvents;
-  if (const int result = io_uring_queue_init_params(kEntries, &ring_, &params); result != 0) {
-    return -result;
-  }
-  started_ = true;
-  // Spares looking up the descriptor at each turn; not all kernels have it.
-  static_cast<void>(io_uring_register_ring_fd(&ring_));
+  int result = io_uring_queue_init_params(kEntries, &ring_, &params);
+  if (result != 0) return -result;
   io_uring_buf_reg shared{};
   shared.ring_addr = reinterpret_cast<uintptr_t>(buffers_);
   shared.ring_entries = kBuffers;
   shared.bgid = kGroup;
-  if (const int result = io_uring_register_buf_ring(&ring_, &shared, 0); result != 0) {
+  result = io_uring_register_buf_ring(&ring_, &shared, 0);
+  if (result != 0) {
+    io_uring_queue_exit(&ring_);
     return -result;
   }
+  started_ = true;
+  thread_ = std::this_thread::get_id();
+  watches_epoll_ = false;
+  free_buffers_ = 0;
   io_uring_buf_ring_init(buffers_);
-  for (unsigned buffer = 0; buffer < kBuffers; ++buffer) give_back(buffer);
+  for (unsigned buffer = 0; buffer < kBuffers; ++buffer) {
+    if (!held_[buffer]) give_back(buffer);
+  }
   return 0;
 }
 
+void Ring::stop() {
+  if (!started_) return;
+  // On another thread the kernel ends them, a little later; then no socket is left.
+  if (on_its_thread()) {
+    for (const auto& each : receives_) {
+      if (each->live) cancel(*each);
+    }
+    constexpr int kTries = 100;
+    constexpr int kWait = 10;
+    for (int i = 0; i < kTries && receives_under_way_ > 0; ++i) submit(i == 0 ? 0 : kWait);
+  }
+  started_ = false;
+  io_uring_queue_exit(&ring_);
+}
+
 Ring::~Ring() {
-  // On another thread the kernel ends them, a little later.
-  if (started_ && on_its_thread()) end_receives();
-  if (started_) io_uring_queue_exit(&ring_);
+  stop();
   if (buffers_ != nullptr) ::munmap(buffers_, kRingMemory);
   if (memory_ != nullptr) ::munmap(memory_, kMemory);
 }
@@ -123,8 +132,9 @@ Ring::~Ring() {
 // --- Whether the kernel does what is relied upon ---
 
 int Ring::problem() {
-  const auto ring = make();
-  return ring ? ring->try_out() : errno;
+  Ring ring;
+  const int err = ring.start();
+  return err != 0 ? err : ring.try_out();
 }
 
 int Ring::try_out() {
@@ -221,15 +231,6 @@ void Ring::cancel(Receive& receive) {
   to_cancel_.push_back(&receive);
 }
 
-void Ring::end_receives() {
-  for (const auto& each : receives_) {
-    if (each->live) cancel(*each);
-  }
-  constexpr int kTries = 100;
-  constexpr int kWait = 10;
-  for (int i = 0; i < kTries && receives_under_way_ > 0; ++i) submit(i == 0 ? 0 : kWait);
-}
-
 void Ring::enter(int milliseconds) {
   if (milliseconds == 0) {
     io_uring_submit_and_get_events(&ring_);
@@ -296,6 +297,7 @@ void Ring::received(Receive& receive, const io_uring_cqe& event) {
   if ((event.flags & IORING_CQE_F_BUFFER) != 0) {
     const unsigned buffer = event.flags >> IORING_CQE_BUFFER_SHIFT;
     --free_buffers_;
+    held_[buffer] = true;
     if (socket == nullptr || event.res <= 0) {
       give_back(buffer);
     } else {
@@ -323,6 +325,7 @@ void Ring::received(Receive& receive, const io_uring_cqe& event) {
 }
 
 void Ring::give_back(unsigned buffer) {
+  held_[buffer] = false;
   io_uring_buf_ring_add(buffers_, memory_ + buffer * kBufferSize, kBufferSize,
                         static_cast<uint16_t>(buffer), io_uring_buf_ring_mask(kBuffers), 0);
   io_uring_buf_ring_advance(buffers_, 1);

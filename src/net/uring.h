@@ -42,12 +42,17 @@ class Ring final {
   // Whether streams should use rings: what EBB_IO_ENGINE says ("uring", "epoll"), else
   // whether the kernel can do all that is needed. Throws if "uring" cannot be.
   [[nodiscard]] static bool wanted();
-  // Null, with errno set, if the kernel refuses.
-  [[nodiscard]] static std::unique_ptr<Ring> make();
+  Ring() = default;  // not started
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
+  // Belongs to this thread from here on. 0, or an errno if the kernel refuses.
+  [[nodiscard]] int start();
+  // Ends what is under way; who waits begins anew when it is started again, by any thread.
+  // What has been received can still be read.
+  void stop();
+  [[nodiscard]] bool started() const { return started_; }
   [[nodiscard]] bool on_its_thread() const { return thread_ == std::this_thread::get_id(); }
   // Receives are under way, or to be ended.
   [[nodiscard]] bool busy() const { return receives_under_way_ > 0; }
@@ -61,13 +66,6 @@ class Ring final {
   void watch_epoll(int epoll);  // unless it is watched
   // Ends a receive, in the next submit(); its socket may be gone.
   void cancel(Receive& receive);
-
-  // Ends all; who waits begins another in the next turn.
-  void end_receives();
-  // No receive is under way, and nothing received is held.
-  [[nodiscard]] bool unused() const {
-    return receives_under_way_ == 0 && free_buffers_ == kBuffers;
-  }
 
   // Hands over what there is, and waits for the first event, at most `milliseconds`;
   // -1: for ever. Then gives every event to its socket, which resumes nobody but puts
@@ -83,8 +81,6 @@ class Ring final {
   void drop(Held& held);
 
  private:
-  Ring() = default;
-  [[nodiscard]] int start();  // 0 or an errno
   [[nodiscard]] static int problem();
   [[nodiscard]] int try_out();
   [[nodiscard]] io_uring_sqe& next_entry();
@@ -95,11 +91,12 @@ class Ring final {
 
   io_uring ring_{};
   bool started_ = false;
-  std::thread::id thread_ = std::this_thread::get_id();
+  std::thread::id thread_;
   char* memory_ = nullptr;  // of the buffers
   io_uring_buf_ring* buffers_ = nullptr;
   unsigned free_buffers_ = 0;
-  std::array<uint16_t, kBuffers> next_{};  // of a socket's held buffers
+  std::array<bool, kBuffers> held_{};      // by a socket, unread
+  std::array<uint16_t, kBuffers> next_{};  // of the same socket
   std::array<uint32_t, kBuffers> length_{};
   bool watches_epoll_ = false;
   std::vector<std::unique_ptr<Receive>> receives_;
