@@ -152,14 +152,15 @@ int Ring::try_out() {
   constexpr uint64_t kHeard = 4;
   constexpr uint64_t kFull = 8;
   constexpr uint64_t kUnheard = 12;
-  const std::string filling(kBufferSize, ' ');
-  while (::send(c.get(), filling.data(), filling.size(), MSG_DONTWAIT) > 0) {
-  }
+  constexpr uint64_t kPart = 16;
+  const std::string too_much(1 << 20, ' ');
   prepare_receive(next_entry(), a.get(), kHeard);
   prepare_send(next_entry(), b.get(), "x", kUnheard);
+  prepare_send(next_entry(), c.get(), too_much, kPart);
   prepare_send(next_entry(), c.get(), "x", kFull);
   enter(0);
   bool received = false;
+  bool took_part = false;
   bool refused = false;
   bool ended = false;
   const auto look = [&] {
@@ -168,6 +169,8 @@ int Ring::try_out() {
       const bool more = (event->flags & IORING_CQE_F_MORE) != 0;
       received |= event->user_data == kHeard && event->res == 1 && more &&
                   (event->flags & IORING_CQE_F_BUFFER) != 0;
+      took_part |= event->user_data == kPart && event->res > 0 &&
+                   static_cast<size_t>(event->res) < too_much.size();
       refused |= event->user_data == kFull && event->res == -EAGAIN;
       ended |= event->user_data == kHeard && event->res == -ECANCELED && !more;
       if (event->user_data == kUnheard) received = false;
@@ -179,7 +182,7 @@ int Ring::try_out() {
     enter(0);
     look();
   }
-  if (!received || !refused) return EOPNOTSUPP;
+  if (!received || !took_part || !refused) return EOPNOTSUPP;
   io_uring_prep_cancel64(&next_entry(), kHeard, 0);
   for (int i = 0; i < 2 && !ended; ++i) {
     enter(0);

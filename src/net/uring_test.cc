@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "net/listener.h"
 #include "net/stream.h"
 #include "net/test_util.h"
 
@@ -113,6 +114,27 @@ Task<void> write(Stream& stream, std::string data, std::vector<IoError>* errors 
   if (!sent && errors != nullptr) errors->push_back(sent.error());
 }
 
+Task<void> connect_tcp(Executor& executor, Stream& a, Stream& b) {
+  auto fds = bind_shared(Address{Address::Kind::kIp, "127.0.0.1", 0}, 1);
+  EXPECT_TRUE(fds);
+  Listener listener(executor, std::move(fds->front()));
+  auto near = co_await connect(executor, listener.local(), soon());
+  auto far = co_await listener.accept();
+  EXPECT_TRUE(near && far);
+  a = std::move(*near);
+  b = std::move(*far);
+}
+
+Task<void> read_whole(Stream& stream, size_t size, size_t piece, std::string& out) {
+  std::vector<char> buffer(piece);
+  while (out.size() < size) {
+    const auto n = co_await stream.read_some(buffer, soon());
+    EXPECT_TRUE(n && *n > 0);
+    if (!n || *n == 0) co_return;
+    out.append(buffer.data(), *n);
+  }
+}
+
 // As one that the loop runs: only then writes are queued.
 Task<void> write_in_a_turn(Stream& stream, std::string data) {
   co_await turn(stream.executor());
@@ -179,6 +201,30 @@ TEST_F(RingTest, WhatTheKernelHadNoRoomForIsStillSentAfterTheEnd) {
   }
 }
 
+Task<void> write_pieces(Stream& stream, const std::string& data) {
+  constexpr size_t kPiece = 16'000;
+  for (size_t at = 0; at < data.size(); at += kPiece) {
+    co_await turn(stream.executor());
+    const auto sent = co_await stream.write_all(std::string_view(data).substr(at, kPiece), soon());
+    EXPECT_TRUE(sent);
+  }
+  stream.shutdown_write();
+}
+
+TEST_F(RingTest, OfAQueuedWriteTheKernelMayTakeAPart) {
+  Stream a;
+  Stream b;
+  run_to_end(*executor_, connect_tcp(*executor_, a, b));
+  const int small = 8192;
+  ::setsockopt(a.native_handle(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  ::setsockopt(b.native_handle(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const std::string data = pattern(1'000'000);
+  std::string got;
+  executor_->spawn(write_pieces(a, data));
+  run_to_end(*executor_, read_whole(b, data.size(), 1000, got));
+  EXPECT_TRUE(got == data);
+}
+
 TEST_F(RingTest, WhatNobodyReadsIsNotKeptForEver) {
   constexpr size_t kStreams = Executor::Impl::kMaxLeaving + 3;
   std::deque<Ends> all;
@@ -213,16 +259,6 @@ TEST_F(RingTest, AFailedWriteIsToldByTheNextOperation) {
       run_to_end(*executor_, Reader::read(ends.stream, errors));
     }
     EXPECT_EQ(errors, std::vector{IoError::kClosed});
-  }
-}
-
-Task<void> read_whole(Stream& stream, size_t size, size_t piece, std::string& out) {
-  std::vector<char> buffer(piece);
-  while (out.size() < size) {
-    const auto n = co_await stream.read_some(buffer, soon());
-    EXPECT_TRUE(n && *n > 0);
-    if (!n || *n == 0) co_return;
-    out.append(buffer.data(), *n);
   }
 }
 
