@@ -37,6 +37,22 @@ T& pointed(uint64_t data) {
   return *reinterpret_cast<T*>(data & ~kKind);
 }
 
+// What the kernel may lack for a while; everything else we have caused ourselves.
+void check(int result) {
+  switch (-result) {
+    case EAGAIN:
+    case EBUSY:
+    case EINTR:
+    case ENOMEM:
+    case ETIME:
+      return;
+    default:
+      if (result >= 0) return;
+      log::error("net", "io_uring_enter: {}", std::strerror(-result));
+      std::abort();
+  }
+}
+
 void* map(size_t bytes) {
   void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return at == MAP_FAILED ? nullptr : at;
@@ -121,6 +137,9 @@ void Ring::stop() {
   }
   started_ = false;
   io_uring_queue_exit(&ring_);
+  for (const auto& each : receives_) {
+    if (each->live) received(*each, io_uring_cqe{.user_data = 0, .res = -ECANCELED, .flags = 0});
+  }
 }
 
 Ring::~Ring() {
@@ -196,7 +215,7 @@ int Ring::try_out() {
 io_uring_sqe& Ring::next_entry() {
   io_uring_sqe* entry = io_uring_get_sqe(&ring_);
   while (entry == nullptr) {
-    io_uring_submit(&ring_);
+    check(io_uring_submit(&ring_));
     entry = io_uring_get_sqe(&ring_);
   }
   return *entry;
@@ -236,14 +255,15 @@ void Ring::cancel(Receive& receive) {
 
 void Ring::enter(int milliseconds) {
   if (milliseconds == 0) {
-    io_uring_submit_and_get_events(&ring_);
+    check(io_uring_submit_and_get_events(&ring_));
     return;
   }
   __kernel_timespec limit{};
   limit.tv_sec = milliseconds / 1000;
   limit.tv_nsec = milliseconds % 1000 * 1'000'000LL;
   io_uring_cqe* first = nullptr;
-  io_uring_submit_and_wait_timeout(&ring_, &first, 1, milliseconds < 0 ? nullptr : &limit, nullptr);
+  check(io_uring_submit_and_wait_timeout(&ring_, &first, 1, milliseconds < 0 ? nullptr : &limit,
+                                         nullptr));
 }
 
 Ring::Seen Ring::submit(int milliseconds) {
@@ -259,7 +279,7 @@ Ring::Seen Ring::submit(int milliseconds) {
   reap(seen);
   // Short of memory, or of room for events: nobody may run before all is handed over.
   while (io_uring_sq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_)) {
-    io_uring_submit_and_get_events(&ring_);
+    check(io_uring_submit_and_get_events(&ring_));
     reap(seen);
   }
   for (Socket* socket : sent_) socket->sent();
