@@ -1,5 +1,5 @@
 // What net/*.cc share of the engine: one epoll set for each executor, edge-triggered, and
-// with it, where the kernel has it, an io_uring for plain streams (net/uring.h). Nothing
+// with it, where the kernel has it, an io_uring for streams (net/uring.h). Nothing
 // above net/ includes this.
 //
 // A Socket remembers what the kernel said of it (`readable`), so that a read which would
@@ -111,7 +111,7 @@ struct Link {
 };
 
 // A non-blocking descriptor of an executor; owned. In its epoll set, edge-triggered, or, if
-// it carries plain bytes and there is a ring, known to that once it is read or written.
+// it is a stream's and there is a ring, known to that once it is read or written.
 class Socket final : public EventTarget, private Link {
  public:
   enum class Watch : uint8_t {
@@ -138,16 +138,15 @@ class Socket final : public EventTarget, private Link {
   // the peer's end there is none.
   void drained() { readable_ = ended_; }
 
-  // The bytes of a stream without TLS. True when it ended: see read.transferred and
-  // read.error.
+  // Of a stream. True when it ended: see read.transferred and read.error.
   [[nodiscard]] bool receive(std::span<char> buffer);
   // Removes from `parts` what the kernel takes, or is queued for it. True when nothing is
   // left or an error ended it: see write.error.
   [[nodiscard]] bool send(std::array<std::string_view, 3>& parts);
   // Ends the sending side, once what is queued has been sent.
   void shutdown_write();
-  // Of a stream without TLS: the peer has neither sent anything, as far as is known
-  // without asking the kernel, nor ended its side.
+  // The peer has neither sent anything, as far as is known without asking the kernel, nor
+  // ended its side.
   [[nodiscard]] bool quiet_so_far() const { return held_.count == 0 && !at_end_ && !failed_; }
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
@@ -165,6 +164,7 @@ class Socket final : public EventTarget, private Link {
   friend struct Executor::Impl;
   friend class Ring;
   void expect(Direction& direction, uint32_t events);
+  [[nodiscard]] bool awaited(uint32_t event) const;
   // 0 or an errno.
   int set_watched(uint32_t events);
   // With nobody who wants to write, room for it is no news.
@@ -193,8 +193,7 @@ class Socket final : public EventTarget, private Link {
   bool readable_ = false;
   bool ended_ = false;  // the peer has closed, at least its side
 
-  const bool by_ring_;          // for what is plain
-  bool plain_ = false;          // has been read or written without TLS
+  const bool by_ring_;
   bool wants_receive_ = false;  // in the next submit
   bool at_end_ = false;         // all that the peer sent has been received
   bool blocked_ = false;        // the kernel has no room for what is queued

@@ -93,9 +93,13 @@ int Socket::set_watched(uint32_t events) {
   return 0;
 }
 
+bool Socket::awaited(uint32_t event) const {
+  const auto waits = [event](const Direction& d) { return d.waiting() && d.awaits() == event; };
+  return waits(read) || waits(write);
+}
+
 void Socket::stop_watching_for_room() {
-  const auto writes = [](const Direction& d) { return d.waiting() && d.awaits() == EPOLLOUT; };
-  if ((watched_ & EPOLLOUT) == 0 || blocked_ || writes(write) || writes(read)) return;
+  if ((watched_ & EPOLLOUT) == 0 || blocked_ || awaited(EPOLLOUT)) return;
   set_watched(watched_ & ~static_cast<uint32_t>(EPOLLOUT));
 }
 
@@ -106,7 +110,7 @@ void Socket::expect(Direction& direction, uint32_t events) {
     drained();
     if (readable()) {
       direction.poke_soon(executor);
-    } else if (plain_ && by_ring_ && executor.impl().uses_ring) {
+    } else if (by_ring_ && executor.impl().uses_ring) {
       wants_receive_ = receive_ == nullptr;
       if (wants_receive_) enlist();
     } else {
@@ -141,7 +145,6 @@ void Socket::yield(Direction& direction, std::coroutine_handle<> who, TimePoint 
 // --- Bytes ---
 
 bool Socket::receive(std::span<char> buffer) {
-  plain_ = true;
   read.error = 0;
   read.transferred = 0;
   if (held_.count > 0) {
@@ -167,7 +170,6 @@ bool Socket::receive(std::span<char> buffer) {
 }
 
 bool Socket::send(std::array<std::string_view, 3>& parts) {
-  plain_ = true;
   write.error = std::exchange(send_failed_, 0);
   if (write.error != 0 || enqueue(parts)) return true;
   const auto done = send_now(parts);
@@ -284,12 +286,13 @@ void Socket::hand_over(Ring* ring) {
       send_queued();
     }
   }
-  if (!std::exchange(wants_receive_, false) || receive_ != nullptr || !read.waiting()) return;
+  if (!std::exchange(wants_receive_, false) || receive_ != nullptr || !awaited(EPOLLIN)) return;
   if (ring != nullptr && ring->has_buffers()) {
     set_watched(watched_ & EPOLLOUT);
     ring->receive(*this);
   } else if (const int err = set_watched(watched_ | kReadEvents); err != 0) {
-    fail_soon(read, err, executor);
+    if (read.waiting()) fail_soon(read, err, executor);
+    if (write.waiting()) fail_soon(write, err, executor);
   }
 }
 
@@ -303,7 +306,9 @@ void Socket::received(int result, bool ended) {
                     result == -EINTR || result == -ENOMEM;
   if (result < 0 && !none) failed_ = -result;
   stop_watching_for_room();
-  if (read.waiting() && read.awaits() == EPOLLIN) read.poke_soon(executor);
+  for (Direction* direction : {&read, &write}) {
+    if (direction->waiting() && direction->awaits() == EPOLLIN) direction->poke_soon(executor);
+  }
 }
 
 void Socket::not_sent(int result) {

@@ -70,12 +70,22 @@ bool Stream::Impl::refuse(Direction& direction, TimePoint deadline) const {
 }
 
 bool Stream::Impl::send(std::array<std::string_view, 3>& parts) {
-  return tls ? tls->send(parts, socket.write.error) : socket.send(parts);
+  if (!tls) return socket.send(parts);
+  // The socket's own news go to the same places, underneath.
+  int error = 0;
+  const bool done = tls->send(parts, error);
+  socket.write.error = error;
+  return done;
 }
 
 bool Stream::Impl::receive(std::span<char> buffer) {
-  Direction& read = socket.read;
-  return tls ? tls->receive(buffer, read.transferred, read.error) : socket.receive(buffer);
+  if (!tls) return socket.receive(buffer);
+  size_t bytes = 0;
+  int error = 0;
+  const bool done = tls->receive(buffer, bytes, error);
+  socket.read.transferred = bytes;
+  socket.read.error = error;
+  return done;
 }
 
 uint32_t Stream::Impl::send_waits_for() const {

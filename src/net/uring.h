@@ -1,7 +1,7 @@
-// One io_uring for each executor that has plain streams: what they receive and the small
-// things they send take no system call of their own, but ride on the one that waits.
-// Everything else (listeners, connecting, TLS, large writes) stays in the epoll set, which
-// the ring watches.
+// One io_uring for each executor that has streams: what they receive and the small things
+// they send take no system call of their own, but ride on the one that waits. Everything
+// else (listeners, connecting, room for large writes) stays in the epoll set, which the
+// ring watches.
 //
 // Receives are multishot, into buffers that the ring owns and all sockets share: a frame
 // that ends is never written into. Sends never wait in the kernel (MSG_DONTWAIT), so that
