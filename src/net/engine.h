@@ -88,12 +88,11 @@ struct EventTarget {
 class Ring;
 struct Receive;
 
-// What a ring has received for one socket and nobody has read: a queue of its buffers.
+// What a ring has received for one socket and nobody has read: in one of its buffers.
 struct Held {
-  uint16_t count = 0;
-  uint16_t first = 0;
-  uint16_t last = 0;
-  uint32_t offset = 0;  // bytes of the first that have been read
+  const char* at = nullptr;
+  uint32_t left = 0;  // 0: nothing
+  uint16_t buffer = 0;
 };
 
 // An entry of a ring of entries; its end takes it out.
@@ -132,7 +131,7 @@ class Socket final : public EventTarget, private Link {
 
   // True unless a read is known to fail with EAGAIN.
   [[nodiscard]] bool readable() const {
-    return readable_ || held_.count > 0 || at_end_ || failed_ != 0;
+    return readable_ || held_.left > 0 || at_end_ || failed_ != 0;
   }
   // A read got less than it had room for, or EAGAIN: the next edge tells of more. After
   // the peer's end there is none.
@@ -147,7 +146,7 @@ class Socket final : public EventTarget, private Link {
   void shutdown_write();
   // The peer has neither sent anything, as far as is known without asking the kernel, nor
   // ended its side.
-  [[nodiscard]] bool quiet_so_far() const { return held_.count == 0 && !at_end_ && !failed_; }
+  [[nodiscard]] bool quiet_so_far() const { return held_.left == 0 && !at_end_ && !failed_; }
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
@@ -175,7 +174,7 @@ class Socket final : public EventTarget, private Link {
   // From Executor::Impl, at the end of a turn.
   void hand_over(Ring* ring);
   // From the ring.
-  void received(int result, bool ended);
+  void received(int result, bool more);
   void not_sent(int result);
   void sent();
   [[nodiscard]] std::string_view unsent() const {

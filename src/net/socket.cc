@@ -61,7 +61,7 @@ void Socket::close() {
   // Said, since another process or executor may share the open socket, and then closing
   // would leave it in the set.
   set_watched(0);
-  if (held_.count > 0) engine.ring->drop(held_);
+  if (held_.left > 0) engine.ring->drop(held_);
   if (queue_end_ > 0) {
     std::array<std::string_view, 3> nothing;
     if (!send_now(nothing) && !resets_when_closed(fd_.get())) {
@@ -147,7 +147,7 @@ void Socket::yield(Direction& direction, std::coroutine_handle<> who, TimePoint 
 bool Socket::receive(std::span<char> buffer) {
   read.error = 0;
   read.transferred = 0;
-  if (held_.count > 0) {
+  if (held_.left > 0) {
     read.transferred = executor.impl().ring->read(held_, buffer);
     return true;
   }
@@ -296,11 +296,9 @@ void Socket::hand_over(Ring* ring) {
   }
 }
 
-void Socket::received(int result, bool ended) {
-  if (ended) {
-    receive_ = nullptr;
-    readable_ = true;  // for all we know
-  }
+void Socket::received(int result, bool more) {
+  receive_ = nullptr;
+  readable_ = result <= 0 || more;
   if (result == 0) at_end_ = true;
   const bool none = result == -ENOBUFS || result == -ECANCELED || result == -EAGAIN ||
                     result == -EINTR || result == -ENOMEM;

@@ -59,7 +59,9 @@ void* map(size_t bytes) {
 }
 
 void prepare_receive(io_uring_sqe& entry, int fd, uint64_t data) {
-  io_uring_prep_recv_multishot(&entry, fd, nullptr, 0, 0);
+  io_uring_prep_recv(&entry, fd, nullptr, Ring::kBufferSize, 0);
+  // Whoever waits was told that there is nothing.
+  entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
   entry.flags |= IOSQE_BUFFER_SELECT;
   entry.buf_group = kGroup;
   entry.user_data = data;
@@ -185,13 +187,12 @@ int Ring::try_out() {
   const auto look = [&] {
     io_uring_cqe* event = nullptr;
     while (io_uring_peek_cqe(&ring_, &event) == 0 && event != nullptr) {
-      const bool more = (event->flags & IORING_CQE_F_MORE) != 0;
-      received |= event->user_data == kHeard && event->res == 1 && more &&
+      received |= event->user_data == kHeard && event->res == 1 &&
                   (event->flags & IORING_CQE_F_BUFFER) != 0;
       took_part |= event->user_data == kPart && event->res > 0 &&
                    static_cast<size_t>(event->res) < too_much.size();
       refused |= event->user_data == kFull && event->res == -EAGAIN;
-      ended |= event->user_data == kHeard && event->res == -ECANCELED && !more;
+      ended |= event->user_data == kHeard && event->res == -ECANCELED;
       if (event->user_data == kUnheard) received = false;
       io_uring_cqe_seen(&ring_, event);
     }
@@ -202,6 +203,7 @@ int Ring::try_out() {
     look();
   }
   if (!received || !took_part || !refused) return EOPNOTSUPP;
+  prepare_receive(next_entry(), a.get(), kHeard);
   io_uring_prep_cancel64(&next_entry(), kHeard, 0);
   for (int i = 0; i < 2 && !ended; ++i) {
     enter(0);
@@ -324,27 +326,18 @@ void Ring::received(Receive& receive, const io_uring_cqe& event) {
     if (socket == nullptr || event.res <= 0) {
       give_back(buffer);
     } else {
-      length_[buffer] = static_cast<uint32_t>(event.res);
-      Held& held = socket->held_;
-      if (held.count++ == 0) {
-        held.first = static_cast<uint16_t>(buffer);
-        held.offset = 0;
-      } else {
-        next_[held.last] = static_cast<uint16_t>(buffer);
-      }
-      held.last = static_cast<uint16_t>(buffer);
+      socket->held_ = {.at = memory_ + buffer * kBufferSize,
+                       .left = static_cast<uint32_t>(event.res),
+                       .buffer = static_cast<uint16_t>(buffer)};
     }
   }
-  const bool ended = (event.flags & IORING_CQE_F_MORE) == 0;
-  if (ended) {
-    receive.live = false;
-    --receives_under_way_;
-    std::erase(to_cancel_, &receive);
-    free_receives_.push_back(&receive);
+  receive.live = false;
+  --receives_under_way_;
+  std::erase(to_cancel_, &receive);
+  free_receives_.push_back(&receive);
+  if (socket != nullptr) {
+    socket->received(event.res, (event.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0);
   }
-  if (socket == nullptr) return;
-  if (!ended && socket->held_.count > kMaxHeld) cancel(receive);
-  socket->received(event.res, ended);
 }
 
 void Ring::give_back(unsigned buffer) {
@@ -356,28 +349,17 @@ void Ring::give_back(unsigned buffer) {
 }
 
 size_t Ring::read(Held& held, std::span<char> to) {
-  size_t bytes = 0;
-  while (held.count > 0 && bytes < to.size()) {
-    const unsigned buffer = held.first;
-    const size_t piece = std::min<size_t>(to.size() - bytes, length_[buffer] - held.offset);
-    std::memcpy(to.data() + bytes, memory_ + buffer * kBufferSize + held.offset, piece);
-    bytes += piece;
-    held.offset += static_cast<uint32_t>(piece);
-    if (held.offset < length_[buffer]) break;
-    held.first = next_[buffer];
-    held.offset = 0;
-    --held.count;
-    give_back(buffer);
-  }
+  const size_t bytes = std::min<size_t>(to.size(), held.left);
+  std::memcpy(to.data(), held.at, bytes);
+  held.at += bytes;
+  held.left -= static_cast<uint32_t>(bytes);
+  if (held.left == 0) give_back(held.buffer);
   return bytes;
 }
 
 void Ring::drop(Held& held) {
-  for (; held.count > 0; --held.count) {
-    const unsigned buffer = held.first;
-    held.first = next_[buffer];
-    give_back(buffer);
-  }
+  held.left = 0;
+  give_back(held.buffer);
 }
 
 }  // namespace ebb::net

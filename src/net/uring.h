@@ -3,11 +3,13 @@
 // else (listeners, connecting, room for large writes) stays in the epoll set, which the
 // ring watches.
 //
-// Receives are multishot, into buffers that the ring owns and all sockets share: a frame
-// that ends is never written into. Sends never wait in the kernel (MSG_DONTWAIT), so that
-// none is under way once submit() has returned; what the kernel did not take is the
-// socket's affair again. Descriptors are named to the kernel only within submit(), so that
-// a number that was closed and used again is never meant.
+// A receive is begun when somebody waits, into one of the buffers that the ring owns and all
+// sockets share: a frame that ends is never written into, and what nobody asks for stays in
+// the kernel, which holds the peer back and resets a connection closed with it unread. Sends
+// never wait in the kernel (MSG_DONTWAIT), so that none is under way once submit() has
+// returned; what the kernel did not take is the socket's affair again. Descriptors are named
+// to the kernel only within submit(), so that a number that was closed and used again is
+// never meant.
 //
 // Belongs to the thread that made it, and to the one executor whose turns drive it.
 #pragma once
@@ -24,7 +26,7 @@
 
 namespace ebb::net {
 
-// A multishot receive. The ring owns it, since its last word may come after its socket's end.
+// A receive under way. The ring owns it, since its end may come after its socket's.
 struct Receive {
   Socket* socket = nullptr;  // null: closed meanwhile
   bool canceled = false;
@@ -36,7 +38,6 @@ class Ring final {
   static constexpr unsigned kBuffers = 128;           // shared by all receives
   static constexpr size_t kBufferSize = 16 * 1024;    // of each; touched only as far as used
   static constexpr unsigned kReserve = kBuffers / 8;  // with fewer, sockets wait by epoll
-  static constexpr unsigned kMaxHeld = 4;             // buffers nobody read: no more for now
   static constexpr size_t kQueued = 16 * 1024;        // bytes of one socket, to be sent
 
   // Whether streams should use rings: what EBB_IO_ENGINE says ("uring", "epoll"), else
@@ -76,7 +77,7 @@ class Ring final {
   };
   Seen submit(int milliseconds);
 
-  // Moves held bytes into `to`; frees what has been read.
+  // Moves held bytes into `to`; call only if there are some.
   [[nodiscard]] size_t read(Held& held, std::span<char> to);
   void drop(Held& held);
 
@@ -95,9 +96,7 @@ class Ring final {
   char* memory_ = nullptr;  // of the buffers
   io_uring_buf_ring* buffers_ = nullptr;
   unsigned free_buffers_ = 0;
-  std::array<bool, kBuffers> held_{};      // by a socket, unread
-  std::array<uint16_t, kBuffers> next_{};  // of the same socket
-  std::array<uint32_t, kBuffers> length_{};
+  std::array<bool, kBuffers> held_{};  // by a socket, unread
   bool watches_epoll_ = false;
   std::vector<std::unique_ptr<Receive>> receives_;
   std::vector<Receive*> free_receives_;

@@ -285,37 +285,31 @@ TEST_F(RingTest, MoreDataThanBuffersStarvesNobody) {
   for (size_t i = 0; i < kStreams; ++i) EXPECT_TRUE(got[i] == pattern(2 * kSize, i)) << i;
 }
 
-Task<void> read_once(Stream& stream, size_t& bytes) {
+Task<void> wait_in_vain(Stream& stream) {
   char byte = 0;
-  const auto n = co_await stream.read_some(std::span(&byte, 1), soon());
-  bytes += n.value_or(0);
+  const auto n = co_await stream.read_some(std::span(&byte, 1), soon(milliseconds(10)));
+  EXPECT_FALSE(n);
 }
 
 TEST_F(RingTest, WhoDoesNotReadHoldsLittleAndOthersGoOn) {
-  constexpr size_t kStreams = 100;
-  const std::string data = pattern(4 << 20);
+  constexpr size_t kStreams = 2 * Ring::kBuffers;
+  const std::string data = pattern(2 << 20);
   std::deque<Ends> idle;
-  size_t bytes = 0;
   for (size_t i = 0; i < kStreams; ++i) {
     idle.emplace_back(*executor_);
-    executor_->spawn(read_once(idle.back().stream, bytes));
+    executor_->spawn(wait_in_vain(idle.back().stream));  // its receive stays
   }
-  settle();
+  run_until_true(*executor_, [&] { return executor_->tasks() == 0; });
   std::vector<size_t> sent(kStreams);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 3; ++round) {
     for (size_t i = 0; i < kStreams; ++i) {
       sent[i] += idle[i].send(std::string_view(data).substr(sent[i]));
     }
     settle();
   }
-  EXPECT_EQ(bytes, kStreams);
   // Back-pressure reaches the peers.
-  size_t total = 0;
-  for (const size_t each : sent) {
-    EXPECT_LT(each, data.size() / 2);
-    total += each;
-  }
-  EXPECT_GT(total, Ring::kBuffers * Ring::kBufferSize);  // the buffers were all taken
+  for (const size_t each : sent) EXPECT_LT(each, data.size() / 2);
+  EXPECT_FALSE(executor_->impl().ring->has_buffers());
   Ends other(*executor_);
   std::string got;
   executor_->spawn(read_whole(other.stream, 30'000, 100'000, got));
@@ -324,10 +318,10 @@ TEST_F(RingTest, WhoDoesNotReadHoldsLittleAndOthersGoOn) {
   run_until_true(*executor_, [&] { return got.size() == 30'000; });
   // And nothing of it is lost or out of order.
   for (size_t i = 0; i < kStreams; i += 9) {
-    std::string rest = data.substr(0, 1);
-    run_to_end(*executor_, read_whole(idle[i].stream, sent[i], 7000, rest));
-    EXPECT_TRUE(std::string_view(data).starts_with(rest));
-    EXPECT_EQ(rest.size(), sent[i]);
+    std::string all;
+    run_to_end(*executor_, read_whole(idle[i].stream, sent[i], 7000, all));
+    EXPECT_TRUE(std::string_view(data).starts_with(all));
+    EXPECT_EQ(all.size(), sent[i]);
   }
 }
 
