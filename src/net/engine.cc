@@ -1,6 +1,7 @@
 #include "net/engine.h"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,11 +10,11 @@
 #include <stdexcept>
 
 #include "base/log.h"
+#include "net/uring.h"
 
 namespace ebb::net {
 namespace {
 
-constexpr uint32_t kReadEvents = EPOLLIN | EPOLLRDHUP;
 constexpr uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 // For epoll_wait: rounded up, so that no timer is looked at too early.
@@ -26,6 +27,20 @@ int milliseconds_until(TimePoint when, TimePoint now) {
 }
 
 }  // namespace
+
+void Link::link_before(Link& head) {
+  prev = head.prev;
+  next = &head;
+  head.prev->next = this;
+  head.prev = this;
+}
+
+void Link::unlink() {
+  if (next == nullptr) return;
+  prev->next = next;
+  next->prev = prev;
+  prev = next = nullptr;
+}
 
 // --- Direction ---
 
@@ -99,96 +114,28 @@ IoError socket_failure(int err, const char* what) {
   return error;
 }
 
-// --- Socket ---
-
-Socket::Socket(Executor& e, UniqueFd fd)
-    : EventTarget{.is_socket = true}, executor(e), fd_(std::move(fd)) {
-  epoll_event event{};
-  event.events = watched_ = kReadEvents | EPOLLET;
-  event.data.ptr = static_cast<EventTarget*>(this);
-  if (::epoll_ctl(executor.impl().epoll.get(), EPOLL_CTL_ADD, fd_.get(), &event) != 0) {
-    problem_ = errno;
-    fd_.reset();
-  }
-}
-
-Socket::~Socket() {
-  // Nobody waits, or the waiting frame is being destroyed with this socket.
-  read.abandon();
-  write.abandon();
-  close();
-}
-
-void Socket::close() {
-  if (!fd_) return;
-  Executor::Impl& engine = executor.impl();
-  engine.forget(*this);
-  // Said, since another process or executor may share the open socket, and then closing
-  // would leave it in the set.
-  ::epoll_ctl(engine.epoll.get(), EPOLL_CTL_DEL, fd_.get(), nullptr);
-  fd_.reset();
-  for (Direction* direction : {&read, &write}) {
-    if (!direction->waiting()) continue;
-    direction->attempt = [](void* self) {
-      static_cast<Direction*>(self)->error = ECANCELED;
-      return true;
-    };
-    direction->context = direction;
-    direction->poke_soon(executor);
-  }
-}
-
-void Socket::set_watched(uint32_t events) {
-  epoll_event event{};
-  event.events = watched_ = events;
-  event.data.ptr = static_cast<EventTarget*>(this);
-  ::epoll_ctl(executor.impl().epoll.get(), EPOLL_CTL_MOD, fd_.get(), &event);
-}
-
-void Socket::expect(Direction& direction, uint32_t events) {
-  if (events == EPOLLIN) {
-    drained();
-    if (readable_) direction.poke_soon(executor);
-  } else if ((watched_ & EPOLLOUT) == 0) {
-    // The kernel looks anew: if it is writable by now, that is an edge.
-    set_watched(watched_ | EPOLLOUT);
-  }
-}
-
-void Socket::wait(Direction& direction, uint32_t events, std::coroutine_handle<> who,
-                  TimePoint until) {
-  direction.begin(executor, events, who, until);
-  if (open()) {
-    expect(direction, events);
-  } else {
-    direction.poke_soon(executor);
-  }
-}
-
-void Socket::wait_on(Direction& direction, uint32_t events) {
-  direction.await(events);
-  expect(direction, events);
-}
-
-void Socket::yield(Direction& direction, std::coroutine_handle<> who, TimePoint until) {
-  direction.begin(executor, EPOLLIN, who, until);
-  direction.poke_soon(executor);
-}
-
 // --- The loop ---
 
 Executor::Impl::Impl(TimePoint& time)
     : turn_time(time),
       epoll(::epoll_create1(EPOLL_CLOEXEC)),
       wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      wheel(time) {
+      wheel(time),
+      uses_ring(Ring::wanted()) {
   due.prev_ = due.next_ = &due;
+  pending.prev = pending.next = &pending;
   epoll_event wakes{};
   wakes.events = EPOLLIN | EPOLLET;  // never read: each write to it is an edge
   wakes.data.ptr = nullptr;
   if (!epoll || !wake || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &wakes) != 0) {
     throw std::runtime_error(std::string("cannot make an event loop: ") + std::strerror(errno));
   }
+}
+
+// What goes with them needs the rest.
+Executor::Impl::~Impl() {
+  leaving.clear();
+  ring.reset();
 }
 
 void Executor::Impl::arm(Timer& timer, TimePoint when) {
@@ -218,9 +165,9 @@ void Executor::Impl::stop() {
   if (asleep.exchange(false)) wake_up();
 }
 
-int Executor::Impl::watch(int fd, Level& level) {
+int Executor::Impl::watch(int fd, Level& level, uint32_t of) {
   epoll_event watched{};
-  watched.events = EPOLLIN | EPOLLRDHUP;
+  watched.events = of;
   watched.data.ptr = static_cast<EventTarget*>(&level);
   return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &watched) == 0 ? 0 : errno;
 }
@@ -284,11 +231,11 @@ bool Executor::Impl::run_event(const epoll_event& ready) {
   const auto wanted = [what](const Direction& d) {
     return d.waiting() && (d.awaits() & what) != 0;
   };
-  // With nobody who wants to write, it would tell of every read of the peer's.
-  const auto writes = [](const Direction& d) { return d.waiting() && d.awaits() == EPOLLOUT; };
-  if ((what & socket.watched_ & EPOLLOUT) != 0 && !writes(socket.write) && !writes(socket.read)) {
-    socket.set_watched(kReadEvents | EPOLLET);
+  if ((what & EPOLLOUT) != 0 && socket.blocked_) {
+    socket.send_queued();
+    if (socket.blocked_) what &= ~static_cast<uint32_t>(EPOLLOUT);
   }
+  if ((what & EPOLLOUT) != 0) socket.stop_watching_for_room();
   if (wanted(socket.write)) {
     socket.write.poke();
     // Whoever was resumed may have ended the socket: forget() has noted it.
@@ -308,28 +255,137 @@ bool Executor::Impl::run_timers(TimePoint now) {
   return fired > 0;
 }
 
-bool Executor::Impl::turn(TimePoint wait_until) {
-  bool happened = run_due();
-  happened = run_posted() || happened;
-  if (stopping.load()) return happened;
-  int timeout = 0;
-  if (!happened && due.next_ == &due) {
-    asleep.store(true);
-    if (!has_posted.load() && !stopping.load()) {
-      timeout =
-          milliseconds_until(std::min(wait_until, alarm_at), std::chrono::steady_clock::now());
-    }
-  }
+bool Executor::Impl::run_events(int timeout) {
   const int count = ::epoll_wait(epoll.get(), events.data(), kEvents, timeout);
   asleep.store(false);
   turn_time = std::chrono::steady_clock::now();
   event_count = std::max(count, 0);
+  bool happened = false;
   for (event = 0; event < event_count; ++event) {
     happened = run_event(events[static_cast<size_t>(event)]) || happened;
   }
   event = event_count = 0;
-  if (alarm_at != kNever) happened = run_timers(turn_time) || happened;
   return happened;
+}
+
+void Executor::Impl::hand_over() {
+  if (pending.next == &pending) return;
+  if (uses_ring && !(ring && ring->started())) {
+    if (!ring) ring = std::make_unique<Ring>();
+    if (const int err = ring->start(); err != 0) {
+      log::warn("net", "no io_uring: {}: streams wait by epoll", std::strerror(err));
+      uses_ring = false;
+    }
+  }
+  Ring* const to = uses_ring ? ring.get() : nullptr;
+  while (pending.next != &pending) static_cast<Socket*>(pending.next)->hand_over(to);
+}
+
+bool Executor::Impl::run_ring(int timeout) {
+  ring->watch_epoll(epoll.get());
+  const Ring::Seen seen = ring->submit(timeout);
+  asleep.store(false);
+  turn_time = std::chrono::steady_clock::now();
+  bool happened = run_due() || seen.sockets;
+  if (seen.epoll) happened = run_events(0) || happened;
+  return happened;
+}
+
+bool Executor::Impl::has_ring() const {
+  if (!ring || !ring->started()) return false;
+  if (ring->on_its_thread()) return true;
+  log::error("net", "an executor is run on another thread than before");
+  std::abort();
+}
+
+void Executor::Impl::settle() {
+  if (!ring || !ring->started() || !ring->on_its_thread()) return;
+  hand_over();
+  ring->submit(0);
+}
+
+void Executor::Impl::rest() {
+  settle();
+  if (ring) ring->stop();
+}
+
+bool Executor::Impl::turn(TimePoint wait_until) {
+  in_turn = true;
+  bool happened = run_due();
+  happened = run_posted() || happened;
+  if (!stopping.load()) {
+    int timeout = 0;
+    if (!happened && due.next_ == &due) {
+      asleep.store(true);
+      if (!has_posted.load() && !stopping.load()) {
+        timeout =
+            milliseconds_until(std::min(wait_until, alarm_at), std::chrono::steady_clock::now());
+      }
+    }
+    hand_over();
+    const bool by_ring = has_ring() && (ring->busy() || ring->has_entries());
+    happened = (by_ring ? run_ring(timeout) : run_events(timeout)) || happened;
+    if (alarm_at != kNever) happened = run_timers(turn_time) || happened;
+  }
+  in_turn = false;
+  return happened;
+}
+
+// --- What sockets leave behind ---
+
+Block Executor::Impl::take_spare() {
+  if (spare.empty()) return Block(Ring::kQueued);
+  Block last = std::move(spare.back());
+  spare.pop_back();
+  return last;
+}
+
+void Executor::Impl::keep_spare(Block block) {
+  if (spare.size() < kMaxSpare) spare.push_back(std::move(block));
+}
+
+struct Executor::Impl::Leaving {
+  Leaving(Impl& e, UniqueFd f, Block q, std::string_view rest, bool end)
+      : engine(e),
+        fd(std::move(f)),
+        queue(std::move(q)),
+        unsent(rest),
+        shutdown(end),
+        room([this] { send(); }),
+        limit([this] { leave(); }) {}
+  ~Leaving() { engine.unwatch(fd.get(), room); }
+  Leaving(const Leaving&) = delete;
+  Leaving& operator=(const Leaving&) = delete;
+
+  void send() {
+    const ssize_t n = ::send(fd.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    unsent.remove_prefix(static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    if (n > 0 && !unsent.empty()) return;
+    if (shutdown) ::shutdown(fd.get(), SHUT_WR);
+    leave();
+  }
+  void leave() {
+    std::erase_if(engine.leaving, [this](const auto& each) { return each.get() == this; });
+  }
+
+  Impl& engine;
+  UniqueFd fd;
+  Block queue;
+  std::string_view unsent;  // the end of it
+  bool shutdown;            // before closing
+  Level room;
+  Timer limit;
+};
+
+void Executor::Impl::see_off(UniqueFd fd, Block queue, std::string_view unsent, bool shutdown) {
+  if (ending) return;
+  if (leaving.size() == kMaxLeaving) leaving.erase(leaving.begin());
+  leaving.push_back(
+      std::make_unique<Leaving>(*this, std::move(fd), std::move(queue), unsent, shutdown));
+  Leaving& last = *leaving.back();
+  if (watch(last.fd.get(), last.room, EPOLLOUT) != 0) return last.leave();
+  arm(last.limit, std::chrono::steady_clock::now() + kLeaveTime);
 }
 
 }  // namespace ebb::net

@@ -1,9 +1,10 @@
-// What net/*.cc share of the engine: one epoll set for each executor, edge-triggered.
-// Nothing above net/ includes this.
+// What net/*.cc share of the engine: one epoll set for each executor, edge-triggered, and
+// with it, where the kernel has it, an io_uring for streams (net/uring.h). Nothing
+// above net/ includes this.
 //
 // A Socket remembers what the kernel said of it (`readable`), so that a read which would
 // only fail is not tried, and a wait for what is known to be there ends at once. One
-// epoll_wait serves all sockets, posts and timers of a turn of the loop.
+// system call serves all sockets, posts and timers of a turn of the loop.
 #pragma once
 
 #include <sys/epoll.h>
@@ -12,11 +13,16 @@
 #include <atomic>
 #include <coroutine>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "net/block_cache.h"
 #include "net/executor.h"
 #include "net/io_error.h"
 #include "net/timer_wheel.h"
@@ -79,11 +85,40 @@ struct EventTarget {
   const bool is_socket;
 };
 
-// A non-blocking descriptor in an executor's epoll set, edge-triggered; owned.
-class Socket final : public EventTarget {
+class Ring;
+struct Receive;
+
+// What a ring has received for one socket and nobody has read: in one of its buffers.
+struct Held {
+  const char* at = nullptr;
+  uint32_t left = 0;  // 0: nothing
+  uint16_t buffer = 0;
+};
+
+// An entry of a ring of entries; its end takes it out.
+struct Link {
+  Link() = default;
+  ~Link() { unlink(); }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  [[nodiscard]] bool linked() const { return next != nullptr; }
+  void link_before(Link& head);
+  void unlink();
+
+  Link* prev = nullptr;
+  Link* next = nullptr;
+};
+
+// A non-blocking descriptor of an executor; owned. In its epoll set, edge-triggered, or, if
+// it is a stream's and there is a ring, known to that once it is read or written.
+class Socket final : public EventTarget, private Link {
  public:
+  enum class Watch : uint8_t {
+    kNow,      // in the epoll set from the beginning
+    kOnDemand  // once somebody waits, if the ring does not watch it
+  };
   // Takes it over. If the kernel cannot watch it, it is closed and problem() says why.
-  Socket(Executor& executor, UniqueFd fd);
+  Socket(Executor& executor, UniqueFd fd, Watch watch = Watch::kNow);
   ~Socket();
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
@@ -91,14 +126,27 @@ class Socket final : public EventTarget {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool open() const { return static_cast<bool>(fd_); }
   [[nodiscard]] int problem() const { return problem_; }
-  // Pending operations end with ECANCELED, in the next turn.
+  // Pending operations end with ECANCELED, in the next turn. What was queued is still sent.
   void close();
 
   // True unless a read is known to fail with EAGAIN.
-  [[nodiscard]] bool readable() const { return readable_; }
+  [[nodiscard]] bool readable() const {
+    return readable_ || held_.left > 0 || at_end_ || failed_ != 0;
+  }
   // A read got less than it had room for, or EAGAIN: the next edge tells of more. After
   // the peer's end there is none.
   void drained() { readable_ = ended_; }
+
+  // Of a stream. True when it ended: see read.transferred and read.error.
+  [[nodiscard]] bool receive(std::span<char> buffer);
+  // Removes from `parts` what the kernel takes, or is queued for it. True when nothing is
+  // left or an error ended it: see write.error.
+  [[nodiscard]] bool send(std::array<std::string_view, 3>& parts);
+  // Ends the sending side, once what is queued has been sent.
+  void shutdown_write();
+  // The peer has neither sent anything, as far as is known without asking the kernel, nor
+  // ended its side.
+  [[nodiscard]] bool quiet_so_far() const { return held_.left == 0 && !at_end_ && !failed_; }
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
@@ -113,14 +161,49 @@ class Socket final : public EventTarget {
 
  private:
   friend struct Executor::Impl;
+  friend class Ring;
   void expect(Direction& direction, uint32_t events);
-  void set_watched(uint32_t events);
+  [[nodiscard]] bool awaited(uint32_t event) const;
+  // 0 or an errno.
+  int set_watched(uint32_t events);
+  // With nobody who wants to write, room for it is no news.
+  void stop_watching_for_room();
+
+  // --- With a ring ---
+  void enlist();
+  // From Executor::Impl, at the end of a turn.
+  void hand_over(Ring* ring);
+  // From the ring.
+  void received(int result, bool more);
+  void not_sent(int result);
+  void sent();
+  [[nodiscard]] std::string_view unsent() const {
+    return {queue_.data() + queue_begin_, queue_end_ - queue_begin_};
+  }
+  [[nodiscard]] bool enqueue(std::array<std::string_view, 3>& parts);
+  // Sends what is queued, then `parts`. An errno or 0; nothing if there was no room for all.
+  [[nodiscard]] std::optional<int> send_now(std::array<std::string_view, 3>& parts);
+  void send_queued();
+  void drop_queue();
 
   UniqueFd fd_;
   int problem_ = 0;
   uint32_t watched_ = 0;
   bool readable_ = false;
   bool ended_ = false;  // the peer has closed, at least its side
+
+  const bool by_ring_;
+  bool wants_receive_ = false;  // in the next submit
+  bool at_end_ = false;         // all that the peer sent has been received
+  bool blocked_ = false;        // the kernel has no room for what is queued
+  bool shutdown_due_ = false;
+  int failed_ = 0;              // errno of a receive, not told yet
+  int send_failed_ = 0;         // errno of a queued send, not told yet
+  Receive* receive_ = nullptr;  // under way
+  Held held_;
+  Block queue_;  // to be sent: a part of it
+  uint32_t queue_begin_ = 0;
+  uint32_t queue_end_ = 0;
 };
 
 // Suspends until `socket` is ready after a call that said EAGAIN; awaits to an errno.
@@ -143,7 +226,7 @@ struct Executor::Impl {
   explicit Impl(TimePoint& turn_time);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
-  ~Impl() = default;
+  ~Impl();
 
   void arm(Timer& timer, TimePoint when);
   void post(std::function<void()> fn);
@@ -158,12 +241,24 @@ struct Executor::Impl {
         : EventTarget{.is_socket = false}, on_ready(std::move(callback)) {}
     std::function<void()> on_ready;
   };
-  [[nodiscard]] int watch(int fd, Level& level);
+  [[nodiscard]] int watch(int fd, Level& level, uint32_t events = EPOLLIN | EPOLLRDHUP);
   void unwatch(int fd, const Level& level);
   // No event of this turn reaches it any more.
   void forget(const EventTarget& target);
 
+  [[nodiscard]] Block take_spare();
+  void keep_spare(Block block);
+  // Sends the rest of what a closed socket had queued, then closes it.
+  void see_off(UniqueFd fd, Block queue, std::string_view unsent, bool shutdown);
+  // What waits for the next submit need not wait: no turn follows.
+  void settle();
+  // The loop ends, for now: another thread may end sockets, or run it next.
+  void rest();
+
   static constexpr int kEvents = 128;  // taken from the kernel at once
+  static constexpr size_t kMaxSpare = 64;
+  static constexpr size_t kMaxLeaving = 128;  // closed sockets with bytes to be sent
+  static constexpr Duration kLeaveTime = std::chrono::seconds(30);
 
   TimePoint& turn_time;
   UniqueFd epoll;
@@ -171,7 +266,14 @@ struct Executor::Impl {
   TimerWheel wheel;
   TimePoint alarm_at = kNever;  // when the wheel is to turn
   bool turning = false;
-  Direction due;  // the head of a ring: to be poked in this turn
+  bool uses_ring;        // the ring itself is made by the thread that turns
+  bool in_turn = false;  // what is queued now is handed over soon
+  std::unique_ptr<Ring> ring;
+  Link pending;  // sockets with something for the next submit
+  struct Leaving;
+  std::vector<std::unique_ptr<Leaving>> leaving;
+  std::vector<Block> spare;  // of Ring::kQueued bytes, for what sockets queue
+  Direction due;             // the head of a ring: to be poked in this turn
   std::array<epoll_event, kEvents> events;
   int event = 0;  // the one under way
   int event_count = 0;
@@ -192,6 +294,11 @@ struct Executor::Impl {
   [[nodiscard]] bool run_due();
   [[nodiscard]] bool run_posted();
   [[nodiscard]] bool run_event(const epoll_event& ready);
+  [[nodiscard]] bool run_events(int timeout);
+  [[nodiscard]] bool run_ring(int timeout);
+  // What is pending, for the next submit.
+  void hand_over();
+  [[nodiscard]] bool has_ring() const;
   [[nodiscard]] bool run_timers(TimePoint now);
 };
 

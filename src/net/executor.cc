@@ -84,6 +84,7 @@ Executor::~Executor() {
 void Executor::run() {
   const Enter enter(this);
   while (!impl_->stopping.exchange(false)) impl_->turn(kNever);  // the stop is used up
+  impl_->rest();
 }
 
 void Executor::run_until(TimePoint deadline) {
@@ -95,6 +96,7 @@ void Executor::run_until(TimePoint deadline) {
   }
   while (happened && !impl_->stopping.load()) happened = impl_->turn(TimePoint::min());
   impl_->stopping.store(false);
+  impl_->settle();
 }
 
 void Executor::stop() { impl_->stop(); }

@@ -24,7 +24,8 @@ int family_of(int fd) {
 
 }  // namespace
 
-Stream::Impl::Impl(Executor& e, UniqueFd fd) : executor(e), socket(e, std::move(fd)) {
+Stream::Impl::Impl(Executor& e, UniqueFd fd)
+    : executor(e), socket(e, std::move(fd), Socket::Watch::kOnDemand) {
   // No epoll watch to be had, or not a socket: every operation says kCanceled.
   if (socket.open()) return;
   (void)socket_failure(socket.problem(), "cannot watch a socket");
@@ -69,51 +70,22 @@ bool Stream::Impl::refuse(Direction& direction, TimePoint deadline) const {
 }
 
 bool Stream::Impl::send(std::array<std::string_view, 3>& parts) {
-  Direction& write = socket.write;
-  if (tls) return tls->send(parts, write.error);
-  for (;;) {
-    std::array<iovec, 3> pieces;
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    size_t wanted = 0;
-    for (const std::string_view part : parts) {
-      if (part.empty()) continue;
-      pieces[message.msg_iovlen++] = {const_cast<char*>(part.data()), part.size()};
-      wanted += part.size();
-    }
-    write.error = 0;
-    if (wanted == 0) return true;
-    constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    // For one block the kernel has less to copy.
-    const ssize_t sent = message.msg_iovlen == 1
-                             ? ::send(socket.fd(), pieces[0].iov_base, pieces[0].iov_len, kFlags)
-                             : ::sendmsg(socket.fd(), &message, kFlags);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN) return false;
-      write.error = errno;
-      return true;
-    }
-    if (static_cast<size_t>(sent) == wanted) return true;
-    auto left = static_cast<size_t>(sent);
-    for (std::string_view& part : parts) {
-      const size_t taken = std::min(left, part.size());
-      part.remove_prefix(taken);
-      left -= taken;
-    }
-    return false;  // the next one would only say EAGAIN
-  }
+  if (!tls) return socket.send(parts);
+  // The socket's own news go to the same places, underneath.
+  int error = 0;
+  const bool done = tls->send(parts, error);
+  socket.write.error = error;
+  return done;
 }
 
 bool Stream::Impl::receive(std::span<char> buffer) {
-  Direction& read = socket.read;
-  if (tls) return tls->receive(buffer, read.transferred, read.error);
-  const ssize_t n = ::recv(socket.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  read.error = n < 0 ? errno : 0;
-  read.transferred = n < 0 ? 0 : static_cast<size_t>(n);
-  if (n >= 0 && read.transferred < buffer.size()) socket.drained();
-  return true;
+  if (!tls) return socket.receive(buffer);
+  size_t bytes = 0;
+  int error = 0;
+  const bool done = tls->receive(buffer, bytes, error);
+  socket.read.transferred = bytes;
+  socket.read.error = error;
+  return done;
 }
 
 uint32_t Stream::Impl::send_waits_for() const {
@@ -130,6 +102,7 @@ Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Stream::Stream(Executor& executor, UniqueFd fd) {
   const int family = family_of(fd.get());
+  if (family == AF_UNSPEC) fd.reset();  // no socket
   if (family == AF_INET || family == AF_INET6) {
     const int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -165,11 +138,12 @@ void Stream::close() {
 void Stream::shutdown_write() {
   if (!impl_ || impl_->closed) return;
   if (impl_->tls) impl_->tls->say_goodbye();
-  ::shutdown(impl_->socket.fd(), SHUT_WR);
+  impl_->socket.shutdown_write();
 }
 
 bool Stream::quiet() const {
-  if (!impl_ || impl_->closed || (impl_->tls && impl_->tls->has_received())) return false;
+  if (!impl_ || impl_->closed || !impl_->socket.quiet_so_far()) return false;
+  if (impl_->tls && impl_->tls->has_received()) return false;
   char byte = 0;
   const ssize_t n = ::recv(impl_->socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n < 0 && errno == EAGAIN;

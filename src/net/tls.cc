@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -156,27 +155,37 @@ Result<TlsContext> TlsContext::client(std::string_view ca_pem) {
 
 // --- One stream's side ---
 
-// Writes without SIGPIPE, which OpenSSL's own socket BIO would raise.
-struct TlsSession::Socket {
-  int fd;
+// Lets OpenSSL read from and write to the stream's socket.
+struct TlsSession::Transport {
+  net::Socket& socket;
   bool ended = false;  // the peer closed the connection
 
-  static Socket& of(BIO* bio) { return *static_cast<Socket*>(BIO_get_data(bio)); }
+  static Transport& of(BIO* bio) { return *static_cast<Transport*>(BIO_get_data(bio)); }
 
   static int write(BIO* bio, const char* data, int size) {
     BIO_clear_retry_flags(bio);
-    const auto sent =
-        ::send(of(bio).fd, data, static_cast<size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
-    return static_cast<int>(sent);
+    net::Socket& socket = of(bio).socket;
+    std::array<std::string_view, 3> parts{std::string_view(data, static_cast<size_t>(size))};
+    const bool done = socket.send(parts);
+    if (done && socket.write.error == 0) return size;
+    const int taken = size - static_cast<int>(parts[0].size());
+    if (!done && taken > 0) return taken;
+    if (!done) BIO_set_retry_write(bio);
+    errno = done ? socket.write.error : EAGAIN;
+    return -1;
   }
 
   static int read(BIO* bio, char* data, int size) {
     BIO_clear_retry_flags(bio);
-    const auto received = ::recv(of(bio).fd, data, static_cast<size_t>(size), MSG_DONTWAIT);
-    if (received < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
-    if (received == 0) of(bio).ended = true;
-    return static_cast<int>(received);
+    net::Socket& socket = of(bio).socket;
+    const bool done = socket.receive({data, static_cast<size_t>(size)});
+    if (done && socket.read.error == 0) {
+      if (socket.read.transferred == 0) of(bio).ended = true;
+      return static_cast<int>(socket.read.transferred);
+    }
+    if (!done) BIO_set_retry_read(bio);
+    errno = done ? socket.read.error : EAGAIN;
+    return -1;
   }
 
   static long control(BIO* bio, int what, long /*number*/, void* /*pointer*/) {
@@ -199,14 +208,14 @@ struct TlsSession::Socket {
 
 void TlsSession::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
-TlsSession::TlsSession(const TlsContext& context, int fd, Role role)
-    : socket_(std::make_unique<Socket>(Socket{fd})), ssl_(SSL_new(context.native())) {
-  BIO* bio = BIO_new(Socket::method());
+TlsSession::TlsSession(const TlsContext& context, Socket& socket, Role role)
+    : transport_(std::make_unique<Transport>(Transport{socket})), ssl_(SSL_new(context.native())) {
+  BIO* bio = BIO_new(Transport::method());
   if (!ssl_ || bio == nullptr) {
     BIO_free(bio);
     throw std::bad_alloc();
   }
-  BIO_set_data(bio, socket_.get());
+  BIO_set_data(bio, transport_.get());
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   if (role == Role::kServer) {
@@ -256,10 +265,10 @@ TlsSession::Step TlsSession::handshake() {
     const long verified = SSL_get_verify_result(ssl_.get());
     untrusted_ = !SSL_is_server(ssl_.get()) && verified != X509_V_OK;
     const char* text = strerrordesc_np(err);
-    reason_ = untrusted_                   ? X509_verify_cert_error_string(verified)
-              : ERR_peek_last_error() != 0 ? openssl_reason()
-              : socket_->ended || err == 0 ? "the peer closed the connection"
-                                           : (text != nullptr ? text : "unknown error");
+    reason_ = untrusted_                      ? X509_verify_cert_error_string(verified)
+              : ERR_peek_last_error() != 0    ? openssl_reason()
+              : transport_->ended || err == 0 ? "the peer closed the connection"
+                                              : (text != nullptr ? text : "unknown error");
   }
   return step;
 }
@@ -289,7 +298,7 @@ bool TlsSession::receive(std::span<char> buffer, size_t& bytes, int& error) {
   if (receive_step_ == Step::kFailed) {
     bytes = 0;
     // An end without goodbye, or nonsense: either way the connection is broken.
-    const bool system = err != 0 && ERR_peek_last_error() == 0 && !socket_->ended;
+    const bool system = err != 0 && ERR_peek_last_error() == 0 && !transport_->ended;
     error = system ? err : ECONNRESET;
   }
   return true;
@@ -355,16 +364,16 @@ Task<Result<void>> secure(Stream& stream, std::unique_ptr<TlsSession> session, T
 }  // namespace
 
 Task<Result<void>> accept_tls(Stream& stream, const TlsContext& context, TimePoint deadline) {
-  return secure(
-      stream,
-      std::make_unique<TlsSession>(context, stream.native_handle(), TlsSession::Role::kServer),
-      deadline);
+  return secure(stream,
+                std::make_unique<TlsSession>(context, Stream::Impl::of(stream).socket,
+                                             TlsSession::Role::kServer),
+                deadline);
 }
 
 Task<Result<void>> connect_tls(Stream& stream, const TlsContext& context, std::string host,
                                TimePoint deadline) {
-  auto session =
-      std::make_unique<TlsSession>(context, stream.native_handle(), TlsSession::Role::kClient);
+  auto session = std::make_unique<TlsSession>(context, Stream::Impl::of(stream).socket,
+                                              TlsSession::Role::kClient);
   if (!session->expect(host)) {
     co_return fail(Errc::kInvalid, "\"{}\" cannot be in a certificate", host);
   }

@@ -15,6 +15,8 @@ struct ssl_st;
 
 namespace ebb::net {
 
+class Socket;
+
 class TlsSession final {
  public:
   static constexpr size_t kRecord = 16 * 1024;  // bytes of one TLS record
@@ -22,8 +24,8 @@ class TlsSession final {
   enum class Role { kServer, kClient };
   enum class Step { kDone, kWaitToRead, kWaitToWrite, kFailed };
 
-  // `fd` must stay open as long as this is used.
-  TlsSession(const TlsContext& context, int fd, Role role);
+  // `socket` must stay open as long as this is used.
+  TlsSession(const TlsContext& context, Socket& socket, Role role);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
@@ -49,13 +51,13 @@ class TlsSession final {
   void say_goodbye();
 
  private:
-  struct Socket;  // what OpenSSL reads from and writes to
+  struct Transport;  // what OpenSSL reads from and writes to
   struct Free {
     void operator()(ssl_st* ssl) const;
   };
   [[nodiscard]] Step step_of(int result);
 
-  std::unique_ptr<Socket> socket_;
+  std::unique_ptr<Transport> transport_;
   std::unique_ptr<ssl_st, Free> ssl_;
   Step receive_step_ = Step::kDone;
   Step send_step_ = Step::kDone;
