@@ -100,6 +100,8 @@ net::Task<bool> Forwarding::connect() {
   auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
   if (!stream) {
     throttler->pod_unreachable(slot.pod());
+    // Its node may have gone, and others of its pods be no better.
+    co_await ask_for_exit(kSoonReported);
     co_return false;
   }
   connection = connections.open(slot.shared_pod(), std::move(*stream));
