@@ -23,6 +23,7 @@ constexpr int kCheckTimeoutMs = 10'000;
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (auto& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
@@ -56,11 +57,17 @@ Inherited take_inherited() {
     UniqueFd fd = adopt(std::string_view(word).substr(equals + 1));
     const std::string name = word.substr(0, equals);
     if (!fd) continue;
-    if (name == "gateway") out.gateway.push_back(std::move(fd));
-    if (name == "https") out.https.push_back(std::move(fd));
-    if (name == "api") out.api = std::move(fd);
-    if (name == "metrics") out.metrics = std::move(fd);
-    if (name == "lock") out.lock = std::move(fd);
+    if (name == "gateway") {
+      out.gateway.push_back(std::move(fd));
+    } else if (name == "https") {
+      out.https.push_back(std::move(fd));
+    } else if (name == "api") {
+      out.api = std::move(fd);
+    } else if (name == "metrics") {
+      out.metrics = std::move(fd);
+    } else if (name == "lock") {
+      out.lock = std::move(fd);
+    }
   }
   ::unsetenv(kVariable);
   return out;

@@ -45,13 +45,13 @@ constexpr bool all_of_class(std::string_view text, uint8_t bits) {
   return true;
 }
 
-// Of the eight bytes at `at`: one is below 0x20, or 0x7f. After "Bit Twiddling Hacks",
-// Sean Eron Anderson, "Determine if a word has a byte less than n".
-inline bool may_have_control(const char* at) {
+// Of the first eight bytes, which there must be: one is below 0x20, or 0x7f. After "Bit Twiddling
+// Hacks", Sean Eron Anderson, "Determine if a word has a byte less than n".
+inline bool may_have_control(std::string_view text) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHigh = 0x8080808080808080;
   uint64_t word = 0;
-  std::memcpy(&word, at, sizeof word);
+  std::memcpy(&word, text.data(), sizeof word);
   const uint64_t del = word ^ (kOnes * 0x7f);
   return (((word - kOnes * 0x20) & ~word & kHigh) | ((del - kOnes) & ~del & kHigh)) != 0;
 }
@@ -74,7 +74,7 @@ inline bool may_have_control(const char* at) {
   // Eight at a time as long as there is neither a control character nor DEL.
   constexpr size_t kStep = 8;
   while (!std::is_constant_evaluated() && text.size() >= kStep) {
-    if (detail::may_have_control(text.data())) break;
+    if (detail::may_have_control(text)) break;
     text.remove_prefix(kStep);
   }
   return detail::all_of_class(text, detail::kValueChar);

@@ -34,7 +34,7 @@ uint64_t tagged(const void* pointer, uint64_t kind) {
 
 template <class T>
 T& pointed(uint64_t data) {
-  return *reinterpret_cast<T*>(data & ~kKind);
+  return *reinterpret_cast<T*>(data & ~kKind);  // NOLINT(performance-no-int-to-ptr)
 }
 
 // What the kernel may lack for a while; everything else we have caused ourselves.

@@ -4,10 +4,11 @@
 
 namespace ebb::node {
 
-void CompiledCode::add(const std::string& runtime, const std::string& code, std::string compiled) {
+void CompiledCode::add(const std::string& runtime, const std::string& code,
+                       std::string_view compiled) {
   if (compiled.empty() || compiled.size() > kMostOfOne) return;
   Key key{runtime, code};
-  const auto [place, first] = kept_.try_emplace(key, std::move(compiled));
+  const auto [place, first] = kept_.try_emplace(key, compiled);
   if (!first) return;
   bytes_ += place->second.size();
   oldest_.push_back(std::move(key));

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace ebb::node {
@@ -23,7 +24,7 @@ class CompiledCode final {
     return found == kept_.end() ? nullptr : &found->second;
   }
   // The first of a code stays. Nothing happens if it is empty or too large.
-  void add(const std::string& runtime, const std::string& code, std::string compiled);
+  void add(const std::string& runtime, const std::string& code, std::string_view compiled);
   // The runtime may be of another version now.
   void forget(const std::string& runtime);
 

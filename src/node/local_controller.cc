@@ -495,10 +495,9 @@ bool LocalController::start_pod(Pool& pool) {
                  .load_us = static_cast<uint64_t>(
                      std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
            },
-       .on_compiled =
-           [this](PodProcess& p, std::string_view code) {
-             compiled_.add(p.runtime(), p.code(), std::string(code));
-           }});
+       .on_compiled = [this](
+                          PodProcess& p,
+                          std::string_view code) { compiled_.add(p.runtime(), p.code(), code); }});
   if (!pod) {
     pool_failed(pool, pod.error().message);
     return false;

@@ -78,6 +78,9 @@ bool read_until(int fd, std::string_view end) {
 
 // A gateway on a thread of its own, one pod, and a client: both with plain sockets.
 class Allocations : public testing::Test {
+ public:
+  ~Allocations() override { std::filesystem::remove_all(folder_); }
+
  protected:
   struct Message {
     std::string text;
@@ -106,8 +109,6 @@ class Allocations : public testing::Test {
     pod.join();
     return static_cast<double>(seen) / kCounted;
   }
-
-  ~Allocations() override { std::filesystem::remove_all(folder_); }
 
  private:
   static std::string make_folder() {
