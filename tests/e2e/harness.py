@@ -89,17 +89,22 @@ class Ebb:
             [*self.prefix, self.program, "up", "--data", self.data, "--gateway", self.listen[0],
              "--api", self.listen[1], *self.options],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
-        self.up = threading.Event()
-        self.reader = threading.Thread(target=self._read, daemon=True)
+        up = threading.Event()
+        # An earlier run's reader may still be at it, for as long as any process of that run lives:
+        # each has its own pipe, log and event.
+        self.reader = threading.Thread(
+            target=self._read, args=(self.process.stderr, self.log, up), daemon=True)
         self.reader.start()
-        self.up.wait(PATIENCE)
+        up.wait(PATIENCE)
         if not self.gateway or self.process.poll() is not None:
             raise AssertionError("ebb up did not start:\n" + "".join(self.log))
 
-    def _read(self):
-        with self.process.stderr as lines:
+    def _read(self, stderr, log, up):
+        with stderr as lines:
             for line in lines:
-                self.log.append(line)
+                log.append(line)
+                if log is not self.log:
+                    continue
                 if found := re.search(r"gateway +http://127\.0\.0\.1:(\d+)", line):
                     self.gateway = ("127.0.0.1", int(found[1]))
                 if found := re.search(r"https +https://127\.0\.0\.1:(\d+)", line):
@@ -107,8 +112,8 @@ class Ebb:
                 if found := re.search(r"API +https://(\S+)", line):
                     self.api = found[1]
                 if "Ctrl-C" in line:
-                    self.up.set()
-        self.up.set()
+                    up.set()
+        up.set()
 
     def signal(self, number=signal.SIGINT):
         self.process.send_signal(number)
