@@ -363,16 +363,18 @@ void Scheduler::pod_hung(const std::string& id) {
   fill(revision->second);
 }
 
-void Scheduler::set_frozen(const std::string& id, bool frozen, uint64_t turn) {
+bool Scheduler::set_frozen(const std::string& id, bool frozen, uint64_t turn) {
   const std::lock_guard lock(mutex_);
   const auto found = pods_.find(id);
-  if (found == pods_.end()) return;
+  if (found == pods_.end()) return true;
   const auto node = nodes_.find(found->second.ref.node);
-  if (node == nodes_.end()) return;
+  if (node == nodes_.end()) return true;  // and the pod with it
   const node::Freeze order{.pod = id, .frozen = static_cast<uint8_t>(frozen), .turn = turn};
   if (auto sent = node->second(order); !sent) {
     log::error(kLog, "cannot {} pod {}: {}", frozen ? "freeze" : "thaw", id, sent.error().message);
+    return false;
   }
+  return true;
 }
 
 void Scheduler::pod_misbehaved(const std::string& id, const std::string& reason,

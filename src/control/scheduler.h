@@ -73,7 +73,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void unsubscribe(const std::string& revision) override;
   void pod_drained(const std::string& pod) override;
   void pod_hung(const std::string& pod) override;
-  void set_frozen(const std::string& pod, bool frozen, uint64_t turn) override;
+  bool set_frozen(const std::string& pod, bool frozen, uint64_t turn) override;
   void pod_misbehaved(const std::string& pod, const std::string& reason,
                       const std::string& message) override;
   void announce(const std::string& revision, const std::string& runtime) override;

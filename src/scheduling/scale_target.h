@@ -114,8 +114,10 @@ class PodSource {
   // takes its place, and pod_drained() follows when its last request has ended.
   virtual void pod_hung(const std::string& pod) { static_cast<void>(pod); }
   // The pod stands still from now on, or goes on. `turn` grows with each call for a pod:
-  // calls may overtake each other, and the highest counts.
-  virtual void set_frozen(const std::string& /*pod*/, bool /*frozen*/, uint64_t /*turn*/) {}
+  // calls may overtake each other, and the highest counts. False if its node cannot be told.
+  virtual bool set_frozen(const std::string& /*pod*/, bool /*frozen*/, uint64_t /*turn*/) {
+    return true;
+  }
   // A request that the pod did not answer as it should, for whoever looks after the
   // function: an event's reason and message.
   virtual void pod_misbehaved(const std::string& /*pod*/, const std::string& /*reason*/,

@@ -3,18 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "serving/fake_exchange.h"
+#include "serving/fakes.h"
 
 namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct NoSource final : scheduling::PodSource {
-  void subscribe(std::shared_ptr<const scheduling::PodTemplate> /*revision*/,
-                 std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
-  void unsubscribe(const std::string& /*revision*/) override {}
-  void pod_drained(const std::string& /*pod*/) override {}
-};
 
 struct CountingWaker final : Waker {
   void wake(const std::string& /*revision*/) override { ++wakes; }

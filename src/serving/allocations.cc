@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "net/listener.h"
+#include "serving/fakes.h"
 #include "serving/gateway.h"
 #include "serving/traffic.h"
 
@@ -41,19 +42,6 @@ namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct NoSource final : scheduling::PodSource {
-  void subscribe(std::shared_ptr<const scheduling::PodTemplate> /*revision*/,
-                 std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
-  void unsubscribe(const std::string& /*revision*/) override {}
-  void pod_drained(const std::string& /*pod*/) override {}
-  void pod_hung(const std::string& /*pod*/) override {}
-};
-
-struct NoWaker final : Waker {
-  void wake(const std::string& /*revision*/) override {}
-  void crowded(const std::string& /*revision*/) override {}
-};
 
 bool send_all(int fd, std::string_view data) {
   while (!data.empty()) {

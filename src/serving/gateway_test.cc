@@ -11,6 +11,7 @@
 #include "net/one_shot.h"
 #include "net/test_util.h"
 #include "net/tls.h"
+#include "serving/fakes.h"
 #include "serving/traffic.h"
 
 namespace ebb::serving {
@@ -21,18 +22,9 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-struct NoSource final : scheduling::PodSource {
-  void subscribe(std::shared_ptr<const scheduling::PodTemplate> /*revision*/,
-                 std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
-  void unsubscribe(const std::string& /*revision*/) override {}
-  void pod_drained(const std::string& /*pod*/) override {}
+struct HungPods final : NoSource {
   void pod_hung(const std::string& pod) override { hung.push_back(pod); }
   std::vector<std::string> hung;
-};
-
-struct NoWaker final : Waker {
-  void wake(const std::string& /*revision*/) override {}
-  void crowded(const std::string& /*revision*/) override {}
 };
 
 // What a pod does with one request of a connection.
@@ -266,7 +258,7 @@ class GatewayTest : public testing::Test {
   std::string folder_;
   SystemClock clock_;
   net::Executor executor_{"test"};
-  NoSource source_;
+  HungPods source_;
   NoWaker waker_;
   Traffic traffic_;
   Metrics metrics_{traffic_, 1};

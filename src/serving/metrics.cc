@@ -168,7 +168,7 @@ void Metrics::write_requests(Exposition& out) const {
         [](const Sum& s) { return static_cast<double>(s.cold_starts); });
   write(out, sums, "ebb_pods_hung_total", "counter", "Pods replaced since they stopped answering.",
         [](const Sum& s) { return static_cast<double>(s.now.hung); });
-  write(out, sums, "ebb_pods_frozen", "gauge", "Pods that stand still, without requests.",
+  write(out, sums, "ebb_pods_frozen", "gauge", "Pods told to stand still, without requests.",
         [](const Sum& s) { return static_cast<double>(s.now.frozen); });
   write(out, sums, "ebb_request_body_bytes_total", "counter", "Bytes of request bodies.",
         [](const Sum& s) { return static_cast<double>(s.bytes_in); });

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "serving/fakes.h"
 #include "serving/traffic.h"
 
 namespace ebb::serving {
@@ -11,13 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
-
-struct NoSource final : scheduling::PodSource {
-  void subscribe(std::shared_ptr<const scheduling::PodTemplate> /*revision*/,
-                 std::shared_ptr<scheduling::PodListener> /*listener*/) override {}
-  void unsubscribe(const std::string& /*revision*/) override {}
-  void pod_drained(const std::string& /*pod*/) override {}
-};
 
 class MetricsTest : public testing::Test {
  protected:

@@ -41,7 +41,7 @@ Throttler::Entry Throttler::try_acquire() {
       entered(*pod);
       Slot slot(shared_from_this(), pod, changed_at_);
       if (pod->frozen_) {
-        const FreezeChange thaw = change(*pod, false);
+        const FreezeChange thaw = change(pod, false);
         lock.unlock();
         tell(thaw);
       }
@@ -129,26 +129,32 @@ std::shared_ptr<QueueProxy> Throttler::pick() {
   });
 }
 
-Throttler::FreezeChange Throttler::change(QueueProxy& pod, bool frozen) {
-  pod.frozen_ = frozen;
-  return {.pod = pod.pod(), .frozen = frozen, .turn = ++pod.freeze_turn_};
+Throttler::FreezeChange Throttler::change(const std::shared_ptr<QueueProxy>& pod, bool frozen) {
+  pod->frozen_ = frozen;
+  return {.pod = pod, .frozen = frozen, .turn = ++pod->freeze_turn_};
 }
 
-void Throttler::tell(const std::optional<FreezeChange>& change) {
-  if (change) source_.set_frozen(change->pod, change->frozen, change->turn);
+void Throttler::tell(const FreezeChange& change) {
+  if (source_.set_frozen(change.pod->pod(), change.frozen, change.turn)) return;
+  const std::lock_guard lock(mutex_);
+  if (change.pod->freeze_turn_ == change.turn) change.pod->frozen_ = !change.frozen;
 }
 
 void Throttler::freeze_idle(TimePoint now) {
   std::vector<FreezeChange> changes;
   {
     const std::lock_guard lock(mutex_);
+    for (const auto* list : {&pods_, &draining_}) {
+      for (const auto& pod : *list) {
+        // One that was given out of the line, with the source's lock held, or whose node
+        // could not be told.
+        if (pod->frozen_ && pod->in_flight_ > 0) changes.push_back(change(pod, false));
+      }
+    }
     for (const auto& pod : pods_) {
-      // One that was given out of the line, with the source's lock held.
-      if (pod->frozen_ && pod->in_flight_ > 0) changes.push_back(change(*pod, false));
-      if (!waiting_.empty()) continue;
-      const bool idle = pod->ready_ && pod->in_flight_ == 0 && !pod->frozen_ &&
+      const bool idle = waiting_.empty() && pod->ready_ && pod->in_flight_ == 0 && !pod->frozen_ &&
                         now - pod->idle_since_ >= kIdleBeforeFreeze;
-      if (idle) changes.push_back(change(*pod, true));
+      if (idle) changes.push_back(change(pod, true));
     }
   }
   for (const auto& each : changes) tell(each);

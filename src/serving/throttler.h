@@ -188,7 +188,7 @@ class Throttler final : public scheduling::PodListener,
   // Nobody sampled while nothing happened: the next sample's period begins now.
   void begin_sampling(TimePoint now);
   // Freezes ready pods that have held no request for kIdleBeforeFreeze. The next request of
-  // one lets it go on.
+  // one lets it go on; if that could not be told, the next call here tells it.
   static constexpr Duration kIdleBeforeFreeze = std::chrono::milliseconds(200);
   void freeze_idle(TimePoint now);
 
@@ -212,12 +212,12 @@ class Throttler final : public scheduling::PodListener,
   // With a free slot, or null; a frozen one only if there is no other.
   std::shared_ptr<QueueProxy> pick();
   struct FreezeChange {
-    std::string pod;
+    std::shared_ptr<QueueProxy> pod;
     bool frozen = false;
     uint64_t turn = 0;
   };
-  static FreezeChange change(QueueProxy& pod, bool frozen);
-  void tell(const std::optional<FreezeChange>& change);
+  static FreezeChange change(const std::shared_ptr<QueueProxy>& pod, bool frozen);
+  void tell(const FreezeChange& change);       // without the lock
   bool put_out_of_use(const QueueProxy& pod);  // false: it was already
   void grant_waiting();
   void refuse_waiting(const Refused& refused);

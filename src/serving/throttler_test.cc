@@ -20,9 +20,11 @@ struct FakeSource final : scheduling::PodSource {
   void unsubscribe(const std::string& /*revision*/) override {}
   void pod_drained(const std::string& pod) override { drained.push_back(pod); }
   void pod_hung(const std::string& pod) override { hung.push_back(pod); }
-  void set_frozen(const std::string& pod, bool frozen, uint64_t turn) override {
+  bool set_frozen(const std::string& pod, bool frozen, uint64_t turn) override {
     freezes.push_back(fmt::format("{}{}{}", pod, frozen ? '+' : '-', turn));
+    return reachable;
   }
+  bool reachable = true;
   std::vector<std::string> drained, hung, freezes;
 };
 
@@ -95,6 +97,21 @@ TEST_F(ThrottlerTest, FreezesWhatIsIdleAndTheNextRequestThawsIt) {
   ASSERT_TRUE(next.slot);
   EXPECT_THAT(source_.freezes, testing::ElementsAre("a+1", "a-2"));
   EXPECT_EQ(throttler->counts().frozen, 0);
+}
+
+TEST_F(ThrottlerTest, AThawThatCouldNotBeToldIsToldAgain) {
+  auto throttler = make(1);
+  add(*throttler, "a");
+  throttler->pod_ready("a");
+  clock_.advance(1s);
+  throttler->freeze_idle(clock_.now());
+  source_.reachable = false;
+  auto slot = throttler->try_acquire();
+  EXPECT_EQ(throttler->counts().frozen, 1) << "its node has not heard";
+  source_.reachable = true;
+  EXPECT_THAT(throttler->begin_drain(1).idle, testing::IsEmpty());  // also then
+  throttler->freeze_idle(clock_.now());
+  EXPECT_THAT(source_.freezes, testing::ElementsAre("a+1", "a-2", "a-3"));
 }
 
 TEST_F(ThrottlerTest, OneThatIsNotFrozenIsTakenFirst) {
