@@ -1,19 +1,11 @@
 #include "net/block_cache.h"
 
+#include "base/sanitizers.h"
+
 namespace ebb::net {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kCaching = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kCaching = false;
-#else
-constexpr bool kCaching = true;
-#endif
-#else
-constexpr bool kCaching = true;
-#endif
+constexpr bool kCaching = !kAddressSanitizer && !kThreadSanitizer;
 
 // Blocks may be made and freed after it has been destroyed, at the thread's end.
 thread_local bool gone = false;

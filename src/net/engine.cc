@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint32_t kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
-// For epoll_wait: rounded up, so that no timer is looked at too early.
+// For the kernel: rounded up, so that no timer is looked at too early.
 int milliseconds_until(TimePoint when, TimePoint now) {
   if (when == kNever) return -1;
   if (when <= now) return 0;
@@ -305,6 +305,13 @@ void Executor::Impl::settle() {
 }
 
 void Executor::Impl::rest() {
+  // What was sent as far as its sender knows.
+  const TimePoint patience = std::chrono::steady_clock::now() + kRestTime;
+  while (!leaving.empty() && std::chrono::steady_clock::now() < patience) {
+    static_cast<void>(turn(patience));
+    stopping.store(false);
+  }
+  while (!leaving.empty()) cut_first();
   settle();
   if (ring) ring->stop();
 }
@@ -323,6 +330,7 @@ bool Executor::Impl::turn(TimePoint wait_until) {
       }
     }
     hand_over();
+    if (due.next_ != &due) timeout = 0;  // what could not be watched
     const bool by_ring = has_ring() && (ring->busy() || ring->has_entries());
     happened = (by_ring ? run_ring(timeout) : run_events(timeout)) || happened;
     if (alarm_at != kNever) happened = run_timers(turn_time) || happened;
@@ -352,7 +360,7 @@ struct Executor::Impl::Leaving {
         unsent(rest),
         shutdown(end),
         room([this] { send(); }),
-        limit([this] { leave(); }) {}
+        limit([this] { cut(); }) {}
   ~Leaving() { engine.unwatch(fd.get(), room); }
   Leaving(const Leaving&) = delete;
   Leaving& operator=(const Leaving&) = delete;
@@ -363,6 +371,13 @@ struct Executor::Impl::Leaving {
     unsent.remove_prefix(static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n > 0 && !unsent.empty()) return;
     if (shutdown) ::shutdown(fd.get(), SHUT_WR);
+    leave();
+  }
+  // The peer is to see a broken connection, and no end that there is not.
+  void cut() {
+    log::warn("net", "{} bytes that a peer has not taken in time are dropped", unsent.size());
+    const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     leave();
   }
   void leave() {
@@ -378,9 +393,11 @@ struct Executor::Impl::Leaving {
   Timer limit;
 };
 
+void Executor::Impl::cut_first() { leaving.front()->cut(); }
+
 void Executor::Impl::see_off(UniqueFd fd, Block queue, std::string_view unsent, bool shutdown) {
   if (ending) return;
-  if (leaving.size() == kMaxLeaving) leaving.erase(leaving.begin());
+  if (leaving.size() == kMaxLeaving) cut_first();
   leaving.push_back(
       std::make_unique<Leaving>(*this, std::move(fd), std::move(queue), unsent, shutdown));
   Leaving& last = *leaving.back();

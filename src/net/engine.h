@@ -185,6 +185,7 @@ class Socket final : public EventTarget, private Link {
   [[nodiscard]] std::optional<int> send_now(std::array<std::string_view, 3>& parts);
   void send_queued();
   void drop_queue();
+  void give_up_sending(int err);
 
   UniqueFd fd_;
   int problem_ = 0;
@@ -259,6 +260,7 @@ struct Executor::Impl {
   static constexpr size_t kMaxSpare = 64;
   static constexpr size_t kMaxLeaving = 128;  // closed sockets with bytes to be sent
   static constexpr Duration kLeaveTime = std::chrono::seconds(30);
+  static constexpr Duration kRestTime = std::chrono::seconds(2);  // for them, when the loop ends
 
   TimePoint& turn_time;
   UniqueFd epoll;
@@ -272,6 +274,7 @@ struct Executor::Impl {
   Link pending;  // sockets with something for the next submit
   struct Leaving;
   std::vector<std::unique_ptr<Leaving>> leaving;
+  void cut_first();
   std::vector<Block> spare;  // of Ring::kQueued bytes, for what sockets queue
   Direction due;             // the head of a ring: to be poked in this turn
   std::array<epoll_event, kEvents> events;
@@ -281,7 +284,7 @@ struct Executor::Impl {
   std::mutex mutex;
   std::vector<std::function<void()>> posted;  // guarded by it
   std::atomic<bool> has_posted = false;
-  std::atomic<bool> asleep = false;  // in or before epoll_wait: a post must wake it
+  std::atomic<bool> asleep = false;  // in or before the wait of a turn: a post must wake it
   std::atomic<bool> stopping = false;
   std::vector<std::function<void()>> running;  // what turn() took from `posted`
 

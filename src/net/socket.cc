@@ -259,7 +259,13 @@ void Socket::send_queued() {
     done = err;
     drop_queue();
   }
-  send_failed_ = *done;
+  if (*done != 0) give_up_sending(*done);
+}
+
+// Who waits for the peer hears of it, too.
+void Socket::give_up_sending(int err) {
+  send_failed_ = err;
+  ::shutdown(fd_.get(), SHUT_RDWR);
 }
 
 // Nothing is queued any more: what was to come after it comes now.
@@ -313,9 +319,9 @@ void Socket::not_sent(int result) {
   blocked_ = result >= 0 || result == -EAGAIN || result == -EINTR;
   if (result > 0) queue_begin_ += static_cast<uint32_t>(result);
   if (!blocked_) {
-    send_failed_ = -result;
+    give_up_sending(-result);
   } else if (const int err = set_watched(watched_ | EPOLLOUT); err != 0) {
-    send_failed_ = err;
+    give_up_sending(err);
     blocked_ = false;
   }
 }

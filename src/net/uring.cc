@@ -9,8 +9,11 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "base/log.h"
+#include "base/sanitizers.h"
+#include "net/io_engine.h"
 
 namespace ebb::net {
 namespace {
@@ -39,20 +42,26 @@ T& pointed(uint64_t data) {
 
 // ThreadSanitizer takes what one thread writes to a socket and another reads from it for an
 // order of the two, and does not see what a ring writes and reads.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kUnseen = true;
-#else
-constexpr bool kUnseen = false;
-#endif
+constexpr bool kUnseen = kThreadSanitizer;
 
-// What the kernel may lack for a while; everything else we have caused ourselves.
+// What the kernel may lack for a while it is given a moment for; everything else we have
+// caused ourselves.
 void check(int result) {
+  constexpr auto kMoment = std::chrono::milliseconds(1);
+  constexpr Duration kTellAgain = std::chrono::seconds(1);
+  thread_local TimePoint told{};
   switch (-result) {
+    case EINTR:
+    case ETIME:
+      return;
     case EAGAIN:
     case EBUSY:
-    case EINTR:
     case ENOMEM:
-    case ETIME:
+      if (const TimePoint now = std::chrono::steady_clock::now(); now - told > kTellAgain) {
+        told = now;
+        log::warn("net", "io_uring_enter: {}: trying again", std::strerror(-result));
+      }
+      std::this_thread::sleep_for(kMoment);
       return;
     default:
       if (result >= 0) return;
@@ -85,24 +94,35 @@ void prepare_send(io_uring_sqe& entry, int fd, std::string_view bytes, uint64_t 
 
 }  // namespace
 
-bool Ring::wanted() {
+Result<bool> Ring::wanted_if_possible() {
   const char* said = std::getenv("EBB_IO_ENGINE");
   const std::string_view engine = said != nullptr ? said : "";
   if (engine == "epoll") return false;
   if (!engine.empty() && engine != "uring") {
-    throw std::runtime_error("EBB_IO_ENGINE is \"" + std::string(engine) +
-                             "\", but may be uring or epoll");
+    return fail(Errc::kInvalid, "EBB_IO_ENGINE is \"{}\", but may be uring or epoll", engine);
   }
   if (engine.empty() && kUnseen) return false;
   static const int kProblem = problem();
   if (kProblem == 0) return true;
   if (engine == "uring") {
-    throw std::runtime_error(std::string("EBB_IO_ENGINE is uring, but the kernel has no io_uring "
-                                         "for us that can do all that is needed: ") +
-                             std::strerror(kProblem));
+    return fail(Errc::kUnavailable,
+                "EBB_IO_ENGINE is uring, but the kernel has no io_uring for us that can do all "
+                "that is needed: {}",
+                std::strerror(kProblem));
   }
   log::debug("net", "streams wait by epoll: no io_uring: {}", std::strerror(kProblem));
   return false;
+}
+
+bool Ring::wanted() {
+  auto wanted = wanted_if_possible();
+  if (!wanted) throw std::runtime_error(wanted.error().message);
+  return *wanted;
+}
+
+Result<void> check_io_engine() {
+  if (auto wanted = Ring::wanted_if_possible(); !wanted) return fail(wanted.error());
+  return {};
 }
 
 int Ring::start() {

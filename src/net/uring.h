@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/result.h"
 #include "net/engine.h"
 
 namespace ebb::net {
@@ -43,6 +44,8 @@ class Ring final {
   // Whether streams should use rings: what EBB_IO_ENGINE says ("uring", "epoll"), else
   // whether the kernel can do all that is needed. Throws if "uring" cannot be.
   [[nodiscard]] static bool wanted();
+  // The same with an error.
+  [[nodiscard]] static Result<bool> wanted_if_possible();
   Ring() = default;  // not started
   ~Ring();
   Ring(const Ring&) = delete;
