@@ -23,6 +23,7 @@
 #include "cli/up_reload.h"
 #include "cli/up_settings.h"
 #include "front.h"
+#include "net/io_engine.h"
 #include "net/listener.h"
 #include "net/tls_certificate.h"
 #include "net/tls_identity.h"
@@ -123,6 +124,28 @@ Result<std::vector<net::TlsCertificate>> read_certificates(
   return out;
 }
 
+Result<std::string> runtimes_for(const cli::UpOptions& options) {
+  std::error_code error;
+  std::string runtimes = find_runtimes(options.runtimes);
+  if (!std::filesystem::is_directory(runtimes, error)) {
+    return fail(Errc::kNotFound, "there are no runtimes in {}: name their folder with --runtimes",
+                runtimes);
+  }
+  for (const auto& [name, size] : options.settings.pools) {
+    if (std::filesystem::is_directory(std::filesystem::path(runtimes) / name, error)) continue;
+    return fail(Errc::kInvalid, "pools.{}: there is no such runtime in {}", name, runtimes);
+  }
+  return runtimes;
+}
+
+// Whether all is there that a start needs, which has no effect: see check_program.
+Result<void> check(const cli::UpOptions& options) {
+  if (auto runtimes = runtimes_for(options); !runtimes) return fail(runtimes.error());
+  if (!options.https) return {};
+  const auto certificates = read_certificates(options.certificates);
+  return certificates ? Result<void>() : fail(certificates.error());
+}
+
 // What a version before us has left open there serves on, whatever the core's number is now.
 Result<void> listen(std::vector<UniqueFd>& sockets, const net::Address& at, int workers) {
   const auto now =
@@ -163,17 +186,10 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers, Inherited i
   for (const auto& lack : rights->lacks) log::warn("front", "weaker isolation: {}", lack);
   Prepared out;
   std::error_code error;
-  const std::string runtimes = find_runtimes(options.runtimes);
-  if (!std::filesystem::is_directory(runtimes, error)) {
-    return fail(Errc::kNotFound, "there are no runtimes in {}: name their folder with --runtimes",
-                runtimes);
-  }
-  for (const auto& [name, size] : options.settings.pools) {
-    if (std::filesystem::is_directory(std::filesystem::path(runtimes) / name, error)) continue;
-    return fail(Errc::kInvalid, "pools.{}: there is no such runtime in {}", name, runtimes);
-  }
+  const auto runtimes = runtimes_for(options);
+  if (!runtimes) return fail(runtimes.error());
   Opened& opened = out.opened;
-  opened.runtimes = runtimes;
+  opened.runtimes = *runtimes;
   opened.data.root = std::filesystem::absolute(options.data, error).lexically_normal();
   opened.policies = opened.data.policies();
   if (!options.policies.empty()) {
@@ -222,7 +238,7 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers, Inherited i
   opened.token = std::move(*token);
   if (auto published = publish_kubeconfig(opened); !published) return fail(published.error());
   out.controller = {.data = opened.data,
-                    .runtimes = runtimes,
+                    .runtimes = *runtimes,
                     .node = "local",
                     .usage_interval = options.metrics_interval,
                     .network = std::nullopt,
@@ -272,7 +288,15 @@ std::optional<std::string> reload(cli::UpOptions& options, Opened& opened) {
 int up(const cli::UpOptions& options, const Program& program) {
   log::set_format(options.log_format);
   log::init("ebb", options.settings.log_level);
-  auto prepared = prepare(options, usable_cores(), take_inherited());
+  if (only_checks()) {
+    const auto good = check(options);
+    std::printf("%s\n", good ? cli::version() : good.error().message.c_str());
+    return good ? 0 : 1;
+  }
+  node::Supervisor::block_signals();  // one that comes before it runs waits for it
+  auto inherited = take_inherited();
+  const bool has_served = !inherited.gateway.empty();
+  auto prepared = prepare(options, usable_cores(), std::move(inherited));
   if (!prepared) {
     std::fprintf(stderr, "ebb: %s\n", prepared.error().message.c_str());
     return 1;
@@ -294,7 +318,8 @@ int up(const cli::UpOptions& options, const Program& program) {
            },
        .reload = [&] { return reload(current, prepared->opened); },
        .check_upgrade = [&] { return check_program(program); },
-       .upgrade = [&] { return execute_again(program, prepared->opened.sockets); }});
+       .upgrade = [&] { return execute_again(program, prepared->opened.sockets); },
+       .has_served = has_served});
   return supervisor.run();
 }
 
@@ -302,6 +327,10 @@ int up(const cli::UpOptions& options, const Program& program) {
 }  // namespace ebb
 
 int main(int argc, char** argv) {
+  if (auto engine = ebb::net::check_io_engine(); !engine) {
+    std::fprintf(stderr, "ebb: %s\n", engine.error().message.c_str());
+    return 2;
+  }
   const ebb::Program program = ebb::this_program(argc, argv);
   return ebb::cli::run(
       argc, argv, [&](const ebb::cli::UpOptions& options) { return ebb::up(options, program); });

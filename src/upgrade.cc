@@ -19,6 +19,7 @@ namespace ebb {
 namespace {
 
 constexpr const char* kVariable = "EBB_INHERITED";  // "gateway=5 gateway=6 api=7 lock=8"
+constexpr const char* kCheck = "EBB_CHECK";
 constexpr int kCheckTimeoutMs = 10'000;
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
@@ -75,14 +76,17 @@ Inherited take_inherited() {
 
 Result<std::string> check_program(const Program& program) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pipe");
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return fail_errno(errno, "cannot make a pipe");
   const UniqueFd output(ends[0]);
   UniqueFd input(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno(errno, "cannot start " + program.path);
   if (pid == 0) {
     ::dup2(input.get(), STDOUT_FILENO);
-    ::execl(program.path.c_str(), program.path.c_str(), "--version", nullptr);
+    ::dup2(input.get(), STDERR_FILENO);
+    ::setenv(kCheck, "1", 1);
+    auto arguments = program.arguments;
+    ::execv(program.path.c_str(), pointers(arguments).data());
     ::_exit(127);
   }
   input.reset();
@@ -92,16 +96,18 @@ Result<std::string> check_program(const Program& program) {
   if (!in_time) ::kill(pid, SIGKILL);
   int status = 0;
   ::waitpid(pid, &status, 0);
-  std::array<char, 256> buffer{};
+  std::array<char, 2048> buffer{};
   const ssize_t n = ::read(output.get(), buffer.data(), buffer.size());
   std::string said(buffer.data(), n > 0 ? static_cast<size_t>(n) : 0);
   while (said.ends_with('\n')) said.pop_back();
   if (!in_time || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return fail(Errc::kInvalid, "{} --version does not end well{}{}", program.path,
-                said.empty() ? "" : ": ", said);
+    return fail(Errc::kInvalid, "{} would not start{}{}", program.path, said.empty() ? "" : ": ",
+                said);
   }
   return said;
 }
+
+bool only_checks() { return std::getenv(kCheck) != nullptr; }
 
 Error execute_again(const Program& program, const Inherited& inherited) {
   std::string note;

@@ -4,7 +4,7 @@
 //
 //   Inherited inherited = take_inherited();      // first of all; empty after a usual start
 //   ...
-//   if (auto usable = check_program(self); usable) {
+//   if (auto version = check_program(self); version) {
 //     Error error = execute_again(self, inherited);   // returns only if that failed
 //   }
 #pragma once
@@ -25,7 +25,7 @@ struct Inherited {
   UniqueFd lock;  // of the data folder
 };
 
-// The program that runs and how it was called, as of the first call.
+// The program that runs and how it was called.
 struct Program {
   std::string path;
   std::vector<std::string> arguments;  // with its name
@@ -34,9 +34,11 @@ struct Program {
 
 // What the version before has left open for us. Takes the note of it out of the environment.
 [[nodiscard]] Inherited take_inherited();
-// Runs what lies at the program's path now with --version; it must end well within 10 s.
-// Returns what it printed.
+// Runs what lies at the program's path now as it was called, to look whether it would start:
+// it must end well within 10 s. Returns the version that it printed.
 [[nodiscard]] Result<std::string> check_program(const Program& program);
+// We are that: to read options, settings and files, print the version, and end.
+[[nodiscard]] bool only_checks();
 // Becomes it. The descriptors stay open here if that fails.
 [[nodiscard]] Error execute_again(const Program& program, const Inherited& inherited);
 

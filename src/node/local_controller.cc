@@ -579,6 +579,9 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGCHLD);
   sigaddset(&signals, SIGTERM);
+  // For the supervisor, from who tells them to all of a service's processes.
+  sigaddset(&signals, SIGHUP);
+  sigaddset(&signals, SIGUSR2);
   ::sigprocmask(SIG_SETMASK, &signals, nullptr);
   static_cast<void>(::chdir("/"));
   ::umask(0177);                               // its sockets are for their owner only

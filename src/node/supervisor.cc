@@ -62,11 +62,17 @@ void notify_service_manager(std::string_view state) {
 
 }  // namespace
 
-Supervisor::Supervisor(SupervisorOptions options) : options_(std::move(options)) {}
+Supervisor::Supervisor(SupervisorOptions options)
+    : options_(std::move(options)), was_open_(options_.has_served) {}
 
-int Supervisor::run() {
+void Supervisor::block_signals() {
   const sigset_t signals = watched_signals();
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+}
+
+int Supervisor::run() {
+  block_signals();
+  const sigset_t signals = watched_signals();
   // A shell starts background jobs with SIGINT ignored, which a signalfd never sees.
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
@@ -176,8 +182,12 @@ void Supervisor::reload() {
 }
 
 void Supervisor::begin_upgrade() {
-  if (stopping_ || upgrading_) return;
-  if (!channel_ || !was_open_) {
+  if (stopping_) return;
+  if (upgrading_) {
+    log::info(kLog, "an upgrade is under way already");
+    return;
+  }
+  if (!front_open_) {
     log::warn(kLog, "no upgrade now: the front does not serve yet; try again in a moment");
     return;
   }
@@ -211,7 +221,7 @@ void Supervisor::on_front_says() {
     return;
   }
   if (**packet == kFrontOpen) {
-    was_open_ = true;
+    was_open_ = front_open_ = true;
     notify_service_manager("READY=1");
   } else if (**packet == kFrontDraining) {
     stopping_ = true;
@@ -247,6 +257,7 @@ void Supervisor::plan_restart(Child& child, const char* name) const {
 void Supervisor::on_front_ended() {
   const int code = bury(front_);
   channel_.reset();
+  front_open_ = false;
   if (std::exchange(upgrading_, false) && !stopping_) {
     notify_service_manager("RELOADING=1");
     log::error(kLog, "no upgrade, going on as before: {}", options_.upgrade().message);

@@ -48,15 +48,19 @@ struct SupervisorOptions {
   // On SIGHUP: the text for kReload, or nullopt if it is not to be told (the callback
   // has said why). At most kMaxReload bytes. There may be no front: the next one is to know.
   std::function<std::optional<std::string>()> reload;
-  // On SIGUSR2, first: whether there is another version to become, its name. Then, once the
-  // front has ended: becomes it, and returns only if that failed.
+  // On SIGUSR2, first: whether there is another version to become, and its name. Then, once
+  // the front has ended: becomes it, and returns only if that failed.
   std::function<Result<std::string>()> check_upgrade;
   std::function<Error()> upgrade;
+  // We are that other version: a front has served, and must again.
+  bool has_served = false;
 };
 
 class Supervisor final {
  public:
   explicit Supervisor(SupervisorOptions options);
+  // Those that run() reads wait for it from here on.
+  static void block_signals();
 
   // Until SIGINT, SIGTERM or the front's own end; or until the first start fails.
   // The front's exit code. Call with one thread only.
@@ -94,9 +98,10 @@ class Supervisor final {
   UniqueFd channel_;  // to the front
   Child controller_;
   Child front_;
-  bool was_open_ = false;  // some front of ours has served
+  bool was_open_;  // some front of ours has served
   bool stopping_ = false;
   bool upgrading_ = false;  // as soon as the front has ended
+  bool front_open_ = false;
   std::optional<int> exit_code_;
 };
 

@@ -109,6 +109,8 @@ class Upgrade(unittest.TestCase):
         os.chmod(folder.name, 0o755)
         self.program = folder.name + "/ebb"
         shutil.copy(PROGRAM, self.program)
+        self.runtimes = folder.name + "/runtimes"
+        os.symlink(BUILD / "runtimes", self.runtimes)
 
     def replace(self, put):
         put(self.program + ".new")
@@ -119,7 +121,7 @@ class Upgrade(unittest.TestCase):
         return sum(1 for line in ebb.log if "is up" in line)
 
     def serving(self, *options, **more):
-        return Ebb("--runtimes", str(BUILD / "runtimes"), *options, program=self.program, **more)
+        return Ebb("--runtimes", self.runtimes, *options, program=self.program, **more)
 
     def test_nothing_is_refused_and_pods_live_on(self):
         with self.serving() as ebb:
@@ -143,6 +145,7 @@ class Upgrade(unittest.TestCase):
             self.assertEqual(ebb.pods("who"), pods)
             self.assertNotEqual(ebb.front(), front)
             self.assertEqual(ebb.local_controller(), controller)
+            os.kill(controller, signal.SIGUSR2)  # as who tells it to all of a service
             self.assertEqual(os.stat(f"/proc/{ebb.process.pid}/exe").st_ino,
                              os.stat(self.program).st_ino)
             # The Local Controller was started by the version before: it is ours all the same.
@@ -160,10 +163,16 @@ class Upgrade(unittest.TestCase):
             self.replace(lambda path: pathlib.Path(path).write_text("#!/bin/sh\necho broken\nexit 3\n"))
             ebb.signal(signal.SIGUSR2)
             wait_until(lambda: "no upgrade, all stays as it is" in "".join(ebb.log), "the refusal")
-            self.assertIn("--version does not end well: broken", "".join(ebb.log))
+            self.assertIn("would not start: broken", "".join(ebb.log))
             os.unlink(self.program)
             ebb.signal(signal.SIGUSR2)
             wait_until(lambda: "".join(ebb.log).count("no upgrade, all stays") == 2, "the refusal")
+            # One that runs, but finds no longer what it needs.
+            shutil.copy(PROGRAM, self.program)
+            os.rename(self.runtimes, self.runtimes + ".gone")
+            ebb.signal(signal.SIGUSR2)
+            wait_until(lambda: "".join(ebb.log).count("no upgrade, all stays") == 3, "the refusal")
+            self.assertIn("would not start: there are no runtimes in", "".join(ebb.log))
             self.assertEqual((ebb.get("who").text, ebb.front()), (before, front))
             self.assertEqual(ebb.stop(), 0)
 

@@ -94,6 +94,10 @@ class Settings(unittest.TestCase):
         self.assertRegex(self.refused("--config", str(self.file)), r"ebb\.yaml: line \d")
         self.assertIn("/nowhere", self.refused("--config", "/nowhere"))
         self.assertIn("pool: -3 is not within", self.refused("--pool", "-3"))
+        wrong = subprocess.run([PROGRAM, "get", "services"], text=True, capture_output=True,
+                               env={**os.environ, "EBB_IO_ENGINE": "magic"})
+        self.assertEqual((wrong.returncode, wrong.stderr),
+                         (2, 'ebb: EBB_IO_ENGINE is "magic", but may be uring or epoll\n'))
 
     def test_a_port_in_use(self):
         with socket.socket() as taken:
