@@ -1,8 +1,8 @@
 // What pods have compiled of functions' code, for later pods of the same code and runtime:
 // kept in memory, the oldest goes when there is too much.
 //
-// A pod hands it in before it runs the first line of that code (see PodProcess), so nobody's
-// code can put anything here.
+// A pod hands it in before it runs that code (see PodProcess). What a pod could still forge
+// would be for the very code that forges it: the key is its hash.
 #pragma once
 
 #include <deque>

@@ -378,7 +378,7 @@ Result<void> Cgroup::freeze(bool frozen) {
   if (freezer_.empty()) {
     return fail(Errc::kUnavailable, "there is no cgroup v2, which alone can freeze");
   }
-  if (!v2_ && !in_freezer_) {
+  if (!v2_ && !all_in_freezer_) {
     if (!frozen) return {};
     if (auto moved = move_to_freezer(); !moved) return moved;
   }
@@ -397,6 +397,7 @@ Result<void> Cgroup::move_to_freezer() {
     }
   }
   // Again, for those that were born meanwhile outside.
+  in_freezer_ = true;  // its folder is there
   constexpr int kRounds = 10;
   for (int round = 0; round < kRounds; ++round) {
     const auto inside = split(read_text(freezer_ + "/cgroup.procs"), '\n');
@@ -407,10 +408,10 @@ Result<void> Cgroup::move_to_freezer() {
       if (err != 0 && err != ESRCH) return fail_errno(err, "cannot move a process to " + freezer_);
       ++moved;
     }
-    if (moved == 0) break;
+    all_in_freezer_ = moved == 0;
+    if (all_in_freezer_) return {};
   }
-  in_freezer_ = true;
-  return {};
+  return fail(Errc::kExhausted, "it starts processes faster than they can be stopped");
 }
 
 bool Cgroup::remove() {

@@ -98,8 +98,9 @@ class Cgroup final {
   [[nodiscard]] Result<void> move_to_freezer();
 
   std::vector<std::string> folders_;
-  std::string freezer_;      // with v1 a folder of its own, made when first needed
-  bool in_freezer_ = false;  // with v1: its processes are in there
+  std::string freezer_;          // with v1 a folder of its own, made when first needed
+  bool in_freezer_ = false;      // with v1: that folder is there
+  bool all_in_freezer_ = false;  // likewise: and all its processes in it
   UniqueFd folder_fd_;
   std::vector<UniqueFd> join_fds_;
 };
