@@ -135,8 +135,6 @@ class RequestPath(unittest.TestCase):
         self.assertIn("PodHung", text)
         self.assertEqual(ebb.metric("ebb_pods_hung_total", service="loops"), 1)
 
-    # --- WebSocket ---
-
     def test_an_idle_pod_is_frozen_if_wanted(self):
         code = ("import threading, time\nticks = 0\n"
                 "def tick():\n    global ticks\n    while True:\n        ticks += 1\n        time.sleep(0.005)\n"
@@ -159,6 +157,8 @@ class RequestPath(unittest.TestCase):
         wait_until(lambda: frozen() == 1, "a frozen pod")
         self.ebb.run("delete", "service", "still")
         wait_until(lambda: not self.ebb.pods("still"), "its end")
+
+    # --- WebSocket ---
 
     def test_websocket(self):
         ebb = self.ebb

@@ -13,11 +13,12 @@ import random
 import re
 import signal
 import subprocess
-import sys
+import tempfile
 import threading
 import time
 import unittest
 
+from grpc_server import GRPC_SERVER
 from harness import BUILD, PATIENCE, Ebb, wait_until
 
 REQUESTS = int(os.environ.get("EBB_SOAK_REQUESTS", "30000"))
@@ -53,8 +54,6 @@ async def app(scope, receive, send):
     while (message := await receive())['type'] == 'websocket.receive':
         await send({'type': 'websocket.send', 'bytes': message['bytes']})
 """
-GRPC = re.search(r"GRPC_SERVER = '''(.*?)'''",
-                 (pathlib.Path(__file__).parent / "http2_test.py").read_text(), re.S)[1]
 SCALING = ("--annotation", "autoscaling.knative.dev/window=6s", "--max", "12")
 
 
@@ -167,13 +166,15 @@ class Soak(unittest.TestCase):
         return line.get("pod") in killed and (line["method"] == "POST" or begun)
 
     def test_nothing_is_lost_while_everything_moves(self):
-        with Ebb("--pool", "10", "--access-log", "/tmp/ebb-soak-%d.log" % os.getpid()) as ebb:
-            self.pool, self.log = 10, "/tmp/ebb-soak-%d.log" % os.getpid()
-            self.addCleanup(os.unlink, self.log)
+        folder = tempfile.TemporaryDirectory(prefix="ebb-soak-")
+        self.addCleanup(folder.cleanup)
+        os.chmod(folder.name, 0o755)
+        self.pool, self.log = 10, folder.name + "/access.log"
+        with Ebb("--pool", str(self.pool), "--access-log", self.log) as ebb:
             for i in range(2):
                 ebb.deploy(f"mix-{i}", MIX % 0, *SCALING)
             ebb.deploy("socket", SOCKET, *SCALING)
-            ebb.deploy("grpc", {"run": GRPC}, *SCALING, "--port", "h2c:8080", runtime="exec")
+            ebb.deploy("grpc", {"run": GRPC_SERVER}, *SCALING, "--port", "h2c:8080", runtime="exec")
             for name in ("mix-0", "mix-1"):
                 self.assertEqual(ebb.get(name).status, 200)
             self.settle(ebb)
