@@ -9,7 +9,6 @@ of a process in a window over the answers in it.
 import argparse
 import concurrent.futures
 import contextlib
-import functools
 import http.client
 import json
 import os
