@@ -193,14 +193,6 @@ def describe(error):
     return "".join(lines[:1] + traceback.format_list(own) + lines[1:]).strip()
 
 
-def hide_own_modules():
-    """So that `import request` finds the function's own file. What of ours refers to each
-    other has done so already."""
-    for name, module in list(sys.modules.items()):
-        if name != "__main__" and (getattr(module, "__file__", None) or "").startswith(RUNTIME + "/"):
-            del sys.modules[name]
-
-
 def send(control, kind, text=""):
     control.send(kind + text.encode("utf-8", "replace")[-ERROR_LIMIT:])
 
@@ -294,23 +286,32 @@ def end(number, frame):
     os._exit(128 + number)
 
 
-def main():
+def prepare():
+    """In the zygote, once all is imported: what is the same for every pod. What a pod writes
+    to, be it a count of references, it copies first, page by page. The buffer for main()."""
     os.environ.clear()
     os.environ.update({"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PORT": "8080"})
     sys.path[:] = [p for p in sys.path if p != RUNTIME.rstrip("/")]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
+    # Ours go, so that `import request` finds the function's own file. What of ours refers
+    # to each other has done so already.
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and (getattr(module, "__file__", None) or "").startswith(RUNTIME + "/"):
+            del sys.modules[name]
+    return bytearray(MESSAGE_LIMIT)
+
+
+def main(buffer):
     signal.signal(signal.SIGTERM, end)
     control = socket.socket(fileno=CONTROL)
     listener = socket.socket(fileno=LISTEN)
+    buffer[:len(WARM_MESSAGE)] = WARM_MESSAGE
     warm_up(3)
     # The second thread waits from the start: the first request starts none.
     server = Server(None, 2)
     server.start_thread()
     server.own(listener)
-    hide_own_modules()
-    buffer = bytearray(MESSAGE_LIMIT)  # here, since so large a one takes fresh pages
-    buffer[:len(WARM_MESSAGE)] = WARM_MESSAGE
     send(control, b"W")
 
     size = control.recv_into(buffer)

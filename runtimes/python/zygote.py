@@ -38,6 +38,7 @@ def main():
     library.ebb_zygote_serve.restype = ctypes.c_int
     pod.warm_up(WARM_REQUESTS)
     pod.warm_up_async(WARM_REQUESTS)
+    buffer = pod.prepare()
     gc.collect()
     gc.freeze()
 
@@ -45,7 +46,7 @@ def main():
     where = library.ebb_zygote_serve(SOCKET, FILTER.encode())
     if where == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
-        pod.main()
+        pod.main(buffer)
     if where < 0:
         raise OSError(-where, "the zygote cannot serve: " + os.strerror(-where))
 

@@ -71,7 +71,7 @@ class Cgroup final {
 
   // v2: the group's folder, for CLONE_INTO_CGROUP; -1 with v1.
   [[nodiscard]] int folder_fd() const { return folder_fd_.get(); }
-  // v1: open cgroup.procs files that the pod joins itself; empty with v2.
+  // v1: open tasks files that the pod joins itself, while it has one thread; empty with v2.
   [[nodiscard]] const std::vector<UniqueFd>& join_fds() const { return join_fds_; }
 
   // The pod is in: the descriptors for joining are closed.

@@ -25,7 +25,7 @@ namespace {
 constexpr int kHighFd = 100;
 
 int join_cgroups(const EbbEnter& o) {
-  for (int fd : o.cgroup_procs) {
+  for (int fd : o.cgroup_tasks) {
     if (fd < 0) break;
     if (write(fd, "0", 1) != 1) return -errno;
   }
@@ -56,6 +56,11 @@ int loopback_up() {
   const int result = ioctl(fd, SIOCSIFFLAGS, &request) == 0 ? 0 : -errno;
   close(fd);
   return result;
+}
+
+int wait_for_link(const EbbEnter& o) {
+  char byte = 0;
+  return read(o.link_fd, &byte, 1) == 1 ? 0 : -EPIPE;
 }
 
 int mount_private_parts(const EbbEnter& o) {
@@ -155,8 +160,11 @@ int ebb_enter(const EbbEnter* options, const char** step) {
     EBB_STEP("set its host name", sethostname(o.hostname, strlen(o.hostname)) == 0 ? 0 : -errno);
   }
   EBB_STEP("bring its loopback up", loopback_up());
-  if (o.link.address != 0) EBB_STEP("take its network", ebb_take_link(&o.link));
   EBB_STEP("mount /proc and /tmp", mount_private_parts(o));
+  if (o.link.address != 0) {
+    EBB_STEP("wait for its network", wait_for_link(o));
+    EBB_STEP("take its network", ebb_take_link(&o.link));
+  }
   EBB_STEP("start a session", setsid() >= 0 ? 0 : -errno);
   EBB_STEP("place its descriptors", place_descriptors(o));
   EBB_STEP("limit its resources", limit_resources(o));

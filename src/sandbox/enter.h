@@ -41,12 +41,13 @@ struct EbbEnter {
   int control_fd;     // SOCK_SEQPACKET to the Local Controller
   int listen_fd;      // the pod's listening Unix socket
   int log_fd;         // becomes stdout and stderr
-  // cgroup v1: open cgroup.procs files to join, -1 ends the list. With v2 the
+  // cgroup v1: open tasks files to join, -1 ends the list. With v2 the
   // process was cloned into its group.
-  int cgroup_procs[kEbbMaxCgroupFds];
+  int cgroup_tasks[kEbbMaxCgroupFds];
   const char* hostname;
-  struct EbbPodLink link;  // made by the zygote already
-  uint64_t tmp_bytes;      // size of /tmp, charged to the pod's memory
+  struct EbbPodLink link;
+  int link_fd;         // a byte comes here once the zygote has made `link`
+  uint64_t tmp_bytes;  // size of /tmp, charged to the pod's memory
   uint64_t tmp_inodes;
   uint64_t max_files;                // RLIMIT_NOFILE
   uint64_t max_processes;            // RLIMIT_NPROC; 0: its cgroup limits them

@@ -103,15 +103,16 @@ void become_pod(const EbbZygoteSpawn& spawn, const int* fds, int go_fd) {
   options.control_fd = fds[0];
   options.listen_fd = fds[1];
   options.log_fd = fds[2];
-  for (int& fd : options.cgroup_procs) fd = -1;
+  for (int& fd : options.cgroup_tasks) fd = -1;
   if (spawn.into_cgroup == 0) {
-    for (uint32_t i = 0; i < spawn.cgroups; ++i) options.cgroup_procs[i] = fds[3 + i];
+    for (uint32_t i = 0; i < spawn.cgroups; ++i) options.cgroup_tasks[i] = fds[3 + i];
   }
   options.without = spawn.without;
   options.host_uid = spawn.host_uid;
   options.max_processes = spawn.max_processes;
   options.hostname = spawn.hostname;
   options.link = spawn.link;
+  options.link_fd = go_fd;
   options.tmp_bytes = spawn.tmp_bytes;
   options.tmp_inodes = spawn.tmp_inodes;
   options.max_files = spawn.max_files;
@@ -131,6 +132,23 @@ void become_pod(const EbbZygoteSpawn& spawn, const int* fds, int go_fd) {
     send(kEbbControlFd, text, length, MSG_NOSIGNAL);
   }
   _exit(70);
+}
+
+// In the zygote: does for the pod what it cannot do itself. A byte on `go_fd` after each
+// part lets it go on, so that it works meanwhile; closing `go_fd` before ends it.
+int lead_in(int pid, const EbbZygoteSpawn& spawn, int go_fd, const char** step) {
+  const char byte = 1;
+  *step = "map its user id";
+  if ((spawn.without & kEbbWithoutUserNamespace) == 0) {
+    if (const int error = write_maps(pid, spawn.host_uid); error != 0) return error;
+  }
+  *step = "let the pod go";
+  if (write(go_fd, &byte, 1) != 1) return -EPIPE;
+  if (spawn.link.address == 0) return 0;
+  *step = "connect it to the network";
+  if (const int error = ebb_make_link(&spawn.link, pid); error != 0) return error;
+  *step = "let the pod take its network";
+  return write(go_fd, &byte, 1) == 1 ? 0 : -EPIPE;
 }
 
 // 0: in the pod. 1: still the zygote.
@@ -167,18 +185,10 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
   close(go[0]);
   if (pid < 0) {
     reply(socket_fd, 0, clone_error, "clone a pod");
-  } else if (const int error = own_ids ? write_maps(static_cast<int>(pid), spawn.host_uid) : 0;
-             error != 0) {
-    // Closing `go` unwritten ends the pod.
-    reply(socket_fd, static_cast<int>(pid), -error, "map its user id");
-  } else if (const int unlinked =
-                 spawn.link.address == 0 ? 0 : ebb_make_link(&spawn.link, static_cast<int>(pid));
-             unlinked != 0) {
-    reply(socket_fd, static_cast<int>(pid), -unlinked, "connect it to the network");
   } else {
-    const char byte = 1;
-    const bool sent = write(go[1], &byte, 1) == 1;
-    reply(socket_fd, static_cast<int>(pid), sent ? 0 : EPIPE, sent ? "" : "let the pod go");
+    const char* step = "";
+    const int error = lead_in(static_cast<int>(pid), spawn, go[1], &step);
+    reply(socket_fd, static_cast<int>(pid), -error, step);
   }
   close(go[1]);
   return 1;

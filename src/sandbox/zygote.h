@@ -18,7 +18,7 @@ extern "C" {
 enum { kEbbZygoteVersion = 2 };
 
 // Local Controller -> zygote, one SOCK_SEQPACKET message. Descriptors with it, in
-// this order: control, listener, log, then `cgroups` of cgroup.procs (v1), or one
+// this order: control, listener, log, then `cgroups` of tasks (v1), or one
 // cgroup folder (v2, `into_cgroup` = 1).
 struct EbbZygoteSpawn {
   uint32_t version;
