@@ -8,8 +8,9 @@ Talks to the Local Controller over one SOCK_SEQPACKET socket:
                       "R"          the code is loaded
                       "E" + text   it could not be loaded, and why
   controller -> pod   "C" + code   what an earlier pod has compiled; perhaps, before "L"
-                      "L" + JSON   load: {"entry", "env", "concurrency"}
-The end of that socket ends a pod that still waits.
+                      "L" + JSON   load: {"entry", "env", "concurrency", "forks"}
+The end of that socket ends a pod that still waits. One that forks (see forking.py) says "R"
+when it may be asked, and serves nothing itself.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ import traceback
 import types
 
 import aserver
+import forking
 import wsgi
 from server import Server, serve_with
 
@@ -329,10 +331,19 @@ def main(buffer):
         os._exit(0)
     try:
         message = read_message(buffer[1:size])
+        forks = message.get("forks")
+        before = forking.look() if forks else None
         kind, handle = load(message, CODE, compiled, hand_in)
+        if forks:
+            forking.check(before, forks == "automatic")
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         fail(control, error)
     try:
+        if forks:
+            forking.serve(control)
+            server = Server(None, 2)
+            server.start_thread()
+            server.own(listener)
         if kind in ("async", "asgi"):
             serve_async(control, listener, kind, handle)
         else:

@@ -32,7 +32,8 @@ constexpr std::array<std::string_view, 10> kKeys{
 // Of those that begin so, these are not about scaling; the rest, if it is none of kKeys, is
 // misspelt.
 constexpr std::string_view kPrefix = "ebb.dev/";
-constexpr std::array kOthers{kCodeAnnotation, kNetworkAnnotation, kFreezeAnnotation};
+constexpr std::array kOthers{kCodeAnnotation, kNetworkAnnotation, kFreezeAnnotation,
+                             kPreloadAnnotation};
 // And a name.
 constexpr std::string_view kOutside = "ebb.dev/metric-";
 constexpr size_t kMaxOutsideName = 40;

@@ -267,17 +267,19 @@ TEST(Validate, CodeAnnotation) {
   }
 }
 
-TEST(Validate, FreezeAnnotation) {
-  const auto with = [](const char* freeze) {
-    return errors_of([freeze](Service& s) {
-      s.spec.revision_template.meta.annotations["ebb.dev/freeze"] = freeze;
-    });
-  };
-  for (const char* freeze : {"", "yes", "True"}) {
-    EXPECT_THAT(with(freeze), at("spec.template.metadata.annotations[ebb.dev/freeze]"));
+TEST(Validate, SwitchesAmongAnnotations) {
+  for (const std::string key : {"ebb.dev/freeze", "ebb.dev/preload"}) {
+    const auto with = [&key](const char* wish) {
+      return errors_of(
+          [&key, wish](Service& s) { s.spec.revision_template.meta.annotations[key] = wish; });
+    };
+    for (const char* wish : {"", "yes", "True"}) {
+      const std::string place = "spec.template.metadata.annotations[" + key + "]";
+      EXPECT_THAT(with(wish), at(place.c_str()));
+    }
+    EXPECT_THAT(with("true"), testing::IsEmpty());
+    EXPECT_THAT(with("false"), testing::IsEmpty());
   }
-  EXPECT_THAT(with("true"), testing::IsEmpty());
-  EXPECT_THAT(with("false"), testing::IsEmpty());
 }
 
 TEST(Validate, NetworkAnnotation) {

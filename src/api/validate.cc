@@ -327,10 +327,12 @@ void check_revision_annotations(Errors& errors, const std::string& path, const O
     invalid(errors, path + "[" + network->first + "]", network->second,
             "must be \"egress\" or \"none\"");
   }
-  auto freeze = meta.annotations.find(std::string(kFreezeAnnotation));
-  if (freeze != meta.annotations.end() && freeze->second != "true" && freeze->second != "false") {
-    invalid(errors, path + "[" + freeze->first + "]", freeze->second,
-            "must be \"true\" or \"false\"");
+  for (const auto& key : {kFreezeAnnotation, kPreloadAnnotation}) {
+    auto wish = meta.annotations.find(std::string(key));
+    if (wish != meta.annotations.end() && wish->second != "true" && wish->second != "false") {
+      invalid(errors, path + "[" + wish->first + "]", wish->second,
+              "must be \"true\" or \"false\"");
+    }
   }
 }
 

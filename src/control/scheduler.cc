@@ -27,7 +27,10 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .command = what.command,
           .args = what.args,
           .port = what.port,
-          .probe_path = what.probe_path};
+          .probe_path = what.probe_path,
+          .preload = static_cast<uint8_t>(!what.preload   ? node::Preload::kAutomatic
+                                          : *what.preload ? node::Preload::kAlways
+                                                          : node::Preload::kNever)};
 }
 
 }  // namespace

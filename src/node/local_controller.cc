@@ -41,6 +41,11 @@ constexpr size_t kStartsAtOnce = 2;
 // After a hand-out no pod is made for this long while more than half of the pool is left:
 // making one takes a core for milliseconds, which the code that loads needs.
 constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
+// Each holds a function's code in memory, most often for nothing.
+constexpr size_t kMostPreloaded = 8;
+constexpr Duration kPreloadIdle = std::chrono::minutes(5);  // unused for so long, it goes
+constexpr Duration kPreloadLook = std::chrono::minutes(1);
+constexpr Duration kLeavingTime = std::chrono::milliseconds(20);  // of killed processes
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 constexpr int kControlBuffer = 4 << 20;  // bytes queued towards the front
@@ -102,6 +107,8 @@ LocalController::LocalController(net::Executor& executor, ControllerOptions opti
       usage_(executor_, options_.usage_interval, pods_,
              [this](const FromController& message) { report(message); }) {
   for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
+  preload_timer_.fire = [this] { retire_unused(); };
+  ended_timer_.fire = [this] { clear_groups(); };
 }
 
 Result<std::unique_ptr<LocalController>> LocalController::create(net::Executor& executor,
@@ -234,6 +241,7 @@ void LocalController::on_front_connects() {
                   .network_problem = network_problem_};
   for (const auto& [id, pod] : pods_) {
     if (pod->state() == PodState::kStarting || pod->state() == PodState::kEnding) continue;
+    if (is_preloaded(*pod)) continue;
     welcome.pods.push_back({.pod = id,
                             .runtime = pod->runtime(),
                             .revision = pod->revision(),
@@ -322,16 +330,23 @@ void LocalController::handle(const Assign& order) {
     pod.end("AssignFailed", "the order to load code is malformed");
     return;
   }
-  const Runtime& runtime = pool->second->runtime;
-  const PodProcess::Code what{.entry = runtime.entry,
-                              .compiles = runtime.compiles,
-                              .compiled = compiled_.find(runtime.name, order.code)};
-  auto assigned = pod.assign(order, code_dir_.get(), what, own_namespace_.get());
-  if (!assigned) pod.end("AssignFailed", assigned.error().message);
+  if (!assign_forked(order, pod)) assign(order, pod, false);
   pause_refills_until_ = executor_.now() + kHandOutPause;
   executor_.post([this, runtime = pod.runtime()] {  // after the hand-outs that wait
     if (const auto again = pools_.find(runtime); again != pools_.end()) refill(*again->second);
   });
+}
+
+void LocalController::assign(const Assign& order, PodProcess& pod, bool forks) {
+  const auto pool = pools_.find(pod.runtime());
+  if (pool == pools_.end()) return pod.end("AssignFailed", "its runtime is gone");
+  const Runtime& runtime = pool->second->runtime;
+  const PodProcess::Code what{.entry = runtime.entry,
+                              .compiles = runtime.compiles,
+                              .compiled = compiled_.find(runtime.name, order.code),
+                              .forks = forks};
+  auto assigned = pod.assign(order, code_dir_.get(), what, own_namespace_.get());
+  if (!assigned) pod.end("AssignFailed", assigned.error().message);
 }
 
 void LocalController::handle(const Stop& order) {
@@ -397,17 +412,33 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
+  const Preloaded* zygote = preloaded(pod);
+  if (zygote != nullptr) {
+    bury_forked(pod);
+    if (!zygote->retired && gone.reason != "Stopped") {
+      log::info(kLog, "the code of {} does not stay loaded: {}", pod.revision(), gone.message);
+      if (!zygote->ready) preload_policy_.refuse(pod.revision(), executor_.now());
+    }
+  }
   // One that never got as far as waiting for code: the next waits a while.
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, whole_message(gone));
   }
   const uint32_t slot = pod.slot();
+  if (pod.forked()) {
+    ended_.push_back(std::move(pods_.find(id)->second));
+    executor_.arm(ended_timer_, executor_.now());
+  }
   pods_.erase(id);
   free_slots_.push_back(slot);
-  if (gone.reason != "Stopped") {
-    log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
+  if (zygote != nullptr) {
+    preloaded_.erase(zygote->order.revision);
+  } else {
+    if (gone.reason != "Stopped") {
+      log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
+    }
+    report(gone);
   }
-  report(gone);
   if (pool != pools_.end()) refill(*pool->second);
 }
 
@@ -422,7 +453,8 @@ void LocalController::pool_failed(Pool& pool, const std::string& why) {
 
 uint32_t LocalController::count(const std::string& runtime, PodState state) const {
   return static_cast<uint32_t>(std::count_if(pods_.begin(), pods_.end(), [&](const auto& entry) {
-    return entry.second->runtime() == runtime && entry.second->state() == state;
+    return entry.second->runtime() == runtime && entry.second->state() == state &&
+           !is_preloaded(*entry.second);
   }));
 }
 
@@ -432,6 +464,7 @@ void LocalController::refill(Pool& pool) {
   const uint32_t starting = count(runtime, PodState::kStarting);
   for (auto it = pods_.begin(); cold > pool.want && it != pods_.end(); ++it) {
     if (it->second->runtime() != runtime || it->second->state() != PodState::kCold) continue;
+    if (is_preloaded(*it->second)) continue;
     it->second->end("Stopped", "");
     --cold;
   }
@@ -475,8 +508,9 @@ void LocalController::start_zygote(Pool& pool) {
   pool.zygote = std::move(*zygote);
 }
 
-bool LocalController::start_pod(Pool& pool) {
-  if (free_slots_.empty()) return false;
+// Its id; nothing if there can be none now.
+std::optional<std::string> LocalController::start_pod(Pool& pool) {
+  if (free_slots_.empty()) return std::nullopt;
   const uint32_t slot = free_slots_.front();
   auto pod = PodProcess::prepare(
       executor_, pool.runtime.name + "-" + random_hex(4), pool.runtime.name, slot, cgroups_.get(),
@@ -484,32 +518,134 @@ bool LocalController::start_pod(Pool& pool) {
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
+             if (auto* zygote = preloaded(p)) return assign(zygote->order, p, true);
              report(PodCold{.pod = p.id(), .runtime = p.runtime()});
              refill(*self);
            },
        .on_ready =
            [this](PodProcess& p) {
              const auto took = executor_.now() - p.assigned_at();
+             if (auto* zygote = preloaded(p)) {
+               zygote->ready = true;
+               return;
+             }
+             consider_preload(p, took);
              report(PodReady{
                  .pod = p.id(),
                  .load_us = static_cast<uint64_t>(
                      std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
            },
-       .on_compiled = [this](
-                          PodProcess& p,
-                          std::string_view code) { compiled_.add(p.runtime(), p.code(), code); }});
+       .on_compiled = [this](PodProcess& p,
+                             std::string_view code) { compiled_.add(p.runtime(), p.code(), code); },
+       .on_fork_ended =
+           [this](const PodProcess& p, const std::string& id, int status) {
+             const auto found = pods_.find(id);
+             if (found == pods_.end() || found->second->parent() != p.id()) return;
+             if (found->second->forked()) return bury(*found->second, status);
+             found->second->give_up_fork("its process ended");
+           },
+       .on_not_forked =
+           [this](PodProcess& p, const std::string& why) {
+             log::warn(kLog, "pod {} loads its code itself: {}", p.id(), why);
+             assign(Assign(p.order()), p, false);
+           }});
   if (!pod) {
     pool_failed(pool, pod.error().message);
-    return false;
+    return std::nullopt;
   }
   if (auto sent = pool.zygote->spawn((*pod)->spawn_request()); !sent) {
     pool_failed(pool, sent.error().message);
-    return false;
+    return std::nullopt;
   }
   free_slots_.pop_front();
-  const std::string id = (*pod)->id();
+  std::string id = (*pod)->id();
   pods_.emplace(id, std::move(*pod));
-  return true;
+  return id;
+}
+
+// --- Code that stays loaded ---
+
+LocalController::Preloaded* LocalController::preloaded(const PodProcess& pod) {
+  const auto found = std::find_if(preloaded_.begin(), preloaded_.end(),
+                                  [&](const auto& entry) { return entry.second.pod == pod.id(); });
+  return found == preloaded_.end() ? nullptr : &found->second;
+}
+
+bool LocalController::is_preloaded(const PodProcess& pod) const {
+  return std::any_of(preloaded_.begin(), preloaded_.end(),
+                     [&](const auto& entry) { return entry.second.pod == pod.id(); });
+}
+
+bool LocalController::assign_forked(const Assign& order, PodProcess& pod) {
+  const auto found = preloaded_.find(order.revision);
+  if (found == preloaded_.end() || !found->second.ready || found->second.retired) return false;
+  const auto parent = pods_.find(found->second.pod);
+  if (parent == pods_.end() || parent->second->state() != PodState::kReady) return false;
+  found->second.used = executor_.now();
+  auto asked = pod.assign_forked(order, *parent->second);
+  if (!asked) log::warn(kLog, "pod {} loads its code itself: {}", pod.id(), asked.error().message);
+  return asked.has_value();
+}
+
+void LocalController::consider_preload(const PodProcess& pod, Duration took) {
+  const TimePoint now = executor_.now();
+  const auto pool = pools_.find(pod.runtime());
+  const Assign& order = pod.order();
+  // Without groups what a fork leaves behind could not be ended.
+  if (pod.forked() || !cgroups_ || pool == pools_.end() || !pool->second->runtime.forks) return;
+  if (preloaded_.contains(order.revision) || !pool->second->zygote) return;
+  if (!preload_policy_.loaded(order, took, now)) return;
+  if (preloaded_.size() >= kMostPreloaded) {
+    const auto oldest =
+        std::min_element(preloaded_.begin(), preloaded_.end(), [](const auto& a, const auto& b) {
+          return std::pair(a.second.retired, a.second.used) <
+                 std::pair(b.second.retired, b.second.used);
+        });
+    const bool rests = now - oldest->second.used >= kPreloadLook;
+    if (!oldest->second.retired && rests) retire(oldest->second);
+    return;  // a later start finds room
+  }
+  const auto id = start_pod(*pool->second);
+  if (!id) return;
+  preloaded_[order.revision] = {.pod = *id, .order = order, .used = now};
+  preloaded_[order.revision].order.pod = *id;
+  if (!preload_timer_.armed()) executor_.arm(preload_timer_, now + kPreloadLook);
+}
+
+void LocalController::retire(Preloaded& preloaded) {
+  preloaded.retired = true;
+  const auto pod = pods_.find(preloaded.pod);
+  if (pod == pods_.end()) return;
+  preloaded.ready ? pod->second->retire() : pod->second->end("Stopped", "");
+}
+
+void LocalController::retire_unused() {
+  const TimePoint now = executor_.now();
+  for (auto& [revision, preloaded] : preloaded_) {
+    if (!preloaded.retired && now - preloaded.used >= kPreloadIdle) retire(preloaded);
+  }
+  if (!preloaded_.empty()) executor_.arm(preload_timer_, now + kPreloadLook);
+}
+
+// With the first process of their namespace they have ended, or will have.
+void LocalController::bury_forked(const PodProcess& parent) {
+  std::vector<PodProcess*> children;
+  for (const auto& [id, pod] : pods_) {
+    if (pod->parent() == parent.id()) children.push_back(pod.get());
+  }
+  for (PodProcess* child : children) {
+    if (child->forked()) {
+      child->end("Killed", "the pod that holds its code loaded has ended");
+      bury(*child, SIGKILL);
+    } else {
+      child->give_up_fork("the pod that holds its code loaded has ended");
+    }
+  }
+}
+
+void LocalController::clear_groups() {
+  std::erase_if(ended_, [](const auto& pod) { return pod->clear_group(); });
+  if (!ended_.empty()) executor_.arm(ended_timer_, executor_.now() + kLeavingTime);
 }
 
 void LocalController::on_spawned(const std::string& id, pid_t pid, const std::string& error) {
@@ -541,7 +677,8 @@ void LocalController::shut_down() {
   signal_watch_.reset();
   std::set<pid_t> warm;
   for (const auto& [id, pod] : pods_) {
-    if (!pod->revision().empty() && pod->pid() > 0) warm.insert(pod->pid());
+    // One that was forked ends before the one that has forked it, which reaps it.
+    if (!pod->revision().empty() && pod->pid() > 0 && !pod->forked()) warm.insert(pod->pid());
     pod->stop();
   }
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
@@ -560,6 +697,7 @@ void LocalController::shut_down() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   pods_.clear();
+  ended_.clear();
   pools_.clear();
   network_watch_.reset();
   network_.reset();

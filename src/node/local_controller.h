@@ -27,6 +27,7 @@
 #include "node/ids.h"
 #include "node/messages.h"
 #include "node/pod_process.h"
+#include "node/preload_policy.h"
 #include "node/runtime.h"
 #include "node/usage_collector.h"
 #include "node/zygote.h"
@@ -69,6 +70,17 @@ class LocalController final {
     net::Timer after_hand_outs;
   };
 
+  // A pod that has loaded a revision's code once and forks the revision's other pods: a
+  // second tier of zygotes, in the isolation of a pod since it has run the function's code.
+  // The front knows nothing of them.
+  struct Preloaded {
+    std::string pod;
+    Assign order;
+    bool ready = false;    // it may be asked
+    bool retired = false;  // it ends with the last pod that it has forked
+    TimePoint used{};
+  };
+
   LocalController(net::Executor& executor, ControllerOptions options);
   Result<void> set_up();
   void set_up_cgroups();
@@ -93,8 +105,18 @@ class LocalController final {
 
   void refill(Pool& pool);
   void start_zygote(Pool& pool);
-  bool start_pod(Pool& pool);
+  std::optional<std::string> start_pod(Pool& pool);
   void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
+  // See Preloaded.
+  bool assign_forked(const Assign& order, PodProcess& pod);
+  void assign(const Assign& order, PodProcess& pod, bool forks);
+  void consider_preload(const PodProcess& pod, Duration took);
+  void retire(Preloaded& preloaded);
+  void retire_unused();
+  void bury_forked(const PodProcess& parent);
+  void clear_groups();
+  [[nodiscard]] Preloaded* preloaded(const PodProcess& pod);
+  [[nodiscard]] bool is_preloaded(const PodProcess& pod) const;
   [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
   void shut_down();
 
@@ -121,7 +143,13 @@ class LocalController final {
   TimePoint pause_refills_until_{};
   CompiledCode compiled_;
   UsageCollector::Pods pods_;
-  std::deque<uint32_t> free_slots_;   // longest unused first: ids and addresses rest a while
+  std::deque<uint32_t> free_slots_;  // longest unused first: ids and addresses rest a while
+  PreloadPolicy preload_policy_;
+  std::map<std::string, Preloaded> preloaded_;  // by revision
+  net::Timer preload_timer_;                    // to retire those that nobody uses
+  // Of pods that were forked and have ended, until the last process has left.
+  std::vector<std::unique_ptr<PodProcess>> ended_;
+  net::Timer ended_timer_;
   std::map<pid_t, int> early_exits_;  // pids that ended before their spawn was answered
   UsageCollector usage_;
 };

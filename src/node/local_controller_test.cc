@@ -841,6 +841,214 @@ TEST_F(CgroupV2Test, APodIsClonedIntoItsGroup) {
   EXPECT_FALSE(std::filesystem::exists(group));
 }
 
+// Where a revision's code stays loaded, its other pods begin as forks.
+class ForkTest : public LocalControllerTest {
+ protected:
+  static constexpr const char* kWho = R"(
+import os, random
+if os.path.exists('/tmp/loaded'): raise SystemExit('loaded again')
+CHOSEN = random.random()
+def handle(request):
+  if request.path == '/exit': os._exit(3)
+  if request.path == '/leave':
+    if os.fork() == 0:
+      while True: pass
+    return 'left'
+  if request.path == '/group': return open('/proc/self/cgroup').read()
+  return '%d %r %r' % (os.getpid(), CHOSEN, random.random())
+)";
+
+  void SetUp() override {
+    LocalControllerTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    hash_ = add_code(kWho);
+    ASSERT_TRUE(client_->send(SetPool{.runtime = "python", .cold = 2}));
+  }
+  // The next cold pod, given to the revision and loaded.
+  std::string start(Preload preload = Preload::kAlways) {
+    const auto pod = expect<PodCold>().pod;
+    Assign assign = order(pod, "");
+    assign.code = hash_;
+    assign.preload = static_cast<uint8_t>(preload);
+    EXPECT_TRUE(client_->send(assign));
+    EXPECT_EQ(expect<PodReady>().pod, pod);
+    return pod;
+  }
+  static std::string body(const std::string& answer) {
+    const auto end = answer.find("\r\n\r\n");
+    return end == std::string::npos ? answer : answer.substr(end + 4);
+  }
+  static std::vector<std::string> words(const std::string& answer) {
+    std::istringstream in(body(answer));
+    return {std::istream_iterator<std::string>(in), {}};
+  }
+  // A pod that was forked: the first has loaded its code itself, and from some moment on
+  // there is one that forks.
+  std::string forked() {
+    for (const auto deadline = executor_.now() + kPatience; executor_.now() < deadline;) {
+      auto pod = start();
+      if (words(get(pod)).front() != "1") return pod;
+      EXPECT_TRUE(client_->send(Stop{pod}));
+      expect<PodGone>();
+    }
+    ADD_FAILURE() << "no pod was forked";
+    return {};
+  }
+  // Until the cold pod's own process, which it replaces, has gone as well.
+  void await_processes(const std::string& pod, size_t count) {
+    for (const auto deadline = executor_.now() + kPatience;
+         processes(pod) != count && executor_.now() < deadline;) {
+      executor_.run_until(executor_.now() + 10ms);
+    }
+    EXPECT_EQ(processes(pod), count);
+  }
+  [[nodiscard]] size_t processes(const std::string& pod) const {
+    const auto mounts = cgroups_ ? *cgroups_ : *sandbox::CgroupMounts::find();
+    std::ifstream procs(mounts.folders.front() + "/ebb-" + data_.id() + "/" + pod +
+                        "/cgroup.procs");
+    return std::distance(std::istream_iterator<int>(procs), {});
+  }
+  std::string hash_;
+};
+
+TEST_F(ForkTest, PodsShareWhatWasLoadedAndNothingThatMustDiffer) {
+  const auto a = forked();
+  const auto b = start();
+  const auto of_a = words(get(a));
+  const auto of_b = words(get(b));
+  ASSERT_EQ(of_a.size(), 3u);
+  ASSERT_EQ(of_b.size(), 3u);
+  EXPECT_NE(of_a[0], of_b[0]);
+  EXPECT_EQ(of_a[1], of_b[1]) << "loaded once";
+  EXPECT_NE(of_a[2], of_b[2]) << "no two pods may draw the same numbers";
+  await_processes(a, 1);  // each is in its own group, alone
+  await_processes(b, 1);
+}
+
+TEST_F(ForkTest, EachEndsForItselfAndSaysHow) {
+  const auto a = forked();
+  const auto b = start();
+  get(a, "/exit");
+  auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, a);
+  EXPECT_EQ(gone.message, "the function exited with code 3");
+  EXPECT_EQ(words(get(b)).size(), 3u) << "the other serves on";
+  ASSERT_TRUE(client_->send(Stop{b}));
+  gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, b);
+  EXPECT_EQ(gone.reason, "Stopped");
+}
+
+TEST_F(ForkTest, WhatItStartedEndsWithIt) {
+  const auto pod = forked();
+  EXPECT_EQ(body(get(pod, "/leave")), "left");
+  await_processes(pod, 2);
+  ASSERT_TRUE(client_->send(Stop{pod}));
+  expect<PodGone>();
+  const auto group =
+      sandbox::CgroupMounts::find()->folders.front() + "/ebb-" + data_.id() + "/" + pod;
+  for (const auto deadline = executor_.now() + kPatience;
+       std::filesystem::exists(group) && executor_.now() < deadline;) {
+    executor_.run_until(executor_.now() + 10ms);
+  }
+  EXPECT_FALSE(std::filesystem::exists(group));
+}
+
+TEST_F(ForkTest, MemoryIsLimitedForEach) {
+  hash_ = add_code(
+      "keep = []\n"
+      "def handle(request):\n"
+      "  while request.path == '/eat': keep.append(bytearray(1 << 20))\n"
+      "  import os; return str(os.getpid())\n");
+  const auto a = forked();
+  const auto b = start();
+  get(a, "/eat");
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, a);
+  EXPECT_EQ(gone.reason, "OOMKilled");
+  EXPECT_NE(body(get(b)), "");
+}
+
+TEST_F(ForkTest, CodeThatStartsThreadsIsLoadedByEachPod) {
+  hash_ = add_code(
+      "import threading, time, os\n"
+      "threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()\n"
+      "def handle(request): return str(os.getpid())\n");
+  const std::string why =
+      "the code cannot stay loaded for other pods to start from: it has made threads as it was "
+      "loaded";
+  start();
+  for (const auto deadline = executor_.now() + kPatience;
+       log_text().find(why) == std::string::npos && executor_.now() < deadline;) {
+    executor_.run_until(executor_.now() + 10ms);
+  }
+  EXPECT_THAT(log_text(), testing::HasSubstr(why));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(body(get(start())), "1") << "of a namespace of its own";
+  }
+}
+
+TEST_F(ForkTest, NobodyWhoDoesNotWantItGetsIt) {
+  hash_ = add_code(
+      "import time, os\n"
+      "time.sleep(0.06)\n"
+      "def handle(request): return str(os.getpid())\n");
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(body(get(start(Preload::kNever))), "1");
+  }
+}
+
+TEST_F(ForkTest, WhatLoadsSlowlyAndOftenGetsItUnasked) {
+  hash_ = add_code(
+      "import time, os\n"
+      "time.sleep(0.06)\n"
+      "def handle(request): return str(os.getpid())\n");
+  bool forked = false;
+  for (int i = 0; i < 20 && !forked; ++i) {
+    const auto pod = start(Preload::kAutomatic);
+    forked = body(get(pod)) != "1";
+    EXPECT_TRUE(client_->send(Stop{pod}));
+    expect<PodGone>();
+  }
+  EXPECT_TRUE(forked);
+}
+
+TEST_F(ForkTest, ANewFrontHearsOfPodsOnly) {
+  const auto pod = forked();
+  inbox_.clear();
+  client_.reset();
+  connect();
+  std::vector<std::string> warm;
+  for (const auto& report : expect<Welcome>().pods) {
+    if (!report.revision.empty()) warm.push_back(report.pod);
+  }
+  EXPECT_THAT(warm, testing::Contains(pod));
+  for (const auto& id : warm) {
+    ASSERT_TRUE(client_->send(Stop{id}));
+    EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  }
+}
+
+// With v2 it joins its group while it serves.
+class ForkV2Test : public ForkTest {
+ protected:
+  void SetUp() override {
+    std::string folder;
+    for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+      if (std::filesystem::exists(std::string(mount) + "/cgroup.controllers")) folder = mount;
+    }
+    if (folder.empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+    cgroups_ = {sandbox::CgroupMounts::Version::kV2, {folder}, {}};
+    ForkTest::SetUp();
+  }
+};
+
+TEST_F(ForkV2Test, EachJoinsItsOwnGroup) {
+  const auto pod = forked();
+  await_processes(pod, 1);
+  EXPECT_EQ(words(get(pod)).size(), 3u);
+}
+
 class UsageTest : public LocalControllerTest {
  protected:
   void SetUp() override {

@@ -22,7 +22,7 @@
 namespace ebb::node {
 
 inline constexpr uint16_t kMagic = 0x4245;  // "EB"
-inline constexpr uint16_t kProtocolVersion = 5;
+inline constexpr uint16_t kProtocolVersion = 6;
 inline constexpr size_t kMaxMessage = 128 * 1024;  // bytes, header included
 inline constexpr size_t kMaxString = 64 * 1024;
 inline constexpr size_t kMaxList = 4096;
@@ -46,6 +46,13 @@ enum class PodNetwork : uint8_t {
   kNone,
 };
 
+// Whether a revision gets a pod that has loaded its code once, to fork others from.
+enum class Preload : uint8_t {
+  kAutomatic,  // if loading is slow, often done, and leaves nothing that a fork would break
+  kAlways,
+  kNever,
+};
+
 // Give a cold pod to a revision: mount the code, load it. It may be connected to
 // from this moment; PodReady or PodGone tells the outcome.
 struct Assign {
@@ -63,10 +70,11 @@ struct Assign {
   std::vector<std::string> args = {};
   uint32_t port = 0;            // where the program listens
   std::string probe_path = {};  // of its HTTP readiness probe
+  uint8_t preload = 0;          // Preload
   template <class A>
   void fields(A& a) {
     a(pod, revision, code, env, memory_bytes, cpu_millis, concurrency, start_deadline_ms, network,
-      command, args, port, probe_path);
+      command, args, port, probe_path, preload);
   }
 };
 

@@ -18,7 +18,8 @@ Assign some_assign() {
           .command = {"run", ""},
           .args = {"--fast"},
           .port = 8081,
-          .probe_path = "/healthz"};
+          .probe_path = "/healthz",
+          .preload = static_cast<uint8_t>(Preload::kNever)};
 }
 
 TEST(Messages, RoundTripToController) {
@@ -33,6 +34,7 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(assign.args, some_assign().args);
   EXPECT_EQ(assign.port, 8081u);
   EXPECT_EQ(assign.probe_path, "/healthz");
+  EXPECT_EQ(assign.preload, static_cast<uint8_t>(Preload::kNever));
   EXPECT_EQ(assign.network, static_cast<uint8_t>(PodNetwork::kNone));
   const auto ports = decode_to_controller(
       encode(ToController(ServePods{.gateway = 1, .public_gateway = 65535, .dns = 53})));

@@ -55,9 +55,11 @@ Result<void> send_packet(int fd, std::string_view data, std::span<const int> fds
 }
 
 Result<std::optional<std::string_view>> receive_packet(int fd, std::span<char> buffer,
-                                                       std::vector<UniqueFd>* descriptors) {
+                                                       std::vector<UniqueFd>* descriptors,
+                                                       pid_t* sender) {
   iovec part = {buffer.data(), buffer.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxDescriptors)];
+  alignas(
+      cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxDescriptors) + CMSG_SPACE(sizeof(ucred))];
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -73,7 +75,13 @@ Result<std::optional<std::string_view>> receive_packet(int fd, std::span<char> b
     return fail_errno(errno, "cannot receive a control message");
   }
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    if (c->cmsg_level != SOL_SOCKET) continue;
+    if (c->cmsg_type == SCM_CREDENTIALS && sender != nullptr) {
+      ucred who = {};
+      std::memcpy(&who, CMSG_DATA(c), sizeof who);
+      *sender = who.pid;
+    }
+    if (c->cmsg_type != SCM_RIGHTS) continue;
     for (size_t at = 0; at + CMSG_LEN(0) < c->cmsg_len; at += sizeof(int)) {
       int received = -1;
       std::memcpy(&received, CMSG_DATA(c) + at, sizeof received);

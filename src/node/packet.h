@@ -1,6 +1,8 @@
 // Packets with descriptors over a Unix SOCK_SEQPACKET socket. Non-blocking.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <span>
 #include <string>
@@ -25,9 +27,11 @@ struct SocketPair {
 
 // One packet, empty when the peer has closed; nullopt when none waits. `buffer`
 // bounds its size: a longer one is an error. Descriptors sent with it are added to
-// `descriptors`, or closed without.
+// `descriptors`, or closed without. `sender` becomes the process that sent it, as the kernel
+// knows it, if the socket asks for that (SO_PASSCRED).
 [[nodiscard]] Result<std::optional<std::string_view>> receive_packet(
-    int fd, std::span<char> buffer, std::vector<UniqueFd>* descriptors = nullptr);
+    int fd, std::span<char> buffer, std::vector<UniqueFd>* descriptors = nullptr,
+    pid_t* sender = nullptr);
 
 // A text that may be longer than a packet: a file in memory, to be sent with one.
 [[nodiscard]] Result<UniqueFd> make_text_file(std::string_view text);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -38,6 +39,8 @@ constexpr size_t kLogPiece = 64 * 1024;  // bytes of its output handled at a tim
 constexpr int kPacketsAtOnce = 16;       // of its control socket
 constexpr int kLastReads = 64;           // of those, when it has ended: more than the socket holds
 constexpr int kMostNotes = 1000;         // while it loads
+// A fork takes a few milliseconds; then the pod loads its code itself.
+constexpr auto kForkDeadline = std::chrono::milliseconds(500);
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
 
@@ -62,12 +65,23 @@ Result<UniqueFd> listen_at(int dir_fd, const std::string& name, uid_t owner) {
   return fd;
 }
 
+// The pod's messages carry no descriptors (Linux 6.16 on; older kernels hand them
+// to receive_packet, which closes them).
+void refuse_descriptors(int fd) {
+  const int no = 0;
+  ::setsockopt(fd, SOL_SOCKET, kPassRights, &no, sizeof no);
+}
+
 // Of the first process of a pid namespace the kernel ignores SIGABRT: abort() then ends
 // it by a wrong instruction.
 const char* signal_name(int signal) {
   if (signal == SIGSEGV) return "Segmentation fault, or abort()";
   const char* name = sigdescr_np(signal);
   return name != nullptr ? name : "?";
+}
+
+const char* forks_word(uint8_t preload) {
+  return preload == static_cast<uint8_t>(Preload::kAlways) ? "asked" : "automatic";
 }
 
 }  // namespace
@@ -106,10 +120,7 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
   auto pair = make_packet_pair();
   if (!pair) return fail(pair.error());
   pod->control_ = std::move(pair->ours);
-  // The pod's messages carry no descriptors (Linux 6.16 on; older kernels hand them
-  // to receive_packet, which closes them).
-  const int no = 0;
-  ::setsockopt(pod->control_.get(), SOL_SOCKET, kPassRights, &no, sizeof no);
+  refuse_descriptors(pod->control_.get());
   pod->pod_control_ = std::move(pair->theirs);
   int out[2];
   if (::pipe2(out, O_CLOEXEC) != 0) return fail_errno(errno, "cannot make a pod's log pipe");
@@ -145,12 +156,18 @@ SpawnRequest PodProcess::spawn_request() const {
 Result<void> PodProcess::started(pid_t pid) {
   pid_ = pid;
   pod_control_.reset();
-  pod_listener_.reset();
-  pod_log_.reset();
   pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd_) return fail_errno(errno, "cannot hold the pod's process");
   if (state_ == PodState::kEnding) ::kill(pid_, SIGKILL);  // ended before it was there
+  if (state_ == PodState::kStarting && warmed_up_) become_cold();
   return {};
+}
+
+void PodProcess::become_cold() {
+  state_ = PodState::kCold;
+  if (cgroup_) cgroup_->joined();
+  deadline_.disarm();
+  events_.on_cold(*this);
 }
 
 // A pod that sends without end must not hold the node: the watch calls again.
@@ -163,24 +180,23 @@ void PodProcess::on_control() {
       // Closed, or not to be understood. A pod without its control socket cannot
       // be led: end it (most often it has just ended itself).
       control_watch_.reset();
-      if (pid_ > 0) ::kill(pid_, SIGKILL);
+      signal(SIGKILL);
       return;
     }
     const std::string_view text = **packet;
     const char kind = text.front();
     const bool first = std::exchange(hands_in_, false);
     if (state_ == PodState::kEnding) continue;
-    if (kind == 'W' && state_ == PodState::kStarting) {
-      state_ = PodState::kCold;
+    if (kind == 'W' && state_ == PodState::kStarting && !warmed_up_) {
       warmed_up_ = true;
-      if (cgroup_) cgroup_->joined();
-      deadline_.disarm();
-      events_.on_cold(*this);
+      if (pidfd_) become_cold();  // else started(), which may come later
     } else if (kind == 'R' && state_ == PodState::kLoading) {
       state_ = PodState::kReady;
       ready_at_ = executor_.now();
       deadline_.disarm();
       events_.on_ready(*this);
+    } else if (kind == 'X' && state_ == PodState::kReady && forks_) {
+      on_fork_ended(text.substr(1));
     } else if (kind == 'C' && first) {
       events_.on_compiled(*this, text.substr(1));
     } else if (kind == 'N' && state_ == PodState::kLoading && ++notes_ <= kMostNotes) {
@@ -198,11 +214,10 @@ void PodProcess::on_control() {
 Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& what,
                                 int own_namespace) {
   if (state_ != PodState::kCold) return fail(Errc::kConflict, "the pod {} is not cold", id_);
-  assigned_at_ = executor_.now();
-  revision_ = order.revision;
-  code_ = order.code;
-  concurrency_ = order.concurrency;
-  state_ = PodState::kLoading;
+  take_order(order);
+  pod_listener_.reset();
+  pod_log_.reset();
+  forks_ = what.forks;
   // Before the first line of the tenant's code can run.
   if (auto set = set_network(order.network); !set) return set;
   const UniqueFd code(
@@ -213,13 +228,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& w
       !mounted) {
     return mounted;
   }
-  sandbox::Limits limits;
-  if (order.memory_bytes != 0) limits.memory_bytes = order.memory_bytes;
-  limits.cpu_millis = order.cpu_millis;
-  if (cgroup_ && limits != sandbox::Limits()) {
-    memory_bytes_ = limits.memory_bytes;
-    if (auto set = set_limits(limits); !set) return set;
-  }
+  if (auto set = set_order_limits(); !set) return set;
   auto env = order.env;
   if (network_ != nullptr && !closed_)
     env.emplace("EBB_GATEWAY", "http://" + network_->node_address());
@@ -231,7 +240,8 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& w
                                {"args", order.args},
                                {"port", order.port == 0 ? kDefaultPort : order.port},
                                {"probe", order.probe_path},
-                               {"deadline", order.start_deadline_ms}};
+                               {"deadline", order.start_deadline_ms},
+                               {"forks", what.forks ? forks_word(order.preload) : ""}};
   const std::string text =
       "L" + load.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (what.compiles && what.compiled != nullptr) {
@@ -239,14 +249,148 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& w
   }
   hands_in_ = what.compiles && what.compiled == nullptr;
   if (auto sent = send_packet(control_.get(), text); !sent) return sent;
-  const auto allowed = std::chrono::milliseconds(order.start_deadline_ms);
+  arm_start_deadline();
+  return {};
+}
+
+void PodProcess::arm_start_deadline() {
+  const auto allowed = std::chrono::milliseconds(order_.start_deadline_ms);
   deadline_.fire = [this, allowed] {
     end("StartDeadlineExceeded", fmt::format("the code did not finish loading within {:.3g} s{}{}",
                                              std::chrono::duration<double>(allowed).count(),
                                              waits_for_.empty() ? "" : ": ", waits_for_));
   };
   executor_.arm(deadline_, assigned_at_ + allowed);
+}
+
+void PodProcess::take_order(const Assign& order) {
+  order_ = order;
+  assigned_at_ = executor_.now();
+  revision_ = order.revision;
+  code_ = order.code;
+  concurrency_ = order.concurrency;
+  state_ = PodState::kLoading;
+}
+
+Result<void> PodProcess::set_order_limits() {
+  sandbox::Limits limits;
+  if (order_.memory_bytes != 0) limits.memory_bytes = order_.memory_bytes;
+  limits.cpu_millis = order_.cpu_millis;
+  if (!cgroup_ || limits == sandbox::Limits()) return {};
+  memory_bytes_ = limits.memory_bytes;
+  return set_limits(limits);
+}
+
+Result<void> PodProcess::assign_forked(const Assign& order, PodProcess& parent) {
+  if (state_ != PodState::kCold || !cgroup_) {
+    return fail(Errc::kConflict, "the pod {} is not cold", id_);
+  }
+  auto entrances = cgroup_->entrances();
+  if (!entrances) return fail(entrances.error());
+  auto pair = make_packet_pair();
+  if (!pair) return fail(pair.error());
+  refuse_descriptors(pair->ours.get());
+  const int yes = 1;  // whose pid is it? A pod would tell what it likes
+  if (::setsockopt(pair->ours.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0) {
+    return fail_errno(errno, "cannot ask who sends");
+  }
+  std::vector<int> fds{pair->theirs.get(), pod_listener_.get(), pod_log_.get()};
+  for (const auto& entrance : *entrances) fds.push_back(entrance.get());
+  const nlohmann::json wish = {{"pod", id_}, {"late", cgroup_->joins_slowly()}};
+  take_order(order);
+  auto asked = set_order_limits();
+  if (asked) asked = send_packet(parent.control_.get(), "F" + wish.dump(), fds);
+  if (!asked) {
+    be_cold_again();
+    return asked;
+  }
+  parent_ = parent.id_;
+  fork_control_ = std::move(pair->ours);
+  fork_watch_ =
+      std::make_unique<net::FdWatch>(executor_, fork_control_.get(), [this] { on_fork(); });
+  deadline_.fire = [this] { give_up_fork("no answer in time"); };
+  executor_.arm(deadline_, assigned_at_ + kForkDeadline);
   return {};
+}
+
+// The process that was forked for this pod says "P": it is present, and waits for "G".
+void PodProcess::on_fork() {
+  std::array<char, 16> buffer;
+  pid_t pid = 0;
+  const auto packet = receive_packet(fork_control_.get(), buffer, nullptr, &pid);
+  if (packet && !*packet) return;
+  UniqueFd pidfd;
+  if (packet && **packet == "P" && pid > 0) {
+    pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  }
+  // If it still holds its end of the socket, the number was its own when it was used.
+  if (!pidfd || ::recv(fork_control_.get(), buffer.data(), 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
+      !send_packet(fork_control_.get(), "G")) {
+    give_up_fork("its process ended");
+    return;
+  }
+  signal(SIGKILL);  // its own process, which holds nothing of anybody
+  pid_ = pid;
+  pidfd_ = std::move(pidfd);
+  forked_ = true;
+  fork_watch_.reset();  // which has called this
+  control_watch_.reset();
+  control_ = std::move(fork_control_);
+  control_watch_ =
+      std::make_unique<net::FdWatch>(executor_, control_.get(), [this] { on_control(); });
+  pod_listener_.reset();
+  pod_log_.reset();
+  arm_start_deadline();
+}
+
+void PodProcess::give_up_fork(const std::string& why) {
+  if (state_ != PodState::kLoading || parent_.empty() || forked_) return;
+  be_cold_again();
+  events_.on_not_forked(*this, why);
+}
+
+void PodProcess::be_cold_again() {
+  deadline_.disarm();
+  drop_fork();
+  parent_.clear();
+  revision_.clear();
+  code_.clear();
+  state_ = PodState::kCold;
+}
+
+// It then meets a closed socket, and ends.
+void PodProcess::drop_fork() {
+  fork_watch_.reset();
+  fork_control_.reset();
+}
+
+void PodProcess::on_fork_ended(std::string_view text) {
+  int status = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), status);
+  if (error != std::errc() || rest == text.data() + text.size()) {
+    end("ProtocolError", "the pod said something unexpected on its control socket");
+    return;
+  }
+  events_.on_fork_ended(*this, std::string(rest + 1, text.data() + text.size()), status);
+}
+
+void PodProcess::retire() { static_cast<void>(send_packet(control_.get(), "Z")); }
+
+// By what was opened while it lived: its number may be another's by now.
+void PodProcess::signal(int number) const {
+  if (pidfd_) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
+  } else if (pid_ > 0) {
+    ::kill(pid_, number);
+  }
+  // The first process of a namespace takes all others along; one that was forked does not.
+  if (forked_ && number == SIGKILL && cgroup_) cgroup_->kill();
+}
+
+bool PodProcess::clear_group() {
+  if (!cgroup_) return true;
+  cgroup_->kill();
+  return cgroup_->remove();
 }
 
 Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
@@ -294,7 +438,8 @@ void PodProcess::end(std::string reason, std::string message) {
   }
   state_ = PodState::kEnding;
   deadline_.disarm();
-  if (pid_ > 0) ::kill(pid_, SIGKILL);
+  drop_fork();
+  signal(SIGKILL);
 }
 
 void PodProcess::stop() {
@@ -306,10 +451,11 @@ void PodProcess::stop() {
   end_reason_ = "Stopped";
   thaw();  // or it would not hear
   state_ = PodState::kEnding;
-  ::kill(pid_, SIGTERM);
+  drop_fork();
+  signal(SIGTERM);
   deadline_.fire = [this] {
     say(fmt::format("it ignored SIGTERM for {} s and was killed", kStopGrace.count()));
-    ::kill(pid_, SIGKILL);
+    signal(SIGKILL);
   };
   executor_.arm(deadline_, executor_.now() + kStopGrace);
 }

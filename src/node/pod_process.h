@@ -34,6 +34,10 @@ class PodProcess final {
     std::function<void(PodProcess&)> on_ready;  // code loaded
     // What it has compiled before running it; for pods that are asked to.
     std::function<void(PodProcess&, std::string_view)> on_compiled;
+    // Of one that forks: the process of the pod `id`, which it had forked, has ended.
+    std::function<void(PodProcess&, const std::string& id, int wait_status)> on_fork_ended;
+    // No process was forked for it: it is cold as before.
+    std::function<void(PodProcess&, const std::string& why)> on_not_forked;
   };
 
   // What is known of the code that a pod is to load.
@@ -41,6 +45,8 @@ class PodProcess final {
     std::string entry;                      // see Runtime
     bool compiles = false;                  // likewise
     const std::string* compiled = nullptr;  // by an earlier pod; nullptr: not yet
+    // Serves nothing: once its code is loaded, it forks the processes of other pods.
+    bool forks = false;
   };
 
   // Prepares cgroup, sockets and log; the process comes with started().
@@ -62,6 +68,13 @@ class PodProcess final {
   // assigned. An error leaves the pod unusable: end it.
   [[nodiscard]] Result<void> assign(const Assign& order, int code_dir, const Code& what,
                                     int own_namespace);
+  // The same by a process that `parent` forks, which has loaded the same code: it takes the
+  // place of this pod's own. An error leaves the pod cold.
+  [[nodiscard]] Result<void> assign_forked(const Assign& order, PodProcess& parent);
+  // No process will be forked for it after all, if one is still awaited: on_not_forked.
+  void give_up_fork(const std::string& why);
+  // Of one that forks: it forks no more, and ends with the last of its processes.
+  void retire();
   // Kills it; it is gone when the Local Controller has reaped it. The first reason
   // is kept.
   void end(std::string reason, std::string message);
@@ -74,6 +87,9 @@ class PodProcess final {
   void thaw();  // and forgets the turns
   // Passes on what waits in its log pipe, a bounded piece; false at its end.
   bool drain_output();
+
+  // Kills what is left of its processes. True if its group is gone, too; else again, later.
+  bool clear_group();
 
   // Reason and message of its end, from the wait status and what it said before
   // (which may still cause on_cold or on_ready).
@@ -89,6 +105,10 @@ class PodProcess final {
   [[nodiscard]] PodState state() const { return state_; }
   // It has been cold: what ends it now is not the runtime's fault.
   [[nodiscard]] bool warmed_up() const { return warmed_up_; }
+  // The pod that forked its process, or is about to; empty: none.
+  [[nodiscard]] const std::string& parent() const { return parent_; }
+  [[nodiscard]] bool forked() const { return forked_; }
+  [[nodiscard]] const Assign& order() const { return order_; }  // what it was assigned by
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
   [[nodiscard]] TimePoint ready_at() const { return ready_at_; }  // its code was loaded
   // What it has used so far; nullopt where nobody counts it.
@@ -100,6 +120,15 @@ class PodProcess final {
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
              LogFolder& logs, Events events);
   void on_control();
+  void on_fork();
+  void on_fork_ended(std::string_view text);
+  void become_cold();
+  void drop_fork();
+  void be_cold_again();
+  void take_order(const Assign& order);
+  void arm_start_deadline();
+  Result<void> set_order_limits();
+  void signal(int number) const;
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);
@@ -122,6 +151,7 @@ class PodProcess final {
   UniqueFd log_;
   // The pod's ends, until it has them.
   UniqueFd pod_control_;
+  // These until it is assigned: another process may take its place.
   UniqueFd pod_listener_;
   UniqueFd pod_log_;
   std::optional<sandbox::Cgroup> cgroup_;
@@ -139,6 +169,12 @@ class PodProcess final {
   TokenBucket log_budget_{kLogBytesPerSecond, kLogBurst};
   net::Timer log_pause_;  // while it has printed too much
   net::Timer deadline_;   // of what it is about to do: warm up, load, end
+  std::string parent_;
+  bool forked_ = false;
+  bool forks_ = false;
+  UniqueFd fork_control_;  // to the process that is being forked
+  std::unique_ptr<net::FdWatch> fork_watch_;
+  Assign order_;
   std::string revision_;
   std::string code_;
   // Its next message is its runtime's own: no line of the function has run yet.

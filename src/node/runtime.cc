@@ -21,10 +21,11 @@ struct Field {
   Type type;
 };
 
-constexpr Field kFields[] = {
-    {"name", Type::kText},     {"kind", Type::kText},   {"command", Type::kList},
-    {"programs", Type::kList}, {"entry", Type::kText},  {"entries", Type::kList},
-    {"mounts", Type::kList},   {"pool", Type::kNumber}, {"compiles", Type::kSwitch}};
+constexpr Field kFields[] = {{"name", Type::kText},       {"kind", Type::kText},
+                             {"command", Type::kList},    {"programs", Type::kList},
+                             {"entry", Type::kText},      {"entries", Type::kList},
+                             {"mounts", Type::kList},     {"pool", Type::kNumber},
+                             {"compiles", Type::kSwitch}, {"forks", Type::kSwitch}};
 
 bool is_list_of_text(const nlohmann::json& value) {
   return value.is_array() &&
@@ -119,6 +120,7 @@ Result<Runtime> Runtime::parse(std::string_view text, const std::string& folder)
   runtime.mounts = json.value("mounts", none);
   runtime.pool = json.value("pool", runtime.pool);
   runtime.compiles = json.value("compiles", false);
+  runtime.forks = json.value("forks", false);
   if (auto good = check(runtime, kind); !good) {
     return fail(Errc::kInvalid, "{}: {}", where, good.error().message);
   }

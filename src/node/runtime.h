@@ -27,6 +27,7 @@ struct Runtime {
   std::vector<std::string> entries;   // files of which one is needed, unless a command is given
   std::vector<std::string> mounts;    // see sandbox::RootSpec
   bool compiles = false;              // its pods hand in and take CompiledCode
+  bool forks = false;                 // its pods can fork others once their code is loaded
   uint32_t pool = 8;                  // cold pods to hold, unless a setting says otherwise
   std::string folder;                 // on the host
 

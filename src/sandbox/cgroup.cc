@@ -375,6 +375,20 @@ void Cgroup::joined() {
   folder_fd_.reset();
 }
 
+Result<std::vector<UniqueFd>> Cgroup::entrances() const {
+  std::vector<UniqueFd> out;
+  for (const auto& folder : folders_) {
+    const std::string file = folder + (v2_ ? "/cgroup.procs" : "/tasks");
+    out.emplace_back(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!out.back()) return fail_errno(errno, "cannot open " + file);
+  }
+  return out;
+}
+
+void Cgroup::kill() const {
+  if (!folders_.empty()) kill_in(folders_.front());
+}
+
 Result<void> Cgroup::freeze(bool frozen) {
   if (freezer_.empty()) {
     return fail(Errc::kUnavailable, "there is no cgroup v2, which alone can freeze");

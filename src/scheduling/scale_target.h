@@ -44,6 +44,8 @@ struct PodTemplate {
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;      // may reach outside and other functions
   bool freeze = false;     // stands still while it holds no request
+  // Its code is kept loaded for pods to be forked from; unset: where that is worth it.
+  std::optional<bool> preload;
 };
 
 struct PodEndpoint {
