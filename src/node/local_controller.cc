@@ -44,6 +44,8 @@ constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
 // Each holds a function's code in memory, most often for nothing.
 constexpr size_t kMostPreloaded = 8;
 constexpr Duration kPreloadIdle = std::chrono::minutes(5);  // unused for so long, it goes
+// What code read as it was loaded, from the network perhaps, is no older.
+constexpr Duration kPreloadLife = std::chrono::minutes(15);
 constexpr Duration kPreloadLook = std::chrono::minutes(1);
 constexpr Duration kLeavingTime = std::chrono::milliseconds(20);  // of killed processes
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
@@ -107,7 +109,7 @@ LocalController::LocalController(net::Executor& executor, ControllerOptions opti
       usage_(executor_, options_.usage_interval, pods_,
              [this](const FromController& message) { report(message); }) {
   for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
-  preload_timer_.fire = [this] { retire_unused(); };
+  preload_timer_.fire = [this] { retire_some(); };
   ended_timer_.fire = [this] { clear_groups(); };
 }
 
@@ -432,7 +434,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   pods_.erase(id);
   free_slots_.push_back(slot);
   if (zygote != nullptr) {
-    preloaded_.erase(zygote->order.revision);
+    preloaded_.erase(id);
   } else {
     if (gone.reason != "Stopped") {
       log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
@@ -566,23 +568,24 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
 // --- Code that stays loaded ---
 
 LocalController::Preloaded* LocalController::preloaded(const PodProcess& pod) {
-  const auto found = std::find_if(preloaded_.begin(), preloaded_.end(),
-                                  [&](const auto& entry) { return entry.second.pod == pod.id(); });
+  const auto found = preloaded_.find(pod.id());
   return found == preloaded_.end() ? nullptr : &found->second;
 }
 
-bool LocalController::is_preloaded(const PodProcess& pod) const {
-  return std::any_of(preloaded_.begin(), preloaded_.end(),
-                     [&](const auto& entry) { return entry.second.pod == pod.id(); });
+// One that may be asked, or will be.
+PodProcess* LocalController::find_parent(const std::string& revision) {
+  for (const auto& [id, preloaded] : preloaded_) {
+    if (preloaded.retired || preloaded.order.revision != revision) continue;
+    if (const auto pod = pods_.find(id); pod != pods_.end()) return pod->second.get();
+  }
+  return nullptr;
 }
 
 bool LocalController::assign_forked(const Assign& order, PodProcess& pod) {
-  const auto found = preloaded_.find(order.revision);
-  if (found == preloaded_.end() || !found->second.ready || found->second.retired) return false;
-  const auto parent = pods_.find(found->second.pod);
-  if (parent == pods_.end() || parent->second->state() != PodState::kReady) return false;
-  found->second.used = executor_.now();
-  auto asked = pod.assign_forked(order, *parent->second);
+  PodProcess* parent = find_parent(order.revision);
+  if (parent == nullptr || parent->state() != PodState::kReady) return false;
+  preloaded(*parent)->used = executor_.now();
+  auto asked = pod.assign_forked(order, *parent);
   if (!asked) log::warn(kLog, "pod {} loads its code itself: {}", pod.id(), asked.error().message);
   return asked.has_value();
 }
@@ -593,7 +596,7 @@ void LocalController::consider_preload(const PodProcess& pod, Duration took) {
   const Assign& order = pod.order();
   // Without groups what a fork leaves behind could not be ended.
   if (pod.forked() || !cgroups_ || pool == pools_.end() || !pool->second->runtime.forks) return;
-  if (preloaded_.contains(order.revision) || !pool->second->zygote) return;
+  if (!pool->second->zygote || find_parent(order.revision) != nullptr) return;
   if (!preload_policy_.loaded(order, took, now)) return;
   if (preloaded_.size() >= kMostPreloaded) {
     const auto oldest =
@@ -602,27 +605,29 @@ void LocalController::consider_preload(const PodProcess& pod, Duration took) {
                  std::pair(b.second.retired, b.second.used);
         });
     const bool rests = now - oldest->second.used >= kPreloadLook;
-    if (!oldest->second.retired && rests) retire(oldest->second);
+    if (!oldest->second.retired && rests) retire(oldest->first, oldest->second);
     return;  // a later start finds room
   }
   const auto id = start_pod(*pool->second);
   if (!id) return;
-  preloaded_[order.revision] = {.pod = *id, .order = order, .used = now};
-  preloaded_[order.revision].order.pod = *id;
+  Preloaded& preloaded = preloaded_[*id];
+  preloaded = {.order = order, .since = now, .used = now};
+  preloaded.order.pod = *id;
   if (!preload_timer_.armed()) executor_.arm(preload_timer_, now + kPreloadLook);
 }
 
-void LocalController::retire(Preloaded& preloaded) {
+void LocalController::retire(const std::string& pod, Preloaded& preloaded) {
   preloaded.retired = true;
-  const auto pod = pods_.find(preloaded.pod);
-  if (pod == pods_.end()) return;
-  preloaded.ready ? pod->second->retire() : pod->second->end("Stopped", "");
+  const auto found = pods_.find(pod);
+  if (found == pods_.end()) return;
+  preloaded.ready ? found->second->retire() : found->second->end("Stopped", "");
 }
 
-void LocalController::retire_unused() {
+void LocalController::retire_some() {
   const TimePoint now = executor_.now();
-  for (auto& [revision, preloaded] : preloaded_) {
-    if (!preloaded.retired && now - preloaded.used >= kPreloadIdle) retire(preloaded);
+  for (auto& [pod, preloaded] : preloaded_) {
+    const bool old = now - preloaded.used >= kPreloadIdle || now - preloaded.since >= kPreloadLife;
+    if (old && !preloaded.retired) retire(pod, preloaded);
   }
   if (!preloaded_.empty()) executor_.arm(preload_timer_, now + kPreloadLook);
 }

@@ -74,10 +74,10 @@ class LocalController final {
   // second tier of zygotes, in the isolation of a pod since it has run the function's code.
   // The front knows nothing of them.
   struct Preloaded {
-    std::string pod;
     Assign order;
     bool ready = false;    // it may be asked
     bool retired = false;  // it ends with the last pod that it has forked
+    TimePoint since{};
     TimePoint used{};
   };
 
@@ -108,15 +108,18 @@ class LocalController final {
   std::optional<std::string> start_pod(Pool& pool);
   void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
   // See Preloaded.
+  [[nodiscard]] PodProcess* find_parent(const std::string& revision);
   bool assign_forked(const Assign& order, PodProcess& pod);
   void assign(const Assign& order, PodProcess& pod, bool forks);
   void consider_preload(const PodProcess& pod, Duration took);
-  void retire(Preloaded& preloaded);
-  void retire_unused();
+  void retire(const std::string& pod, Preloaded& preloaded);
+  void retire_some();
   void bury_forked(const PodProcess& parent);
   void clear_groups();
   [[nodiscard]] Preloaded* preloaded(const PodProcess& pod);
-  [[nodiscard]] bool is_preloaded(const PodProcess& pod) const;
+  [[nodiscard]] bool is_preloaded(const PodProcess& pod) const {
+    return preloaded_.contains(pod.id());
+  }
   [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
   void shut_down();
 
@@ -145,8 +148,8 @@ class LocalController final {
   UsageCollector::Pods pods_;
   std::deque<uint32_t> free_slots_;  // longest unused first: ids and addresses rest a while
   PreloadPolicy preload_policy_;
-  std::map<std::string, Preloaded> preloaded_;  // by revision
-  net::Timer preload_timer_;                    // to retire those that nobody uses
+  std::map<std::string, Preloaded> preloaded_;  // by pod
+  net::Timer preload_timer_;                    // to retire some
   // Of pods that were forked and have ended, until the last process has left.
   std::vector<std::unique_ptr<PodProcess>> ended_;
   net::Timer ended_timer_;

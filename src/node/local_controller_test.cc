@@ -902,10 +902,12 @@ def handle(request):
     }
     EXPECT_EQ(processes(pod), count);
   }
-  [[nodiscard]] size_t processes(const std::string& pod) const {
+  [[nodiscard]] std::string group(const std::string& pod) const {
     const auto mounts = cgroups_ ? *cgroups_ : *sandbox::CgroupMounts::find();
-    std::ifstream procs(mounts.folders.front() + "/ebb-" + data_.id() + "/" + pod +
-                        "/cgroup.procs");
+    return mounts.folders.front() + "/ebb-" + data_.id() + "/" + pod;
+  }
+  [[nodiscard]] size_t processes(const std::string& pod) const {
+    std::ifstream procs(group(pod) + "/cgroup.procs");
     return std::distance(std::istream_iterator<int>(procs), {});
   }
   std::string hash_;
@@ -945,13 +947,31 @@ TEST_F(ForkTest, WhatItStartedEndsWithIt) {
   await_processes(pod, 2);
   ASSERT_TRUE(client_->send(Stop{pod}));
   expect<PodGone>();
-  const auto group =
-      sandbox::CgroupMounts::find()->folders.front() + "/ebb-" + data_.id() + "/" + pod;
   for (const auto deadline = executor_.now() + kPatience;
-       std::filesystem::exists(group) && executor_.now() < deadline;) {
+       std::filesystem::exists(group(pod)) && executor_.now() < deadline;) {
     executor_.run_until(executor_.now() + 10ms);
   }
-  EXPECT_FALSE(std::filesystem::exists(group));
+  EXPECT_FALSE(std::filesystem::exists(group(pod)));
+}
+
+// As by a lack of memory.
+TEST_F(ForkTest, TheyEndWithTheOneThatForkedThemAndOthersLoadTheCode) {
+  const auto pod = forked();
+  await_processes(pod, 1);
+  int child = 0;
+  std::ifstream(group(pod) + "/cgroup.procs") >> child;
+  std::ifstream status("/proc/" + std::to_string(child) + "/status");
+  int parent = 0;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("PPid:")) parent = std::stoi(line.substr(5));
+  }
+  ASSERT_GT(parent, 1);
+  ASSERT_EQ(::kill(parent, SIGKILL), 0);
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, pod);
+  EXPECT_EQ(gone.message, "the pod that holds its code loaded has ended");
+  EXPECT_EQ(words(get(start())).front(), "1");
+  forked();  // and in the end another one forks
 }
 
 TEST_F(ForkTest, MemoryIsLimitedForEach) {

@@ -194,6 +194,7 @@ void PodProcess::on_control() {
       state_ = PodState::kReady;
       ready_at_ = executor_.now();
       deadline_.disarm();
+      if (forks_) say("the code stays loaded here: other pods begin as forks of this one");
       events_.on_ready(*this);
     } else if (kind == 'X' && state_ == PodState::kReady && forks_) {
       on_fork_ended(text.substr(1));

@@ -713,6 +713,23 @@ app = App()
         with self.subTest("http beside it"):
             self.assertEqual(self.ebb.get("sockets").text, "plain")
 
+    def test_code_that_loads_slowly_stays_loaded(self):
+        source = ("import os, time\ntime.sleep(0.3)\nLOADED = time.monotonic()\n"
+                  "def handle(r):\n    return '%d %r' % (os.getpid(), LOADED)\n")
+        wrong = self.ebb.deploy("heavy", source, "--annotation", "ebb.dev/preload=perhaps", check=False)
+        self.assertIn('must be "true" or "false"', wrong.stderr)
+        self.deploy("heavy", source, "--annotation", "ebb.dev/preload=true",
+                    "--annotation", "autoscaling.knative.dev/window=6s")
+        self.assertEqual(self.ebb.get("heavy").text.split()[0], "1", "the first loads its code itself")
+        wait_until(lambda: "the code stays loaded here" in self.ebb.run("logs", "heavy").stdout,
+                   "a pod that holds the code loaded")
+        for _ in range(2):
+            wait_until(lambda: not self.ebb.pods("heavy"), "zero", 60)
+            began = time.monotonic()
+            pid, loaded = self.ebb.get("heavy").text.split()
+            self.assertNotEqual(pid, "1", "it is a fork")
+            self.assertLess(float(loaded), began, "of what was loaded before the call")
+
     def test_files_named_like_the_runtimes_own(self):
         names = ("request", "server", "frames", "answer", "pod", "wsgi")
         self.deploy("names", {"main.py": "".join(f"import {n}\n" for n in names) +
