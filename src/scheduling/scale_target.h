@@ -48,6 +48,10 @@ struct PodTemplate {
   std::optional<bool> preload;
 };
 
+// From here on a request does not bind itself to a pod that still loads while others of the
+// revision serve: one of them may have room long before.
+inline constexpr auto kSlowLoad = std::chrono::milliseconds(50);
+
 struct PodEndpoint {
   std::string pod;
   std::string address;  // what net::Address::parse takes

@@ -112,7 +112,12 @@ std::shared_ptr<QueueProxy> Throttler::pick() {
   if (pods_.empty()) return nullptr;
   if (options_.concurrency > 0) {
     // The first with room: load is packed, so that the last pods fall idle.
-    const auto has_room = [&](const auto& pod) { return pod->in_flight_ < options_.concurrency; };
+    const bool serves =
+        usual_load_ >= scheduling::kSlowLoad &&
+        std::any_of(pods_.begin(), pods_.end(), [](const auto& pod) { return pod->ready_; });
+    const auto has_room = [&](const auto& pod) {
+      return pod->in_flight_ < options_.concurrency && (pod->ready_ || !serves);
+    };
     auto found = pods_.end();
     for (auto pod = pods_.begin(); pod != pods_.end(); ++pod) {
       if (!has_room(*pod)) continue;
@@ -280,6 +285,7 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
   failures_ = 0;
   retry_at_ = {};
   last_failure_.clear();
+  usual_load_ = load;
   for (const auto& list : {&pods_, &draining_}) {
     for (const auto& pod : *list) {
       if (pod->pod() != name) continue;
@@ -294,6 +300,7 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
       pod->idle_since_ = clock_.now();
     }
   }
+  grant_waiting();
   on_start_(name, "");
 }
 

@@ -75,6 +75,39 @@ TEST_F(ThrottlerTest, ExactSlotsAndTheOldestWaiterFirst) {
   EXPECT_EQ(throttler->counts().waiting, 1);
 }
 
+// A pod that loads for seconds would hold the request while others fall idle.
+TEST_F(ThrottlerTest, BindsNobodyToASlowStartWhileOthersServe) {
+  auto throttler = make(1);
+  add(*throttler, "a", false);
+  auto cold = throttler->try_acquire();
+  ASSERT_TRUE(cold.slot) << "from zero there is nothing better";
+  throttler->pod_ready("a", scheduling::kSlowLoad);
+  auto first = shot();
+  auto second = shot();
+  static_cast<void>(throttler->enqueue(first.sender));
+  static_cast<void>(throttler->enqueue(second.sender));
+  add(*throttler, "b", false);
+  EXPECT_FALSE(got(first.receiver));
+  EXPECT_EQ(throttler->counts().waiting, 2);
+  cold.slot.reset();
+  auto grant = got(first.receiver);
+  ASSERT_TRUE(grant && *grant);
+  EXPECT_EQ((*grant)->pod().pod(), "a");
+  throttler->pod_ready("b", scheduling::kSlowLoad);
+  grant = got(second.receiver);
+  ASSERT_TRUE(grant && *grant);
+  EXPECT_EQ((*grant)->pod().pod(), "b");
+}
+
+TEST_F(ThrottlerTest, BindsToAQuickStartAtOnce) {
+  auto throttler = make(1);
+  add(*throttler, "a", false);
+  auto cold = throttler->try_acquire();
+  throttler->pod_ready("a", 1ms);
+  add(*throttler, "b", false);
+  EXPECT_TRUE(throttler->try_acquire().slot);
+}
+
 TEST_F(ThrottlerTest, FreezesWhatIsIdleAndTheNextRequestThawsIt) {
   auto throttler = make(1);
   add(*throttler, "a");

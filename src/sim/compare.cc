@@ -120,7 +120,7 @@ Row row_of(const Report& r, const Extra& extra) {
 }
 
 constexpr std::string_view kTerms =
-    "\nCOLD: calls that waited for a pod to start. FUNCTIONS' COLD: the share of a function's calls"
+    "\nCOLD: calls given to a pod that was still starting. FUNCTIONS' COLD: the share of a function's calls"
     "\n  that were cold; half, 75 and 99 % of the functions have no more. WAIT: from a call's"
     "\n  arrival to the start of its execution. SLOWDOWN: (wait + execution) / execution, 1 is"
     "\n  perfect; p99 of each function, geometric mean. GB-HOURS: memory held by functions' pods;"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "scheduling/scale_target.h"
 #include "sim/engine_impl.h"
 
 namespace ebb::sim {
@@ -227,8 +228,8 @@ void Engine::arrive(const Arrival& arrival) {
   }
 }
 
-// As production's Throttler: the first with room, or the least busy where pods have no
-// limit.
+// As production's Throttler: the first with room (of those that are ready if starts are slow
+// and there is one), or the least busy where pods have no limit.
 uint32_t Engine::pick(Live& live) {
   if (options_.concurrency == 0) {
     const auto least = std::min_element(
@@ -236,10 +237,16 @@ uint32_t Engine::pick(Live& live) {
         [this](uint32_t a, uint32_t b) { return pods_[a].in_flight < pods_[b].in_flight; });
     return least == live.pods.end() ? kNone : *least;
   }
-  while (live.first_free < live.pods.size()) {
-    const uint32_t pod = live.pods[live.first_free];
-    if (has_room(pods_[pod])) return pod;
+  while (live.first_free < live.pods.size() && !has_room(pods_[live.pods[live.first_free]])) {
     ++live.first_free;
+  }
+  const bool slow = start_mean_ns_ >= std::chrono::nanoseconds(scheduling::kSlowLoad).count();
+  if (!slow || live.ready == 0) {
+    return live.first_free < live.pods.size() ? live.pods[live.first_free] : kNone;
+  }
+  for (size_t i = live.first_free; i < live.pods.size(); ++i) {
+    const PodState& state = pods_[live.pods[i]];
+    if (state.phase == PodState::Phase::kReady && has_room(state)) return live.pods[i];
   }
   return kNone;
 }

@@ -3,7 +3,8 @@
 // is modelled here is what requests and pods do with time.
 //
 // A function's requests take slots in its pods as with production's Throttler: the first
-// pod with room, starting ones included, else a queue, oldest first. Once a second each
+// pod with room, starting ones included unless starts are slow and another pod is ready, else a
+// queue, oldest first. Once a second each
 // function where something happens is sampled, every 2 s its policy decides; from zero
 // and in a crowd pods start at once. Deterministic: the same options give the same report.
 //

@@ -81,6 +81,7 @@ void Engine::pod_ready(uint32_t pod, uint32_t life) {
   }
   pass(live);
   for (; !state.bound.empty(); --live.loading) begin(live, pod, take(pods_[pod].bound), true);
+  if (state.phase == PodState::Phase::kReady) grant_waiting(live);
   if (on_demand() && state.in_flight == 0 && state.phase == PodState::Phase::kReady)
     idle(live, pod);
 }

@@ -278,7 +278,7 @@ std::string frontiers(const Comparison& comparison) {
 }
 
 constexpr std::string_view kTerms = R"(<section><h2>Terms</h2><dl>
-<dt>Cold</dt><dd>Calls that waited for a pod to start.</dd>
+<dt>Cold</dt><dd>Calls given to a pod that was still starting.</dd>
 <dt>Functions' cold share</dt><dd>The share of a function's calls that were cold: half (p50),
 three quarters (p75) and 99 % (p99) of the functions have no more.</dd>
 <dt>Wait</dt><dd>From a call's arrival to the start of its execution.</dd>

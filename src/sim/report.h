@@ -21,7 +21,7 @@ inline constexpr double kLeastService = 1e-3;  // s
 
 struct FunctionReport {
   uint32_t calls = 0;
-  uint32_t cold = 0;         // that waited for a pod's start
+  uint32_t cold = 0;         // given to a pod that was still starting
   uint32_t pods = 0;         // started for it
   float held_s = 0;          // pod-seconds from being handed out to the end
   float busy_s = 0;          // of those with at least one request inside
