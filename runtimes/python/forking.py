@@ -2,17 +2,16 @@
 it, in its namespaces and each in a cgroup of its own.
 
 Talks to the Local Controller over the pod's control socket, see pod.py:
-  controller -> pod   "F" + JSON   fork: {"pod", "late"}; with descriptors: the fork's control
-                                   socket, listener, log, and the files by which it joins its
-                                   cgroup; "late": that takes long, so do it while it serves
-                      "Z"          retire: fork no more, end with the last fork
-  pod -> controller   "X" + text   a fork has ended: its wait status and pod
+  pod -> controller   "U" + text   instead of "R": the code should not be forked, and why
+  controller -> pod   "F" + pod    fork; with descriptors: the fork's control socket, listener,
+                                   log, and the files by which it joins its cgroup
+  pod -> controller   "X" + text   how a fork has ended, or that there is none: wait status, pod
   fork -> controller  "P"          it is there, and waits for "G"; then as a pod that loads
 """
 
 import gc
-import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -21,18 +20,20 @@ import threading
 CONTROL, LISTEN = 3, 4
 MESSAGE_LIMIT = 4096
 MOST_DESCRIPTORS = 8
+NO_PROCESS = 71 << 8  # as a wait status
+
+
+class CannotFork(Exception):
+    pass
 
 
 class State:
+    """What there is: before the code is loaded, for check()."""
+
     def __init__(self):
         self.threads = threading.active_count()
         self.tasks = len(os.listdir("/proc/self/task"))
         self.files = len(os.listdir("/proc/self/fd"))
-
-
-def look():
-    """What there is before the code is loaded, for check()."""
-    return State()
 
 
 def has_children():
@@ -44,28 +45,25 @@ def has_children():
 
 
 def check(before, automatic):
-    """LookupError if the code has made what a fork would not have, or would share. Nobody
-    has asked for it if `automatic`: then whatever might break is too much."""
+    """CannotFork if the code has made what a fork would not have, or would share. Nobody has
+    asked for it if `automatic`: then whatever might break is too much."""
     now = State()
-    if now.threads > before.threads:
-        made = "threads"
-    elif automatic and now.tasks > before.tasks:
-        made = "threads"
+    if now.threads > before.threads or (automatic and now.tasks > before.tasks):
+        made = "starts threads, which a fork would not have"
     elif automatic and now.files > before.files:
-        made = "files or connections"
+        made = "opens files or connections, which forks would share"
     elif automatic and has_children():
-        made = "processes"
+        made = "starts processes, which forks would share"
     else:
         return
-    raise LookupError("the code cannot stay loaded for other pods to start from: it has made %s "
-                      "as it was loaded" % made)
+    raise CannotFork("each pod loads its code itself: loading it %s (ebb.dev/preload)" % made)
 
 
 class Parent:
     def __init__(self, control):
         self.control = control
         self.forks = {}  # pid -> pod
-        self.retired = False
+        self.ending = False
 
     def reap(self, *_):
         """On SIGCHLD. As the first process of its namespace it is everybody's parent."""
@@ -76,80 +74,92 @@ class Parent:
                 break
             if pid == 0:
                 break
-            pod = self.forks.pop(pid, None)
-            if pod is not None:
-                self.control.send(b"X%d %s" % (status, pod.encode()))
-        self.end_if_done()
-
-    def retire(self, *_):
-        self.retired = True
-        self.end_if_done()
-
-    def end_if_done(self):
-        if self.retired and not self.forks:
+            if pid in self.forks:
+                self.tell(status, self.forks.pop(pid))
+        if self.ending and not self.forks:
             os._exit(0)
 
-    def fork(self, order, fds):
+    def end(self, *_):
+        """On SIGTERM, which its forks have got, too."""
+        self.ending = True
+        self.reap()
+
+    def tell(self, status, pod):
+        self.control.send(b"X%d %s" % (status, pod))
+
+    def fork(self, pod, fds):
         """True in the fork."""
         # Its end must not come before it is known.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-        pid = os.fork()
-        if pid == 0:
-            return True
-        self.forks[pid] = order["pod"]
+        try:
+            pid = os.fork()
+        except OSError:
+            self.tell(NO_PROCESS, pod)
+        else:
+            if pid == 0:
+                return True
+            self.forks[pid] = pod
         for fd in fds:
             os.close(fd)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         return False
 
 
-def join(entrances):
-    for fd in entrances:
+def become(fds):
+    """In the fork: its own group and descriptors, and what must not be the same in every pod."""
+    for fd in fds[3:]:
         os.write(fd, b"0")
-        os.close(fd)
-
-
-def become(order, fds):
-    """In the fork: its own descriptors, and what must not be the same in every pod."""
     os.dup2(fds[0], CONTROL, False)
     os.dup2(fds[1], LISTEN, False)
     os.dup2(fds[2], 1)
     os.dup2(fds[2], 2)
-    for fd in fds[:3]:
+    for fd in fds:
         os.close(fd)
-    if order["late"]:
-        threading.Thread(target=join, args=(fds[3:],), daemon=True).start()
-    else:
-        join(fds[3:])
-    numpy = sys.modules.get("numpy.random")
-    if numpy is not None:
-        numpy.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def serve(control):
     """Forks as it is told to. Returns in each fork, once it may serve."""
-    terminate = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGCHLD, signal.SIGTERM)}
     parent = Parent(control)
+    # A signal may come to another thread, which wakes nobody who waits here: this does.
+    heard, told = socket.socketpair()
+    heard.setblocking(False)
+    told.setblocking(False)
     signal.signal(signal.SIGCHLD, parent.reap)
-    signal.signal(signal.SIGTERM, parent.retire)
+    signal.signal(signal.SIGTERM, parent.end)
+    woken = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    waits = select.poll()
+    for each in (control, heard):
+        waits.register(each, select.POLLIN)
     gc.collect()
     gc.freeze()
     control.send(b"R")
     while True:
+        ready = [fd for fd, _ in waits.poll()]
+        if heard.fileno() in ready:
+            heard.recv(MESSAGE_LIMIT)
+            parent.reap()
+        if CONTROL not in ready:
+            continue
         data, fds, _, _ = socket.recv_fds(control, MESSAGE_LIMIT, MOST_DESCRIPTORS)
         if not data:
             os._exit(0)
-        if data[:1] != b"F":
-            parent.retire()
+        if not parent.fork(data[1:], fds):
             continue
-        order = json.loads(data[1:])
-        if not parent.fork(order, fds):
-            continue
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, terminate)
+        signal.set_wakeup_fd(woken)
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        become(order, fds)
-        control.send(b"P")
-        if not control.recv(1):
-            os._exit(0)
-        return
+        heard.close()
+        told.close()
+        try:
+            become(fds)
+            control.send(b"P")
+            if control.recv(1):
+                return
+        except OSError:
+            pass  # it is not waited for any more
+        os._exit(0)

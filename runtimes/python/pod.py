@@ -332,10 +332,13 @@ def main(buffer):
     try:
         message = read_message(buffer[1:size])
         forks = message.get("forks")
-        before = forking.look() if forks else None
+        before = forking.State() if forks else None
         kind, handle = load(message, CODE, compiled, hand_in)
         if forks:
             forking.check(before, forks == "automatic")
+    except forking.CannotFork as refusal:
+        send(control, b"U", str(refusal))
+        os._exit(0)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too
         fail(control, error)
     try:

@@ -41,7 +41,7 @@ inline constexpr std::string_view kNetworkAnnotation = "ebb.dev/network";
 // On a revision template: "true" lets pods without requests be frozen.
 inline constexpr std::string_view kFreezeAnnotation = "ebb.dev/freeze";
 // On a revision template: "true" keeps its code loaded once on a node, for pods to be forked
-// from; "false" never does; without it that follows from what loading takes.
+// from; "auto" where loading is slow and often done; "false" (the default) never does.
 inline constexpr std::string_view kPreloadAnnotation = "ebb.dev/preload";
 // On pods ("Cold", "Warm", "Draining") and nodes ("Idle", "Occupied", "Draining").
 inline constexpr std::string_view kStateLabel = "ebb.dev/state";

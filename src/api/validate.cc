@@ -327,12 +327,16 @@ void check_revision_annotations(Errors& errors, const std::string& path, const O
     invalid(errors, path + "[" + network->first + "]", network->second,
             "must be \"egress\" or \"none\"");
   }
-  for (const auto& key : {kFreezeAnnotation, kPreloadAnnotation}) {
-    auto wish = meta.annotations.find(std::string(key));
-    if (wish != meta.annotations.end() && wish->second != "true" && wish->second != "false") {
-      invalid(errors, path + "[" + wish->first + "]", wish->second,
-              "must be \"true\" or \"false\"");
-    }
+  auto freeze = meta.annotations.find(std::string(kFreezeAnnotation));
+  if (freeze != meta.annotations.end() && freeze->second != "true" && freeze->second != "false") {
+    invalid(errors, path + "[" + freeze->first + "]", freeze->second,
+            "must be \"true\" or \"false\"");
+  }
+  auto preload = meta.annotations.find(std::string(kPreloadAnnotation));
+  if (preload != meta.annotations.end() && preload->second != "true" &&
+      preload->second != "false" && preload->second != "auto") {
+    invalid(errors, path + "[" + preload->first + "]", preload->second,
+            "must be \"true\", \"auto\" or \"false\"");
   }
 }
 

@@ -114,7 +114,9 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
   pod.probe_path = probe_path(container);
   pod.freeze = revision.meta.annotation(api::kFreezeAnnotation) == "true";
   if (const auto preload = revision.meta.annotation(api::kPreloadAnnotation); !preload.empty()) {
-    pod.preload = preload == "true";
+    pod.preload = preload == "true"   ? scheduling::Preload::kAlways
+                  : preload == "auto" ? scheduling::Preload::kAutomatic
+                                      : scheduling::Preload::kNever;
   }
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;

@@ -11,6 +11,18 @@ namespace {
 
 constexpr const char* kLog = "scheduler";
 
+node::Preload preload_of(scheduling::Preload wish) {
+  switch (wish) {
+    case scheduling::Preload::kNever:
+      return node::Preload::kNever;
+    case scheduling::Preload::kAutomatic:
+      return node::Preload::kAutomatic;
+    case scheduling::Preload::kAlways:
+      break;
+  }
+  return node::Preload::kAlways;
+}
+
 node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& what) {
   using std::chrono::milliseconds;
   return {.pod = pod,
@@ -28,9 +40,7 @@ node::Assign order_for(const std::string& pod, const scheduling::PodTemplate& wh
           .args = what.args,
           .port = what.port,
           .probe_path = what.probe_path,
-          .preload = static_cast<uint8_t>(!what.preload   ? node::Preload::kAutomatic
-                                          : *what.preload ? node::Preload::kAlways
-                                                          : node::Preload::kNever)};
+          .preload = static_cast<uint8_t>(preload_of(what.preload))};
 }
 
 }  // namespace
@@ -438,6 +448,8 @@ void Scheduler::unsubscribe(const std::string& uid) {
   // Pods that still hold requests go on draining; pod_drained() ends them.
   revisions_.erase(found);
   set_pool(runtime);
+  // One that does not hear it lets go of what it keeps for the revision when it is unused.
+  for (const auto& [name, send] : nodes_) static_cast<void>(send(node::Forget{.revision = uid}));
 }
 
 void Scheduler::resize_pools() {

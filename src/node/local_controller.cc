@@ -41,12 +41,12 @@ constexpr size_t kStartsAtOnce = 2;
 // After a hand-out no pod is made for this long while more than half of the pool is left:
 // making one takes a core for milliseconds, which the code that loads needs.
 constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
-// Each holds a function's code in memory, most often for nothing.
-constexpr size_t kMostPreloaded = 8;
-constexpr Duration kPreloadIdle = std::chrono::minutes(5);  // unused for so long, it goes
-// What code read as it was loaded, from the network perhaps, is no older.
-constexpr Duration kPreloadLife = std::chrono::minutes(15);
-constexpr Duration kPreloadLook = std::chrono::minutes(1);
+// Each holds a function's code in memory; more may be there that wait for their last fork.
+constexpr size_t kMostParents = 8;
+constexpr Duration kParentIdle = std::chrono::minutes(5);  // with no fork for so long, it goes
+// What code read as it was loaded, from the network perhaps, is not much older in new pods.
+constexpr Duration kParentLife = std::chrono::minutes(15);
+constexpr Duration kParentLook = std::chrono::minutes(1);
 constexpr Duration kLeavingTime = std::chrono::milliseconds(20);  // of killed processes
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
@@ -109,7 +109,7 @@ LocalController::LocalController(net::Executor& executor, ControllerOptions opti
       usage_(executor_, options_.usage_interval, pods_,
              [this](const FromController& message) { report(message); }) {
   for (uint32_t slot = 0; slot < options_.slots; ++slot) free_slots_.push_back(slot);
-  preload_timer_.fire = [this] { retire_some(); };
+  parent_timer_.fire = [this] { look_at_parents(); };
   ended_timer_.fire = [this] { clear_groups(); };
 }
 
@@ -243,7 +243,7 @@ void LocalController::on_front_connects() {
                   .network_problem = network_problem_};
   for (const auto& [id, pod] : pods_) {
     if (pod->state() == PodState::kStarting || pod->state() == PodState::kEnding) continue;
-    if (is_preloaded(*pod)) continue;
+    if (is_parent(*pod)) continue;
     welcome.pods.push_back({.pod = id,
                             .runtime = pod->runtime(),
                             .revision = pod->revision(),
@@ -392,8 +392,9 @@ void LocalController::on_signal() {
 void LocalController::reap() {
   int status = 0;
   for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-    const auto pod = std::find_if(pods_.begin(), pods_.end(),
-                                  [&](const auto& entry) { return entry.second->pid() == pid; });
+    const auto pod = std::find_if(pods_.begin(), pods_.end(), [&](const auto& entry) {
+      return entry.second->pid() == pid && !entry.second->forked();
+    });
     if (pod != pods_.end()) {
       bury(*pod->second, status);
       continue;
@@ -403,7 +404,7 @@ void LocalController::reap() {
     });
     if (pool != pools_.end()) {
       pool->second->zygote->reaped();  // its closed socket tells the rest
-    } else {
+    } else if (spawning()) {
       early_exits_[pid] = status;
     }
   }
@@ -414,27 +415,27 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  const Preloaded* zygote = preloaded(pod);
-  if (zygote != nullptr) {
-    bury_forked(pod);
-    if (!zygote->retired && gone.reason != "Stopped") {
-      log::info(kLog, "the code of {} does not stay loaded: {}", pod.revision(), gone.message);
-      if (!zygote->ready) preload_policy_.refuse(pod.revision(), executor_.now());
-    }
-  }
+  const Parent* parent = as_parent(pod);
+  if (parent != nullptr) bury_parent(pod, *parent, gone);
   // One that never got as far as waiting for code: the next waits a while.
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, whole_message(gone));
   }
   const uint32_t slot = pod.slot();
-  if (pod.forked()) {
+  const std::string parent_id = pod.parent();
+  if (pod.forked() && pod.ready_at() == TimePoint{} && gone.reason != "Stopped") {
+    distrust(parent_id);
+  }
+  if (pod.offered()) {
+    pod.abandon();
     ended_.push_back(std::move(pods_.find(id)->second));
     executor_.arm(ended_timer_, executor_.now());
   }
   pods_.erase(id);
+  end_if_childless(parent_id);
   free_slots_.push_back(slot);
-  if (zygote != nullptr) {
-    preloaded_.erase(id);
+  if (parent != nullptr) {
+    parents_.erase(id);
   } else {
     if (gone.reason != "Stopped") {
       log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
@@ -456,7 +457,7 @@ void LocalController::pool_failed(Pool& pool, const std::string& why) {
 uint32_t LocalController::count(const std::string& runtime, PodState state) const {
   return static_cast<uint32_t>(std::count_if(pods_.begin(), pods_.end(), [&](const auto& entry) {
     return entry.second->runtime() == runtime && entry.second->state() == state &&
-           !is_preloaded(*entry.second);
+           !is_parent(*entry.second);
   }));
 }
 
@@ -466,7 +467,7 @@ void LocalController::refill(Pool& pool) {
   const uint32_t starting = count(runtime, PodState::kStarting);
   for (auto it = pods_.begin(); cold > pool.want && it != pods_.end(); ++it) {
     if (it->second->runtime() != runtime || it->second->state() != PodState::kCold) continue;
-    if (is_preloaded(*it->second)) continue;
+    if (is_parent(*it->second)) continue;
     it->second->end("Stopped", "");
     --cold;
   }
@@ -520,18 +521,15 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
-             if (auto* zygote = preloaded(p)) return assign(zygote->order, p, true);
+             if (auto* parent = as_parent(p)) return assign(parent->order, p, true);
              report(PodCold{.pod = p.id(), .runtime = p.runtime()});
              refill(*self);
            },
        .on_ready =
            [this](PodProcess& p) {
              const auto took = executor_.now() - p.assigned_at();
-             if (auto* zygote = preloaded(p)) {
-               zygote->ready = true;
-               return;
-             }
-             consider_preload(p, took);
+             if (auto* parent = as_parent(p)) return parent_ready(p.id(), *parent);
+             consider_parent(p, took);
              report(PodReady{
                  .pod = p.id(),
                  .load_us = static_cast<uint64_t>(
@@ -539,16 +537,20 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
            },
        .on_compiled = [this](PodProcess& p,
                              std::string_view code) { compiled_.add(p.runtime(), p.code(), code); },
-       .on_fork_ended =
+       .on_fork_status =
            [this](const PodProcess& p, const std::string& id, int status) {
              const auto found = pods_.find(id);
              if (found == pods_.end() || found->second->parent() != p.id()) return;
-             if (found->second->forked()) return bury(*found->second, status);
-             found->second->give_up_fork("its process ended");
+             PodProcess& child = *found->second;
+             child.forked() ? child.set_wait_status(status)
+                            : child.give_up_fork("its process ended");
            },
+       .on_ended = [this](PodProcess& p, int status) { bury(p, status); },
        .on_not_forked =
-           [this](PodProcess& p, const std::string& why) {
-             log::warn(kLog, "pod {} loads its code itself: {}", p.id(), why);
+           [this](PodProcess& p, const std::string& parent, const std::string& why) {
+             log::warn(kLog, "pod {} loads its code itself, {} did not fork: {}", p.id(), parent,
+                       why);
+             distrust(parent);
              assign(Assign(p.order()), p, false);
            }});
   if (!pod) {
@@ -565,86 +567,148 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
   return id;
 }
 
-// --- Code that stays loaded ---
+// --- Pods that fork others ---
 
-LocalController::Preloaded* LocalController::preloaded(const PodProcess& pod) {
-  const auto found = preloaded_.find(pod.id());
-  return found == preloaded_.end() ? nullptr : &found->second;
+LocalController::Parent* LocalController::as_parent(const PodProcess& pod) {
+  const auto found = parents_.find(pod.id());
+  return found == parents_.end() ? nullptr : &found->second;
 }
 
-// One that may be asked, or will be.
 PodProcess* LocalController::find_parent(const std::string& revision) {
-  for (const auto& [id, preloaded] : preloaded_) {
-    if (preloaded.retired || preloaded.order.revision != revision) continue;
-    if (const auto pod = pods_.find(id); pod != pods_.end()) return pod->second.get();
+  for (const auto& [id, parent] : parents_) {
+    if (parent.retired || !parent.ready || parent.order.revision != revision) continue;
+    const auto pod = pods_.find(id);
+    if (pod != pods_.end() && pod->second->state() == PodState::kReady) return pod->second.get();
   }
   return nullptr;
 }
 
 bool LocalController::assign_forked(const Assign& order, PodProcess& pod) {
   PodProcess* parent = find_parent(order.revision);
-  if (parent == nullptr || parent->state() != PodState::kReady) return false;
-  preloaded(*parent)->used = executor_.now();
+  if (parent == nullptr) return false;
+  as_parent(*parent)->used = executor_.now();
   auto asked = pod.assign_forked(order, *parent);
   if (!asked) log::warn(kLog, "pod {} loads its code itself: {}", pod.id(), asked.error().message);
   return asked.has_value();
 }
 
-void LocalController::consider_preload(const PodProcess& pod, Duration took) {
+void LocalController::consider_parent(const PodProcess& pod, Duration took) {
   const TimePoint now = executor_.now();
-  const auto pool = pools_.find(pod.runtime());
   const Assign& order = pod.order();
   // Without groups what a fork leaves behind could not be ended.
-  if (pod.forked() || !cgroups_ || pool == pools_.end() || !pool->second->runtime.forks) return;
-  if (!pool->second->zygote || find_parent(order.revision) != nullptr) return;
-  if (!preload_policy_.loaded(order, took, now)) return;
-  if (preloaded_.size() >= kMostPreloaded) {
-    const auto oldest =
-        std::min_element(preloaded_.begin(), preloaded_.end(), [](const auto& a, const auto& b) {
-          return std::pair(a.second.retired, a.second.used) <
-                 std::pair(b.second.retired, b.second.used);
-        });
-    const bool rests = now - oldest->second.used >= kPreloadLook;
-    if (!oldest->second.retired && rests) retire(oldest->first, oldest->second);
-    return;  // a later start finds room
+  if (pod.forked() || !cgroups_) return;
+  const auto of_revision = [&](const auto& entry) {
+    return !entry.second.retired && entry.second.order.revision == order.revision;
+  };
+  if (std::any_of(parents_.begin(), parents_.end(), of_revision)) return;
+  if (preload_policy_.loaded(order, took, now)) start_parent(order, pod.runtime());
+}
+
+void LocalController::start_parent(const Assign& order, const std::string& runtime) {
+  const TimePoint now = executor_.now();
+  const auto pool = pools_.find(runtime);
+  if (pool == pools_.end() || !pool->second->runtime.forks || !pool->second->zygote) return;
+  std::vector<std::pair<TimePoint, std::string>> in_use;
+  for (const auto& [id, parent] : parents_) {
+    if (!parent.retired) in_use.emplace_back(parent.used, id);
+  }
+  if (in_use.size() >= kMostParents) {
+    const auto& [used, id] = *std::min_element(in_use.begin(), in_use.end());
+    if (now - used < kParentLook) return;
+    retire(id, parents_[id]);
   }
   const auto id = start_pod(*pool->second);
   if (!id) return;
-  Preloaded& preloaded = preloaded_[*id];
-  preloaded = {.order = order, .since = now, .used = now};
-  preloaded.order.pod = *id;
-  if (!preload_timer_.armed()) executor_.arm(preload_timer_, now + kPreloadLook);
+  Parent& parent = parents_[*id];
+  parent = {.order = order, .since = now, .used = now};
+  parent.order.pod = *id;
+  if (!parent_timer_.armed()) executor_.arm(parent_timer_, now + kParentLook);
 }
 
-void LocalController::retire(const std::string& pod, Preloaded& preloaded) {
-  preloaded.retired = true;
-  const auto found = pods_.find(pod);
-  if (found == pods_.end()) return;
-  preloaded.ready ? found->second->retire() : found->second->end("Stopped", "");
-}
-
-void LocalController::retire_some() {
-  const TimePoint now = executor_.now();
-  for (auto& [pod, preloaded] : preloaded_) {
-    const bool old = now - preloaded.used >= kPreloadIdle || now - preloaded.since >= kPreloadLife;
-    if (old && !preloaded.retired) retire(pod, preloaded);
+void LocalController::parent_ready(const std::string& id, Parent& ready) {
+  ready.ready = true;
+  for (auto& [other, parent] : parents_) {  // that it succeeds
+    if (other != id && parent.order.revision == ready.order.revision) retire(other, parent);
   }
-  if (!preloaded_.empty()) executor_.arm(preload_timer_, now + kPreloadLook);
 }
 
-// With the first process of their namespace they have ended, or will have.
-void LocalController::bury_forked(const PodProcess& parent) {
+// It forks no more, and ends with the last pod that it has forked.
+void LocalController::retire(const std::string& id, Parent& parent) {
+  if (std::exchange(parent.retired, true)) return;
+  const auto pod = pods_.find(id);
+  if (pod == pods_.end()) return;
+  if (parent.ready) pod->second->say("the code is not kept loaded here any longer");
+  end_if_childless(id);
+}
+
+void LocalController::end_if_childless(const std::string& id) {
+  const auto parent = parents_.find(id);
+  const auto pod = pods_.find(id);
+  if (parent == parents_.end() || pod == pods_.end() || !parent->second.retired) return;
+  if (!has_children(id)) pod->second->end("Stopped", "");
+}
+
+bool LocalController::has_children(const std::string& id) const {
+  return std::any_of(pods_.begin(), pods_.end(),
+                     [&](const auto& entry) { return entry.second->parent() == id; });
+}
+
+// What it forked did not become a pod: it is asked no more, nor is another for a while.
+void LocalController::distrust(const std::string& id) {
+  const auto parent = parents_.find(id);
+  if (parent == parents_.end()) return;
+  preload_policy_.pause(parent->second.order.revision, executor_.now());
+  retire(id, parent->second);
+}
+
+void LocalController::look_at_parents() {
+  const TimePoint now = executor_.now();
+  std::vector<std::pair<Assign, std::string>> successors;  // order, runtime
+  for (auto& [id, parent] : parents_) {
+    const auto pod = pods_.find(id);
+    if (parent.retired || pod == pods_.end()) continue;
+    const bool has_children = std::any_of(pods_.begin(), pods_.end(), [&](const auto& entry) {
+      return entry.second->parent() == id;
+    });
+    if (has_children) parent.used = now;
+    if (now - parent.used >= kParentIdle) {
+      retire(id, parent);
+    } else if (now - parent.since >= kParentLife && !std::exchange(parent.succeeded, true)) {
+      successors.emplace_back(parent.order, pod->second->runtime());
+    }
+  }
+  for (const auto& [order, runtime] : successors) start_parent(order, runtime);
+  if (!parents_.empty()) executor_.arm(parent_timer_, now + kParentLook);
+}
+
+void LocalController::handle(const Forget& order) {
+  for (auto& [id, parent] : parents_) {
+    if (parent.order.revision == order.revision) retire(id, parent);
+  }
+}
+
+// One that forked others has ended, and with the first process of their namespace they too.
+void LocalController::bury_parent(const PodProcess& pod, const Parent& parent,
+                                  const PodGone& gone) {
   std::vector<PodProcess*> children;
-  for (const auto& [id, pod] : pods_) {
-    if (pod->parent() == parent.id()) children.push_back(pod.get());
+  for (const auto& [id, child] : pods_) {
+    if (child->parent() == pod.id()) children.push_back(child.get());
   }
   for (PodProcess* child : children) {
     if (child->forked()) {
-      child->end("Killed", "the pod that holds its code loaded has ended");
+      child->end("Killed", "the pod that it was forked from has ended");
       bury(*child, SIGKILL);
     } else {
-      child->give_up_fork("the pod that holds its code loaded has ended");
+      child->give_up_fork("the pod that was to fork it has ended");
     }
+  }
+  if (parent.retired || gone.reason == "Stopped") return;
+  log::info(kLog, "pod {}, from which pods of {} were to be forked: {}: {}", pod.id(),
+            pod.revision(), gone.reason, gone.message);
+  if (gone.reason == kCannotFork) {
+    preload_policy_.refuse(pod.revision(), executor_.now());
+  } else {
+    preload_policy_.pause(pod.revision(), executor_.now());
   }
 }
 
@@ -669,10 +733,13 @@ void LocalController::on_spawned(const std::string& id, pid_t pid, const std::st
     bury(pod, status);
   }
   // Numbers are used again: none may stay that no spawn is waiting for.
-  const bool spawning = std::any_of(pools_.begin(), pools_.end(), [](const auto& entry) {
+  if (!spawning()) early_exits_.clear();
+}
+
+bool LocalController::spawning() const {
+  return std::any_of(pools_.begin(), pools_.end(), [](const auto& entry) {
     return entry.second->zygote && entry.second->zygote->open_spawns() > 0;
   });
-  if (!spawning) early_exits_.clear();
 }
 
 void LocalController::shut_down() {

@@ -72,11 +72,12 @@ class LocalController final {
 
   // A pod that has loaded a revision's code once and forks the revision's other pods: a
   // second tier of zygotes, in the isolation of a pod since it has run the function's code.
-  // The front knows nothing of them.
-  struct Preloaded {
+  // The front is told nothing of them.
+  struct Parent {
     Assign order;
-    bool ready = false;    // it may be asked
-    bool retired = false;  // it ends with the last pod that it has forked
+    bool ready = false;      // it may be asked
+    bool retired = false;    // it ends with the last pod that it has forked
+    bool succeeded = false;  // another was started to take its place
     TimePoint since{};
     TimePoint used{};
   };
@@ -93,6 +94,7 @@ class LocalController final {
   void handle(const Assign& order);
   void handle(const Stop& order);
   void handle(const Freeze& order);
+  void handle(const Forget& order);
   void handle(const Shutdown& order);
   void handle(const Ping& order);
   void handle(const ServePods& order);
@@ -107,19 +109,23 @@ class LocalController final {
   void start_zygote(Pool& pool);
   std::optional<std::string> start_pod(Pool& pool);
   void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
-  // See Preloaded.
-  [[nodiscard]] PodProcess* find_parent(const std::string& revision);
+  // See Parent.
+  [[nodiscard]] Parent* as_parent(const PodProcess& pod);
+  [[nodiscard]] bool is_parent(const PodProcess& pod) const { return parents_.contains(pod.id()); }
+  [[nodiscard]] PodProcess* find_parent(const std::string& revision);  // that may be asked
   bool assign_forked(const Assign& order, PodProcess& pod);
   void assign(const Assign& order, PodProcess& pod, bool forks);
-  void consider_preload(const PodProcess& pod, Duration took);
-  void retire(const std::string& pod, Preloaded& preloaded);
-  void retire_some();
-  void bury_forked(const PodProcess& parent);
+  void consider_parent(const PodProcess& pod, Duration took);
+  void start_parent(const Assign& order, const std::string& runtime);
+  void parent_ready(const std::string& id, Parent& ready);
+  void retire(const std::string& id, Parent& parent);
+  void distrust(const std::string& id);
+  void end_if_childless(const std::string& id);
+  [[nodiscard]] bool has_children(const std::string& id) const;
+  void look_at_parents();
+  void bury_parent(const PodProcess& pod, const Parent& parent, const PodGone& gone);
   void clear_groups();
-  [[nodiscard]] Preloaded* preloaded(const PodProcess& pod);
-  [[nodiscard]] bool is_preloaded(const PodProcess& pod) const {
-    return preloaded_.contains(pod.id());
-  }
+  [[nodiscard]] bool spawning() const;
   [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
   void shut_down();
 
@@ -148,8 +154,8 @@ class LocalController final {
   UsageCollector::Pods pods_;
   std::deque<uint32_t> free_slots_;  // longest unused first: ids and addresses rest a while
   PreloadPolicy preload_policy_;
-  std::map<std::string, Preloaded> preloaded_;  // by pod
-  net::Timer preload_timer_;                    // to retire some
+  std::map<std::string, Parent> parents_;  // by pod
+  net::Timer parent_timer_;                // to look at them
   // Of pods that were forked and have ended, until the last process has left.
   std::vector<std::unique_ptr<PodProcess>> ended_;
   net::Timer ended_timer_;

@@ -969,9 +969,16 @@ TEST_F(ForkTest, TheyEndWithTheOneThatForkedThemAndOthersLoadTheCode) {
   ASSERT_EQ(::kill(parent, SIGKILL), 0);
   const auto gone = expect<PodGone>();
   EXPECT_EQ(gone.pod, pod);
-  EXPECT_EQ(gone.message, "the pod that holds its code loaded has ended");
+  EXPECT_EQ(gone.message, "the pod that it was forked from has ended");
   EXPECT_EQ(words(get(start())).front(), "1");
-  forked();  // and in the end another one forks
+}
+
+TEST_F(ForkTest, WhatIsForgottenIsNotForkedAgain) {
+  const auto pod = forked();
+  ASSERT_TRUE(client_->send(Forget{.revision = "uid-1"}));
+  EXPECT_EQ(words(get(start())).front(), "1");
+  EXPECT_EQ(words(get(pod)).size(), 3u) << "it serves on until it is stopped";
+  EXPECT_THAT(log_text(), testing::HasSubstr("the code is not kept loaded here any longer"));
 }
 
 TEST_F(ForkTest, MemoryIsLimitedForEach) {
@@ -989,14 +996,68 @@ TEST_F(ForkTest, MemoryIsLimitedForEach) {
   EXPECT_NE(body(get(b)), "");
 }
 
+// What the code does in the pod that forks it is as hostile as anywhere.
+TEST_F(ForkTest, AForkThatJoinsAGroupAndIsNoPodIsEnded) {
+  hash_ = add_code(R"(
+import os
+def squat():
+  for fd in os.listdir('/proc/self/fd'):
+    try:
+      if os.readlink('/proc/self/fd/' + fd).endswith('tasks'): os.write(int(fd), b'0')
+    except OSError: pass
+  while True: pass
+os.register_at_fork(after_in_child=squat)
+def handle(request): return str(os.getpid())
+)");
+  start();
+  bool refused = false;  // a start that had to wait for a fork in vain
+  for (int i = 0; i < 50 && !refused; ++i) {
+    const auto began = executor_.now();
+    const auto pod = start();
+    refused = executor_.now() - began > 400ms;
+    EXPECT_EQ(body(get(pod)), "1") << "it has loaded the code itself";
+    if (refused) await_processes(pod, 1);
+    EXPECT_TRUE(client_->send(Stop{pod}));
+    expect<PodGone>();
+  }
+  EXPECT_TRUE(refused);
+  const auto began = executor_.now();
+  start();
+  EXPECT_LT(executor_.now() - began, 400ms) << "once is enough";
+}
+
+TEST_F(ForkTest, APodWhoseParentDoesNotTellOfItsEndIsGoneAllTheSame) {
+  hash_ = add_code(
+      "import os\n"
+      "os.waitpid = lambda *_: (0, 0)\n"
+      "def handle(request):\n"
+      "  if request.path == '/exit': os._exit(3)\n"
+      "  return str(os.getpid())\n");
+  const auto pod = forked();
+  get(pod, "/exit");
+  EXPECT_EQ(expect<PodGone>().pod, pod);
+}
+
+TEST_F(ForkTest, AParentThatGivesItselfForAForkIsRefused) {
+  hash_ = add_code(
+      "import os\n"
+      "os.fork = lambda: 0\n"
+      "def handle(request): return str(os.getpid())\n");
+  for (int i = 0; i < 10; ++i) {
+    const auto pod = start();
+    EXPECT_EQ(body(get(pod)), "1");
+    EXPECT_TRUE(client_->send(Stop{pod}));
+    EXPECT_EQ(expect<PodGone>().pod, pod);
+  }
+}
+
 TEST_F(ForkTest, CodeThatStartsThreadsIsLoadedByEachPod) {
   hash_ = add_code(
       "import threading, time, os\n"
       "threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()\n"
       "def handle(request): return str(os.getpid())\n");
   const std::string why =
-      "the code cannot stay loaded for other pods to start from: it has made threads as it was "
-      "loaded";
+      "each pod loads its code itself: loading it starts threads, which a fork would not have";
   start();
   for (const auto deadline = executor_.now() + kPatience;
        log_text().find(why) == std::string::npos && executor_.now() < deadline;) {

@@ -48,9 +48,9 @@ enum class PodNetwork : uint8_t {
 
 // Whether a revision gets a pod that has loaded its code once, to fork others from.
 enum class Preload : uint8_t {
+  kNever,
   kAutomatic,  // if loading is slow, often done, and leaves nothing that a fork would break
   kAlways,
-  kNever,
 };
 
 // Give a cold pod to a revision: mount the code, load it. It may be connected to
@@ -99,6 +99,16 @@ struct Freeze {
     a(pod, frozen, turn);
   }
   friend bool operator==(const Freeze&, const Freeze&) = default;
+};
+
+// The revision is deleted: nothing is kept ready for it.
+struct Forget {
+  std::string revision;  // uid
+  template <class A>
+  void fields(A& a) {
+    a(revision);
+  }
+  friend bool operator==(const Forget&, const Forget&) = default;
 };
 
 // What the front serves for pods on the node's address (Welcome::node_address): ports,
@@ -265,7 +275,7 @@ struct NodeUsage {
 };
 
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods, Freeze>;
+using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods, Freeze, Forget>;
 using FromController =
     std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong, PodUsage, NodeUsage>;
 

@@ -42,6 +42,8 @@ TEST(Messages, RoundTripToController) {
   EXPECT_EQ(std::get<ServePods>(*ports).public_gateway, 65535);
   const Freeze freeze{.pod = "python-1", .frozen = 1, .turn = 7};
   EXPECT_EQ(std::get<Freeze>(*decode_to_controller(encode(ToController(freeze)))), freeze);
+  const Forget forget{.revision = "uid-1"};
+  EXPECT_EQ(std::get<Forget>(*decode_to_controller(encode(ToController(forget)))), forget);
   EXPECT_TRUE(
       std::holds_alternative<Shutdown>(*decode_to_controller(encode(ToController(Shutdown{})))));
 }

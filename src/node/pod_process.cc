@@ -41,6 +41,8 @@ constexpr int kLastReads = 64;           // of those, when it has ended: more th
 constexpr int kMostNotes = 1000;         // while it loads
 // A fork takes a few milliseconds; then the pod loads its code itself.
 constexpr auto kForkDeadline = std::chrono::milliseconds(500);
+constexpr auto kWaitStatusPatience = std::chrono::milliseconds(100);
+constexpr size_t kMostForkStatus = 128;  // bytes
 
 std::string socket_name(const std::string& pod) { return pod + ".sock"; }
 
@@ -194,14 +196,16 @@ void PodProcess::on_control() {
       state_ = PodState::kReady;
       ready_at_ = executor_.now();
       deadline_.disarm();
-      if (forks_) say("the code stays loaded here: other pods begin as forks of this one");
+      if (forks_) say("the code stays loaded here: new pods begin as forks of this one");
       events_.on_ready(*this);
     } else if (kind == 'X' && state_ == PodState::kReady && forks_) {
-      on_fork_ended(text.substr(1));
+      on_fork_status(text.substr(1));
     } else if (kind == 'C' && first) {
       events_.on_compiled(*this, text.substr(1));
     } else if (kind == 'N' && state_ == PodState::kLoading && ++notes_ <= kMostNotes) {
       note_wait(std::string(text.substr(1)));
+    } else if (kind == 'U' && state_ == PodState::kLoading && forks_) {
+      end(kCannotFork, std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kStarting) {
       end("StartFailed", std::string(text.substr(1)));
     } else if (kind == 'E' && state_ == PodState::kLoading) {
@@ -297,15 +301,17 @@ Result<void> PodProcess::assign_forked(const Assign& order, PodProcess& parent) 
   }
   std::vector<int> fds{pair->theirs.get(), pod_listener_.get(), pod_log_.get()};
   for (const auto& entrance : *entrances) fds.push_back(entrance.get());
-  const nlohmann::json wish = {{"pod", id_}, {"late", cgroup_->joins_slowly()}};
   take_order(order);
   auto asked = set_order_limits();
-  if (asked) asked = send_packet(parent.control_.get(), "F" + wish.dump(), fds);
+  if (asked) asked = send_packet(parent.control_.get(), "F" + id_, fds);
   if (!asked) {
     be_cold_again();
     return asked;
   }
+  ++parent.open_forks_;
+  offered_ = true;
   parent_ = parent.id_;
+  parent_pid_ = parent.pid_;
   fork_control_ = std::move(pair->ours);
   fork_watch_ =
       std::make_unique<net::FdWatch>(executor_, fork_control_.get(), [this] { on_fork(); });
@@ -321,13 +327,14 @@ void PodProcess::on_fork() {
   const auto packet = receive_packet(fork_control_.get(), buffer, nullptr, &pid);
   if (packet && !*packet) return;
   UniqueFd pidfd;
-  if (packet && **packet == "P" && pid > 0) {
+  if (packet && **packet == "P" && pid > 0 && pid != parent_pid_) {
     pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   }
-  // If it still holds its end of the socket, the number was its own when it was used.
+  // A fork that has ended has closed its end of the socket: `pid` may be another's by now.
+  // One outside its group would use what nobody counts.
   if (!pidfd || ::recv(fork_control_.get(), buffer.data(), 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
-      !send_packet(fork_control_.get(), "G")) {
-    give_up_fork("its process ended");
+      !cgroup_->holds(pid) || !send_packet(fork_control_.get(), "G")) {
+    give_up_fork("its process ended, or is not what it should be");
     return;
   }
   signal(SIGKILL);  // its own process, which holds nothing of anybody
@@ -339,6 +346,7 @@ void PodProcess::on_fork() {
   control_ = std::move(fork_control_);
   control_watch_ =
       std::make_unique<net::FdWatch>(executor_, control_.get(), [this] { on_control(); });
+  exit_watch_ = std::make_unique<net::FdWatch>(executor_, pidfd_.get(), [this] { on_exit(); });
   pod_listener_.reset();
   pod_log_.reset();
   arm_start_deadline();
@@ -346,8 +354,10 @@ void PodProcess::on_fork() {
 
 void PodProcess::give_up_fork(const std::string& why) {
   if (state_ != PodState::kLoading || parent_.empty() || forked_) return;
+  const std::string parent = parent_;
   be_cold_again();
-  events_.on_not_forked(*this, why);
+  cgroup_->kill(pid_);
+  events_.on_not_forked(*this, parent, why);
 }
 
 void PodProcess::be_cold_again() {
@@ -365,17 +375,44 @@ void PodProcess::drop_fork() {
   fork_control_.reset();
 }
 
-void PodProcess::on_fork_ended(std::string_view text) {
+// Each fork may be told of once, in a few words: what else a parent says costs it its life.
+void PodProcess::on_fork_status(std::string_view text) {
   int status = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-  if (error != std::errc() || rest == text.data() + text.size()) {
+  const bool whole = error == std::errc() && rest != text.data() + text.size();
+  if (!whole || text.size() > kMostForkStatus || --open_forks_ < 0) {
     end("ProtocolError", "the pod said something unexpected on its control socket");
     return;
   }
-  events_.on_fork_ended(*this, std::string(rest + 1, text.data() + text.size()), status);
+  events_.on_fork_status(*this, std::string(rest + 1, text.data() + text.size()), status);
 }
 
-void PodProcess::retire() { static_cast<void>(send_packet(control_.get(), "Z")); }
+// By the kernel's word; how it ended is known to its parent, which may not tell.
+void PodProcess::on_exit() {
+  exit_watch_.reset();
+  exited_ = true;
+  if (wait_status_) return events_.on_ended(*this, *wait_status_);
+  exit_wait_.fire = [this] { events_.on_ended(*this, SIGKILL); };
+  executor_.arm(exit_wait_, executor_.now() + kWaitStatusPatience);
+}
+
+void PodProcess::set_wait_status(int wait_status) {
+  wait_status_ = wait_status;
+  if (!exited_) return;
+  exit_wait_.disarm();
+  events_.on_ended(*this, wait_status);
+}
+
+void PodProcess::abandon() {
+  signal(SIGKILL);
+  drop_fork();
+  exit_watch_.reset();
+  control_watch_.reset();
+  log_watch_.reset();
+  deadline_.disarm();
+  log_pause_.disarm();
+  exit_wait_.disarm();
+}
 
 // By what was opened while it lived: its number may be another's by now.
 void PodProcess::signal(int number) const {

@@ -25,6 +25,8 @@
 namespace ebb::node {
 
 // From a pod's SIGTERM to its SIGKILL.
+// The reason of the end of a pod that was to fork others and should not.
+inline constexpr const char* kCannotFork = "CannotFork";
 inline constexpr auto kStopGrace = std::chrono::seconds(3);
 
 class PodProcess final {
@@ -34,10 +36,13 @@ class PodProcess final {
     std::function<void(PodProcess&)> on_ready;  // code loaded
     // What it has compiled before running it; for pods that are asked to.
     std::function<void(PodProcess&, std::string_view)> on_compiled;
-    // Of one that forks: the process of the pod `id`, which it had forked, has ended.
-    std::function<void(PodProcess&, const std::string& id, int wait_status)> on_fork_ended;
-    // No process was forked for it: it is cold as before.
-    std::function<void(PodProcess&, const std::string& why)> on_not_forked;
+    // Of one that forks: it says how a process ended that it had forked for the pod `id`.
+    std::function<void(PodProcess&, const std::string& id, int wait_status)> on_fork_status;
+    // Of one that was forked: its process has ended. Others are reaped by the owner.
+    std::function<void(PodProcess&, int wait_status)> on_ended;
+    // `parent` forked no process for it: it is cold as before.
+    std::function<void(PodProcess&, const std::string& parent, const std::string& why)>
+        on_not_forked;
   };
 
   // What is known of the code that a pod is to load.
@@ -73,8 +78,11 @@ class PodProcess final {
   [[nodiscard]] Result<void> assign_forked(const Assign& order, PodProcess& parent);
   // No process will be forked for it after all, if one is still awaited: on_not_forked.
   void give_up_fork(const std::string& why);
-  // Of one that forks: it forks no more, and ends with the last of its processes.
-  void retire();
+  [[nodiscard]] bool forks() const { return forks_; }  // see Code
+  // Of one that was forked: how its process ended, or will have, by its parent's word.
+  void set_wait_status(int wait_status);
+  // Its processes are to be gone: nothing more is heard of it.
+  void abandon();
   // Kills it; it is gone when the Local Controller has reaped it. The first reason
   // is kept.
   void end(std::string reason, std::string message);
@@ -108,6 +116,9 @@ class PodProcess final {
   // The pod that forked its process, or is about to; empty: none.
   [[nodiscard]] const std::string& parent() const { return parent_; }
   [[nodiscard]] bool forked() const { return forked_; }
+  // A process of a parent's may be in its group.
+  [[nodiscard]] bool offered() const { return offered_; }
+  void say(const std::string& text);  // in its revision's log, as Ebb's own lines
   [[nodiscard]] const Assign& order() const { return order_; }  // what it was assigned by
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
   [[nodiscard]] TimePoint ready_at() const { return ready_at_; }  // its code was loaded
@@ -121,7 +132,8 @@ class PodProcess final {
              LogFolder& logs, Events events);
   void on_control();
   void on_fork();
-  void on_fork_ended(std::string_view text);
+  void on_fork_status(std::string_view text);
+  void on_exit();
   void become_cold();
   void drop_fork();
   void be_cold_again();
@@ -133,7 +145,6 @@ class PodProcess final {
   void watch_output();
   Result<void> set_network(uint8_t wish);
   Result<void> set_limits(const sandbox::Limits& limits);
-  void say(const std::string& text);  // in its log, as Ebb's own lines
   void note_wait(std::string what);
 
   net::Executor& executor_;
@@ -170,8 +181,15 @@ class PodProcess final {
   net::Timer log_pause_;  // while it has printed too much
   net::Timer deadline_;   // of what it is about to do: warm up, load, end
   std::string parent_;
+  pid_t parent_pid_ = -1;
+  bool offered_ = false;
   bool forked_ = false;
   bool forks_ = false;
+  int open_forks_ = 0;  // asked of it, and not told the end of
+  std::unique_ptr<net::FdWatch> exit_watch_;
+  std::optional<int> wait_status_;
+  bool exited_ = false;
+  net::Timer exit_wait_;   // until the parent tells how
   UniqueFd fork_control_;  // to the process that is being forked
   std::unique_ptr<net::FdWatch> fork_watch_;
   Assign order_;

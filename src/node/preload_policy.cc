@@ -9,7 +9,7 @@ bool PreloadPolicy::loaded(const Assign& order, Duration took, TimePoint now) {
   const bool asked = order.preload == static_cast<uint8_t>(Preload::kAlways);
   if (!asked && took < kSlow) return false;
   Seen& seen = see(order.revision, now);
-  if (seen.refused) return false;
+  if (now < seen.not_before) return false;
   if (asked) return true;
   if (seen.slow == 0 || now - seen.since > kWhile) {
     seen.since = now;
@@ -19,7 +19,11 @@ bool PreloadPolicy::loaded(const Assign& order, Duration took, TimePoint now) {
 }
 
 void PreloadPolicy::refuse(const std::string& revision, TimePoint now) {
-  see(revision, now).refused = true;
+  see(revision, now).not_before = TimePoint::max();
+}
+
+void PreloadPolicy::pause(const std::string& revision, TimePoint now) {
+  see(revision, now).not_before = now + kWhile;
 }
 
 PreloadPolicy::Seen& PreloadPolicy::see(const std::string& revision, TimePoint now) {

@@ -14,7 +14,7 @@ namespace ebb::node {
 
 class PreloadPolicy {
  public:
-  // A fork that is served takes about 5 ms: ten times as long is slow.
+  // A start by a fork takes about 5 ms: ten times as long is slow.
   static constexpr auto kSlow = std::chrono::milliseconds(50);
   static constexpr uint32_t kOften = 3;  // slow loads ...
   static constexpr auto kWhile = std::chrono::minutes(10);
@@ -22,15 +22,17 @@ class PreloadPolicy {
 
   // A pod has loaded the code of `order` itself, in `took`. True: such a pod is worth it.
   [[nodiscard]] bool loaded(const Assign& order, Duration took, TimePoint now);
-  // It cannot be: never again, as far as remembered.
+  // Its code cannot be forked: never again, as far as remembered.
   void refuse(const std::string& revision, TimePoint now);
+  // Something was in the way: not for a while.
+  void pause(const std::string& revision, TimePoint now);
 
  private:
   struct Seen {
     TimePoint since{};  // the first of `slow`
     TimePoint last{};
     uint32_t slow = 0;
-    bool refused = false;
+    TimePoint not_before{};
   };
   Seen& see(const std::string& revision, TimePoint now);
 

@@ -46,6 +46,14 @@ TEST(PreloadPolicy, AWishIsAtOnceAndARefusalStays) {
   EXPECT_TRUE(policy.loaded(order(Preload::kAlways, "other"), milliseconds(900), now));
 }
 
+TEST(PreloadPolicy, APauseEnds) {
+  PreloadPolicy policy;
+  const TimePoint now{};
+  policy.pause("r", now);
+  EXPECT_FALSE(policy.loaded(order(Preload::kAlways), milliseconds(900), now + minutes(9)));
+  EXPECT_TRUE(policy.loaded(order(Preload::kAlways), milliseconds(900), now + minutes(10)));
+}
+
 TEST(PreloadPolicy, ForgetsWhatWasSeenLongestAgo) {
   PreloadPolicy policy;
   TimePoint now{};

@@ -48,7 +48,7 @@ void UsageCollector::read_some() {
     last_ = next->first;
     const PodProcess& pod = *next->second;
     const bool ready = pod.state() == PodState::kReady;
-    if (!ready && pod.state() != PodState::kLoading) continue;
+    if ((!ready && pod.state() != PodState::kLoading) || pod.forks()) continue;
     ++tries;
     const TimePoint now = executor_.now();
     const auto usage = pod.usage();

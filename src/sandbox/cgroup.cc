@@ -97,9 +97,17 @@ std::vector<std::string> children(const std::string& folder) {
   return out;
 }
 
-void kill_in(const std::string& folder) {
+std::vector<pid_t> processes_in(const std::string& folder) {
+  std::vector<pid_t> out;
   for (const auto& pid : split(read_text(folder + "/cgroup.procs"), '\n')) {
-    if (const int number = std::atoi(pid.c_str()); number > 1) ::kill(number, SIGKILL);
+    if (const int number = std::atoi(pid.c_str()); number > 1) out.push_back(number);
+  }
+  return out;
+}
+
+void kill_in(const std::string& folder, pid_t spared = 0) {
+  for (const pid_t pid : processes_in(folder)) {
+    if (pid != spared) ::kill(pid, SIGKILL);
   }
 }
 
@@ -385,8 +393,14 @@ Result<std::vector<UniqueFd>> Cgroup::entrances() const {
   return out;
 }
 
-void Cgroup::kill() const {
-  if (!folders_.empty()) kill_in(folders_.front());
+void Cgroup::kill(pid_t spared) const {
+  if (!folders_.empty()) kill_in(folders_.front(), spared);
+}
+
+bool Cgroup::holds(pid_t pid) const {
+  if (folders_.empty()) return false;
+  const auto inside = processes_in(folders_.front());
+  return std::find(inside.begin(), inside.end(), pid) != inside.end();
 }
 
 Result<void> Cgroup::freeze(bool frozen) {

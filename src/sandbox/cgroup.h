@@ -9,6 +9,8 @@
 //   ... clone the pod into group->folder_fd() (v2) or hand it group->join_fds() (v1)
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -76,12 +78,12 @@ class Cgroup final {
 
   // The pod is in: the descriptors for joining are closed.
   void joined();
-  // For a process that writes "0" to all of these to join later, whatever rights it has. With
-  // v1 while it has one thread; with v2 all its threads join, which takes 10 ms and more.
+  // For a process of one thread that writes "0" to all of these to join later, whatever rights
+  // it has. With v2 that may take 10 ms and more.
   [[nodiscard]] Result<std::vector<UniqueFd>> entrances() const;
-  [[nodiscard]] bool joins_slowly() const { return v2_; }
-  // Sends SIGKILL to every process in it.
-  void kill() const;
+  // Sends SIGKILL to every process in it, but `spared`.
+  void kill(pid_t spared = 0) const;
+  [[nodiscard]] bool holds(pid_t pid) const;
   // kExhausted if it holds more memory than it may have then (v1; v2 ends processes).
   [[nodiscard]] Result<void> set_limits(const Limits& limits);
   // How many processes of it the kernel ended for lack of memory.

@@ -18,6 +18,13 @@
 
 namespace ebb::scheduling {
 
+// Whether a revision's code is kept loaded for its pods to be forked from.
+enum class Preload : uint8_t {
+  kNever,
+  kAutomatic,  // where that is worth it and nothing known is in the way
+  kAlways,
+};
+
 // What is needed to run a pod of a revision. Immutable, like the revision.
 struct PodTemplate {
   std::string revision;  // uid
@@ -44,8 +51,7 @@ struct PodTemplate {
   std::string probe_path;  // of its HTTP readiness probe; empty: connecting is enough
   bool egress = true;      // may reach outside and other functions
   bool freeze = false;     // stands still while it holds no request
-  // Its code is kept loaded for pods to be forked from; unset: where that is worth it.
-  std::optional<bool> preload;
+  Preload preload = Preload::kNever;
 };
 
 // From here on a request does not bind itself to a pod that still loads while others of the

@@ -1,6 +1,7 @@
 #include "serving/throttler.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/log.h"
 
@@ -110,11 +111,11 @@ std::optional<Refused> Throttler::refusal(size_t bytes) const {
 
 std::shared_ptr<QueueProxy> Throttler::pick() {
   if (pods_.empty()) return nullptr;
+  const bool slow = last_load_ >= scheduling::kSlowLoad;
   if (options_.concurrency > 0) {
     // The first with room: load is packed, so that the last pods fall idle.
-    const bool serves =
-        usual_load_ >= scheduling::kSlowLoad &&
-        std::any_of(pods_.begin(), pods_.end(), [](const auto& pod) { return pod->ready_; });
+    const bool serves = slow && std::any_of(pods_.begin(), pods_.end(),
+                                            [](const auto& pod) { return pod->ready_; });
     const auto has_room = [&](const auto& pod) {
       return pod->in_flight_ < options_.concurrency && (pod->ready_ || !serves);
     };
@@ -129,9 +130,11 @@ std::shared_ptr<QueueProxy> Throttler::pick() {
     }
     return found == pods_.end() ? nullptr : *found;
   }
-  return *std::min_element(pods_.begin(), pods_.end(), [](const auto& a, const auto& b) {
-    return std::pair(a->in_flight_, a->frozen_) < std::pair(b->in_flight_, b->frozen_);
-  });
+  const auto rank = [slow](const QueueProxy& pod) {
+    return std::tuple(slow && !pod.ready_, pod.in_flight_, pod.frozen_);
+  };
+  return *std::min_element(pods_.begin(), pods_.end(),
+                           [&rank](const auto& a, const auto& b) { return rank(*a) < rank(*b); });
 }
 
 Throttler::FreezeChange Throttler::change(const std::shared_ptr<QueueProxy>& pod, bool frozen) {
@@ -285,7 +288,7 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
   failures_ = 0;
   retry_at_ = {};
   last_failure_.clear();
-  usual_load_ = load;
+  last_load_ = load;
   for (const auto& list : {&pods_, &draining_}) {
     for (const auto& pod : *list) {
       if (pod->pod() != name) continue;

@@ -247,7 +247,7 @@ class Throttler final : public scheduling::PodListener,
   int failures_ = 0;  // starts in a row
   TimePoint retry_at_{};
   std::string last_failure_;
-  Duration usual_load_{};  // what the last pod took to load its code
+  Duration last_load_{};  // what the last pod took to load its code
   // Traffic since the last sample.
   int in_system_ = 0;
   int loading_ = 0;          // of those: in pods that are not ready yet

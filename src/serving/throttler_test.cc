@@ -99,6 +99,20 @@ TEST_F(ThrottlerTest, BindsNobodyToASlowStartWhileOthersServe) {
   EXPECT_EQ((*grant)->pod().pod(), "b");
 }
 
+TEST_F(ThrottlerTest, UnlimitedPodsThatServeComeBeforeASlowStart) {
+  auto throttler = make(0);
+  add(*throttler, "a", false);
+  throttler->pod_ready("a", scheduling::kSlowLoad);
+  add(*throttler, "b", false);
+  std::vector<Slot> slots;
+  for (int i = 0; i < 3; ++i) {
+    slots.push_back(std::move(*throttler->try_acquire().slot));
+    EXPECT_EQ(slots.back().pod().pod(), "a");
+  }
+  throttler->pod_ready("b", scheduling::kSlowLoad);
+  EXPECT_EQ(throttler->try_acquire().slot->pod().pod(), "b");
+}
+
 TEST_F(ThrottlerTest, BindsToAQuickStartAtOnce) {
   auto throttler = make(1);
   add(*throttler, "a", false);

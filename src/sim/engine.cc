@@ -231,16 +231,20 @@ void Engine::arrive(const Arrival& arrival) {
 // As production's Throttler: the first with room (of those that are ready if starts are slow
 // and there is one), or the least busy where pods have no limit.
 uint32_t Engine::pick(Live& live) {
+  const bool slow = start_mean_ns_ >= std::chrono::nanoseconds(scheduling::kSlowLoad).count();
   if (options_.concurrency == 0) {
-    const auto least = std::min_element(
-        live.pods.begin(), live.pods.end(),
-        [this](uint32_t a, uint32_t b) { return pods_[a].in_flight < pods_[b].in_flight; });
+    const auto rank = [this, slow](uint32_t pod) {
+      const PodState& state = pods_[pod];
+      return std::pair(slow && state.phase != PodState::Phase::kReady, state.in_flight);
+    };
+    const auto least =
+        std::min_element(live.pods.begin(), live.pods.end(),
+                         [&rank](uint32_t a, uint32_t b) { return rank(a) < rank(b); });
     return least == live.pods.end() ? kNone : *least;
   }
   while (live.first_free < live.pods.size() && !has_room(pods_[live.pods[live.first_free]])) {
     ++live.first_free;
   }
-  const bool slow = start_mean_ns_ >= std::chrono::nanoseconds(scheduling::kSlowLoad).count();
   if (!slow || live.ready == 0) {
     return live.first_free < live.pods.size() ? live.pods[live.first_free] : kNone;
   }

@@ -717,7 +717,7 @@ app = App()
         source = ("import os, time\ntime.sleep(0.3)\nLOADED = time.monotonic()\n"
                   "def handle(r):\n    return '%d %r' % (os.getpid(), LOADED)\n")
         wrong = self.ebb.deploy("heavy", source, "--annotation", "ebb.dev/preload=perhaps", check=False)
-        self.assertIn('must be "true" or "false"', wrong.stderr)
+        self.assertIn('must be "true", "auto" or "false"', wrong.stderr)
         self.deploy("heavy", source, "--annotation", "ebb.dev/preload=true",
                     "--annotation", "autoscaling.knative.dev/window=6s")
         self.assertEqual(self.ebb.get("heavy").text.split()[0], "1", "the first loads its code itself")
