@@ -120,11 +120,11 @@ Row row_of(const Report& r, const Extra& extra) {
 }
 
 constexpr std::string_view kTerms =
-    "\nCOLD: calls given to a pod that was still starting. FUNCTIONS' COLD: the share of a function's calls"
-    "\n  that were cold; half, 75 and 99 % of the functions have no more. WAIT: from a call's"
-    "\n  arrival to the start of its execution. SLOWDOWN: (wait + execution) / execution, 1 is"
-    "\n  perfect; p99 of each function, geometric mean. GB-HOURS: memory held by functions' pods;"
-    "\n  WASTED: the part during which no call ran in the pod.\n";
+    "\nCOLD: calls given to a pod that was still starting. FUNCTIONS' COLD: the share of a"
+    "\n  function's calls that were cold; half, 75 and 99 % of the functions have no more. WAIT:"
+    "\n  from a call's arrival to the start of its execution. SLOWDOWN: (wait + execution) /"
+    "\n  execution, 1 is perfect; p99 of each function, geometric mean. GB-HOURS: memory held by"
+    "\n  functions' pods; WASTED: the part during which no call ran in the pod.\n";
 
 constexpr std::string_view kProblemTerms =
     "UNFINISHED: calls that had not ended an hour after the trace; they are in no wait and no"
