@@ -667,10 +667,7 @@ void LocalController::look_at_parents() {
   for (auto& [id, parent] : parents_) {
     const auto pod = pods_.find(id);
     if (parent.retired || pod == pods_.end()) continue;
-    const bool has_children = std::any_of(pods_.begin(), pods_.end(), [&](const auto& entry) {
-      return entry.second->parent() == id;
-    });
-    if (has_children) parent.used = now;
+    if (has_children(id)) parent.used = now;
     if (now - parent.used >= kParentIdle) {
       retire(id, parent);
     } else if (now - parent.since >= kParentLife && !std::exchange(parent.succeeded, true)) {
