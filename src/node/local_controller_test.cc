@@ -1009,21 +1009,23 @@ def squat():
 os.register_at_fork(after_in_child=squat)
 def handle(request): return str(os.getpid())
 )");
-  start();
-  bool refused = false;  // a start that had to wait for a fork in vain
-  for (int i = 0; i < 50 && !refused; ++i) {
+  // How long a start took, which served what it had loaded itself.
+  const auto timed = [this] {
     const auto began = executor_.now();
     const auto pod = start();
-    refused = executor_.now() - began > 400ms;
-    EXPECT_EQ(body(get(pod)), "1") << "it has loaded the code itself";
-    if (refused) await_processes(pod, 1);
+    const Duration took = executor_.now() - began;
+    EXPECT_EQ(body(get(pod)), "1");
+    await_processes(pod, 1);
     EXPECT_TRUE(client_->send(Stop{pod}));
     expect<PodGone>();
-  }
-  EXPECT_TRUE(refused);
-  const auto began = executor_.now();
+    return took;
+  };
   start();
-  EXPECT_LT(executor_.now() - began, 400ms) << "once is enough";
+  const auto deadline = executor_.now() + kPatience;
+  while (timed() < 450ms) ASSERT_LT(executor_.now(), deadline) << "no fork was waited for in vain";
+  Duration least = 1h;
+  for (int i = 0; i < 5; ++i) least = std::min(least, timed());
+  EXPECT_LT(least, 450ms) << "once is enough";
 }
 
 TEST_F(ForkTest, APodWhoseParentDoesNotTellOfItsEndIsGoneAllTheSame) {
