@@ -858,6 +858,12 @@ def handle(request):
   return '%d %r %r' % (os.getpid(), CHOSEN, random.random())
 )";
 
+  // Longer than PreloadPolicy::kSlow.
+  static constexpr const char* kSlow =
+      "import time, os\n"
+      "time.sleep(0.06)\n"
+      "def handle(request): return str(os.getpid())\n";
+
   void SetUp() override {
     LocalControllerTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
@@ -1072,20 +1078,14 @@ TEST_F(ForkTest, CodeThatStartsThreadsIsLoadedByEachPod) {
 }
 
 TEST_F(ForkTest, NobodyWhoDoesNotWantItGetsIt) {
-  hash_ = add_code(
-      "import time, os\n"
-      "time.sleep(0.06)\n"
-      "def handle(request): return str(os.getpid())\n");
+  hash_ = add_code(kSlow);
   for (int i = 0; i < 6; ++i) {
     EXPECT_EQ(body(get(start(Preload::kNever))), "1");
   }
 }
 
 TEST_F(ForkTest, WhatLoadsSlowlyAndOftenGetsItUnasked) {
-  hash_ = add_code(
-      "import time, os\n"
-      "time.sleep(0.06)\n"
-      "def handle(request): return str(os.getpid())\n");
+  hash_ = add_code(kSlow);
   bool forked = false;
   for (int i = 0; i < 20 && !forked; ++i) {
     const auto pod = start(Preload::kAutomatic);
