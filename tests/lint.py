@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Checks that every header compiles alone (g++), and runs clang-tidy over every source
-but tests and fuzz targets.
+"""Checks that every header compiles alone, given the precompiled one that all are given,
+and runs clang-tidy over every source but tests and fuzz targets, by the units that they
+are compiled in. What passed is remembered by its content, below
+$XDG_CACHE_HOME/ebb-lint: only what changed is read again. In a unit no two sources may
+have functions of one name in anonymous namespaces: as overloads they would compile, and
+one source call the other's.
 
-Reading the headers is what takes clang-tidy its time, so the sources of a folder are
-read some at a time, as one unit; where their names clash, in halves. What passed is
-remembered by its content, below $XDG_CACHE_HOME/ebb-lint: only what changed is read
-again.
-
-    lint.py BUILD     BUILD: a configured build folder with compile_commands.json
+    lint.py BUILD     BUILD: a build folder with compile_commands.json, by clang; its
+                      precompiled header is made
 """
 
 import concurrent.futures
@@ -23,7 +23,6 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "ebb-lint"
 TIDY = "clang-tidy-19"
-UNIT = 8  # sources read as one; with more a change costs more, with fewer the whole does
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 
@@ -61,92 +60,89 @@ def digest(paths, *others):
     return state.hexdigest()
 
 
-class Header:
-    FLAGS = ["-std=c++20", "-Wall", f"-I{ROOT}/src", f"-I{ROOT}", "-isystem", "/usr/share/include/llhttp",
-             "-DLLHTTP_STRICT_MODE=1"]
+HIDDEN = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
+FUNCTION = re.compile(r"^(?!using |struct |class |enum |union |template |static_assert|TEST|INSTANTIATE)"
+                      r"[A-Za-z_][^\n;={}()]*?[ &*](\w+)\(", re.MULTILINE)
 
-    def __init__(self, path):
-        self.path = path
-        self.stamp = CACHE / digest([path], "header", *self.FLAGS[:2])
+
+def clashes(unit):
+    """What is wrong with the names of functions in the unit's anonymous namespaces."""
+    owners, said = {}, []
+    for path in unit.members:
+        for name in {name for block in HIDDEN.findall(path.read_text()) for name in FUNCTION.findall(block)}:
+            if name in owners:
+                said.append(f"{name_of(path)}: {name}() is also one of {name_of(owners[name])}: rename one")
+            owners[name] = path
+    return said
+
+
+class Header:
+    FUZZERS = ["-isystem", "/usr/share/include/llhttp"]  # the parser that some compare with
+
+    def __init__(self, path, command):
+        self.path, self.command = path, command
+        self.stamp = CACHE / digest([path], "header", " ".join(command).replace(str(ROOT), ""))
 
     def check(self):
         """Nothing when it passes, else what was said."""
         if self.stamp.exists():
             return ""
-        ran = subprocess.run(["g++", "-fsyntax-only", *self.FLAGS, "-x", "c++", "-"],
+        ran = subprocess.run([*self.command, *self.FUZZERS, "-fsyntax-only", "-x", "c++", "-"],
                              input=f'#include "{self.path}"\n', capture_output=True, text=True, cwd=ROOT)
         if ran.returncode == 0:
             self.stamp.touch()
             return ""
-        return f"{name_of(self.path)} does not compile alone:\n{ran.stderr}"
+        return f"{name_of(self.path)} does not compile alone:\n{ran.stderr or f'it ended with {ran.returncode}'}"
 
 
 class Unit:
     VERSION = subprocess.run([TIDY, "--version"], check=True, capture_output=True, text=True).stdout
     CONFIG = (ROOT / ".clang-tidy").read_text()
-    # These fire on what other files of the unit declare; g++ warns of shadows, too.
-    BLIND = ("-bugprone-forward-declaration-namespace", "-Wshadow")
+    # These fire on what other sources of the unit declare; g++ warns of shadows, too.
+    BLIND = ("--checks=-bugprone-forward-declaration-namespace,-bugprone-suspicious-include", "--extra-arg=-Wno-shadow")
 
-    def __init__(self, members, commands, folder):
-        self.members, self.commands, self.folder = members, commands, folder
-        words = [word for path in members
-                 for word in re.findall(r"-[DIW]\S+|-isystem \S+|-std=\S+", commands[str(path)])]
-        self.flags = list(dict.fromkeys(words))
-        flags = [flag.replace(str(ROOT), "") for flag in self.flags]
-        self.stamp = CACHE / digest(members, "tidy", self.VERSION, self.CONFIG, *flags)
+    def __init__(self, file, command, build):
+        self.file, self.build = file, build
+        self.members = [file]
+        if file.suffix == ".cxx":
+            self.members = [pathlib.Path(name) for name in INCLUDE.findall(file.read_text())]
+        flags = " ".join(re.findall(r"-[DIW]\S+|-isystem \S+|-std=\S+", command)).replace(str(ROOT), "")
+        self.stamp = CACHE / digest(self.members, "tidy", self.VERSION, self.CONFIG, *self.BLIND, flags)
 
     def check(self):
         """Nothing when it passes, else what was said."""
         if self.stamp.exists():
             return ""
-        unit = self.folder / (self.stamp.name[:16] + ".cc")
-        unit.write_text("".join(
-            f'#include "{path}"  // NOLINT(bugprone-suspicious-include)\n' for path in self.members))
-        ran = subprocess.run(
-            [TIDY, "--quiet", f"--checks={self.BLIND[0]}", rf"--header-filter={ROOT}/(src|tests|bench)/.*", str(unit), "--",
-             *(part for flag in self.flags if flag not in self.BLIND for part in shlex.split(flag))],
-            capture_output=True, text=True, cwd=ROOT)
-        said = ran.stdout
-        if ran.returncode != 0 and "clang-diagnostic-error" in said and len(self.members) > 1:
-            half = len(self.members) // 2
-            said = "".join(Unit(part, self.commands, self.folder).check()
-                           for part in (self.members[:half], self.members[half:]))
-        elif ran.returncode != 0 and not said:  # it may have been killed
-            said = ran.stderr or f"{TIDY} ended with {ran.returncode} on {', '.join(map(name_of, self.members))}\n"
-        elif ran.returncode == 0:
-            said = ""
-        if not said:
+        ran = subprocess.run([TIDY, "--quiet", "-p", str(self.build), *self.BLIND,
+                              rf"--header-filter={ROOT}/(src|tests|bench|runtimes)/.*", str(self.file)],
+                             capture_output=True, text=True, cwd=ROOT)
+        if ran.returncode == 0:
             self.stamp.touch()
-        return said
-
-
-def grouped(files):
-    """Lists of files of one folder, UNIT at most; a file with a main() stands alone."""
-    folders = {}
-    for path in files:
-        alone = re.search(r"^int main\(", path.read_text(), re.MULTILINE)
-        folders.setdefault(path if alone else path.parent, []).append(path)
-    for members in folders.values():
-        count = -(-len(members) // UNIT)
-        for i in range(count):
-            yield members[i * len(members) // count:(i + 1) * len(members) // count]
+            return ""
+        return ran.stdout or ran.stderr or f"{TIDY} ended with {ran.returncode} on {self.file}\n"
 
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    commands = {e["file"]: e["command"] for e in json.loads((build / "compile_commands.json").read_text())}
-    folder = build / "units"
+    commands = {pathlib.Path(e["file"]): e["command"]
+                for e in json.loads((build / "compile_commands.json").read_text())}
     CACHE.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    for_headers = shlex.split(commands[ROOT / "src/main.cc"].split(" -o ")[0])
+    for_headers = for_headers[next(i for i, word in enumerate(for_headers) if "clang++" in word):]
     headers = [path for path in sources() if path.suffix == ".h"]
-    files = [path for path in sources()
-             if path.suffix == ".cc" and not re.search(r"_(test|fuzz)\.cc$", path.name)]
-    if missing := [name_of(path) for path in files if str(path) not in commands]:
+    units = [Unit(file, command, build) for file, command in commands.items() if file.suffix in (".cc", ".cxx")]
+    if said := [line for unit in units if len(unit.members) > 1 for line in clashes(unit)]:
+        sys.exit("\n".join(said))
+    units = [unit for unit in units if all(ROOT in path.parents and build not in path.parents
+                                           and not re.search(r"_(test|fuzz)\.cc$", path.name)
+                                           for path in unit.members)]
+    built = {path for unit in units for path in unit.members}
+    if missing := [name_of(path) for path in sources()
+                   if path.suffix == ".cc" and not re.search(r"_(test|fuzz)\.cc$", path.name) and path not in built]:
         sys.exit(f"not part of the build, so not checked: {', '.join(missing)}")
-    jobs = [Header(path) for path in headers]
-    jobs += [Unit(members, commands, folder) for members in grouped(files)]
+    jobs = units + [Header(path, for_headers) for path in headers]
     todo = sum(not job.stamp.exists() for job in jobs)
-    print(f"{len(headers)} headers, {len(jobs) - len(headers)} units of sources; {todo} to read", flush=True)
+    print(f"{len(headers)} headers, {len(units)} units of sources; {todo} to read", flush=True)
     failed = False
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for said in pool.map(lambda job: job.check(), jobs):

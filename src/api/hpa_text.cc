@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kShownMetrics = 2;
 constexpr const char* kUnknown = "<unknown>";
 
-std::string text_of(const Json& value, const char* fallback) {
+std::string text_or(const Json& value, const char* fallback) {
   if (value.is_string()) return value.get<std::string>();
   return value.is_number() ? value.dump() : fallback;
 }
@@ -41,17 +41,17 @@ std::string plain(const Json& spec, const Json& status, const char* section) {
   const Json& current = at(status, {section, "current", each ? "averageValue" : "value"});
   const Json& target = each ? average : at(spec, {section, "target", "value"});
   const bool marked = each && std::string_view(section) != "pods";
-  return fmt::format("{}/{}{}", text_of(current, kUnknown), text_of(target, kUnknown),
+  return fmt::format("{}/{}{}", text_or(current, kUnknown), text_or(target, kUnknown),
                      marked ? " (avg)" : "");
 }
 
 std::string of_resource(const Json& spec, const Json& status, const char* section) {
-  const std::string name = text_of(at(spec, {section, "name"}), "");
+  const std::string name = text_or(at(spec, {section, "name"}), "");
   const Json& average = at(spec, {section, "target", "averageValue"});
   if (!average.is_null()) {
     return fmt::format("{}: {}/{}", name,
-                       text_of(at(status, {section, "current", "averageValue"}), kUnknown),
-                       text_of(average, ""));
+                       text_or(at(status, {section, "current", "averageValue"}), kUnknown),
+                       text_or(average, ""));
   }
   return fmt::format("{}: {}/{}", name,
                      percent(at(status, {section, "current", "averageUtilization"}), kUnknown),
@@ -59,7 +59,7 @@ std::string of_resource(const Json& spec, const Json& status, const char* sectio
 }
 
 std::string of_metric(const Json& spec, const Json& status) {
-  const std::string type = text_of(at(spec, {"type"}), "");
+  const std::string type = text_or(at(spec, {"type"}), "");
   if (type == "Resource") return of_resource(spec, status, "resource");
   if (type == "ContainerResource") return of_resource(spec, status, "containerResource");
   if (type == "Pods") return plain(spec, status, "pods");
@@ -72,7 +72,7 @@ std::string of_metric(const Json& spec, const Json& status) {
 
 std::string reference_text(const Json& hpa) {
   const Json& target = at(hpa, {"spec", "scaleTargetRef"});
-  return fmt::format("{}/{}", text_of(at(target, {"kind"}), ""), text_of(at(target, {"name"}), ""));
+  return fmt::format("{}/{}", text_or(at(target, {"kind"}), ""), text_or(at(target, {"name"}), ""));
 }
 
 std::string targets_text(const Json& hpa) {

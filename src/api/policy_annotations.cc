@@ -166,8 +166,8 @@ void read_class_settings(Reader& read, const Annotations& annotations, PolicyAnn
   }
 }
 
-void refuse_unknown(const Annotations& annotations, const std::string& path,
-                    std::vector<FieldError>& errors) {
+void refuse_unknown_keys(const Annotations& annotations, const std::string& path,
+                         std::vector<FieldError>& errors) {
   for (const auto& [key, value] : annotations) {
     if (!is_scaling_annotation(key) || key.starts_with(kAutoscalingPrefix) ||
         key.starts_with(kOutside) || std::ranges::find(kKeys, key) != kKeys.end()) {
@@ -226,7 +226,7 @@ PolicyAnnotations parse_policy(const Annotations& annotations, const std::string
                                std::vector<FieldError>& errors) {
   PolicyAnnotations policy;
   Reader read(annotations, path, errors);
-  refuse_unknown(annotations, path, errors);
+  refuse_unknown_keys(annotations, path, errors);
   read_class_settings(read, annotations, policy);
   if (const auto* text = read.find(kScheduleAnnotation)) {
     policy.schedule = *text;

@@ -13,34 +13,34 @@ using Annotations = std::map<std::string, std::string>;
 
 constexpr const char* kClass = "autoscaling.knative.dev/class";
 
-struct Parsed {
+struct ParsedPolicy {
   PolicyAnnotations policy;
   std::vector<FieldError> errors;
 };
 
-Parsed parse(const Annotations& annotations) {
-  Parsed out;
+ParsedPolicy parse_annotations(const Annotations& annotations) {
+  ParsedPolicy out;
   out.policy = parse_policy(annotations, "metadata.annotations", out.errors);
   return out;
 }
 
 TEST(PolicyAnnotationsTest, WithoutAnyTheDefaultsHold) {
-  const auto parsed =
-      parse({{"ebb.dev/network", "none"}, {"ebb.dev/code", "sha256:"}, {"example.com/a", "b"}});
+  const auto parsed = parse_annotations(
+      {{"ebb.dev/network", "none"}, {"ebb.dev/code", "sha256:"}, {"example.com/a", "b"}});
   EXPECT_TRUE(parsed.errors.empty());
   EXPECT_EQ(parsed.policy, PolicyAnnotations());
 }
 
 TEST(PolicyAnnotationsTest, ReadsEachOfThem) {
-  const auto adaptive = parse({{kClass, "ebb.dev/adaptive"},
-                               {"ebb.dev/policy-wait", "250ms"},
-                               {"ebb.dev/policy-patience", "0.5"},
-                               {"ebb.dev/policy-share", "0.05"},
-                               {"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
-                               {"ebb.dev/schedule-timezone", "Europe/Berlin"},
-                               {"ebb.dev/forecast", "true"},
-                               {"ebb.dev/forecast-lead", "2m"},
-                               {"ebb.dev/keep-alive", "hybrid"}});
+  const auto adaptive = parse_annotations({{kClass, "ebb.dev/adaptive"},
+                                           {"ebb.dev/policy-wait", "250ms"},
+                                           {"ebb.dev/policy-patience", "0.5"},
+                                           {"ebb.dev/policy-share", "0.05"},
+                                           {"ebb.dev/schedule", "0 8 * * * | 0 18 * * * | 2"},
+                                           {"ebb.dev/schedule-timezone", "Europe/Berlin"},
+                                           {"ebb.dev/forecast", "true"},
+                                           {"ebb.dev/forecast-lead", "2m"},
+                                           {"ebb.dev/keep-alive", "hybrid"}});
   EXPECT_TRUE(adaptive.errors.empty());
   EXPECT_EQ(adaptive.policy, (PolicyAnnotations{.wait = 250ms,
                                                 .patience = 0.5,
@@ -51,21 +51,22 @@ TEST(PolicyAnnotationsTest, ReadsEachOfThem) {
                                                 .forecast = true,
                                                 .forecast_lead = 2min,
                                                 .hybrid_keep_alive = true}));
-  const auto lua = parse({{kClass, "ebb.dev/lua"}, {"ebb.dev/policy-file", "gentle-2.lua"}});
+  const auto lua =
+      parse_annotations({{kClass, "ebb.dev/lua"}, {"ebb.dev/policy-file", "gentle-2.lua"}});
   EXPECT_TRUE(lua.errors.empty());
   EXPECT_EQ(lua.policy.file, "gentle-2.lua");
 }
 
-struct Bad {
+struct BadPolicyCase {
   Annotations annotations;
   const char* key;  // that the error names
   const char* why;
 };
 
-class BadPolicy : public testing::TestWithParam<Bad> {};
+class BadPolicy : public testing::TestWithParam<BadPolicyCase> {};
 
 TEST_P(BadPolicy, IsRefusedByName) {
-  const auto parsed = parse(GetParam().annotations);
+  const auto parsed = parse_annotations(GetParam().annotations);
   ASSERT_EQ(parsed.errors.size(), 1u);
   EXPECT_EQ(parsed.errors[0].path, "metadata.annotations[" + std::string(GetParam().key) + "]");
   EXPECT_THAT(parsed.errors[0].message, testing::HasSubstr(GetParam().why));
@@ -77,34 +78,42 @@ const std::pair<const std::string, std::string> kLua{kClass, "ebb.dev/lua"};
 INSTANTIATE_TEST_SUITE_P(
     Annotations, BadPolicy,
     testing::Values(
-        Bad{{{kClass, "ebb.dev/magic"}}, kClass, "ebb.dev/adaptive, ebb.dev/average or"},
-        Bad{{kAdaptive, {"ebb.dev/policy-wait", "0s"}}, "ebb.dev/policy-wait", "in [1ms, 1m"},
-        Bad{{kAdaptive, {"ebb.dev/policy-wait", "fast"}}, "ebb.dev/policy-wait", "fast"},
-        Bad{{kAdaptive, {"ebb.dev/policy-patience", "-1"}}, "ebb.dev/policy-patience", "[0, 100]"},
-        Bad{{kAdaptive, {"ebb.dev/policy-share", "1"}}, "ebb.dev/policy-share", "[0.0001, 0.5]"},
-        Bad{{kAdaptive, {"ebb.dev/policy-share", "nan"}}, "ebb.dev/policy-share", "a number"},
-        Bad{{{kClass, std::string(kKpaClass)}, {"ebb.dev/policy-wait", "1s"}},
-            "ebb.dev/policy-wait",
-            "ebb.dev/adaptive"},
-        Bad{{{kClass, "EBB.dev/adaptive"}}, kClass, "must be ebb.dev/adaptive"},
-        Bad{{{"ebb.dev/policy-file", "a.lua"}}, "ebb.dev/policy-file", "ebb.dev/lua"},
-        Bad{{kLua}, kClass, "needs ebb.dev/policy-file"},
-        Bad{{kLua, {"ebb.dev/policy-file", "../a.lua"}}, "ebb.dev/policy-file", "a folder"},
-        Bad{{kLua, {"ebb.dev/policy-file", ".lua"}}, "ebb.dev/policy-file", "NAME.lua"},
-        Bad{{kLua, {"ebb.dev/policy-file", "a.txt"}}, "ebb.dev/policy-file", "NAME.lua"},
-        Bad{{{"ebb.dev/service-max-scale", "-1"}}, "ebb.dev/service-max-scale", "[0, "},
-        Bad{{{"ebb.dev/service-max-scale", "1.5"}}, "ebb.dev/service-max-scale", "whole number"},
-        Bad{{{"ebb.dev/keepalive", "hybrid"}}, "ebb.dev/keepalive", "unknown annotation"},
-        Bad{{{"ebb.dev/service-max", "1"}}, "ebb.dev/service-max", "unknown"},
-        Bad{{{"ebb.dev/schedule", " ; "}}, "ebb.dev/schedule", "must be windows"},
-        Bad{{{"ebb.dev/schedule-timezone", "UTC"}}, "ebb.dev/schedule-timezone", "schedule"},
-        Bad{{{"ebb.dev/forecast", "yes"}}, "ebb.dev/forecast", "\"true\" or \"false\""},
-        Bad{{{"ebb.dev/forecast-lead", "1m"}}, "ebb.dev/forecast-lead", "only with"},
-        Bad{{{"ebb.dev/forecast", "true"}, {"ebb.dev/forecast-lead", "2h"}},
-            "ebb.dev/forecast-lead",
-            "must be in [1s, 1h"},
-        Bad{{{"ebb.dev/keep-alive", "long"}}, "ebb.dev/keep-alive", "\"hybrid\" or \"fixed\""},
-        Bad{{{"ebb.dev/policy-wiat", "1s"}}, "ebb.dev/policy-wiat", "unknown"}));
+        BadPolicyCase{{{kClass, "ebb.dev/magic"}}, kClass, "ebb.dev/adaptive, ebb.dev/average or"},
+        BadPolicyCase{
+            {kAdaptive, {"ebb.dev/policy-wait", "0s"}}, "ebb.dev/policy-wait", "in [1ms, 1m"},
+        BadPolicyCase{{kAdaptive, {"ebb.dev/policy-wait", "fast"}}, "ebb.dev/policy-wait", "fast"},
+        BadPolicyCase{
+            {kAdaptive, {"ebb.dev/policy-patience", "-1"}}, "ebb.dev/policy-patience", "[0, 100]"},
+        BadPolicyCase{
+            {kAdaptive, {"ebb.dev/policy-share", "1"}}, "ebb.dev/policy-share", "[0.0001, 0.5]"},
+        BadPolicyCase{
+            {kAdaptive, {"ebb.dev/policy-share", "nan"}}, "ebb.dev/policy-share", "a number"},
+        BadPolicyCase{{{kClass, std::string(kKpaClass)}, {"ebb.dev/policy-wait", "1s"}},
+                      "ebb.dev/policy-wait",
+                      "ebb.dev/adaptive"},
+        BadPolicyCase{{{kClass, "EBB.dev/adaptive"}}, kClass, "must be ebb.dev/adaptive"},
+        BadPolicyCase{{{"ebb.dev/policy-file", "a.lua"}}, "ebb.dev/policy-file", "ebb.dev/lua"},
+        BadPolicyCase{{kLua}, kClass, "needs ebb.dev/policy-file"},
+        BadPolicyCase{
+            {kLua, {"ebb.dev/policy-file", "../a.lua"}}, "ebb.dev/policy-file", "a folder"},
+        BadPolicyCase{{kLua, {"ebb.dev/policy-file", ".lua"}}, "ebb.dev/policy-file", "NAME.lua"},
+        BadPolicyCase{{kLua, {"ebb.dev/policy-file", "a.txt"}}, "ebb.dev/policy-file", "NAME.lua"},
+        BadPolicyCase{{{"ebb.dev/service-max-scale", "-1"}}, "ebb.dev/service-max-scale", "[0, "},
+        BadPolicyCase{
+            {{"ebb.dev/service-max-scale", "1.5"}}, "ebb.dev/service-max-scale", "whole number"},
+        BadPolicyCase{{{"ebb.dev/keepalive", "hybrid"}}, "ebb.dev/keepalive", "unknown annotation"},
+        BadPolicyCase{{{"ebb.dev/service-max", "1"}}, "ebb.dev/service-max", "unknown"},
+        BadPolicyCase{{{"ebb.dev/schedule", " ; "}}, "ebb.dev/schedule", "must be windows"},
+        BadPolicyCase{
+            {{"ebb.dev/schedule-timezone", "UTC"}}, "ebb.dev/schedule-timezone", "schedule"},
+        BadPolicyCase{{{"ebb.dev/forecast", "yes"}}, "ebb.dev/forecast", "\"true\" or \"false\""},
+        BadPolicyCase{{{"ebb.dev/forecast-lead", "1m"}}, "ebb.dev/forecast-lead", "only with"},
+        BadPolicyCase{{{"ebb.dev/forecast", "true"}, {"ebb.dev/forecast-lead", "2h"}},
+                      "ebb.dev/forecast-lead",
+                      "must be in [1s, 1h"},
+        BadPolicyCase{
+            {{"ebb.dev/keep-alive", "long"}}, "ebb.dev/keep-alive", "\"hybrid\" or \"fixed\""},
+        BadPolicyCase{{{"ebb.dev/policy-wiat", "1s"}}, "ebb.dev/policy-wiat", "unknown"}));
 
 TEST(PolicyAnnotationsTest, KnowsWhatIsAboutScaling) {
   EXPECT_TRUE(is_scaling_annotation("autoscaling.knative.dev/window"));

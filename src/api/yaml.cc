@@ -173,9 +173,9 @@ std::string mended(const YAML::Mark& at, const std::string& text) {
 }
 
 // Builds one document after another. Throws Refusal; owns nothing beyond its members.
-class Builder final : public YAML::EventHandler {
+class TreeBuilder final : public YAML::EventHandler {
  public:
-  explicit Builder(std::string_view text) : text_(text) {}
+  explicit TreeBuilder(std::string_view text) : text_(text) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     // The parser takes anything after a document that ended for the next one.
@@ -372,7 +372,7 @@ Result<std::vector<Json>> parse_yaml(std::string_view text) {
   // a line; an end of the document it does not.
   std::string closed(text);
   if (closed.ends_with('\n')) closed += "...\n";
-  Builder builder(text);
+  TreeBuilder builder(text);
   try {
     std::istringstream in(std::move(closed));
     YAML::Parser parser(in);

@@ -9,6 +9,7 @@
 #include "apiserver/openapi.h"
 #include "apiserver/send.h"
 #include "apiserver/table.h"
+#include "base/counted.h"
 #include "base/log.h"
 #include "serving/exposition.h"
 
@@ -62,17 +63,6 @@ Json namespace_object(const std::string& name, const std::string& created) {
 int64_t milliseconds_since_1970(const Clock& clock) {
   return clock.wall().time_since_epoch() / std::chrono::milliseconds(1);
 }
-
-class [[nodiscard]] Counted final {
- public:
-  explicit Counted(int& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  int& count_;
-};
 
 }  // namespace
 

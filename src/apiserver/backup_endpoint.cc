@@ -14,7 +14,6 @@
 namespace ebb::apiserver {
 namespace {
 
-constexpr const char* kLog = "apiserver";
 constexpr int kFormat = 1;
 
 class [[nodiscard]] Busy final {
@@ -71,7 +70,7 @@ class BackupEndpoint::Run final {
         continue;
       }
       if (!reader) {
-        log::error(kLog, "backup: {}", reader.error().message);
+        log::error("apiserver", "backup: {}", reader.error().message);
         co_return false;
       }
       bool good = co_await send_blob(digest, **reader);
@@ -91,7 +90,7 @@ class BackupEndpoint::Run final {
           endpoint_.executor_, [fd, at, size] { return read_at(fd, at, size); }, 0);
       auto piece = co_await reading;
       good = piece && wrote(tar_.data(*piece));
-      if (!piece) log::error(kLog, "backup: {}", piece.error().message);
+      if (!piece) log::error("apiserver", "backup: {}", piece.error().message);
       if (good) good = co_await flush();
       if (good) at += piece->size();
     }
@@ -104,7 +103,7 @@ class BackupEndpoint::Run final {
 
  private:
   static bool wrote(const Result<void>& done) {
-    if (!done) log::error(kLog, "backup: {}", done.error().message);
+    if (!done) log::error("apiserver", "backup: {}", done.error().message);
     return done.has_value();
   }
 
@@ -120,7 +119,7 @@ class BackupEndpoint::Run final {
     while (good) {
       auto piece = co_await reader.read();
       if (!piece) {
-        log::error(kLog, "backup: {}", piece.error().message);
+        log::error("apiserver", "backup: {}", piece.error().message);
         co_return false;
       }
       if (piece->empty()) break;
@@ -171,7 +170,7 @@ net::Task<void> BackupEndpoint::serve(http::Exchange& exchange) {
   for (int i = 1; good && !run.missing().empty() && i < kMaxSnapshots; ++i) {
     auto again = co_await take_snapshot();
     if (!again) {
-      log::error(kLog, "backup: {}", again.error().message);
+      log::error("apiserver", "backup: {}", again.error().message);
       co_return;
     }
     snapshot = std::move(again);
@@ -179,7 +178,7 @@ net::Task<void> BackupEndpoint::serve(http::Exchange& exchange) {
   }
   if (!good) co_return;
   for (const std::string& digest : run.missing()) {
-    log::warn(kLog, "backup: the code package {} is named but not stored", digest);
+    log::warn("apiserver", "backup: the code package {} is named but not stored", digest);
   }
   (void)co_await run.send_store(*snapshot);
 }

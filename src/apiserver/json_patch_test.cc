@@ -13,16 +13,16 @@ namespace {
 using api::Json;
 using testing::HasSubstr;
 
-Json read(std::string_view text) { return *api::parse_json(text); }
+Json json_of(std::string_view text) { return *api::parse_json(text); }
 
 TEST(JsonPatch, AppliesEachStep) {
-  Json object = read(R"({"a":{"b":[1,2]},"c":"x"})");
-  auto done = apply_json_patch(object, read(R"([
+  Json object = json_of(R"({"a":{"b":[1,2]},"c":"x"})");
+  auto done = apply_json_patch(object, json_of(R"([
       {"op":"test","path":"/c","value":"x"},{"op":"add","path":"/a/b/1","value":9},
       {"op":"replace","path":"/c","value":{"d":1}},{"op":"copy","from":"/c","path":"/e"},
       {"op":"move","from":"/a/b/0","path":"/f"},{"op":"remove","path":"/c/d"}])"));
   ASSERT_TRUE(done) << done.error().message;
-  EXPECT_EQ(object, read(R"({"a":{"b":[9,2]},"c":{},"e":{"d":1},"f":1})"));
+  EXPECT_EQ(object, json_of(R"({"a":{"b":[9,2]},"c":{},"e":{"d":1},"f":1})"));
 }
 
 TEST(JsonPatch, RefusesStepsThatCannotBe) {
@@ -33,13 +33,13 @@ TEST(JsonPatch, RefusesStepsThatCannotBe) {
         R"([{"op":"move","from":"/none","path":"/b"}])", R"([{"op":"add","path":5,"value":1}])",
         R"([{"op":"remove","path":"/a/0"}])", R"([{"op":"remove"}])", R"([{"op":"add"}])",
         R"([{"op":"move","from":"/a","path":"/a/b"}])", R"([{"op":5,"path":"/a"}])"}) {
-    Json object = read(R"({"a":1})");
-    EXPECT_FALSE(apply_json_patch(object, read(bad))) << bad;
+    Json object = json_of(R"({"a":1})");
+    EXPECT_FALSE(apply_json_patch(object, json_of(bad))) << bad;
   }
 }
 
 TEST(JsonPatch, CopiesOfCopiesAreBounded) {
-  Json object = read(R"({"a":{"b":"some text"}})");
+  Json object = json_of(R"({"a":{"b":"some text"}})");
   Json steps = Json::array();
   for (int i = 0; i < 100; ++i) {
     steps.push_back({{"op", "copy"}, {"from", "/a"}, {"path", "/a/" + std::to_string(i)}});
@@ -53,7 +53,7 @@ TEST(JsonPatch, CopiesOfCopiesAreBounded) {
 }
 
 TEST(JsonPatch, NestingIsBounded) {
-  Json object = read("{}");
+  Json object = json_of("{}");
   Json steps = Json::array();
   std::string path;
   for (int i = 0; i < 2 * api::kMaxJsonDepth; ++i) {

@@ -120,7 +120,7 @@ class LiveClient::LiveWatch final : public resources::ResourceWatch {
 namespace {
 
 template <class T>
-std::vector<Json> to_json(const std::vector<T>& objects) {
+std::vector<Json> all_to_json(const std::vector<T>& objects) {
   std::vector<Json> out;
   out.reserve(objects.size());
   for (const auto& object : objects) out.push_back(object.to_json());
@@ -138,12 +138,12 @@ LiveClient::LiveClient(net::Executor& executor, LiveObjects& live,
     : executor_(executor),
       live_(live),
       stored_(stored),
-      pods_(std::make_unique<View>(first_version, [this] { return to_json(live_.pods()); })),
-      nodes_(std::make_unique<View>(first_version, [this] { return to_json(live_.nodes()); })),
-      pod_metrics_(
-          std::make_unique<View>(first_version, [this] { return to_json(live_.pod_metrics()); })),
-      node_metrics_(
-          std::make_unique<View>(first_version, [this] { return to_json(live_.node_metrics()); })),
+      pods_(std::make_unique<View>(first_version, [this] { return all_to_json(live_.pods()); })),
+      nodes_(std::make_unique<View>(first_version, [this] { return all_to_json(live_.nodes()); })),
+      pod_metrics_(std::make_unique<View>(first_version,
+                                          [this] { return all_to_json(live_.pod_metrics()); })),
+      node_metrics_(std::make_unique<View>(first_version,
+                                           [this] { return all_to_json(live_.node_metrics()); })),
       nothing_(std::make_unique<View>(first_version, [] { return std::vector<Json>(); })) {}
 
 LiveClient::~LiveClient() = default;

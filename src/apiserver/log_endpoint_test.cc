@@ -266,8 +266,8 @@ struct Followed {
 };
 
 // `out` is shared: the test may end first.
-net::Task<void> follow(net::Executor* executor, net::Address to, std::string target,
-                       std::shared_ptr<Followed> out) {
+net::Task<void> follow_log(net::Executor* executor, net::Address to, std::string target,
+                           std::shared_ptr<Followed> out) {
   TimePoint deadline = executor->now() + std::chrono::seconds(20);
   auto connecting = net::connect(*executor, to, deadline);
   auto stream = co_await connecting;
@@ -292,7 +292,7 @@ class FollowTest : public LogEndpointTest {
  protected:
   std::shared_ptr<Followed> start(const std::string& target) {
     auto out = std::make_shared<Followed>();
-    executor_.spawn(follow(&executor_, server_->address(), target, out));
+    executor_.spawn(follow_log(&executor_, server_->address(), target, out));
     until([&] { return out->begun; });
     return out;
   }

@@ -34,7 +34,7 @@ std::string_view media_type(std::string_view content_type) {
   return type;
 }
 
-std::string text_at(const Json& object, const char* key) {
+std::string string_in(const Json& object, const char* key) {
   auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
@@ -121,7 +121,7 @@ Error modified() {
 // The path says which object it is; the body may repeat it, not contradict.
 std::optional<Response> set_identity(const ApiRequest& request, Json& object) {
   Json& meta = object["metadata"];
-  std::string ns = text_at(meta, "namespace");
+  std::string ns = string_in(meta, "namespace");
   if (!ns.empty() && ns != request.ns) {
     return failure(400, fmt::format("the namespace of the provided object does not match the "
                                     "namespace sent on the request: \"{}\" and \"{}\"",
@@ -131,7 +131,7 @@ std::optional<Response> set_identity(const ApiRequest& request, Json& object) {
   if (!object.contains("apiVersion")) object["apiVersion"] = request.kind->api_version();
   if (!object.contains("kind")) object["kind"] = request.kind->kind;
   if (request.name.empty()) return std::nullopt;
-  std::string name = text_at(meta, "name");
+  std::string name = string_in(meta, "name");
   if (!name.empty() && name != request.name) {
     return failure(400, fmt::format("the name of the object (\"{}\") does not match the name on "
                                     "the URL (\"{}\")",
@@ -143,9 +143,9 @@ std::optional<Response> set_identity(const ApiRequest& request, Json& object) {
 
 // generateName: "job-" becomes "job-x7f2a" and so on.
 void generate_name(Json& meta) {
-  std::string prefix = text_at(meta, "generateName");
+  std::string prefix = string_in(meta, "generateName");
   constexpr size_t kRandomBytes = 3;
-  if (text_at(meta, "name").empty() && !prefix.empty()) {
+  if (string_in(meta, "name").empty() && !prefix.empty()) {
     meta["name"] = prefix + random_hex(kRandomBytes);
   }
 }
@@ -263,7 +263,7 @@ net::Task<Response> ObjectEndpoint::create(Call call) {
   if (auto refusal = check_fields(request, object, warnings)) co_return std::move(*refusal);
   if (auto refusal = set_identity(request, object)) co_return std::move(*refusal);
   Json& meta = object["metadata"];
-  if (!text_at(meta, "resourceVersion").empty()) {
+  if (!string_in(meta, "resourceVersion").empty()) {
     co_return failure(400, "resourceVersion should not be set on objects to be created");
   }
   generate_name(meta);
@@ -274,7 +274,7 @@ net::Task<Response> ObjectEndpoint::create(Call call) {
   auto admitted = admit_create(*request.kind, object, runtimes());
   if (auto* refusal = std::get_if<Response>(&admitted)) co_return std::move(*refusal);
   object = std::get<Json>(std::move(admitted));
-  std::string name = text_at(object["metadata"], "name");
+  std::string name = string_in(object["metadata"], "name");
   if (is_dry_run(request)) {
     resources::ObjectKey key{request.ns, name};
     auto there = co_await client_.get(*request.kind, std::move(key));
@@ -302,8 +302,8 @@ net::Task<Response> ObjectEndpoint::store(Call call, const Json& before, Json af
   after = std::get<Json>(std::move(admitted));
   if (!status_only) keep_managed(before, after);
   if (is_dry_run(request)) {
-    std::string version = text_at(after["metadata"], "resourceVersion");
-    if (version.empty() || version == text_at(before["metadata"], "resourceVersion")) {
+    std::string version = string_in(after["metadata"], "resourceVersion");
+    if (version.empty() || version == string_in(before["metadata"], "resourceVersion")) {
       co_return Response{200, as_if_stored(before, after, status_only), 0, std::move(warnings)};
     }
     *error = Errc::kConflict;
@@ -404,7 +404,7 @@ net::Task<Response> ObjectEndpoint::apply(Call call) {
   auto config = read_yaml(call.body);
   if (!config) co_return failure(400, config.error().message);
   if (auto refusal = check_shape(*config)) co_return std::move(*refusal);
-  if (text_at(*config, "apiVersion").empty() || text_at(*config, "kind").empty()) {
+  if (string_in(*config, "apiVersion").empty() || string_in(*config, "kind").empty()) {
     co_return failure(400, "an applied object must have apiVersion and kind");
   }
   std::vector<std::string> warnings;
@@ -470,11 +470,11 @@ net::Task<Response> ObjectEndpoint::remove(Call call) {
   resources::ObjectKey key{request.ns, request.name};
   auto found = co_await client_.get(*request.kind, key);
   if (!found) co_return failure(found.error(), *request.kind, request.name);
-  std::string uid = text_at(found->at("metadata"), "uid");
+  std::string uid = string_in(found->at("metadata"), "uid");
   std::string version;
   if (options.contains("preconditions") && options["preconditions"].is_object()) {
-    std::string wanted_uid = text_at(options["preconditions"], "uid");
-    version = text_at(options["preconditions"], "resourceVersion");
+    std::string wanted_uid = string_in(options["preconditions"], "uid");
+    version = string_in(options["preconditions"], "resourceVersion");
     if (!wanted_uid.empty() && wanted_uid != uid) {
       Error conflict{Errc::kConflict,
                      fmt::format("the UID in the precondition ({}) is not that of the object ({})",

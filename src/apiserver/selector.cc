@@ -53,7 +53,7 @@ std::vector<std::string_view> split(std::string_view text) {
   return parts;
 }
 
-std::vector<std::string> split_path(std::string_view path) {
+std::vector<std::string> parse_field_path(std::string_view path) {
   std::vector<std::string> out;
   while (true) {
     const auto dot = path.find('.');
@@ -133,7 +133,7 @@ bool Selector::parse_field(std::string_view text, Term& term) {
   if (!comparison) return false;
   const auto& key = comparison->key;
   if (std::find(std::begin(kFields), std::end(kFields), key) == std::end(kFields)) return false;
-  term.path = split_path(key);
+  term.path = parse_field_path(key);
   term.test = comparison->differs ? Test::kNotIn : Test::kIn;
   term.values.emplace_back(comparison->value);
   return true;

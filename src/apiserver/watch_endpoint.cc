@@ -8,6 +8,7 @@
 #include "apiserver/selector.h"
 #include "apiserver/send.h"
 #include "apiserver/table.h"
+#include "base/counted.h"
 #include "net/executor.h"
 
 namespace ebb::apiserver {
@@ -40,18 +41,6 @@ Duration time_of(const ApiRequest& request) {
   constexpr int64_t kMost = WatchEndpoint::kMaxTime / std::chrono::seconds(1);
   return std::chrono::seconds(std::min(seconds, kMost));
 }
-
-// Counts a watch while it lasts.
-class [[nodiscard]] Counted final {
- public:
-  explicit Counted(int& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  int& count_;
-};
 
 }  // namespace
 

@@ -9,6 +9,11 @@ using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 using WallTime = std::chrono::system_clock::time_point;
 
+inline constexpr double kNsPerSecond = 1e9;
+constexpr double to_seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 // "No deadline". Only for waits that something else ends for sure.
 inline constexpr TimePoint kNever = TimePoint::max();
 

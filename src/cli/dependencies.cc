@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using api::Json;
-using Command = std::vector<std::string>;
+using ToolCommand = std::vector<std::string>;
 
 constexpr size_t kMaxList = 4 << 20;                        // bytes of either file
 constexpr Duration kMaxInstall = std::chrono::minutes(30);  // one run of pip or npm
@@ -29,18 +29,19 @@ constexpr const char* kPython = "/usr/bin/python3";         // what the runtime 
 
 TimePoint in(Duration time) { return std::chrono::steady_clock::now() + time; }
 
-bool runs(const Command& command) {
+bool runs(const ToolCommand& command) {
   const auto run = run_tool(command, "/", [](std::string_view) {}, in(kMaxLook));
   return run && run->exit_code == 0;
 }
 
 // A pip that installs for the interpreter of the runtime, if that is on this machine.
-Result<Command> find_pip() {
-  if (runs({kPython, "-m", "pip", "--version"})) return Command{kPython, "-m", "pip"};
-  for (const Command& pip : {Command{"pip3"}, Command{"pip"}, Command{"python3", "-m", "pip"}}) {
-    Command for_runtime = pip;
+Result<ToolCommand> find_pip() {
+  if (runs({kPython, "-m", "pip", "--version"})) return ToolCommand{kPython, "-m", "pip"};
+  for (const ToolCommand& pip :
+       {ToolCommand{"pip3"}, ToolCommand{"pip"}, ToolCommand{"python3", "-m", "pip"}}) {
+    ToolCommand for_runtime = pip;
     for_runtime.insert(for_runtime.end(), {"--python", kPython});
-    Command look = for_runtime;
+    ToolCommand look = for_runtime;
     look.emplace_back("--version");
     if (runs(look)) return for_runtime;
     look = pip;
@@ -53,7 +54,7 @@ Result<Command> find_pip() {
 }
 
 // Runs it with its lines as the progress; what it printed is shown if it fails.
-Result<void> install_with(const std::string& tool, const Command& command,
+Result<void> install_with(const std::string& tool, const ToolCommand& command,
                           const std::string& folder, Progress& progress, Console& console) {
   const auto run = run_tool(
       command, folder, [&progress](std::string_view line) { progress.detail(std::string(line)); },
@@ -155,8 +156,8 @@ Result<void> install_node(const DeployOptions& options, Json package, const fs::
     if (auto ok = write_file_atomic(file, package.dump(2) + "\n", kMode); !ok) return ok;
   }
   // Local packages are copied, as links would lead out of the package.
-  Command command{"npm",       "install",         "--omit=dev",    "--no-audit",
-                  "--no-fund", "--install-links", "--no-progress", "--no-update-notifier"};
+  ToolCommand command{"npm",       "install",         "--omit=dev",    "--no-audit",
+                      "--no-fund", "--install-links", "--no-progress", "--no-update-notifier"};
   command.insert(command.end(), options.npm_options.begin(), options.npm_options.end());
   auto done = install_with("npm", command, copy, progress, console);
   if (!done && done.error().code == Errc::kNotFound) {

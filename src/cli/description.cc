@@ -21,20 +21,14 @@ constexpr const char* kBold = "\033[1m";
 constexpr const char* kPlain = "\033[0m";
 constexpr const char* kNone = "-";
 
-std::string text(const Json& object, const std::vector<std::string>& path) {
-  return one_line(text_at(object, path));
-}
-
 std::string headline(const Json& object, const std::vector<std::string>& path) {
   return first_line(text_at(object, path));
 }
 
 std::string or_none(const std::string& text) { return text.empty() ? kNone : text; }
 
-std::string name_of(const Json& object) { return text(object, {"metadata", "name"}); }
-
 std::string label(const Json& object, std::string_view key) {
-  return text(object, {"metadata", "labels", std::string(key)});
+  return line_at(object, {"metadata", "labels", std::string(key)});
 }
 
 class Description {
@@ -102,13 +96,13 @@ class Description {
     const auto add = [&shown](std::string name, std::string value) {
       if (!value.empty()) shown.emplace_back(std::move(name), std::move(value));
     };
-    add("Namespace", text(object, {"metadata", "namespace"}));
-    add("URL", text(object, {"status", "url"}));
+    add("Namespace", line_at(object, {"metadata", "namespace"}));
+    add("URL", line_at(object, {"status", "url"}));
     add("Service", kind_.plural == "services" ? "" : label(object, api::kServiceLabel));
     add("Revision", label(object, api::kRevisionLabel));
     add("State", label(object, api::kStateLabel));
-    add("Phase", text(object, {"status", "phase"}));
-    add("Node", text(object, {"spec", "nodeName"}));
+    add("Phase", line_at(object, {"status", "phase"}));
+    add("Node", line_at(object, {"spec", "nodeName"}));
     for (auto& [name, value] : settings_of(pod_template())) {
       // What a cold pod will be is not known yet.
       if (!is_cold_pod() || name == "Runtime") add(name, std::move(value));
@@ -118,8 +112,8 @@ class Description {
       add("Scales", one_line(api::reference_text(object)));
       add("Metrics", one_line(api::targets_text(object)));
       add("Bounds", bounds());
-      add("Pods", text(object, {"status", "currentReplicas"}));
-      add("Wanted", text(object, {"status", "desiredReplicas"}));
+      add("Pods", line_at(object, {"status", "currentReplicas"}));
+      add("Wanted", line_at(object, {"status", "desiredReplicas"}));
     }
     add("Generation", generation());
     add("Age", age_of(object));
@@ -132,9 +126,9 @@ class Description {
 
   // "1 to 9 pods".
   [[nodiscard]] std::string bounds() const {
-    const std::string least = text(facts_.object, {"spec", "minReplicas"});
+    const std::string least = line_at(facts_.object, {"spec", "minReplicas"});
     return fmt::format("{} to {} pods", least.empty() ? "1" : least,
-                       text(facts_.object, {"spec", "maxReplicas"}));
+                       line_at(facts_.object, {"spec", "maxReplicas"}));
   }
 
   // What says how pods are made: a revision, or the template of the next one.
@@ -154,7 +148,7 @@ class Description {
     if (containers.empty()) return;
     Table shown{{"NAME", "VALUE"}, {}};
     for (const Json& variable : list_at(containers[0], "/env")) {
-      shown.rows.push_back({text(variable, {"name"}), text(variable, {"value"})});
+      shown.rows.push_back({line_at(variable, {"name"}), line_at(variable, {"value"})});
     }
     if (shown.rows.empty()) return;
     title("Environment");
@@ -172,8 +166,8 @@ class Description {
   }
 
   [[nodiscard]] std::string generation() const {
-    std::string declared = text(facts_.object, {"metadata", "generation"});
-    const std::string seen = text(facts_.object, {"status", "observedGeneration"});
+    std::string declared = line_at(facts_.object, {"metadata", "generation"});
+    const std::string seen = line_at(facts_.object, {"status", "observedGeneration"});
     if (declared.empty() || kind_.plural == "pods" || declared == seen) return declared;
     return declared + " (not worked on yet)";
   }
@@ -181,9 +175,9 @@ class Description {
   void conditions() {
     Table shown{{"TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"}, {}};
     for (const Json& condition : list_at(facts_.object, "/status/conditions")) {
-      shown.rows.push_back({text(condition, {"type"}), text(condition, {"status"}),
+      shown.rows.push_back({line_at(condition, {"type"}), line_at(condition, {"status"}),
                             age(text_at(condition, {"lastTransitionTime"})),
-                            text(condition, {"reason"}), headline(condition, {"message"})});
+                            line_at(condition, {"reason"}), headline(condition, {"message"})});
     }
     title("Conditions");
     table_or(shown, "none yet");
@@ -197,9 +191,9 @@ class Description {
   [[nodiscard]] std::map<std::string, Share> shares() const {
     std::map<std::string, Share> out;
     for (const Json& target : list_at(facts_.object, "/status/traffic")) {
-      Share& share = out[text(target, {"revisionName"})];
+      Share& share = out[line_at(target, {"revisionName"})];
       share.percent += std::strtoll(text_at(target, {"percent"}).c_str(), nullptr, 10);
-      const std::string tag = text(target, {"tag"});
+      const std::string tag = line_at(target, {"tag"});
       if (!tag.empty()) share.tags += (share.tags.empty() ? "" : ",") + tag;
     }
     return out;
@@ -215,12 +209,12 @@ class Description {
       const Json ready = condition_of(revision, "Ready");
       std::string why;
       if (text_at(ready, {"status"}) != "True") {
-        why = text(ready, {"reason"});
+        why = line_at(ready, {"reason"});
         const std::string message = headline(ready, {"message"});
         if (!message.empty()) why += (why.empty() ? "" : ": ") + message;
       }
       shown.rows.push_back({name, fmt::format("{}%", share.percent), or_none(share.tags),
-                            or_none(text(ready, {"status"})), std::to_string(pods_of(name)),
+                            or_none(line_at(ready, {"status"})), std::to_string(pods_of(name)),
                             age_of(revision), why});
     }
     title("Revisions");
@@ -232,7 +226,7 @@ class Description {
     for (const Json& target : list_at(facts_.object, "/status/traffic")) {
       if (text_at(target, {"tag"}).empty()) continue;
       shown.rows.push_back(
-          {text(target, {"tag"}), text(target, {"revisionName"}), text(target, {"url"})});
+          {line_at(target, {"tag"}), line_at(target, {"revisionName"}), line_at(target, {"url"})});
     }
     if (shown.rows.empty()) return;
     title("Tags");
@@ -265,7 +259,7 @@ class Description {
     for (const Json& pod : facts_.pods) {
       if (shown.rows.size() == kMaxShownPods) break;
       shown.rows.push_back({name_of(pod), label(pod, api::kRevisionLabel),
-                            label(pod, api::kStateLabel), text(pod, {"spec", "nodeName"}),
+                            label(pod, api::kStateLabel), line_at(pod, {"spec", "nodeName"}),
                             age_of(pod)});
     }
     title("Pods");
@@ -281,7 +275,7 @@ class Description {
                 {}};
     for (const Json& one : autoscalers) {
       const auto status = [&one](const char* field) {
-        return or_none(text(one, {"status", field}));
+        return or_none(line_at(one, {"status", field}));
       };
       const std::string decided = age(text_at(one, {"status", "decidedAt"}));
       shown.rows.push_back({name_of(one), or_none(scaling_class(one)), status("desiredScale"),
@@ -343,8 +337,8 @@ class Description {
     Table shown{{"LAST SEEN", "TYPE", "REASON", "COUNT", "MESSAGE"}, {}};
     for (size_t i = skip; i < facts_.events.size(); ++i) {
       const Json& event = facts_.events[i];
-      shown.rows.push_back({age(text_at(event, {"lastTimestamp"})), text(event, {"type"}),
-                            text(event, {"reason"}), text(event, {"count"}),
+      shown.rows.push_back({age(text_at(event, {"lastTimestamp"})), line_at(event, {"type"}),
+                            line_at(event, {"reason"}), line_at(event, {"count"}),
                             headline(event, {"message"})});
     }
     title("Events");

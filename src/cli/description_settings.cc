@@ -20,12 +20,8 @@ using api::Json;
 constexpr std::array kMinScale{"min-scale", "minScale"};
 constexpr std::array kMaxScale{"max-scale", "maxScale"};
 
-std::string text(const Json& object, const std::vector<std::string>& path) {
-  return one_line(text_at(object, path));
-}
-
 std::string annotation(const Json& object, std::string_view key) {
-  return text(object, {"metadata", "annotations", std::string(key)});
+  return line_at(object, {"metadata", "annotations", std::string(key)});
 }
 
 std::string or_else(const std::string& value, const char* otherwise) {
@@ -41,7 +37,7 @@ std::string scale(const Json& of, const std::array<const char*, 2>& names) {
 }
 
 std::string runtime_of(const Json& container) {
-  std::string image = text(container, {"image"});
+  std::string image = line_at(container, {"image"});
   const std::string prefix(api::kRuntimeImagePrefix);
   if (image.starts_with(prefix)) image.erase(0, prefix.size());
   return image;
@@ -49,8 +45,8 @@ std::string runtime_of(const Json& container) {
 
 // "128Mi (request 64Mi)".
 std::string resource(const Json& container, const char* name, const char* without_limit) {
-  std::string shown = or_else(text(container, {"resources", "limits", name}), without_limit);
-  const std::string request = text(container, {"resources", "requests", name});
+  std::string shown = or_else(line_at(container, {"resources", "limits", name}), without_limit);
+  const std::string request = line_at(container, {"resources", "requests", name});
   if (!request.empty()) shown += " (request " + request + ")";
   return shown;
 }
@@ -81,8 +77,8 @@ std::vector<Setting> settings_of(const Json& made_from) {
   if (containers.empty()) return {};
   const Json& container = containers[0];
   const std::string most = scale(made_from, kMaxScale);
-  const std::string concurrency = text(made_from, {"spec", "containerConcurrency"});
-  const std::string timeout = text(made_from, {"spec", "timeoutSeconds"});
+  const std::string concurrency = line_at(made_from, {"spec", "containerConcurrency"});
+  const std::string timeout = line_at(made_from, {"spec", "timeoutSeconds"});
   return {
       {"Runtime", runtime_of(container)},
       {"Code", annotation(made_from, api::kCodeAnnotation)},
@@ -105,7 +101,7 @@ std::vector<Setting> annotations_of(const Json& made_from) {
   for (const auto& [name, value] : all.items()) {  // sorted by name
     const bool shown = name == api::kCodeAnnotation || name == api::kNetworkAnnotation ||
                        is_scale(name) || is_bookkeeping(name);
-    if (!shown) out.emplace_back(one_line(name), text(all, {name}));
+    if (!shown) out.emplace_back(one_line(name), line_at(all, {name}));
   }
   return out;
 }

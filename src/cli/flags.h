@@ -36,6 +36,7 @@ void example(CLI::App* app, const std::string& lines);
 
 // --- From texts to values; an error is a message about the usage ---
 
+inline constexpr Duration kMaxWait = std::chrono::hours(24);  // of --wait-timeout
 [[nodiscard]] Result<std::vector<KeyValue>> key_values(const std::vector<std::string>& texts,
                                                        const char* option);
 // The values of a flag that may be repeated, where its environment variable has one in each

@@ -16,7 +16,7 @@ namespace {
 using api::Json;
 
 constexpr int kIndent = 4;  // of JSON, as kubectl writes it
-constexpr Duration kRetryPause = std::chrono::seconds(1);
+constexpr Duration kWatchPause = std::chrono::seconds(1);
 constexpr Duration kWatchTurn = std::chrono::hours(1);  // then the watch is opened anew
 
 // Lists leave out what all their items share.
@@ -72,7 +72,7 @@ class Getter {
       if (!ended && ended.error().code != Errc::kTimeout && ended.error().code != Errc::kGone) {
         return fail(ended.error());
       }
-      if (client_.now() - began < kRetryPause) std::this_thread::sleep_for(kRetryPause);
+      if (client_.now() - began < kWatchPause) std::this_thread::sleep_for(kWatchPause);
       if (!again_) continue;
       // What it needs is forgotten: from the start, showing what is new to the reader.
       again_ = false;
@@ -154,8 +154,7 @@ class Getter {
   }
 
   void show_name(const Json& object) {
-    console_.out << qualified(kind_) << "/" << one_line(text_at(object, {"metadata", "name"}))
-                 << "\n";
+    console_.out << qualified(kind_) << "/" << name_of(object) << "\n";
   }
 
   // With the same widths as before where that is enough, so that a watch stays aligned.

@@ -17,7 +17,7 @@ constexpr size_t kMaxFile = 1 << 20;
 constexpr const char* kName = "ebb";
 
 // The text at `key`; empty if there is none.
-std::string text_at(const Json& object, const char* key) {
+std::string text_of(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
@@ -27,7 +27,7 @@ Result<Json> named(const Json& root, const char* list, const char* kind, const s
   const auto entries = root.find(list);
   if (entries != root.end() && entries->is_array()) {
     for (const Json& entry : *entries) {
-      if (!entry.is_object() || text_at(entry, "name") != name) continue;
+      if (!entry.is_object() || text_of(entry, "name") != name) continue;
       const auto found = entry.find(kind);
       if (found != entry.end() && found->is_object()) return *found;
     }
@@ -37,12 +37,12 @@ Result<Json> named(const Json& root, const char* list, const char* kind, const s
 
 // The text itself, or that of a file that is named relative to the kubeconfig.
 Result<std::string> authority_of(const Json& cluster, const std::filesystem::path& folder) {
-  if (const auto data = text_at(cluster, "certificate-authority-data"); !data.empty()) {
+  if (const auto data = text_of(cluster, "certificate-authority-data"); !data.empty()) {
     auto pem = from_base64(data);
     if (!pem) return fail(Errc::kInvalid, "its certificate-authority-data is no base64");
     return std::move(*pem);
   }
-  if (const auto file = text_at(cluster, "certificate-authority"); !file.empty()) {
+  if (const auto file = text_of(cluster, "certificate-authority"); !file.empty()) {
     return read_file(folder / file, kMaxFile);
   }
   return std::string();
@@ -50,23 +50,23 @@ Result<std::string> authority_of(const Json& cluster, const std::filesystem::pat
 
 Result<Kubeconfig> from_json(const Json& root, const std::filesystem::path& folder) {
   if (!root.is_object()) return fail(Errc::kInvalid, "it is not a kubeconfig");
-  const std::string current = text_at(root, "current-context");
+  const std::string current = text_of(root, "current-context");
   if (current.empty()) return fail(Errc::kInvalid, "it has no current-context");
   const auto context = named(root, "contexts", "context", current);
   if (!context) return fail(context.error());
-  const auto cluster = named(root, "clusters", "cluster", text_at(*context, "cluster"));
+  const auto cluster = named(root, "clusters", "cluster", text_of(*context, "cluster"));
   if (!cluster) return fail(cluster.error());
   Kubeconfig config;
-  config.server = text_at(*cluster, "server");
+  config.server = text_of(*cluster, "server");
   if (config.server.empty()) return fail(Errc::kInvalid, "its cluster has no server");
   auto ca = authority_of(*cluster, folder);
   if (!ca) return fail(ca.error());
   config.ca = std::move(*ca);
-  if (auto ns = text_at(*context, "namespace"); !ns.empty()) config.ns = std::move(ns);
-  if (const std::string user_name = text_at(*context, "user"); !user_name.empty()) {
+  if (auto ns = text_of(*context, "namespace"); !ns.empty()) config.ns = std::move(ns);
+  if (const std::string user_name = text_of(*context, "user"); !user_name.empty()) {
     const auto user = named(root, "users", "user", user_name);
     if (!user) return fail(user.error());
-    config.token = text_at(*user, "token");
+    config.token = text_of(*user, "token");
   }
   return config;
 }

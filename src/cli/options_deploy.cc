@@ -14,7 +14,6 @@ namespace ebb::cli {
 namespace {
 
 constexpr int kMaxScale = 100'000;
-constexpr Duration kMaxWait = std::chrono::hours(24);
 
 template <class T>
 Result<void> check_quantity(const std::string& text, const char* option,

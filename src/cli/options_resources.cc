@@ -8,7 +8,6 @@ namespace ebb::cli {
 
 namespace {
 
-constexpr Duration kMaxWait = std::chrono::hours(24);
 constexpr const char* kKinds =
     "services (ksvc), revisions (rev), routes (rt), configurations (cfg), pods (po), nodes (no), "
     "events (ev), podautoscalers (kpa) or horizontalpodautoscalers (hpa)";

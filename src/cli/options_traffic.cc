@@ -10,7 +10,6 @@ namespace ebb::cli {
 
 namespace {
 
-constexpr Duration kMaxWait = std::chrono::hours(24);
 constexpr int kWhole = 100;  // percent
 
 Result<void> check_revision(const std::string& name, const char* option) {

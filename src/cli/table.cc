@@ -225,6 +225,12 @@ std::string text_at(const Json& object, const Path& path) {
   return value->is_number() || value->is_boolean() ? value->dump() : std::string();
 }
 
+std::string line_at(const Json& object, const Path& path) {
+  return one_line(text_at(object, path));
+}
+
+std::string name_of(const Json& object) { return line_at(object, {"metadata", "name"}); }
+
 const Json& list_at(const Json& object, const char* pointer) {
   static const Json kEmpty = Json::array();
   const Json::json_pointer path(pointer);

@@ -43,6 +43,10 @@ struct ColumnWidths {
 [[nodiscard]] std::string scaling_class(const api::Json& autoscaler);
 // The string at `path` inside nested objects; empty if there is none.
 [[nodiscard]] std::string text_at(const api::Json& object, const std::vector<std::string>& path);
+// The same as one_line().
+[[nodiscard]] std::string line_at(const api::Json& object, const std::vector<std::string>& path);
+// Its metadata.name.
+[[nodiscard]] std::string name_of(const api::Json& object);
 // The array at that JSON pointer; an empty one if there is none. Lives as long as `object`.
 [[nodiscard]] const api::Json& list_at(const api::Json& object, const char* pointer);
 // The condition of that type; an empty object if there is none.

@@ -119,9 +119,9 @@ class Child final {
 };
 
 // What the program has printed: the end of it, and its lines one by one.
-class Output final {
+class ToolOutput final {
  public:
-  explicit Output(const std::function<void(std::string_view)>& on_line) : on_line_(on_line) {}
+  explicit ToolOutput(const std::function<void(std::string_view)>& on_line) : on_line_(on_line) {}
 
   void add(std::string_view piece) {
     kept_.append(piece);
@@ -147,7 +147,7 @@ class Output final {
 };
 
 // False at the end of the pipe; it is not waited for.
-bool read_some(int fd, Output& output) {
+bool read_some(int fd, ToolOutput& output) {
   std::array<char, 16 << 10> buffer{};
   for (;;) {
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
@@ -176,7 +176,7 @@ Result<ToolRun> run_tool(const std::vector<std::string>& command, const std::str
     return fail(ok.error());
   }
   to.reset();
-  Output output(on_line);
+  ToolOutput output(on_line);
   for (bool open = true;;) {
     std::array<pollfd, 2> fds{pollfd{open ? from.get() : -1, POLLIN, 0},
                               pollfd{signals.fd(), POLLIN, 0}};

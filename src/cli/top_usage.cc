@@ -47,8 +47,6 @@ const Json& member(const Json& object, const char* key) {
   return found == object.end() ? kNone : *found;
 }
 
-std::string name_of(const Json& object) { return text_at(object, {"metadata", "name"}); }
-
 }  // namespace
 
 Table pods_usage(const std::vector<Json>& metrics, bool namespaces) {

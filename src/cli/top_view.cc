@@ -85,9 +85,8 @@ Table nodes_table(const std::vector<Json>& nodes) {
     const auto count = [&node](const char* what) {
       return one_line(text_at(node, {"metadata", "annotations", std::string("ebb.dev/") + what}));
     };
-    table.rows.push_back({one_line(text_at(node, {"metadata", "name"})),
-                          one_line(label(node, api::kStateLabel)), count("cold-pods"),
-                          count("warm-pods"), count("draining-pods")});
+    table.rows.push_back({name_of(node), one_line(label(node, api::kStateLabel)),
+                          count("cold-pods"), count("warm-pods"), count("draining-pods")});
   }
   return table;
 }

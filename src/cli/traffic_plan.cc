@@ -17,8 +17,6 @@ using api::Json;
 
 constexpr int kWhole = 100;  // percent
 
-std::string name_of(const Json& revision) { return text_at(revision, {"metadata", "name"}); }
-
 int64_t generation_of(const Json& revision) {
   const std::string text =
       text_at(revision, {"metadata", "labels", std::string(api::kConfigurationGenerationLabel)});

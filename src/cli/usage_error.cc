@@ -74,8 +74,8 @@ bool is_given(const CLI::Option& option, const std::vector<std::string>& args) {
 }
 
 // The variable whose value was refused, as the message names its flag.
-std::optional<std::string> from_environment(const CLI::App& app, const CLI::ParseError& error,
-                                            const std::vector<std::string>& args) {
+std::optional<std::string> blamed_variable(const CLI::App& app, const CLI::ParseError& error,
+                                           const std::vector<std::string>& args) {
   const std::string message = error.what();
   std::vector<const CLI::App*> apps{&app};
   for (const CLI::App* command : app.get_subcommands()) apps.push_back(command);
@@ -102,7 +102,7 @@ std::optional<std::string> from_environment(const CLI::App& app, const CLI::Pars
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error,
                         const std::vector<std::string>& args) {
   if (auto unknown = unknown_command(app)) return *unknown;
-  if (auto variable = from_environment(app, error, args)) return *variable + kSeeHelp;
+  if (auto variable = blamed_variable(app, error, args)) return *variable + kSeeHelp;
   return std::string(error.what()) + "\n" + kSeeHelp;
 }
 

@@ -14,7 +14,6 @@ namespace {
 // A policy's errors become a line in the log and an event no more often.
 constexpr Duration kTellErrorPeriod = std::chrono::seconds(5);
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
-constexpr const char* kLog = "autoscaler";
 
 // Of the newest start, in the smoothed time that starts take.
 constexpr double kNewestStart = 0.3;
@@ -252,9 +251,9 @@ void AutoScaler::tell_error(Entry& entry, const std::string& error) {
   live.told_error_at = now;
   const auto& pod = *entry.plan.pod;
   if (error.empty()) {
-    log::info(kLog, "{}/{}: the policy works again", pod.ns, pod.name);
+    log::info("autoscaler", "{}/{}: the policy works again", pod.ns, pod.name);
   } else {
-    log::warn(kLog, "{}/{}: the policy failed: {}", pod.ns, pod.name, error);
+    log::warn("autoscaler", "{}/{}: the policy failed: {}", pod.ns, pod.name, error);
   }
   if (settings_.events == nullptr) return;
   if (error.empty()) {
@@ -370,7 +369,7 @@ void AutoScaler::apply(Entry& entry, int want, std::string_view why, Silence sil
   const int before = set_want(entry, want);
   if (before != want && silence == Silence::kNo) {
     const auto& pod = *entry.plan.pod;
-    log::info(kLog, "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, before, want, why);
+    log::info("autoscaler", "{}/{}: {} -> {} pods ({})", pod.ns, pod.name, before, want, why);
     if (settings_.events != nullptr) {
       const char* reason = before == 0     ? "ScaledFromZero"
                            : want == 0     ? "ScaledToZero"

@@ -10,7 +10,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "autoscaler";
 constexpr double kMebibyte = 1 << 20;
 // For so long who gave pods for want of memory has no more of them without a request that
 // waits: its policy, which still counts the requests of before, wants them back at once.
@@ -98,7 +97,7 @@ void AutoScaler::relieve_memory(TimePoint now) {
   if (missing == 0) {
     memory_short_ = false;
   } else if (!std::exchange(memory_short_, true)) {
-    log::warn(kLog, "{}, and no idle pod is left that could end", cause);
+    log::warn("autoscaler", "{}, and no idle pod is left that could end", cause);
   }
 }
 

@@ -10,13 +10,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using Type = EventRecorder::Type;
+using EventType = EventRecorder::Type;
 
 class EventRecorderTest : public testing::Test {
  protected:
   void record(const std::string& name, const std::string& reason, const std::string& message) {
     const EventRecorder::Subject about{"v1", "Thing", "default", name, "uid-" + name};
-    events_.record(about, Type::kNormal, reason, message);
+    events_.record(about, EventType::kNormal, reason, message);
   }
   static std::vector<std::string> lines(const std::vector<EventRecorder::Numbered>& events) {
     std::vector<std::string> out;
@@ -101,7 +101,7 @@ TEST_F(EventRecorderTest, ARevisionsEventsAreItsServicesToo) {
   pod.name = "hello-00001";
   pod.service = "hello";
   pod.service_uid = "s-uid";
-  events_.record(pod, Type::kWarning, "StartFailed", "SyntaxError");
+  events_.record(pod, EventType::kWarning, "StartFailed", "SyntaxError");
   const auto all = events_.list();
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0].event.involved.uid, "r-uid");

@@ -6,8 +6,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "gc";
-
 template <class T>
 bool has(const resources::Informer<T>& informer, const api::OwnerReference& owner,
          const std::string& ns) {
@@ -47,7 +45,7 @@ net::Task<Result<bool>> GarbageCollector::collect(const api::Kind& kind, api::Ob
   auto removing = client_.remove(kind, std::move(key), meta.resource_version);
   const auto removed = co_await removing;
   if (!removed && removed.error().code != Errc::kNotFound) co_return fail(removed.error());
-  log::info(kLog, "deleted {} {}/{}: its {} {} is gone", kind.singular, meta.ns, meta.name,
+  log::info("gc", "deleted {} {}/{}: its {} {} is gone", kind.singular, meta.ns, meta.name,
             owner.kind, owner.name);
   if (events_ != nullptr) {
     events_->record(about(kind, meta), EventRecorder::Type::kNormal, "Deleted",

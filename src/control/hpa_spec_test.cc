@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 using Rules = scaling::HpaRules;
 using Source = scaling::HpaMetricSpec::Source;
-using Type = scaling::HpaMetricSpec::Type;
+using TargetType = scaling::HpaMetricSpec::Type;
 
 // `spec` is merged over a valid one.
 api::HorizontalPodAutoscaler hpa_with(const std::string& spec) {
@@ -37,7 +37,7 @@ TEST(HpaSpec, DefaultsAreTheAlgorithms) {
   ASSERT_EQ(spec->metrics.size(), 1u);
   EXPECT_EQ(spec->metrics[0].source, Source::kResource);
   EXPECT_EQ(spec->metrics[0].name, "cpu");
-  EXPECT_EQ(spec->metrics[0].type, Type::kUtilization);
+  EXPECT_EQ(spec->metrics[0].type, TargetType::kUtilization);
   EXPECT_EQ(spec->metrics[0].target, 80);
   EXPECT_FALSE(spec->behavior);
 }
@@ -58,18 +58,19 @@ TEST(HpaSpec, EverySourceAndAmount) {
   ASSERT_TRUE(spec) << spec.error().message;
   EXPECT_EQ(spec->min, 0);
   ASSERT_EQ(spec->metrics.size(), 5u);
-  const auto expect = [&](size_t i, Source source, const char* name, Type type, int64_t target) {
+  const auto expect = [&](size_t i, Source source, const char* name, TargetType type,
+                          int64_t target) {
     EXPECT_EQ(spec->metrics[i].source, source) << i;
     EXPECT_EQ(spec->metrics[i].name, name) << i;
     EXPECT_EQ(spec->metrics[i].type, type) << i;
     EXPECT_EQ(spec->metrics[i].target, target) << i;
   };
-  expect(0, Source::kResource, "cpu", Type::kAverageValue, 250);
-  expect(1, Source::kContainerResource, "memory", Type::kAverageValue, 1048576000);
+  expect(0, Source::kResource, "cpu", TargetType::kAverageValue, 250);
+  expect(1, Source::kContainerResource, "memory", TargetType::kAverageValue, 1048576000);
   EXPECT_EQ(spec->metrics[1].container, "user-container");
-  expect(2, Source::kPods, "packets", Type::kAverageValue, 1000000);
-  expect(3, Source::kObject, "depth", Type::kValue, 2000);
-  expect(4, Source::kExternal, "rps", Type::kAverageValue, 1500);
+  expect(2, Source::kPods, "packets", TargetType::kAverageValue, 1000000);
+  expect(3, Source::kObject, "depth", TargetType::kValue, 2000);
+  expect(4, Source::kExternal, "rps", TargetType::kAverageValue, 1500);
 }
 
 TEST(HpaSpec, BehaviorKeepsKubernetesValuesForTheRest) {

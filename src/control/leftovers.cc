@@ -14,7 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLog = "leftovers";
 constexpr std::string_view kAlgorithm = "sha256:";
 
 void add_code(const api::ObjectMeta& meta, std::set<std::string>& codes) {
@@ -110,11 +109,11 @@ net::Task<void> Leftovers::sweep() {
   auto logs_task = sweep_logs(since);
   const auto logs = co_await logs_task;
   for (const auto* outcome : {&blobs, &code, &logs}) {
-    if (!*outcome) log::warn(kLog, "{}", outcome->error().message);
+    if (!*outcome) log::warn("leftovers", "{}", outcome->error().message);
   }
   const size_t removed = blobs.value_or(0) + code.value_or(0) + logs.value_or(0);
   if (removed == 0) co_return;
-  log::info(kLog, "removed {} code packages, {} unpacked ones and {} logs that nobody uses",
+  log::info("leftovers", "removed {} code packages, {} unpacked ones and {} logs that nobody uses",
             blobs.value_or(0), code.value_or(0), logs.value_or(0));
 }
 

@@ -6,8 +6,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "control";
-
 // The name of the object of kind T that controls `meta`, or "".
 template <class T>
 std::string controller_name(const api::ObjectMeta& meta) {
@@ -151,7 +149,7 @@ bool Reconcilers::idle() const { return settled() && label_queue_.idle() && gc_q
 net::Task<void> Reconcilers::sweep() {
   auto sweeping = code_.sweep();
   const auto swept = co_await sweeping;
-  if (!swept) log::warn(kLog, "{}", swept.error().message);
+  if (!swept) log::warn("control", "{}", swept.error().message);
   swept_ = true;
   proceed();
 }

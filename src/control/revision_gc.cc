@@ -10,8 +10,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "gc";
-
 // A time that cannot be read is taken for now: nothing is deleted for it.
 WallTime time_of(std::string_view text, WallTime now) {
   const auto time = api::from_rfc3339(text);
@@ -110,7 +108,7 @@ net::Task<Result<void>> RevisionGc::reconcile(resources::ObjectKey key) {
     const auto removed = co_await removing;
     if (!removed && removed.error().code == Errc::kNotFound) continue;
     if (!removed) co_return fail(removed.error());
-    log::info(kLog, "deleted revision {}/{}: no route has used it for long", meta.ns, meta.name);
+    log::info("gc", "deleted revision {}/{}: no route has used it for long", meta.ns, meta.name);
     if (uses_.events == nullptr) continue;
     uses_.events->record(api::Configuration::kind(), owner, EventRecorder::Type::kNormal,
                          "RevisionDeleted",

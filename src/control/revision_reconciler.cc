@@ -6,7 +6,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "revisions";
 constexpr std::string_view kResourcesAvailable = "ResourcesAvailable";
 constexpr std::string_view kContainerHealthy = "ContainerHealthy";
 constexpr std::string_view kActiveCondition = "Active";
@@ -139,9 +138,9 @@ void RevisionReconciler::proven(const resources::ObjectKey& key, const std::stri
   const auto found = known_.find(key);
   if (found == known_.end() || found->second.uid != uid) return;
   if (error.empty()) {
-    log::info(kLog, "{}/{} is ready", key.ns, key.name);
+    log::info("revisions", "{}/{} is ready", key.ns, key.name);
   } else {
-    log::warn(kLog, "{}/{} cannot start: {}", key.ns, key.name, error);
+    log::warn("revisions", "{}/{} cannot start: {}", key.ns, key.name, error);
   }
   if (const auto* revision = uses_.revisions.find(key)) {
     record(*revision, error.empty() ? EventRecorder::Type::kNormal : EventRecorder::Type::kWarning,

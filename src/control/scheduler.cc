@@ -9,8 +9,6 @@
 namespace ebb::control {
 namespace {
 
-constexpr const char* kLog = "scheduler";
-
 node::Preload preload_of(scheduling::Preload wish) {
   switch (wish) {
     case scheduling::Preload::kNever:
@@ -92,7 +90,7 @@ void Scheduler::on_message(const std::string& node, const node::FromController& 
 
 void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome) {
   if (auto added = placement_.add_node(node, static_cast<int>(welcome.slots)); !added) {
-    log::error(kLog, "node {}: {}", node, added.error().message);
+    log::error("scheduler", "node {}: {}", node, added.error().message);
     return;
   }
   if (options_.events != nullptr) {
@@ -114,7 +112,7 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
     }
     auto adopted = placement_.adopt_warm(node, report.pod, report.runtime, report.revision);
     if (!adopted) {
-      log::error(kLog, "pod {}: {}", report.pod, adopted.error().message);
+      log::error("scheduler", "pod {}: {}", report.pod, adopted.error().message);
       continue;
     }
     const bool ready = report.state == static_cast<uint8_t>(node::PodState::kReady);
@@ -144,7 +142,7 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
 
 void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
   if (auto added = placement_.pod_cold(node, message.pod, message.runtime); !added) {
-    log::error(kLog, "pod {}: {}", message.pod, added.error().message);
+    log::error("scheduler", "pod {}: {}", message.pod, added.error().message);
     return;
   }
   pods_[message.pod] = {.ref = {node, message.pod},
@@ -169,7 +167,7 @@ void Scheduler::on_ready(const node::PodReady& message) {
   const auto found = pods_.find(message.pod);
   if (found == pods_.end()) return;
   found->second.ready = true;
-  log::debug(kLog, "pod {} loaded its code in {} us", message.pod, message.load_us);
+  log::debug("scheduler", "pod {} loaded its code in {} us", message.pod, message.load_us);
   if (const auto revision = revisions_.find(found->second.revision); revision != revisions_.end()) {
     revision->second.listener->pod_ready(message.pod, std::chrono::microseconds(message.load_us));
   }
@@ -213,7 +211,7 @@ void Scheduler::record_end(const Revision& revision, const node::PodGone& gone,
 }
 
 void Scheduler::on_pool_failed(const std::string& node, const node::PoolFailed& message) {
-  log::warn(kLog, "no new pods of runtime {}: {}", message.runtime, message.message);
+  log::warn("scheduler", "no new pods of runtime {}: {}", message.runtime, message.message);
   const std::string text =
       fmt::format("no new pods of runtime {}: {}", message.runtime, message.message);
   if (options_.events != nullptr) {
@@ -311,7 +309,7 @@ bool Scheduler::give(Revision& revision) {
   revision.listener->pod_added({ref->pod, address(ref->pod), false});
   note_node(ref->node);
   if (!sent) {
-    log::error(kLog, "pod {}: {}", ref->pod, sent.error().message);
+    log::error("scheduler", "pod {}: {}", ref->pod, sent.error().message);
     // Nobody reads orders any more: the news of that is on its way.
     const bool gone = sent.error().code == Errc::kUnavailable;
     lost(ref->pod, {.reason = gone ? "NodeLost" : "StartFailed", .message = sent.error().message});
@@ -337,7 +335,7 @@ void Scheduler::stop(Pod& pod) {
   const auto node = nodes_.find(pod.ref.node);
   if (node == nodes_.end()) return;
   if (auto sent = node->second(node::Stop{pod.ref.pod}); !sent) {
-    log::error(kLog, "cannot stop pod {}: {}", pod.ref.pod, sent.error().message);
+    log::error("scheduler", "cannot stop pod {}: {}", pod.ref.pod, sent.error().message);
   }
 }
 
@@ -366,7 +364,8 @@ void Scheduler::pod_hung(const std::string& id) {
   const auto revision = revisions_.find(found->second.revision);
   if (revision == revisions_.end()) return;
   const auto& what = *revision->second.what;
-  log::warn(kLog, "{}/{}: pod {} has stopped answering and is replaced", what.ns, what.name, id);
+  log::warn("scheduler", "{}/{}: pod {} has stopped answering and is replaced", what.ns, what.name,
+            id);
   if (options_.events != nullptr) {
     options_.events->record(what, EventRecorder::Type::kWarning, "PodHung",
                             fmt::format("the pod {} has stopped answering: it gets no more "
@@ -384,7 +383,8 @@ bool Scheduler::set_frozen(const std::string& id, bool frozen, uint64_t turn) {
   if (node == nodes_.end()) return true;  // and the pod with it
   const node::Freeze order{.pod = id, .frozen = static_cast<uint8_t>(frozen), .turn = turn};
   if (auto sent = node->second(order); !sent) {
-    log::error(kLog, "cannot {} pod {}: {}", frozen ? "freeze" : "thaw", id, sent.error().message);
+    log::error("scheduler", "cannot {} pod {}: {}", frozen ? "freeze" : "thaw", id,
+               sent.error().message);
     return false;
   }
   return true;
@@ -477,7 +477,7 @@ void Scheduler::end_unclaimed_pods() {
   }
   for (auto& [id, pod] : pods_) {
     if (pod.revision.empty() || pod.draining || revisions_.contains(pod.revision)) continue;
-    log::info(kLog, "ending pod {}: its revision is not there any more", id);
+    log::info("scheduler", "ending pod {}: its revision is not there any more", id);
     pod.draining = true;
     placement_.begin_drain(pod.ref);
     stop(pod);

@@ -31,7 +31,7 @@ std::string get_frame(uint32_t stream) {
                "\x82\x86\x84\x41\x01h");
 }
 
-struct Answer {
+struct H2Answer {
   int status = 0;
   std::string body;
   std::map<std::string, std::string> fields;
@@ -55,9 +55,9 @@ class H2ServerTest : public ServerTest {
   static std::vector<Field> request(std::string_view method, std::string_view path) {
     return {{":method", method}, {":scheme", "http"}, {":authority", "h"}, {":path", path}};
   }
-  net::Task<Answer> ask(std::shared_ptr<H2Session> session, std::vector<Field> fields,
-                        std::string body = "", bool has_body = false) {
-    Answer answer;
+  net::Task<H2Answer> ask(std::shared_ptr<H2Session> session, std::vector<Field> fields,
+                          std::string body = "", bool has_body = false) {
+    H2Answer answer;
     const bool more = has_body || !body.empty();
     auto stream = session->submit_request(fields, more);
     if (!stream) {
@@ -82,7 +82,7 @@ class H2ServerTest : public ServerTest {
     (void)co_await waiting;
     co_return answer;
   }
-  net::Task<void> receive(H2Stream& stream, Answer& answer) {
+  net::Task<void> receive(H2Stream& stream, H2Answer& answer) {
     const auto head = co_await stream.wait_for_head(soon());
     if (!head) {
       answer.error = to_string(head.error());
@@ -105,7 +105,7 @@ class H2ServerTest : public ServerTest {
     stream.trailers().view(trailers);
     for (const Field& field : trailers) answer.trailers.emplace(field.name, field.value);
   }
-  Answer get(const std::string& path) {
+  H2Answer get(const std::string& path) {
     auto session = connect();
     auto answer = run(ask(session, request("GET", path)));
     session->cut();
@@ -115,7 +115,7 @@ class H2ServerTest : public ServerTest {
 
 TEST_F(H2ServerTest, AnswersWithLengthAndDate) {
   start();
-  const Answer answer = get("/hello");
+  const H2Answer answer = get("/hello");
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.body, "hello\n");
   EXPECT_EQ(answer.fields.at("content-type"), "text/plain");
@@ -127,9 +127,9 @@ TEST_F(H2ServerTest, AnswersWithLengthAndDate) {
 TEST_F(H2ServerTest, ServesManyAtOnceOnOneConnection) {
   start();
   auto session = connect();
-  std::vector<std::optional<Answer>> answers(100);
+  std::vector<std::optional<H2Answer>> answers(100);
   for (auto& answer : answers) {
-    executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+    executor.spawn([](net::Task<H2Answer> task, std::optional<H2Answer>& to) -> net::Task<void> {
       to = co_await task;
     }(ask(session, request("GET", "/hold")), answer));
   }
@@ -147,7 +147,7 @@ TEST_F(H2ServerTest, BodiesGoBothWaysBeyondTheWindows) {
   auto session = connect();
   std::string body(3 << 20, 'x');
   for (size_t i = 0; i < body.size(); i += 1000) body[i] = static_cast<char>('a' + i / 1000 % 26);
-  const Answer answer = run(ask(session, request("POST", "/echo"), body));
+  const H2Answer answer = run(ask(session, request("POST", "/echo"), body));
   EXPECT_EQ(answer.error, "");
   EXPECT_EQ(answer.body.size(), body.size());
   EXPECT_TRUE(answer.body == body);
@@ -159,10 +159,10 @@ TEST_F(H2ServerTest, BodiesThatNobodyReadsHoldNobodyUp) {
   start();
   auto session = connect();
   // More than the connection's window in all.
-  std::vector<std::optional<Answer>> held(40);
+  std::vector<std::optional<H2Answer>> held(40);
   const std::string body(64 << 10, 'x');
   for (auto& answer : held) {
-    executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+    executor.spawn([](net::Task<H2Answer> task, std::optional<H2Answer>& to) -> net::Task<void> {
       to = co_await task;
     }(ask(session, request("POST", "/hold"), body), answer));
   }
@@ -190,7 +190,7 @@ TEST_F(H2ServerTest, TrailersFollowAnAnswerWithoutABody) {
   server.emplace(executor, std::move(fds->front()), trailers, ServerOptions{.http2 = true});
   server->start();
   auto session = connect();
-  const Answer answer = run(ask(session, request("GET", "/")));
+  const H2Answer answer = run(ask(session, request("GET", "/")));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.trailers.at("grpc-status"), "5");
   EXPECT_FALSE(answer.fields.contains("content-length"));
@@ -220,7 +220,7 @@ TEST_F(H2ServerTest, PingsBesideRequestsAreNoFlood) {
 
 TEST_F(H2ServerTest, AnAnswerOfUnknownLengthHasNone) {
   start();
-  const Answer answer = get("/chunked");
+  const H2Answer answer = get("/chunked");
   EXPECT_EQ(answer.body, "abcabcabc");
   EXPECT_FALSE(answer.fields.contains("content-length"));
   EXPECT_FALSE(answer.fields.contains("transfer-encoding"));
@@ -229,7 +229,7 @@ TEST_F(H2ServerTest, AnAnswerOfUnknownLengthHasNone) {
 TEST_F(H2ServerTest, HeadAndStatusesWithoutBody) {
   start();
   auto session = connect();
-  const Answer head = run(ask(session, request("HEAD", "/hello")));
+  const H2Answer head = run(ask(session, request("HEAD", "/hello")));
   EXPECT_EQ(head.fields.at("content-length"), "6");
   EXPECT_EQ(head.body, "");
   EXPECT_EQ(run(ask(session, request("GET", "/status?204"))).status, 204);
@@ -239,7 +239,7 @@ TEST_F(H2ServerTest, HeadAndStatusesWithoutBody) {
 
 TEST_F(H2ServerTest, HopByHopFieldsAreDroppedAndBadOnesRefused) {
   start();
-  const Answer answer = get("/fields");
+  const H2Answer answer = get("/fields");
   EXPECT_EQ(answer.fields.at("x-kept"), "1");
   EXPECT_EQ(answer.fields.at("date"), "mine");
   EXPECT_FALSE(answer.fields.contains("keep-alive"));
@@ -315,8 +315,8 @@ TEST_F(H2ServerTest, CookieCrumbsAreJoined) {
 TEST_F(H2ServerTest, ADrainServesWhatIsUnderWay) {
   start();
   auto session = connect();
-  std::optional<Answer> answer;
-  executor.spawn([](net::Task<Answer> task, std::optional<Answer>& to) -> net::Task<void> {
+  std::optional<H2Answer> answer;
+  executor.spawn([](net::Task<H2Answer> task, std::optional<H2Answer>& to) -> net::Task<void> {
     to = co_await task;
   }(ask(session, request("GET", "/hold")), answer));
   run_while([&] { return handler.held.empty(); });

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBacklog = 4096;  // connections not accepted yet; the kernel caps it at somaxconn
 
-Result<UniqueFd> new_socket(int family) {
+Result<UniqueFd> new_socket_to_bind(int family) {
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "cannot create a socket");
   return fd;
@@ -45,7 +45,7 @@ enum class Sharing { kAlone, kShared };
 
 // A bound TCP socket that does not listen yet.
 Result<UniqueFd> bind_ip(const Address& address, const SocketAddress& where, Sharing sharing) {
-  auto fd = new_socket(where.family());
+  auto fd = new_socket_to_bind(where.family());
   if (!fd) return fd;
   const int on = 1;
   const int off = 0;
@@ -95,7 +95,7 @@ Result<void> clear_stale(const Address& address, const SocketAddress& where) {
     return fail(Errc::kAlreadyExists, "{} exists and is not a socket: choose another path",
                 address.host);
   }
-  auto probe = new_socket(AF_UNIX);
+  auto probe = new_socket_to_bind(AF_UNIX);
   if (!probe) return fail(probe.error());
   if (::connect(probe->get(), where.get(), where.size) == 0 || errno == EAGAIN) {
     return bind_failure(EADDRINUSE, address);
@@ -111,7 +111,7 @@ Result<std::vector<UniqueFd>> bind_unix(const Address& address, int count) {
   if (!where) return fail(where.error());
   auto clear = clear_stale(address, *where);
   if (!clear) return fail(clear.error());
-  auto fd = new_socket(AF_UNIX);
+  auto fd = new_socket_to_bind(AF_UNIX);
   if (!fd) return fail(fd.error());
   if (::bind(fd->get(), where->get(), where->size) != 0 || ::listen(fd->get(), kBacklog) != 0) {
     return bind_failure(errno, address);

@@ -127,12 +127,6 @@ Task<void> read_all(Stream& stream, size_t piece, Duration pause, std::string& o
   }
 }
 
-std::string pattern(size_t size) {
-  std::string out(size, '\0');
-  for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 31 + i / 251);
-  return out;
-}
-
 TEST_P(StreamTest, ALargeWriteSurvivesASlowReader) {
   const std::string data = pattern(20 << 20);  // more than any socket buffer
   std::string got;

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 #include <utility>
 
 #include "net/executor.h"
@@ -39,6 +40,13 @@ inline std::pair<UniqueFd, UniqueFd> socket_pair() {
   int fds[2] = {-1, -1};
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// Bytes of which none is where another belongs.
+inline std::string pattern(size_t size, size_t seed = 0) {
+  std::string out(size, '\0');
+  for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>((i + seed) * 31 + i / 251);
+  return out;
 }
 
 // A certificate authority and a server's certificate for this machine, in a folder of

@@ -51,8 +51,8 @@ bool kernel_has_it() {
 }
 
 // A stream, and its peer: a plain socket.
-struct Ends {
-  explicit Ends(Executor& executor) {
+struct RawEnds {
+  explicit RawEnds(Executor& executor) {
     auto [a, b] = socket_pair();
     stream = Stream(executor, std::move(a));
     peer = std::move(b);
@@ -98,12 +98,6 @@ class RingTest : public testing::Test {
   std::optional<Executor> executor_;
 };
 
-std::string pattern(size_t size, size_t seed = 0) {
-  std::string out(size, '\0');
-  for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>((i + seed) * 31 + i / 251);
-  return out;
-}
-
 Task<void> turn(Executor& executor) {
   auto sleep = executor.sleep_until(executor.now() + milliseconds(1));
   co_await sleep;
@@ -114,7 +108,7 @@ Task<void> write(Stream& stream, std::string data, std::vector<IoError>* errors 
   if (!sent && errors != nullptr) errors->push_back(sent.error());
 }
 
-Task<void> connect_tcp(Executor& executor, Stream& a, Stream& b) {
+Task<void> connect_by_tcp(Executor& executor, Stream& a, Stream& b) {
   auto fds = bind_shared(Address{Address::Kind::kIp, "127.0.0.1", 0}, 1);
   EXPECT_TRUE(fds);
   Listener listener(executor, std::move(fds->front()));
@@ -148,7 +142,7 @@ Task<void> write_and_close(Stream& stream, std::string data) {
 
 TEST_F(RingTest, AQueuedWriteIsSentBeforeTheEnd) {
   for (const bool shut : {false, true}) {
-    Ends ends(*executor_);
+    RawEnds ends(*executor_);
     const std::string data = pattern(10'000);
     if (shut) {
       run_to_end(*executor_, write_in_a_turn(ends.stream, data));
@@ -178,7 +172,7 @@ Task<void> write_until_full(Stream& stream, size_t piece, size_t& taken, bool& t
 
 TEST_F(RingTest, WhatTheKernelHadNoRoomForIsStillSentAfterTheEnd) {
   for (const bool shut : {false, true}) {
-    Ends ends(*executor_);
+    RawEnds ends(*executor_);
     constexpr size_t kPiece = 5000;
     size_t taken = 0;
     bool timed_out = false;
@@ -214,7 +208,7 @@ Task<void> write_pieces(Stream& stream, const std::string& data) {
 TEST_F(RingTest, OfAQueuedWriteTheKernelMayTakeAPart) {
   Stream a;
   Stream b;
-  run_to_end(*executor_, connect_tcp(*executor_, a, b));
+  run_to_end(*executor_, connect_by_tcp(*executor_, a, b));
   const int small = 8192;
   ::setsockopt(a.native_handle(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
   ::setsockopt(b.native_handle(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -227,7 +221,7 @@ TEST_F(RingTest, OfAQueuedWriteTheKernelMayTakeAPart) {
 
 TEST_F(RingTest, WhatNobodyReadsIsNotKeptForEver) {
   constexpr size_t kStreams = Executor::Impl::kMaxLeaving + 3;
-  std::deque<Ends> all;
+  std::deque<RawEnds> all;
   std::vector<size_t> taken(kStreams);
   std::deque<bool> timed_out(kStreams);
   for (size_t i = 0; i < kStreams; ++i) {
@@ -235,13 +229,13 @@ TEST_F(RingTest, WhatNobodyReadsIsNotKeptForEver) {
     executor_->spawn(write_until_full(all[i].stream, 5000, taken[i], timed_out[i]));
   }
   run_until_true(*executor_, [&] { return executor_->tasks() == 0; });
-  for (Ends& ends : all) ends.stream.close();
+  for (RawEnds& ends : all) ends.stream.close();
   EXPECT_EQ(executor_->impl().leaving.size(), Executor::Impl::kMaxLeaving);
 }
 
 TEST_F(RingTest, AFailedWriteIsToldByTheNextOperation) {
   for (const bool reads : {false, true}) {
-    Ends ends(*executor_);
+    RawEnds ends(*executor_);
     ends.peer.reset();
     std::vector<IoError> errors;
     run_to_end(*executor_, write_in_a_turn(ends.stream, "unheard"));  // goes well
@@ -265,7 +259,7 @@ TEST_F(RingTest, AFailedWriteIsToldByTheNextOperation) {
 TEST_F(RingTest, MoreDataThanBuffersStarvesNobody) {
   constexpr size_t kStreams = 3 * Ring::kBuffers;
   constexpr size_t kSize = 100'000;
-  std::deque<Ends> all;
+  std::deque<RawEnds> all;
   std::deque<std::string> got(kStreams);
   for (size_t i = 0; i < kStreams; ++i) {
     all.emplace_back(*executor_);
@@ -294,7 +288,7 @@ Task<void> wait_in_vain(Stream& stream) {
 TEST_F(RingTest, WhoDoesNotReadHoldsLittleAndOthersGoOn) {
   constexpr size_t kStreams = 2 * Ring::kBuffers;
   const std::string data = pattern(2 << 20);
-  std::deque<Ends> idle;
+  std::deque<RawEnds> idle;
   for (size_t i = 0; i < kStreams; ++i) {
     idle.emplace_back(*executor_);
     executor_->spawn(wait_in_vain(idle.back().stream));  // its receive stays
@@ -310,7 +304,7 @@ TEST_F(RingTest, WhoDoesNotReadHoldsLittleAndOthersGoOn) {
   // Back-pressure reaches the peers.
   for (const size_t each : sent) EXPECT_LT(each, data.size() / 2);
   EXPECT_FALSE(executor_->impl().ring->has_buffers());
-  Ends other(*executor_);
+  RawEnds other(*executor_);
   std::string got;
   executor_->spawn(read_whole(other.stream, 30'000, 100'000, got));
   settle();
@@ -326,7 +320,7 @@ TEST_F(RingTest, WhoDoesNotReadHoldsLittleAndOthersGoOn) {
 }
 
 TEST_F(RingTest, WhatComesAfterADeadlineIsForTheNextRead) {
-  Ends ends(*executor_);
+  RawEnds ends(*executor_);
   struct Reader {
     static Task<void> read(Stream& stream, TimePoint until, std::string& log) {
       char buffer[8];
@@ -351,13 +345,13 @@ TEST_F(RingTest, WhatComesAfterADeadlineIsForTheNextRead) {
   EXPECT_TRUE(ends.stream.peer_left());
 }
 
-Task<void> own_and_read(Stream stream) {
+Task<void> own_and_wait(Stream stream) {
   char buffer[64];
   const auto n = co_await stream.read_some(buffer, kNever);
   ADD_FAILURE() << "read " << n.value_or(0);
 }
 
-Task<void> own_and_write(Stream stream) {
+Task<void> own_and_write_on(Stream stream) {
   co_await turn(stream.executor());
   const std::string data = pattern(5000);
   for (;;) {
@@ -367,15 +361,15 @@ Task<void> own_and_write(Stream stream) {
 }
 
 TEST_F(RingTest, TheExecutorEndsWithEverythingUnderWay) {
-  std::vector<std::unique_ptr<Ends>> all;
+  std::vector<std::unique_ptr<RawEnds>> all;
   for (int i = 0; i < 300; ++i) {
-    all.push_back(std::make_unique<Ends>(*executor_));
-    executor_->spawn(own_and_read(std::move(all.back()->stream)));
-    all.push_back(std::make_unique<Ends>(*executor_));
-    executor_->spawn(own_and_write(std::move(all.back()->stream)));
+    all.push_back(std::make_unique<RawEnds>(*executor_));
+    executor_->spawn(own_and_wait(std::move(all.back()->stream)));
+    all.push_back(std::make_unique<RawEnds>(*executor_));
+    executor_->spawn(own_and_write_on(std::move(all.back()->stream)));
     if (i == 200) settle();
   }
-  all.push_back(std::make_unique<Ends>(*executor_));
+  all.push_back(std::make_unique<RawEnds>(*executor_));
   size_t taken = 0;
   bool timed_out = false;
   executor_->spawn(write_until_full(all.back()->stream, 5000, taken, timed_out));
@@ -389,10 +383,10 @@ TEST_F(RingTest, TheExecutorEndsWithEverythingUnderWay) {
 }
 
 TEST_F(RingTest, TheExecutorEndsOnAnotherThreadThanItRanOn) {
-  Ends ends(*executor_);
-  Ends sender(*executor_);
-  executor_->spawn(own_and_read(std::move(ends.stream)));
-  executor_->spawn(own_and_read(std::move(sender.stream)));
+  RawEnds ends(*executor_);
+  RawEnds sender(*executor_);
+  executor_->spawn(own_and_wait(std::move(ends.stream)));
+  executor_->spawn(own_and_wait(std::move(sender.stream)));
   std::thread loop([&] { executor_->run(); });
   sender.send("");
   executor_->post([&] { executor_->stop(); });
@@ -402,7 +396,7 @@ TEST_F(RingTest, TheExecutorEndsOnAnotherThreadThanItRanOn) {
 }
 
 TEST_F(RingTest, RunsOnOneThreadAfterTheOther) {
-  Ends ends(*executor_);
+  RawEnds ends(*executor_);
   std::string got;
   executor_->spawn(read_whole(ends.stream, 4, 100, got));
   for (int i = 0; i < 2; ++i) {
@@ -461,7 +455,7 @@ void run_without_io_uring() {
   }
   const Engine any("");
   Executor executor("test");
-  Ends ends(executor);
+  RawEnds ends(executor);
   std::string got;
   ends.send("here");
   run_to_end(executor, read_whole(ends.stream, 4, 10, got));

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLog = "code";
 constexpr std::string_view kTemporaryPrefix = ".tmp-";
 constexpr size_t kRandomBytes = 8;
 
@@ -130,7 +129,7 @@ net::Task<Result<void>> CodeCache::make(std::string hash) {
   Result<void> result = co_await filling;
   disk_.run_later([temporary] {
     if (auto removed = remove_tree(temporary); !removed) {
-      log::warn(kLog, "{}", removed.error().message);
+      log::warn("code", "{}", removed.error().message);
     }
   });
   co_return result;
@@ -264,7 +263,7 @@ net::Task<Result<size_t>> CodeCache::remove_all(std::vector<std::string> hashes)
   for (const auto& move : *moved) {
     disk_.run_later([temporary = move.second] {
       if (auto removed = remove_tree(temporary); !removed) {
-        log::warn(kLog, "{}", removed.error().message);
+        log::warn("code", "{}", removed.error().message);
       }
     });
   }

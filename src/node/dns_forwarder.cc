@@ -23,7 +23,6 @@
 namespace ebb::node {
 namespace {
 
-constexpr const char* kLog = "dns";
 constexpr size_t kMaxQuestions = 256;  // that wait for a resolver
 constexpr size_t kMaxQuestionsPerPod = 32;
 constexpr size_t kMaxConnections = 64;  // TCP
@@ -198,7 +197,7 @@ const std::vector<std::string>& DnsForwarder::State::resolvers() {
   const auto text = read_file(options.resolv_conf, kMaxResolvConf);
   known_resolvers = text ? parse_resolv_conf(*text) : std::vector<std::string>();
   if (known_resolvers.empty()) {
-    log::warn(kLog, "{} names no resolver: functions can resolve no names but functions'",
+    log::warn("dns", "{} names no resolver: functions can resolve no names but functions'",
               options.resolv_conf);
   }
   return known_resolvers;

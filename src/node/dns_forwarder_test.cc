@@ -23,7 +23,7 @@ namespace {
 using namespace std::string_literals;
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 20s;
+constexpr auto kDnsPatience = 20s;
 
 sockaddr_in loopback(uint16_t port) {
   sockaddr_in out = {};
@@ -88,7 +88,7 @@ class DnsForwarderTest : public testing::Test {
   }
   template <class Condition>
   bool run_until(Condition condition) {
-    const TimePoint deadline = executor_.now() + kPatience;
+    const TimePoint deadline = executor_.now() + kDnsPatience;
     while (!condition() && executor_.now() < deadline) executor_.run_until(executor_.now() + 10ms);
     return condition();
   }
@@ -182,12 +182,12 @@ std::string framed(const std::string& packet) {
 
 net::Task<void> talk(net::Executor& executor, net::Address to, std::string send, size_t bytes,
                      std::string& got) {
-  auto stream = co_await net::connect(executor, to, executor.now() + kPatience);
+  auto stream = co_await net::connect(executor, to, executor.now() + kDnsPatience);
   if (!stream) co_return;
-  auto sent = co_await stream->write_all(send, executor.now() + kPatience);
+  auto sent = co_await stream->write_all(send, executor.now() + kDnsPatience);
   while (sent && got.size() < bytes) {
     char buffer[4096];
-    auto n = co_await stream->read_some(buffer, executor.now() + kPatience);
+    auto n = co_await stream->read_some(buffer, executor.now() + kDnsPatience);
     if (!n || *n == 0) co_return;
     got.append(buffer, *n);
   }
@@ -201,14 +201,14 @@ net::Task<void> resolve(net::Executor& executor, net::Listener& listener, std::s
   while (got.size() < 2 ||
          got.size() < 2 + static_cast<size_t>(static_cast<unsigned char>(got[1]))) {
     char buffer[4096];
-    auto n = co_await stream->read_some(buffer, executor.now() + kPatience);
+    auto n = co_await stream->read_some(buffer, executor.now() + kDnsPatience);
     if (!n || *n == 0) co_return;
     got.append(buffer, *n);
   }
   const std::string packet = got.substr(2);
   reply = dns_answer(packet, *parse_dns_query(packet), 0x01020304) + std::string(8000, '\0');
   const std::string out = framed(reply);
-  auto sent = co_await stream->write_all(out, executor.now() + kPatience);
+  auto sent = co_await stream->write_all(out, executor.now() + kDnsPatience);
   EXPECT_TRUE(sent.has_value());
 }
 

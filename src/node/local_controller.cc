@@ -35,7 +35,6 @@
 namespace ebb::node {
 namespace {
 
-constexpr const char* kLog = "controller";
 // Few at a time, so that handing pods out is not held up by making new ones.
 constexpr size_t kStartsAtOnce = 2;
 // After a hand-out no pod is made for this long while more than half of the pool is left:
@@ -166,7 +165,7 @@ Result<void> LocalController::set_up() {
   listener_watch_ =
       std::make_unique<net::FdWatch>(executor_, listener_.get(), [this] { on_front_connects(); });
   grace_.fire = [this] {
-    log::warn(kLog, "no front came back: ending all pods");
+    log::warn("controller", "no front came back: ending all pods");
     shut_down();
   };
   executor_.arm(grace_, executor_.now() + options_.front_grace);
@@ -182,12 +181,12 @@ void LocalController::set_up_cgroups() {
                      : fail(mounts.error());
   if (!tree) {
     options_.without |= kEbbWithoutCgroups;
-    log::warn(kLog, "functions' memory and CPU are not limited: {}", tree.error().message);
+    log::warn("controller", "functions' memory and CPU are not limited: {}", tree.error().message);
     return;
   }
   cgroups_ = std::move(*tree);
   if (const size_t swept = cgroups_->sweep(); swept > 0) {
-    log::info(kLog, "swept {} cgroups of an earlier run", swept);
+    log::info("controller", "swept {} cgroups of an earlier run", swept);
   }
 }
 
@@ -202,14 +201,14 @@ void LocalController::set_up_network() {
   auto network = sandbox::Network::open(*options_.network);
   if (network) {
     network_ = std::move(*network);
-    log::info(kLog, "pods have addresses in {}", network_->range().to_string());
+    log::info("controller", "pods have addresses in {}", network_->range().to_string());
     network_watch_ = std::make_unique<net::FdWatch>(executor_, network_->watch_fd(), [this] {
-      if (network_->put_back()) log::warn(kLog, "somebody removed the pods' packet filter");
+      if (network_->put_back()) log::warn("controller", "somebody removed the pods' packet filter");
     });
     return;
   }
   network_problem_ = network.error().message;
-  log::warn(kLog, "functions can reach nothing outside: {}", network_problem_);
+  log::warn("controller", "functions can reach nothing outside: {}", network_problem_);
 }
 
 LocalController::~LocalController() = default;
@@ -261,7 +260,7 @@ void LocalController::on_front_message() {
     }
     const auto message = decode_to_controller(**packet);
     if (!message) {
-      log::error(kLog, "refused: {}", message.error().message);
+      log::error("controller", "refused: {}", message.error().message);
       continue;
     }
     std::visit([this](const auto& order) { handle(order); }, *message);
@@ -269,7 +268,7 @@ void LocalController::on_front_message() {
 }
 
 void LocalController::on_front_gone() {
-  log::warn(kLog, "the front has gone; its pods live on for {} s",
+  log::warn("controller", "the front has gone; its pods live on for {} s",
             std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
   usage_.stop();
   front_watch_.reset();
@@ -288,7 +287,7 @@ void LocalController::report(const FromController& message) {
     if (usage && sent.error().code == Errc::kExhausted) return;
     // A front that does not listen is as good as gone; the next one is welcomed
     // with the whole truth.
-    log::error(kLog, "cannot reach the front: {}", sent.error().message);
+    log::error("controller", "cannot reach the front: {}", sent.error().message);
     on_front_gone();
   }
 }
@@ -365,7 +364,7 @@ void LocalController::handle(const ServePods& order) {
   const sandbox::PodServices services{
       .gateway = order.gateway, .public_gateway = order.public_gateway, .dns = order.dns};
   if (auto served = network_->serve(services); !served) {
-    log::error(kLog, "functions cannot reach each other: {}", served.error().message);
+    log::error("controller", "functions cannot reach each other: {}", served.error().message);
   }
 }
 
@@ -431,7 +430,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
     parents_.erase(id);
   } else {
     if (gone.reason != "Stopped") {
-      log::info(kLog, "pod {}: {}: {}", id, gone.reason, whole_message(gone));
+      log::info("controller", "pod {}: {}: {}", id, gone.reason, whole_message(gone));
     }
     report(gone);
   }
@@ -442,7 +441,7 @@ void LocalController::pool_failed(Pool& pool, const std::string& why) {
   const Duration wait =
       std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
   ++pool.failures;
-  log::error(kLog, "cannot start pods of runtime {}: {}", pool.runtime.name, why);
+  log::error("controller", "cannot start pods of runtime {}: {}", pool.runtime.name, why);
   report(PoolFailed{.runtime = pool.runtime.name, .message = why});
   executor_.arm(pool.retry, executor_.now() + wait);
 }
@@ -541,8 +540,8 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
        .on_ended = [this](PodProcess& p, int status) { bury(p, status); },
        .on_not_forked =
            [this](PodProcess& p, const std::string& parent, const std::string& why) {
-             log::warn(kLog, "pod {} loads its code itself, {} did not fork: {}", p.id(), parent,
-                       why);
+             log::warn("controller", "pod {} loads its code itself, {} did not fork: {}", p.id(),
+                       parent, why);
              distrust(parent);
              assign(Assign(p.order()), p, false);
            }});

@@ -10,7 +10,6 @@
 namespace ebb::node {
 namespace {
 
-constexpr const char* kLog = "controller";
 // Each holds a function's code in memory; more may be there that wait for their last fork.
 constexpr size_t kMostParents = 8;
 constexpr Duration kParentIdle = std::chrono::minutes(5);  // with no fork for so long, it goes
@@ -40,7 +39,8 @@ bool LocalController::assign_forked(const Assign& order, PodProcess& pod) {
   if (parent == nullptr) return false;
   as_parent(*parent)->used = executor_.now();
   auto asked = pod.assign_forked(order, *parent);
-  if (!asked) log::warn(kLog, "pod {} loads its code itself: {}", pod.id(), asked.error().message);
+  if (!asked)
+    log::warn("controller", "pod {} loads its code itself: {}", pod.id(), asked.error().message);
   return asked.has_value();
 }
 
@@ -152,7 +152,7 @@ void LocalController::bury_parent(const PodProcess& pod, const Parent& parent,
     }
   }
   if (parent.retired || gone.reason == "Stopped") return;
-  log::info(kLog, "pod {}, from which pods of {} were to be forked: {}: {}", pod.id(),
+  log::info("controller", "pod {}, from which pods of {} were to be forked: {}: {}", pod.id(),
             pod.revision(), gone.reason, gone.message);
   if (gone.reason == kCannotFork) {
     preload_policy_.refuse(pod.revision(), executor_.now());

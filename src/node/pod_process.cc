@@ -36,7 +36,7 @@ constexpr int kPassRights = 83;  // SO_PASSRIGHTS
 constexpr uint32_t kDefaultPort = 8080;
 constexpr auto kWarmUpDeadline = std::chrono::seconds(20);
 constexpr size_t kLogPiece = 64 * 1024;  // bytes of its output handled at a time
-constexpr int kPacketsAtOnce = 16;       // of its control socket
+constexpr int kReadsAtOnce = 16;         // of its control socket
 constexpr int kLastReads = 64;           // of those, when it has ended: more than the socket holds
 constexpr int kMostNotes = 1000;         // while it loads
 // A fork takes a few milliseconds; then the pod loads its code itself.
@@ -175,7 +175,7 @@ void PodProcess::become_cold() {
 // A pod that sends without end must not hold the node: the watch calls again.
 void PodProcess::on_control() {
   static std::array<char, kPodMessageLimit> buffer;  // one thread, one reader
-  for (int i = 0; i < kPacketsAtOnce; ++i) {
+  for (int i = 0; i < kReadsAtOnce; ++i) {
     const auto packet = receive_packet(control_.get(), buffer);
     if (packet && !*packet) return;
     if (!packet || (*packet)->empty()) {

@@ -23,7 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* kLog = "supervisor";
 // A process that lived shorter than this is started again only after a pause.
 constexpr Duration kLongLife = 10s;
 constexpr Duration kFirstPause = 100ms;
@@ -80,7 +79,7 @@ int Supervisor::run() {
   Result<void> started = signals_ ? start_controller() : fail_errno(errno, "cannot watch signals");
   if (started) started = start_front();
   if (!started) {
-    log::error(kLog, "{}", started.error().message);
+    log::error("supervisor", "{}", started.error().message);
     return end(1);
   }
   while (!exit_code_) wait_for_something();
@@ -111,13 +110,13 @@ void Supervisor::wait_for_something() {
   const TimePoint now = clock_.now();
   if (controller_.pid < 0 && controller_.again <= now) {
     if (auto started = start_controller(); !started) {
-      log::error(kLog, "the Local Controller does not start: {}", started.error().message);
+      log::error("supervisor", "the Local Controller does not start: {}", started.error().message);
       plan_restart(controller_, "Local Controller");
     }
   }
   if (front_.pid < 0 && front_.again <= now) {
     if (auto started = start_front(); !started) {
-      log::error(kLog, "the front does not start: {}", started.error().message);
+      log::error("supervisor", "the front does not start: {}", started.error().message);
       plan_restart(front_, "front");
     }
   }
@@ -178,27 +177,29 @@ void Supervisor::reload() {
   auto file = make_text_file(*text);
   const int fds[] = {file ? file->get() : -1};
   const auto sent = file ? send_packet(channel_.get(), kReload, fds) : fail(file.error());
-  if (!sent) log::error(kLog, "the front cannot be told to reload: {}", sent.error().message);
+  if (!sent)
+    log::error("supervisor", "the front cannot be told to reload: {}", sent.error().message);
 }
 
 void Supervisor::begin_upgrade() {
   if (stopping_) return;
   if (upgrading_) {
-    log::info(kLog, "an upgrade is under way already");
+    log::info("supervisor", "an upgrade is under way already");
     return;
   }
   if (!front_open_) {
-    log::warn(kLog, "no upgrade now: the front does not serve yet; try again in a moment");
+    log::warn("supervisor", "no upgrade now: the front does not serve yet; try again in a moment");
     return;
   }
   const auto version = options_.check_upgrade();
   const auto sent = version ? send_packet(channel_.get(), kHandOver) : fail(version.error());
   if (!sent) {
-    log::error(kLog, "no upgrade, all stays as it is: {}", sent.error().message);
+    log::error("supervisor", "no upgrade, all stays as it is: {}", sent.error().message);
     return;
   }
   upgrading_ = true;
-  log::info(kLog, "becoming {} when the requests in flight have ended; connections wait", *version);
+  log::info("supervisor", "becoming {} when the requests in flight have ended; connections wait",
+            *version);
 }
 
 // Each signal is passed on: the second one tells the front not to wait.
@@ -227,7 +228,7 @@ void Supervisor::on_front_says() {
     stopping_ = true;
     options_.draining();
   } else if (**packet == kControllerHung && controller_.pid > 0) {
-    log::error(kLog, "the Local Controller does not answer: ending it");
+    log::error("supervisor", "the Local Controller does not answer: ending it");
     send_signal(controller_.pidfd.get(), SIGKILL);
   }
 }
@@ -248,7 +249,7 @@ void Supervisor::plan_restart(Child& child, const char* name) const {
     pause = std::min(kLastPause, Duration(kFirstPause * (1 << std::min(child.quick_ends - 2, 10))));
   }
   child.again = now + pause;
-  log::warn(kLog, "starting the {} again{}", name,
+  log::warn("supervisor", "starting the {} again{}", name,
             pause.count() == 0
                 ? std::string()
                 : fmt::format(" in {:.3g} s", std::chrono::duration<double>(pause).count()));
@@ -260,7 +261,7 @@ void Supervisor::on_front_ended() {
   front_open_ = false;
   if (std::exchange(upgrading_, false) && !stopping_) {
     notify_service_manager("RELOADING=1");
-    log::error(kLog, "no upgrade, going on as before: {}", options_.upgrade().message);
+    log::error("supervisor", "no upgrade, going on as before: {}", options_.upgrade().message);
     plan_restart(front_, "front");
     return;
   }
@@ -269,7 +270,7 @@ void Supervisor::on_front_ended() {
     exit_code_ = code;
     return;
   }
-  log::error(kLog, "the front has ended ({}); its pods live on",
+  log::error("supervisor", "the front has ended ({}); its pods live on",
              code > 128 ? fmt::format("by signal {}", code - 128) : fmt::format("code {}", code));
   plan_restart(front_, "front");
 }
@@ -280,7 +281,7 @@ void Supervisor::on_controller_ended() {
     controller_.again = kNever;
     return;
   }
-  log::error(kLog, "the Local Controller has ended ({}), and all pods with it",
+  log::error("supervisor", "the Local Controller has ended ({}), and all pods with it",
              code > 128 ? fmt::format("by signal {}", code - 128) : fmt::format("code {}", code));
   plan_restart(controller_, "Local Controller");
 }
@@ -292,7 +293,7 @@ int Supervisor::end(int code) {
   send_signal(controller_.pidfd.get(), SIGTERM);
   pollfd ending = {.fd = controller_.pidfd.get(), .events = POLLIN, .revents = 0};
   if (::poll(&ending, 1, kEndTimeoutMs) <= 0) {
-    log::error(kLog, "the Local Controller did not end in time");
+    log::error("supervisor", "the Local Controller did not end in time");
     send_signal(controller_.pidfd.get(), SIGKILL);
     code = code == 0 ? 1 : code;
   }

@@ -8,7 +8,6 @@
 namespace ebb::resources {
 namespace {
 
-constexpr const char* kLog = "informer";
 // How long one wait for changes lasts; bounds how long an ended informer's loop stays.
 constexpr Duration kWatchPatience = std::chrono::seconds(60);
 
@@ -36,7 +35,7 @@ net::Task<void> InformerBase::run(std::shared_ptr<Link> link, net::Executor& exe
     auto ended = co_await pass;
     if (!link->informer || ended) co_return;
     if (ended.error().code != Errc::kGone) {
-      log::warn(kLog, "{}: {}; trying again in {} ms", link->informer->kind_.plural,
+      log::warn("informer", "{}: {}; trying again in {} ms", link->informer->kind_.plural,
                 ended.error().message, retry / std::chrono::milliseconds(1));
     }
     auto nap = executor.sleep_until(executor.now() + retry);
@@ -96,7 +95,8 @@ void InformerBase::replace_all(const ObjectList& list) {
 }
 
 void InformerBase::complain(const ObjectKey& key, const Error& error) const {
-  log::error(kLog, "{} {}/{} cannot be read: {}", kind_.plural, key.ns, key.name, error.message);
+  log::error("informer", "{} {}/{} cannot be read: {}", kind_.plural, key.ns, key.name,
+             error.message);
 }
 
 }  // namespace ebb::resources

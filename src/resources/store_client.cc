@@ -49,7 +49,7 @@ std::string text_at(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-Result<ObjectKey> key_of(const Json& object) {
+Result<ObjectKey> key_in(const Json& object) {
   if (!object.is_object() || !object.contains("metadata") || !object["metadata"].is_object()) {
     return fail(Errc::kInvalid, "metadata: Required value");
   }
@@ -159,7 +159,7 @@ net::Task<Result<ObjectList>> StoreClient::list(const Kind& kind, std::string ns
 }
 
 net::Task<Result<Json>> StoreClient::create(const Kind& kind, Json object) {
-  auto key = key_of(object);
+  auto key = key_in(object);
   if (!key) co_return fail(key.error());
   auto path = path_of(kind, *key);
   if (!path) co_return fail(path.error());
@@ -178,7 +178,7 @@ net::Task<Result<Json>> StoreClient::create(const Kind& kind, Json object) {
 }
 
 net::Task<Result<Json>> StoreClient::change(const Kind& kind, Json object, Merge merge) {
-  auto key = key_of(object);
+  auto key = key_in(object);
   if (!key) co_return fail(key.error());
   auto path = path_of(kind, *key);
   if (!path) co_return fail(path.error());

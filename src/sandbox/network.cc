@@ -30,7 +30,6 @@
 namespace ebb::sandbox {
 namespace {
 
-constexpr const char* kLog = "network";
 constexpr const char* kForwarding = "/proc/sys/net/ipv4/ip_forward";
 // Marks Ebb's routes among all others (/etc/iproute2/rt_protos leaves it free).
 constexpr uint8_t kProtocol = 235;
@@ -290,7 +289,7 @@ bool Network::put_back() {
   if (auto filtered = filter_packets(); !filtered) {
     // Better no network than one that reaches this machine.
     static_cast<void>(delete_group(route_.get(), names_.group));
-    log::error(kLog,
+    log::error("network",
                "the packet filter has gone and cannot be put back: functions that run are cut off "
                "their network; start ebb again. {}",
                filtered.error().message);
@@ -467,7 +466,7 @@ Network::Closed::~Closed() {
   network_->closed_.erase(ntohl(address_));
   if (const int error = network_->change_closed(address_, false); error != 0) {
     // Its slot's next pod is closed too: nothing is open that should not be.
-    log::error(kLog, "cannot open {} again: {}", ipv4_to_string(ntohl(address_)),
+    log::error("network", "cannot open {} again: {}", ipv4_to_string(ntohl(address_)),
                std::strerror(-error));
   }
 }

@@ -12,8 +12,6 @@ namespace ebb::scaling {
 
 namespace {
 
-double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
 constexpr Duration kSecond = std::chrono::seconds(1);
 
 // After so long without a metric, what was seen before says nothing about now.
@@ -38,7 +36,7 @@ Adaptive::Adaptive(const AdaptiveSettings& settings)
 void Adaptive::observe(const Metric& metric) {
   if (!is_sound(metric)) return;
   // The first sample after a rest spans a part of a second: what it saw is no rate.
-  const double part = std::clamp(seconds_of(metric.period), 0.0, 1.0);
+  const double part = std::clamp(to_seconds(metric.period), 0.0, 1.0);
   const Duration span = std::max(metric.period, kSecond);
   const double concurrency = part * std::max(0.0, load_of(metric, MetricKind::kConcurrency));
   const double requests = part * std::max(0.0, load_of(metric, MetricKind::kRequests));
@@ -51,7 +49,7 @@ void Adaptive::observe(const Metric& metric) {
     fast_ = Load(brief_);
   }
   for (Load* load : {&slow_, &fast_}) load->record(metric.at, {inside, queued, requests}, span);
-  calls_ = std::max({calls_ + requests * seconds_of(span), ended, concurrency});
+  calls_ = std::max({calls_ + requests * to_seconds(span), ended, concurrency});
   ends_.record(metric.at, {ended > 0 ? service : 0, ended}, span);
   last_metric_ = std::max(last_metric_.value_or(metric.at), metric.at);
   if (concurrency > 0 || requests > 0 || ended > 0) note_activity(metric.at);
@@ -73,7 +71,7 @@ void Adaptive::note_activity(TimePoint at) {
 
 double Adaptive::service() const {
   const double ended = ends_.value(kEnded);
-  if (!(ended > 0)) return seconds_of(settings_.assumed_service);
+  if (!(ended > 0)) return to_seconds(settings_.assumed_service);
   return std::max(ends_.value(kServed) / ended, 1e-6);
 }
 
@@ -92,7 +90,7 @@ double Adaptive::offered(const Load& load) const {
 // T seconds of which each stays S varies by 2 S / T of its mean.
 double Adaptive::significant(double load) const {
   constexpr double kDeviations = 2;
-  const double share = std::min(1.0, 2 * service() / seconds_of(brief_));
+  const double share = std::min(1.0, 2 * service() / to_seconds(brief_));
   return std::max(0.0, load - kDeviations * std::sqrt(load * share));
 }
 
@@ -101,13 +99,13 @@ double Adaptive::slots_of(const Situation& situation) const {
 }
 
 double Adaptive::budget() const {
-  return std::max(seconds_of(settings_.wait), settings_.patience * service());
+  return std::max(to_seconds(settings_.wait), settings_.patience * service());
 }
 
 Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
   const double slots = slots_of(situation);
   const double wait = budget();
-  const bool quick = situation.start_time > Duration(0) && seconds_of(situation.start_time) <= wait;
+  const bool quick = situation.start_time > Duration(0) && to_seconds(situation.start_time) <= wait;
   // Below one slot a pod would be a fraction of a server: then pods are the servers.
   // Beyond kMostSlots the answer hardly changes, and is found one slot at a time.
   constexpr int kMostSlots = 1000;
@@ -125,7 +123,7 @@ Adaptive::Wish Adaptive::steady(double load, const Situation& situation) const {
 int Adaptive::now_needed(const Situation& situation) const {
   const double slots = slots_of(situation);
   const double seconds = service();
-  const double start = seconds_of(situation.start_time);
+  const double start = to_seconds(situation.start_time);
   const double inside = std::max(0, situation.in_flight);
   const double ready = std::max(0, situation.ready) * slots;
   const int held = pods_for(inside, slots);
@@ -168,7 +166,7 @@ Decision Adaptive::decide(const Situation& situation) {
     peak_ = MovingPeak(settings_.window);  // a new life begins with what it needs
     calls_ = 0;
     if (situation.explain) {
-      decision.reason = fmt::format("no request for {:.0f} s", seconds_of(idle_time_));
+      decision.reason = fmt::format("no request for {:.0f} s", to_seconds(idle_time_));
     }
     return decision;
   }
@@ -190,7 +188,7 @@ Decision Adaptive::decide(const Situation& situation) {
     const std::string aim = spare ? fmt::format("at most {:g} % wait over {:.3g} ms",
                                                 settings_.share * 100, budget() * 1000)
                                   : fmt::format("none to spare, a start takes {:.0f} ms",
-                                                seconds_of(situation.start_time) * 1000);
+                                                to_seconds(situation.start_time) * 1000);
     decision.reason = fmt::format("{} load {:.2f}, {:.0f} a pod, {} -> {}",
                                   rising > slow ? "rising" : "steady", load, slots, aim, wish);
   }

@@ -13,8 +13,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-const TimePoint kStart{std::chrono::hours(1)};
-
 TimePoint at(double t) { return kStart + milliseconds(static_cast<int64_t>(t * 1000)); }
 
 static_assert(sizeof(Adaptive) <= 1024);

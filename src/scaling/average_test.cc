@@ -5,13 +5,13 @@
 
 #include <limits>
 
+#include "scaling/testing.h"
+
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 TimePoint at(int t) { return kStart + seconds(t); }
 

@@ -7,14 +7,14 @@
 #include <limits>
 #include <random>
 
+#include "scaling/testing.h"
+
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 // A day with a hump at noon and a peak at each full hour.
 double day_and_hour(int minute) {

@@ -81,8 +81,7 @@ std::map<std::string, std::string> texts(const Json& object, std::string_view ke
   return out;
 }
 
-Duration seconds_of(double s) { return Duration(std::llround(s * 1e9)); }
-double seconds_of(Duration d) { return std::chrono::duration<double>(d).count(); }
+Duration to_duration(double s) { return Duration(std::llround(s * 1e9)); }
 
 // --- Answering ---
 
@@ -93,9 +92,9 @@ Json buckets_answer(const Json& wish) {
     throw BadLine("\"window_s\" and \"granularity_s\" make no window");
   }
   Window averages(
-      seconds_of(window),
+      to_duration(window),
       boolean(wish, "weighted") ? Window::Weighting::kExponential : Window::Weighting::kLinear,
-      seconds_of(bucket));
+      to_duration(bucket));
   const auto list = [&wish](std::string_view key) -> const Json& {
     const auto found = wish.find(key);
     if (found == wish.end() || !found->is_array()) {
@@ -109,12 +108,12 @@ Json buckets_answer(const Json& wish) {
       throw BadLine("a record must be [time, value]");
     }
     const Json pair{{"t", record[0]}, {"v", record[1]}};
-    averages.record(kStart + seconds_of(number(pair, "t", 0)), number(pair, "v", 0));
+    averages.record(kStart + to_duration(number(pair, "t", 0)), number(pair, "v", 0));
   }
   Json answers = Json::array();
   for (const Json& query : list("queries")) {
     const double t = number(Json{{"query", query}}, "query", 0);
-    answers.push_back({t, averages.average(kStart + seconds_of(t))});
+    answers.push_back({t, averages.average(kStart + to_duration(t))});
   }
   return {{"averages", answers}};
 }
@@ -150,7 +149,7 @@ std::optional<Json> Series::answer(const Json& line) {
   }
   if (line.contains("buckets")) return buckets_answer(object_at(line, "buckets"));
   const double t = number(line, "t", 0);
-  const TimePoint now = kStart + seconds_of(t);
+  const TimePoint now = kStart + to_duration(t);
   if (line.contains("config")) return configure(object_at(line, "config"), now);
   if (!kpa_) throw BadLine("the first line must be a \"config\"");
   if (line.contains("s2z")) return zero_step(object_at(line, "s2z"));
@@ -195,10 +194,10 @@ Json Series::configure(const Json& wish, TimePoint now) {
             {"total", s.total},
             {"metric", config_.metric},
             {"aggregation", config_.aggregation},
-            {"stable_window_s", seconds_of(s.stable_window)},
-            {"panic_window_s", seconds_of(s.panic_window())},
+            {"stable_window_s", to_seconds(s.stable_window)},
+            {"panic_window_s", to_seconds(s.panic_window())},
             {"panic_threshold", s.panic_threshold_percentage / 100},
-            {"scale_down_delay_s", seconds_of(s.scale_down_delay)},
+            {"scale_down_delay_s", to_seconds(s.scale_down_delay)},
             {"max_up", s.max_scale_up_rate},
             {"max_down", s.max_scale_down_rate},
             {"tbc", s.target_burst_capacity},
@@ -251,19 +250,19 @@ Json Series::zero_step(const Json& wish) const {
        .stable_window = config_.settings.stable_window,
        .grace = config_.grace,
        .retention = config_.retention,
-       .progress_deadline = seconds_of(number(wish, "progress_deadline_s", 600)),
+       .progress_deadline = to_duration(number(wish, "progress_deadline_s", 600)),
        .burst_unlimited = config_.settings.target_burst_capacity == -1,
        .reachable = reachability.empty() ? config_.reachable : reachability != "Unreachable"},
       {.desired = integer(wish, "desired", 0),
        .active = active == "True"    ? Active::kTrue
                  : active == "False" ? Active::kFalse
                                      : Active::kUnknown,
-       .active_for = seconds_of(number(wish, "for_s", 0)) + kRanOn,
+       .active_for = to_duration(number(wish, "for_s", 0)) + kRanOn,
        .proxy = text(wish, "sks_mode") == "Proxy",
-       .proxy_for = seconds_of(number(wish, "proxy_for_s", 0)) + kRanOn,
+       .proxy_for = to_duration(number(wish, "proxy_for_s", 0)) + kRanOn,
        .probe = boolean(wish, "probe")});
   Json requeue;  // null, as Go writes a list of nothing
-  if (step.requeue) requeue = Json::array({seconds_of(*step.requeue)});
+  if (step.requeue) requeue = Json::array({to_seconds(*step.requeue)});
   return {{"s2z_desired", step.desired},
           {"apply", step.apply},
           {"requeue_s", requeue},

@@ -6,14 +6,13 @@
 #include <functional>
 
 #include "scaling/scale_to_zero.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 TimePoint at(int t) { return kStart + seconds(t); }
 

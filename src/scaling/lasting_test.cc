@@ -2,14 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "scaling/testing.h"
+
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-const TimePoint kStart{hours(100)};
 
 TEST(Lasting, CountsFromTheFirstLookWithoutABreak) {
   Lasting idle;

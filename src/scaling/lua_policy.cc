@@ -16,8 +16,6 @@ namespace {
 constexpr Duration kStableWindow = std::chrono::seconds(60);
 constexpr Duration kPanicWindow = std::chrono::seconds(6);
 
-double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
 // An answer as pods: part of a pod is a pod.
 int pods_of(double desired) {
   return std::clamp(pods_for(std::min(desired, 2.0 * LuaPolicy::kMostPods), 1), 0,
@@ -92,14 +90,14 @@ Decision LuaPolicy::decide(const Situation& situation) {
                   {"stable", decision.stable},
                   {"panic", decision.panic_value},
                   {"rps", requests_.mean()}}};
-  call.state = {{{"now", seconds_of(now - *begin_)},
-                 {"wall", seconds_of(situation.wall.time_since_epoch())},
+  call.state = {{{"now", to_seconds(now - *begin_)},
+                 {"wall", to_seconds(situation.wall.time_since_epoch())},
                  {"ready", static_cast<double>(situation.ready)},
                  {"starting", static_cast<double>(situation.starting)},
                  {"in_flight", static_cast<double>(situation.in_flight)},
                  {"waiting", static_cast<double>(situation.waiting)},
                  {"pod_concurrency", static_cast<double>(situation.pod_concurrency)},
-                 {"start_time", seconds_of(situation.start_time)},
+                 {"start_time", to_seconds(situation.start_time)},
                  {"desired", static_cast<double>(desired_)}}};
   call.outside = newest_.outside;
   call.reachable = situation.reachable;

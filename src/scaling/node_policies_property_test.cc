@@ -18,6 +18,7 @@
 #include "scaling/node_amount.h"
 #include "scaling/node_pool.h"
 #include "scaling/schedule.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
@@ -25,18 +26,17 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-const TimePoint kStart{hours(100)};
 const WallTime kSomeDay{hours(24 * 20'000)};
 constexpr int kSlots = 10;
-constexpr int kSeeds = 10;
-constexpr const char* kLua = R"(
+constexpr int kNodeSeeds = 10;
+constexpr const char* kNodeLua = R"(
   function decide(metric, state)
     local used = math.max(metric.stable, state.in_flight + state.waiting)
     return {desired = used / (0.8 * state.pod_concurrency), reason = "a fifth stays free"}
   end)";
 constexpr const char* kFailing = "function decide() error('oh') end";
 
-struct Kind {
+struct NodeKind {
   const char* name;
   std::function<std::unique_ptr<Policy>()> make;
   int floor = 0;  // that it wants without any load
@@ -60,7 +60,7 @@ std::unique_ptr<Policy> combined() {
   return std::make_unique<Combine>(std::move(parts));
 }
 
-std::vector<Kind> kinds() {
+std::vector<NodeKind> node_kinds() {
   KpaSettings kpa;
   kpa.set_target({.container_concurrency = kSlots});
   return {{"pool", [] { return some<NodePool>(NodePoolSettings{.most = 300}); }},
@@ -68,7 +68,7 @@ std::vector<Kind> kinds() {
           {"average", [] { return some<Average>(AverageSettings{.target = 7}); }},
           {"kpa", [kpa] { return make_kpa(kpa, 0, kStart); }},
           {"adaptive", [] { return some<Adaptive>(AdaptiveSettings()); }},
-          {"lua", [] { return lua(kLua); }},
+          {"lua", [] { return lua(kNodeLua); }},
           {"combine", combined, 2}};
 }
 
@@ -191,8 +191,8 @@ double arrivals_at(int second, unsigned seed) {
 constexpr double kLife = 20;  // of an instance, seconds
 
 TEST(NodePolicyProperty, BoundsHoldAndWhatIsInUseStays) {
-  for (const Kind& kind : kinds()) {
-    for (unsigned seed = 0; seed < kSeeds; ++seed) {
+  for (const NodeKind& kind : node_kinds()) {
+    for (unsigned seed = 0; seed < kNodeSeeds; ++seed) {
       Machines machines(kind.make(), seed);
       machines.limits.keep = seconds(20 * seed);
       machines.limits.rest = seconds(100);
@@ -212,7 +212,7 @@ TEST(NodePolicyProperty, BoundsHoldAndWhatIsInUseStays) {
 }
 
 TEST(NodePolicyProperty, EverybodyGetsAPlaceAtLast) {
-  for (const Kind& kind : kinds()) {
+  for (const NodeKind& kind : node_kinds()) {
     Machines machines(kind.make(), 1);
     machines.limits.bounds = {0, 30};
     for (int t = 0; t < 600; ++t) machines.second(2, kLife);  // 40 at a time
@@ -223,10 +223,10 @@ TEST(NodePolicyProperty, EverybodyGetsAPlaceAtLast) {
 }
 
 TEST(NodePolicyProperty, AClockThatJumpsTakesNoNodeAway) {
-  for (const Kind& kind : kinds()) {
+  for (const NodeKind& kind : node_kinds()) {
     for (const Duration jump :
          {Duration(hours(5)), Duration(hours(-5)), Duration(hours(30)), Duration(hours(-30))}) {
-      for (unsigned seed = 0; seed < kSeeds; ++seed) {
+      for (unsigned seed = 0; seed < kNodeSeeds; ++seed) {
         Machines machines(kind.make(), seed);
         const int when = 700 + 211 * static_cast<int>(seed);
         for (int t = 0; t < when; ++t) machines.second(arrivals_at(t, seed), kLife);
@@ -251,8 +251,8 @@ TEST(NodePolicyProperty, AClockThatJumpsTakesNoNodeAway) {
 
 // The same nodes, once with a load and once with twice as much.
 TEST(NodePolicyProperty, MoreLoadNeverMeansFewerNodes) {
-  for (const Kind& kind : kinds()) {
-    for (unsigned seed = 0; seed < kSeeds; ++seed) {
+  for (const NodeKind& kind : node_kinds()) {
+    for (unsigned seed = 0; seed < kNodeSeeds; ++seed) {
       const auto small = kind.make();
       const auto large = kind.make();
       NodeTimes times_small;
@@ -299,8 +299,8 @@ TEST(NodePolicyProperty, MoreLoadNeverMeansFewerNodes) {
 }
 
 TEST(NodePolicyProperty, MoreThatWaitsOrIsInUseNeverMeansFewerNodes) {
-  for (const Kind& kind : kinds()) {
-    for (unsigned seed = 0; seed < kSeeds; ++seed) {
+  for (const NodeKind& kind : node_kinds()) {
+    for (unsigned seed = 0; seed < kNodeSeeds; ++seed) {
       for (const bool waits : {false, true}) {
         int before = 0;
         for (const int more : {0, 1, 2, 9, 10, 11, 50, 200, 5000}) {
@@ -332,7 +332,7 @@ TEST(NodePolicyProperty, MoreThatWaitsOrIsInUseNeverMeansFewerNodes) {
 TEST(NodePolicyProperty, NonsenseInIsNotNonsenseOut) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInf = std::numeric_limits<double>::infinity();
-  for (const Kind& kind : kinds()) {
+  for (const NodeKind& kind : node_kinds()) {
     for (const double bad : {kNan, kInf, -kInf, -5.0, 1e300}) {
       const auto policy = kind.make();
       NodeTimes times;

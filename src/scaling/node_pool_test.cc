@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "scaling/node_amount.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
@@ -11,8 +12,6 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 // The pool and what becomes of its wish, with nodes of ten slots that boot in a minute.
 class NodePoolTest : public testing::Test {

@@ -16,13 +16,13 @@
 #include "scaling/kpa.h"
 #include "scaling/lua_policy.h"
 #include "scaling/schedule.h"
+#include "scaling/testing.h"
 
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::seconds;
 
-const TimePoint kStart{std::chrono::hours(24)};
 constexpr const char* kLua =
     "function decide(m, s) return {desired = math.max(m.stable, s.in_flight + s.waiting) / 7} end";
 

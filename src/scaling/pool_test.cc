@@ -4,14 +4,14 @@
 
 #include <random>
 
+#include "scaling/testing.h"
+
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 TEST(StockTest, HoldsTheLeastUntilSomeoneAsks) {
   const Stock stock({.least = 2});

@@ -14,8 +14,6 @@
 namespace ebb::serving {
 namespace {
 
-constexpr const char* kLog = "access-log";
-
 UniqueFd open_file(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640));
 }
@@ -173,7 +171,7 @@ void AccessLog::flush(const std::string& lines) {
       const auto lost = static_cast<uint64_t>(std::count(left.begin(), left.end(), '\n'));
       dropped_.fetch_add(lost, std::memory_order_relaxed);
       if (!std::exchange(failing_, true)) {
-        log::error(kLog, "cannot write {}: {}; requests go on without it", path_,
+        log::error("access-log", "cannot write {}: {}; requests go on without it", path_,
                    strerrordesc_np(errno));
       }
       return;
@@ -186,7 +184,7 @@ void AccessLog::flush(const std::string& lines) {
 void AccessLog::open_anew() {
   UniqueFd file = open_file(path_);
   if (!file) {
-    log::error(kLog, "cannot open {} anew: {}; going on with the old file", path_,
+    log::error("access-log", "cannot open {} anew: {}; going on with the old file", path_,
                strerrordesc_np(errno));
     return;
   }

@@ -10,13 +10,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct CountingWaker final : Waker {
-  void wake(const std::string& /*revision*/) override { ++wakes; }
-  void crowded(const std::string& /*revision*/) override { ++crowds; }
-  int wakes = 0;
-  int crowds = 0;
-};
-
 class ActivatorTest : public testing::Test {
  protected:
   using Grant = std::optional<Throttler::Grant>;

@@ -1,6 +1,7 @@
-// For tests: what a throttler and a gateway talk to, and which does nothing.
+// For tests: what a throttler and a gateway talk to, and which does nothing, or counts.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,13 @@ struct NoSource : scheduling::PodSource {
 struct NoWaker final : Waker {
   void wake(const std::string& /*revision*/) override {}
   void crowded(const std::string& /*revision*/) override {}
+};
+
+struct CountingWaker final : Waker {
+  void wake(const std::string& /*revision*/) override { ++wakes; }
+  void crowded(const std::string& /*revision*/) override { ++crowds; }
+  std::atomic<int> wakes{0};
+  std::atomic<int> crowds{0};
 };
 
 }  // namespace ebb::serving

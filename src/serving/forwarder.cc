@@ -28,8 +28,6 @@ constexpr Duration kClientLeaves = std::chrono::milliseconds(100);
 // How often an upgraded connection looks whether its pod drains.
 constexpr Duration kDrainLook = std::chrono::seconds(1);
 
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
 TimePoint earlier(TimePoint deadline, Duration from_now) {
   return std::min(deadline, std::chrono::steady_clock::now() + from_now);
 }
@@ -351,7 +349,7 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
     const bool all = executor.now() >= options.deadline;
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
                                    all ? "answer" : "begin to answer",
-                                   seconds(all ? options.timeout : options.response_start),
+                                   to_seconds(all ? options.timeout : options.response_start),
                                    all ? "timeoutSeconds" : "responseStartTimeoutSeconds");
     // The time may have gone by while the client sent its body.
     if (uploading && !uploaded) {

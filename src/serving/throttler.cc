@@ -6,11 +6,7 @@
 #include "base/log.h"
 
 namespace ebb::serving {
-namespace {
-
-double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-
-}  // namespace
+namespace {}  // namespace
 
 void Slot::release() {
   if (!owner_) return;
@@ -201,7 +197,7 @@ void Throttler::release(QueueProxy& pod, TimePoint since) {
     if (pod.ready_) {
       const TimePoint loaded = pod.loaded_at_.load(std::memory_order_relaxed);
       ++ended_;
-      service_ += std::max(0.0, seconds(changed_at_ - std::max(since, loaded)));
+      service_ += std::max(0.0, to_seconds(changed_at_ - std::max(since, loaded)));
     } else {
       --loading_;
     }
@@ -406,7 +402,7 @@ void Throttler::crowd_seen() {
 }
 
 void Throttler::pass(TimePoint now) {
-  const double passed = seconds(now - changed_at_);
+  const double passed = to_seconds(now - changed_at_);
   area_ += in_system_ * passed;
   waiting_area_ += (static_cast<double>(waiting_.size()) + loading_) * passed;
   changed_at_ = now;
@@ -436,7 +432,7 @@ void Throttler::begin_sampling(TimePoint now) {
 scaling::Metric Throttler::sample(TimePoint now) {
   const std::lock_guard lock(mutex_);
   pass(now);
-  const double period = std::max(1e-9, seconds(now - sampled_at_));
+  const double period = std::max(1e-9, to_seconds(now - sampled_at_));
   scaling::Metric metric{.at = now,
                          .period = now - sampled_at_,
                          .concurrency = area_ / period,

@@ -7,6 +7,7 @@
 
 #include "serving/activator.h"
 #include "serving/fake_exchange.h"
+#include "serving/fakes.h"
 
 namespace ebb::serving {
 namespace {
@@ -398,12 +399,6 @@ TEST_F(ThrottlerTest, AfterCloseEveryoneIsRefused) {
   EXPECT_EQ(throttler->try_acquire().refused->why, Refused::Why::kGone);
   EXPECT_EQ(throttler->counts().waiting, 0);
 }
-
-struct CountingWaker final : Waker {
-  void wake(const std::string& /*revision*/) override { ++wakes; }
-  void crowded(const std::string& /*revision*/) override {}
-  std::atomic<int> wakes{0};
-};
 
 // Slots stay exact when many threads acquire, wait and release at once.
 TEST_F(ThrottlerTest, SlotsStayExactUnderThreads) {

@@ -6,8 +6,6 @@
 namespace ebb::sim {
 namespace {
 
-constexpr double kSecond = 1e9;  // in ns
-
 ClusterOptions checked(ClusterOptions options) {
   options.slots = std::max(1, options.slots);
   options.max_nodes = std::max(1, options.max_nodes);
@@ -16,10 +14,7 @@ ClusterOptions checked(ClusterOptions options) {
   return options;
 }
 
-// Long after 0, so that a time of 0 is never recent.
-constexpr TimePoint kStart{std::chrono::hours(1000)};
-
-TimePoint time(int64_t ns) { return kStart + Duration(ns); }
+TimePoint time(int64_t ns) { return kSimStart + Duration(ns); }
 
 }  // namespace
 
@@ -37,7 +32,7 @@ void Cluster::start(int64_t now) {
 }
 
 void Cluster::account(int64_t now) {
-  const double seconds = static_cast<double>(now - accounted_) / kSecond;
+  const double seconds = static_cast<double>(now - accounted_) / kNsPerSecond;
   totals_.node_seconds += seconds * nodes();
   totals_.cold_pod_seconds += seconds * cold_;
   const auto passed = static_cast<double>(now - accounted_);
@@ -102,7 +97,7 @@ void Cluster::sample(int64_t now) {
                     .requests = static_cast<double>(seen_.asked),
                     .queued = seen_.missing / period,
                     .ended = static_cast<double>(seen_.ended),
-                    .service_seconds = seen_.service / kSecond});
+                    .service_seconds = seen_.service / kNsPerSecond});
   seen_ = {};
   sampled_ = now;
 }

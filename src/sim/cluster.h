@@ -28,6 +28,10 @@
 
 namespace ebb::sim {
 
+// When simulated time begins. An even second, so that buckets of 2 s are aligned; long
+// after 0, so that a time of 0 is never recent.
+inline constexpr TimePoint kSimStart{std::chrono::hours(1000)};
+
 struct ClusterOptions {
   int min_nodes = 1;
   int max_nodes = 1;

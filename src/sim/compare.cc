@@ -38,8 +38,6 @@ Result<int> slots_for(double node_memory_mb, const Trace& trace) {
   return static_cast<int>(std::min<double>(slots, kMostSlots));
 }
 
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
 // "1 row", "1,200 rows".
 std::string counted(uint64_t number, std::string_view what) {
   return fmt::format("{} {}{}", grouped(number), what, number == 1 ? "" : "s");
@@ -54,7 +52,8 @@ std::string nodes_line(const Comparison& c) {
   return out +
          fmt::format(
              " of them kept cold; a node boots in {}, a cold pod is made in {}; node policy {}",
-             time_text(seconds(c.node_boot)), time_text(seconds(c.pod_create)), c.node_policy);
+             time_text(to_seconds(c.node_boot)), time_text(to_seconds(c.pod_create)),
+             c.node_policy);
 }
 
 using Row = std::vector<std::string>;
@@ -368,8 +367,8 @@ std::string to_json(const Comparison& comparison) {
       {"min_nodes", comparison.min_nodes},
       {"max_nodes", comparison.max_nodes},
       {"pool", comparison.pool},
-      {"pod_create_s", seconds(comparison.pod_create)},
-      {"node_boot_s", seconds(comparison.node_boot)},
+      {"pod_create_s", to_seconds(comparison.pod_create)},
+      {"node_boot_s", to_seconds(comparison.node_boot)},
       {"spread", to_string(comparison.spread)},
       {"node_policy", comparison.node_policy},
       {"assumed_ms", comparison.assumed_ms ? nlohmann::ordered_json(*comparison.assumed_ms)

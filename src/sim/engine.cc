@@ -10,16 +10,12 @@
 namespace ebb::sim {
 namespace {
 
-constexpr double kSecond = 1e9;  // in ns
-
-double seconds(int64_t ns) { return static_cast<double>(ns) / kSecond; }
-
 // CPU time of this thread: what the simulation costs on a machine that does other
 // things, too.
 double cpu_seconds() {
   timespec t{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / kSecond;
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / kNsPerSecond;
 }
 
 }  // namespace
@@ -130,7 +126,7 @@ void Engine::finish() {
   }
   const int64_t last = std::max(end, now_);
   report_.unfinished = static_cast<uint64_t>(in_system_);
-  report_.simulated_s = seconds(last);
+  report_.simulated_s = to_seconds(Duration(last));
   now_ = last;
   for (uint32_t pod = 0; pod < pods_.size(); ++pod) {
     if (pods_[pod].phase != PodState::Phase::kGone) remove(pod);
@@ -159,8 +155,10 @@ void Engine::finish() {
   if (report_.functions_called > 0) {
     report_.slowdown_geomean_p99 = std::exp(logs / static_cast<double>(report_.functions_called));
   }
-  if (last > 0)
-    report_.mean_starts_per_s = static_cast<double>(report_.pods_started) / seconds(last);
+  if (last > 0) {
+    report_.mean_starts_per_s =
+        static_cast<double>(report_.pods_started) / to_seconds(Duration(last));
+  }
 }
 
 // --- Requests ---
@@ -269,7 +267,7 @@ void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) 
   PodState& state = pods_[pod];
   if (state.busy_since < 0) state.busy_since = now_;
   events_.push(now_ + request.service, {EventKind::kEnd, pod, request.service});
-  const double wait = seconds(now_ - request.arrived);
+  const double wait = to_seconds(Duration(now_ - request.arrived));
   FunctionReport& function = report_.by_function[live.function];
   report_.waits.add(wait);
   timeline_.at(now_);
@@ -285,7 +283,7 @@ void Engine::begin(Live& live, uint32_t pod, const Request& request, bool cold) 
     function.slowdowns.add(0);
     return;
   }
-  const double service = std::max(seconds(request.service), kLeastService);
+  const double service = std::max(to_seconds(Duration(request.service)), kLeastService);
   const double slowdown = (wait + service) / service;
   report_.slowdowns.add(slowdown);
   function.waits.add(LogBuckets(kLeastWait).of(wait));
@@ -313,7 +311,7 @@ void Engine::end(uint32_t pod, int64_t service) {
   last_end_ = now_;
   count(live, -1);
   ++live.ended;
-  live.service += seconds(service);
+  live.service += to_seconds(Duration(service));
   if (on_demand()) kept_[live.function].last_end = now_;
   if (--state.in_flight == 0) {
     state.busy_ns += now_ - state.busy_since;

@@ -4,6 +4,7 @@
 
 #include "scaling/kpa.h"
 #include "scaling/next_amount.h"
+#include "sim/cluster.h"
 #include "sim/engine_impl.h"
 
 namespace ebb::sim {
@@ -13,9 +14,6 @@ constexpr int64_t kSamplePeriod = 1'000'000'000;
 constexpr int64_t kCrowdPeriod = 20'000'000;
 // A decision at every second tick, from the first on.
 constexpr int64_t kDecisionTicks = scaling::kDecisionPeriod.count() / kSamplePeriod;
-// An even second, so that buckets of 2 s are aligned; long after 0, so that a time of 0
-// is never recent.
-constexpr TimePoint kStart{std::chrono::hours(1000)};
 
 bool decides_at(int64_t tick) { return (tick / kSamplePeriod) % kDecisionTicks == 1; }
 
@@ -23,7 +21,7 @@ int64_t next_tick_after(int64_t now) { return (now / kSamplePeriod + 1) * kSampl
 
 }  // namespace
 
-TimePoint Engine::time(int64_t ns) { return kStart + Duration(ns); }
+TimePoint Engine::time(int64_t ns) { return kSimStart + Duration(ns); }
 
 Live& Engine::activate(FunctionId function) {
   if (const uint32_t known = live_of_[function]; known != kNone) return lives_[known];
@@ -263,7 +261,7 @@ int64_t Engine::same_until(const Live& live) const {
   const Duration window = promise.idle_time ? promise.idle_time(*live.policy) : promise.window;
   const int64_t wished_until = live.last_load_at + window.count();
   if (live.want > 1 && promise.held_until) {
-    return std::min(wished_until, (promise.held_until(*live.policy) - kStart).count());
+    return std::min(wished_until, (promise.held_until(*live.policy) - kSimStart).count());
   }
   if (!live.calm || live.want != 1 || options_.policy.bounds.min > 0) return 0;
   const int64_t kept_until =

@@ -6,10 +6,6 @@
 namespace ebb::sim {
 namespace {
 
-constexpr double kSecond = 1e9;  // in ns
-
-double seconds(Duration d) { return static_cast<double>(d.count()) / kSecond; }
-
 // One function's instances, in the order of its calls.
 class Instances {
  public:
@@ -63,7 +59,7 @@ class Instances {
     result_.cold_shares.push_back(static_cast<float>(cold_) / static_cast<float>(calls_));
     result_.idle_seconds += idle_seconds_;
     result_.idle_mb_seconds += idle_seconds_ * function.memory_mb;
-    result_.busy_mb_seconds += static_cast<double>(busy_ns_) / kSecond * function.memory_mb;
+    result_.busy_mb_seconds += static_cast<double>(busy_ns_) / kNsPerSecond * function.memory_mb;
   }
 
  private:
@@ -73,7 +69,7 @@ class Instances {
   };
 
   void idle(const scaling::IdlePlan& plan, int64_t length) {
-    idle_seconds_ += seconds(plan.loaded_time(Duration(length)));
+    idle_seconds_ += to_seconds(plan.loaded_time(Duration(length)));
     if (plan.has_gap() && Duration(length) >= plan.prewarm_at) ++result_.prewarms;
   }
 

@@ -15,7 +15,7 @@ KeepAliveMaker fixed(Duration keep) {
 }
 
 // One function called at the given seconds, for `service` each; the trace is an hour.
-Trace calls_at(std::initializer_list<int> starts, Duration service) {
+Trace calls_at_seconds(std::initializer_list<int> starts, Duration service) {
   TraceBuilder builder;
   const auto f = builder.function({.name = "f", .memory_mb = 10});
   for (const int start : starts) builder.call(f, seconds(start), service);
@@ -24,7 +24,7 @@ Trace calls_at(std::initializer_list<int> starts, Duration service) {
 
 TEST(KeepAliveRun, OneInstanceByHand) {
   // Idle 59 s: warm; 9 min 59 s: warm; just over 10 min: cold.
-  const Trace trace = calls_at({0, 60, 660, 1262}, seconds(1));
+  const Trace trace = calls_at_seconds({0, 60, 660, 1262}, seconds(1));
   const auto result =
       run_keep_alive(trace, {.policy = fixed(minutes(10)), .arrivals = {}, .one_instance = true});
   EXPECT_EQ(result.calls, 4);
@@ -37,7 +37,7 @@ TEST(KeepAliveRun, OneInstanceByHand) {
 
 TEST(KeepAliveRun, OverlappingCallsNeedAnInstanceEach) {
   // Three at once, then two when all three are idle, then one much later.
-  const Trace trace = calls_at({0, 0, 0, 100, 100, 2000}, seconds(10));
+  const Trace trace = calls_at_seconds({0, 0, 0, 100, 100, 2000}, seconds(10));
   const auto many = run_keep_alive(trace, {.policy = fixed(minutes(10)), .arrivals = {}});
   EXPECT_EQ(many.cold, 4);
   // Two waited 90 s; the third its 600 s; then two for 600 s; the last 600 s.
@@ -48,13 +48,13 @@ TEST(KeepAliveRun, OverlappingCallsNeedAnInstanceEach) {
 }
 
 TEST(KeepAliveRun, IdleTimeEndsWithTheTrace) {
-  const Trace trace = calls_at({3000}, seconds(100));
+  const Trace trace = calls_at_seconds({3000}, seconds(100));
   const auto result = run_keep_alive(trace, {.policy = fixed(minutes(30)), .arrivals = {}});
   EXPECT_DOUBLE_EQ(result.idle_seconds, 500);
 }
 
 TEST(KeepAliveRun, AColdStartKeepsTheInstanceBusyLonger) {
-  const Trace trace = calls_at({0, 5}, seconds(1));
+  const Trace trace = calls_at_seconds({0, 5}, seconds(1));
   const auto quick = run_keep_alive(trace, {.policy = fixed(minutes(1)), .arrivals = {}});
   EXPECT_EQ(quick.cold, 1);
   const auto slow = run_keep_alive(
@@ -83,7 +83,7 @@ TEST(KeepAliveRun, HybridLoadsATimerAhead) {
 }
 
 TEST(KeepAliveRun, UntilLeavesLaterCallsOut) {
-  const Trace trace = calls_at({0, 60, 660, 1262}, seconds(1));
+  const Trace trace = calls_at_seconds({0, 60, 660, 1262}, seconds(1));
   const auto result =
       run_keep_alive(trace, {.policy = fixed(minutes(10)), .arrivals = {.until = seconds(600)}});
   EXPECT_EQ(result.calls, 2);

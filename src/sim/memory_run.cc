@@ -7,7 +7,6 @@
 namespace ebb::sim {
 namespace {
 
-constexpr double kSecond = 1e9;  // in ns
 constexpr double kMs = 1e6;
 constexpr uint32_t kNone = UINT32_MAX;
 
@@ -112,7 +111,7 @@ class Machine {
     Instance& instance = instances_[id];
     const Function& function = trace_.functions[instance.function];
     instance.priority =
-        order_.priority({.at_seconds = static_cast<double>(instance.end_ns) / kSecond,
+        order_.priority({.at_seconds = static_cast<double>(instance.end_ns) / kNsPerSecond,
                          .frequency = functions_[instance.function].frequency,
                          .start_seconds = added_seconds(function),
                          .memory_mb = function.memory_mb});

@@ -14,7 +14,6 @@ namespace ebb::sim {
 namespace {
 
 constexpr double kMaxMemoryMb = 1 << 24;
-constexpr double kNs = 1e9;
 
 using Ids = std::unordered_map<std::string, FunctionId>;
 
@@ -328,8 +327,8 @@ Result<Trace> parse_azure2021(const NamedText& file, const ReadOptions& options)
   builder.assumed(/*durations=*/false, /*memory=*/true);
   std::vector<double> count(builder.functions());
   for (const Row& row : rows) {
-    builder.call(row.function, Duration(std::llround((row.start - earliest) * kNs)),
-                 Duration(std::llround(row.duration * kNs)));
+    builder.call(row.function, Duration(std::llround((row.start - earliest) * kNsPerSecond)),
+                 Duration(std::llround(row.duration * kNsPerSecond)));
     Function& function = builder[row.function];
     const auto ms = static_cast<float>(row.duration * 1000);
     function.max_ms = std::max(function.max_ms, ms);

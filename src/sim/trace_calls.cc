@@ -17,8 +17,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr double kNs = 1e9;
-
 WallTime wall(int64_t ns) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(Duration(ns)));
 }
@@ -63,9 +61,9 @@ std::optional<int64_t> time_of(std::string_view text) {
     for (size_t i = digits; i < kMaxDigits; ++i) fraction *= 10;
   }
   const auto days = std::chrono::sys_days(date).time_since_epoch();
-  const auto seconds = std::chrono::seconds(days) + std::chrono::hours(*hour) +
-                       std::chrono::minutes(*minute) + std::chrono::seconds(*second);
-  return Duration(seconds).count() + fraction;
+  const auto since_epoch = std::chrono::seconds(days) + std::chrono::hours(*hour) +
+                           std::chrono::minutes(*minute) + std::chrono::seconds(*second);
+  return Duration(since_epoch).count() + fraction;
 }
 
 std::string string_of(const Json& line, const char* field) {
@@ -262,9 +260,9 @@ class PlainRows {
       return *utc;
     }
     constexpr double kMaxUnix = 7'258'118'400;  // the year 2200
-    const auto seconds = csv_.number(columns_.timestamp, 0, kMaxUnix, "timestamp");
-    if (!seconds) return fail(seconds.error());
-    return std::llround(*seconds * kNs);
+    const auto unix_time = csv_.number(columns_.timestamp, 0, kMaxUnix, "timestamp");
+    if (!unix_time) return fail(unix_time.error());
+    return std::llround(*unix_time * kNsPerSecond);
   }
 
   [[nodiscard]] Result<Duration> duration() const {

@@ -64,7 +64,8 @@ class BlobStore {
   [[nodiscard]] virtual net::Task<Result<std::vector<BlobInfo>>> list() = 0;
 };
 
-// "sha256:" and 64 lower-case hex digits.
+inline constexpr std::string_view kDigestPrefix = "sha256:";
+// The prefix and 64 lower-case hex digits.
 [[nodiscard]] bool is_blob_digest(std::string_view text);
 
 }  // namespace ebb::store

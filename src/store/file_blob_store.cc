@@ -14,7 +14,6 @@
 namespace ebb::store {
 namespace {
 
-constexpr std::string_view kPrefix = "sha256:";
 constexpr const char* kIncoming = "/incoming/";
 
 Error bad_digest(std::string_view digest) {
@@ -74,7 +73,7 @@ struct Incoming {
     return {};
   }
   Result<void> finish() {
-    std::string actual = std::string(kPrefix) + hash.hex();
+    std::string actual = std::string(kDigestPrefix) + hash.hex();
     if (actual != digest) {
       return fail(Errc::kInvalid, "the content has the digest {}, not {}", actual, digest);
     }
@@ -95,8 +94,8 @@ struct Incoming {
 
 bool is_blob_digest(std::string_view text) {
   constexpr size_t kHexDigits = 64;
-  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + kHexDigits &&
-         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+  return text.starts_with(kDigestPrefix) && text.size() == kDigestPrefix.size() + kHexDigits &&
+         text.find_first_not_of("0123456789abcdef", kDigestPrefix.size()) == std::string_view::npos;
 }
 
 class FileBlobStore::Writer final : public BlobWriter {
@@ -173,7 +172,7 @@ FileBlobStore::FileBlobStore(net::Executor& home, DiskThread& disk, std::string 
     : home_(home), disk_(disk), folder_(std::move(folder)) {}
 
 std::string FileBlobStore::path_of(std::string_view digest) const {
-  return folder_ + "/sha256/" + std::string(digest.substr(kPrefix.size()));
+  return folder_ + "/sha256/" + std::string(digest.substr(kDigestPrefix.size()));
 }
 
 net::Task<Result<std::optional<BlobInfo>>> FileBlobStore::find(std::string digest) {
@@ -278,7 +277,7 @@ net::Task<Result<std::vector<BlobInfo>>> FileBlobStore::list() {
         std::error_code error;
         std::filesystem::directory_iterator at(folder, error);
         for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-          std::string digest = std::string(kPrefix) + at->path().filename().string();
+          std::string digest = std::string(kDigestPrefix) + at->path().filename().string();
           if (!is_blob_digest(digest)) continue;
           if (auto info = stat_blob(at->path().string(), digest)) out.push_back(std::move(*info));
         }

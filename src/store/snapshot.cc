@@ -14,12 +14,12 @@
 namespace ebb::store {
 namespace {
 
-constexpr std::string_view kPrefix = "sha256:";
-constexpr size_t kDigestLength = kPrefix.size() + 64;
+constexpr size_t kDigestLength = kDigestPrefix.size() + 64;
 
 // All that look like digests in a text.
 void find_digests(const std::string& text, std::set<std::string>& into) {
-  for (size_t at = 0; (at = text.find(kPrefix, at)) != std::string::npos; at += kPrefix.size()) {
+  for (size_t at = 0; (at = text.find(kDigestPrefix, at)) != std::string::npos;
+       at += kDigestPrefix.size()) {
     std::string digest = text.substr(at, kDigestLength);
     if (is_blob_digest(digest)) into.insert(std::move(digest));
   }

@@ -14,10 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class SnapshotTest : public testing::Test {
+class SnapshotTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ebb-snapshot-XXXXXX";
+    std::string pattern = ::testing::TempDir() + "ebb-snapshot-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     path_ = folder_ + "/it's.db";  // a name that SQL must quote

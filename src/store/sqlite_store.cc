@@ -18,8 +18,6 @@
 namespace ebb::store {
 namespace {
 
-constexpr const char* kLog = "store";
-
 // One operation on its way through the worker.
 class Operation {
  public:
@@ -145,12 +143,12 @@ struct SqliteStore::Impl {
 
   void undo(const SqlError& error) {
     last_error = error.error();
-    log::error(kLog, "{}", last_error.message);
+    log::error("store", "{}", last_error.message);
     if (error.sync_failed()) broken = true;
     try {
       tables.rollback();
     } catch (const SqlError& again) {
-      log::error(kLog, "{}", again.what());
+      log::error("store", "{}", again.what());
       broken = true;
     }
     if (broken) last_error.message += "; the store refuses work until a restart";
