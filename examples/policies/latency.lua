@@ -8,6 +8,11 @@ function decide(metric, state)
   if load == 0 then
     return {desired = 0, reason = "nobody calls"}
   end
+  local slots = math.max(state.pod_concurrency, 1)
+  local crowd = math.ceil((state.in_flight + state.waiting) / slots)
+  if state.waiting > 0 and crowd > state.ready then  -- who waits is inside no pod yet
+    return {desired = crowd, reason = string.format("%d wait for a slot", state.waiting)}
+  end
   if metric.ended == 0 then
     return nil  -- nothing was learned: the last amount stays
   end

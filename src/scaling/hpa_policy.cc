@@ -20,9 +20,23 @@ int64_t thousandths(double value) {
   return value > 0 ? std::llround(std::min(value * kThousandths, kMost)) : 0;
 }
 
+// What Ebb measures of a revision itself: in all, or of each pod.
 bool is_own_load(const HpaMetricSpec& metric) {
-  return metric.source == HpaMetricSpec::Source::kExternal &&
+  using Source = HpaMetricSpec::Source;
+  return (metric.source == Source::kExternal || metric.source == Source::kPods) &&
          (metric.name == "concurrency" || metric.name == "rps");
+}
+
+// Gives each ready pod its part of the total: the algorithm looks at averages only.
+void share_out(HpaReading& reading, const std::vector<HpaPod>& pods) {
+  const auto takes_part = [](const HpaPod& pod) {
+    return pod.phase == HpaPod::Phase::kRunning && pod.ready.value_or(true);
+  };
+  const int64_t count = std::count_if(pods.begin(), pods.end(), takes_part);
+  for (size_t i = 0; i < pods.size(); ++i) {
+    if (takes_part(pods[i])) reading.samples.push_back({.pod = i, .value = reading.total / count});
+  }
+  reading.total = 0;
 }
 
 }  // namespace
@@ -119,7 +133,9 @@ HpaInput HpaPolicy::input_of(const Situation& situation) const {
     input.pods.push_back({.phase = HpaPod::Phase::kPending, .containers = containers});
   }
   for (const auto& metric : settings_.spec.metrics) {
-    input.readings.push_back(reading_of(metric, situation.now));
+    HpaReading& reading = input.readings.emplace_back(reading_of(metric, situation.now));
+    const bool each = metric.source == HpaMetricSpec::Source::kPods;
+    if (each && reading.error.empty()) share_out(reading, input.pods);
   }
   return input;
 }

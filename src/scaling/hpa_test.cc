@@ -395,6 +395,25 @@ TEST(HpaPolicyTest, TheRevisionsOwnLoadIsAnExternalMetric) {
   EXPECT_EQ(policy.decide({.now = kNow, .ready = 2}).desired, 4);
 }
 
+TEST(HpaPolicyTest, OfEachPodTheRevisionsOwnLoadIsAPodsMetric) {
+  HpaSpec spec{
+      .max = 100,
+      .metrics = {
+          {.source = Source::kPods, .name = "rps", .type = Type::kAverageValue, .target = 10'000}}};
+  HpaPolicy policy({.spec = spec}, kNow);
+  policy.observe({.at = kNow, .requests = 35});
+  EXPECT_EQ(policy.decide({.now = kNow, .ready = 2}).desired, 4);
+  // Pods on the way are taken to serve nothing yet: 35 of five are 7, no rise any more.
+  HpaPolicy starting({.spec = spec}, kNow);
+  starting.observe({.at = kNow, .requests = 35});
+  EXPECT_EQ(starting.decide({.now = kNow, .ready = 2, .starting = 3}).desired, 5);
+  // What nobody counts of each pod holds the pods.
+  spec.metrics[0].name = "packets";
+  HpaPolicy unknown({.spec = spec}, kNow);
+  unknown.observe({.at = kNow, .requests = 35});
+  EXPECT_FALSE(unknown.decide({.now = kNow, .ready = 2}).valid);
+}
+
 TEST(HpaPolicyTest, MissingAndStartingPodsAreTakenAsWhatHoldsTheChangeBack) {
   HpaPolicy policy({.spec = {.max = 100}, .cpu_request = 1000}, kNow);
   policy.observe({.at = kNow, .concurrency = 1, .pods = {usage(1, 1600, kNow)}});
