@@ -7,13 +7,13 @@
 #include <fstream>
 #include <sstream>
 
+#include "scaling/testing.h"
+
 namespace ebb::scaling {
 namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-const TimePoint kStart{std::chrono::hours(1)};
 
 LuaPolicy compiled(std::string_view source) {
   auto policy = LuaPolicy::compile(source);
@@ -334,6 +334,9 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
   policy.observe({.at = kStart});
   EXPECT_FALSE(policy.decide({.now = kStart, .ready = 8, .in_flight = 1}).valid);
   EXPECT_EQ(policy.decide({.now = kStart, .ready = 8}).desired, 0) << "nobody calls";
+  const Situation crowd{
+      .now = kStart, .ready = 10, .in_flight = 100, .waiting = 400, .pod_concurrency = 10};
+  EXPECT_EQ(policy.decide(crowd).desired, 50) << "who waits is inside no pod yet";
 }
 
 TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {
