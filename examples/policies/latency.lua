@@ -8,8 +8,10 @@ function decide(metric, state)
   if load == 0 then
     return {desired = 0, reason = "nobody calls"}
   end
-  local slots = math.max(state.pod_concurrency, 1)
-  local crowd = math.ceil((state.in_flight + state.waiting) / slots)
+  local crowd = 1  -- pods without a limit take all
+  if state.pod_concurrency > 0 then
+    crowd = math.ceil((state.in_flight + state.waiting) / state.pod_concurrency)
+  end
   if state.waiting > 0 and crowd > state.ready then  -- who waits is inside no pod yet
     return {desired = crowd, reason = string.format("%d wait for a slot", state.waiting)}
   end

@@ -12,6 +12,7 @@
 #include "api/types.h"
 #include "apiserver/log_reader.h"
 #include "apiserver/send.h"
+#include "base/counted.h"
 #include "base/log.h"
 
 namespace ebb::apiserver {
@@ -86,17 +87,6 @@ struct LetOthersRun {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> waiter) const { executor.resume(waiter); }
   void await_resume() const noexcept {}
-};
-
-class [[nodiscard]] Counted final {
- public:
-  explicit Counted(int& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  int& count_;
 };
 
 std::string uid_of(const Json& object) { return object["metadata"].value("uid", ""); }

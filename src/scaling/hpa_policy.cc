@@ -27,16 +27,13 @@ bool is_own_load(const HpaMetricSpec& metric) {
          (metric.name == "concurrency" || metric.name == "rps");
 }
 
-// Gives each ready pod its part of the total: the algorithm looks at averages only.
-void share_out(HpaReading& reading, const std::vector<HpaPod>& pods) {
-  const auto takes_part = [](const HpaPod& pod) {
-    return pod.phase == HpaPod::Phase::kRunning && pod.ready.value_or(true);
-  };
-  const int64_t count = std::count_if(pods.begin(), pods.end(), takes_part);
-  for (size_t i = 0; i < pods.size(); ++i) {
-    if (takes_part(pods[i])) reading.samples.push_back({.pod = i, .value = reading.total / count});
+// The algorithm takes what is known in all as External: which of the measured pods still
+// drain is not known, and of each pod there is no more than its part of the whole.
+HpaSpec with_totals(HpaSpec spec) {
+  for (HpaMetricSpec& metric : spec.metrics) {
+    if (is_own_load(metric)) metric.source = HpaMetricSpec::Source::kExternal;
   }
-  reading.total = 0;
+  return spec;
 }
 
 }  // namespace
@@ -49,7 +46,7 @@ bool is_outside(const HpaMetricSpec& metric) {
 
 HpaPolicy::HpaPolicy(HpaPolicySettings settings, TimePoint now)
     : settings_(std::move(settings)),
-      hpa_(settings_.spec),
+      hpa_(with_totals(settings_.spec)),
       concurrency_(Hpa::kDecidePeriod),
       requests_(Hpa::kDecidePeriod),
       last_active_(now) {}
@@ -135,7 +132,7 @@ HpaInput HpaPolicy::input_of(const Situation& situation) const {
   for (const auto& metric : settings_.spec.metrics) {
     HpaReading& reading = input.readings.emplace_back(reading_of(metric, situation.now));
     const bool each = metric.source == HpaMetricSpec::Source::kPods;
-    if (each && reading.error.empty()) share_out(reading, input.pods);
+    if (each && ready > 0) reading.samples.push_back({.pod = 0, .value = reading.total / ready});
   }
   return input;
 }

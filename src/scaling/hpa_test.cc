@@ -403,10 +403,12 @@ TEST(HpaPolicyTest, OfEachPodTheRevisionsOwnLoadIsAPodsMetric) {
   HpaPolicy policy({.spec = spec}, kNow);
   policy.observe({.at = kNow, .requests = 35});
   EXPECT_EQ(policy.decide({.now = kNow, .ready = 2}).desired, 4);
-  // Pods on the way are taken to serve nothing yet: 35 of five are 7, no rise any more.
-  HpaPolicy starting({.spec = spec}, kNow);
-  starting.observe({.at = kNow, .requests = 35});
-  EXPECT_EQ(starting.decide({.now = kNow, .ready = 2, .starting = 3}).desired, 5);
+  // Pods that drain are still measured, and carry none of it.
+  HpaPolicy draining({.spec = spec}, kNow);
+  Metric metric{.at = kNow, .requests = 200};
+  for (int i = 0; i < 20; ++i) metric.pods.push_back(usage(i, 100, kNow));
+  draining.observe(metric);
+  EXPECT_EQ(draining.decide({.now = kNow, .ready = 10}).desired, 20);
   // What nobody counts of each pod holds the pods.
   spec.metrics[0].name = "packets";
   HpaPolicy unknown({.spec = spec}, kNow);

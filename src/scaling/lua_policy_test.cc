@@ -337,6 +337,7 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
   const Situation crowd{
       .now = kStart, .ready = 10, .in_flight = 100, .waiting = 400, .pod_concurrency = 10};
   EXPECT_EQ(policy.decide(crowd).desired, 50) << "who waits is inside no pod yet";
+  EXPECT_EQ(policy.decide({.now = kStart, .waiting = 300}).desired, 1) << "one without a limit";
 }
 
 TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {

@@ -6,7 +6,6 @@
 #include "base/log.h"
 
 namespace ebb::serving {
-namespace {}  // namespace
 
 void Slot::release() {
   if (!owner_) return;
