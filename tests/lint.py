@@ -2,9 +2,8 @@
 """Checks that every header compiles alone, given the precompiled one that all are given,
 and runs clang-tidy over every source but tests and fuzz targets, by the units that they
 are compiled in. What passed is remembered by its content, below
-$XDG_CACHE_HOME/ebb-lint: only what changed is read again. In a unit no two sources may
-have functions of one name in anonymous namespaces: as overloads they would compile, and
-one source call the other's.
+$XDG_CACHE_HOME/ebb-lint: only what changed is read again. Before that it looks for names in
+anonymous namespaces that another source of the unit would take for its own: that compiles.
 
     lint.py BUILD     BUILD: a build folder with compile_commands.json, by clang; its
                       precompiled header is made
@@ -61,18 +60,25 @@ def digest(paths, *others):
 
 
 HIDDEN = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
-FUNCTION = re.compile(r"^(?!using |struct |class |enum |union |template |static_assert|TEST|INSTANTIATE)"
-                      r"[A-Za-z_][^\n;={}()]*?[ &*](\w+)\(", re.MULTILINE)
+FUNCTION = re.compile(r"^(?:template <[^\n]*> ?\n?)?(?:\[\[\w+\]\] )?"
+                      r"(?!using |struct |class |enum |union |template |static_assert|TEST|INSTANTIATE)"
+                      r"[A-Za-z_][^\n;={}]*?[ &*](\w+)\(", re.MULTILINE)
+TYPE = re.compile(r"^(?:struct|class|enum class|enum|using) (?:\[\[\w+\]\] )?(\w+)(?= final| \{| :| =)", re.MULTILINE)
 
 
 def clashes(unit):
-    """What is wrong with the names of functions in the unit's anonymous namespaces."""
+    """What is wrong with the names in the unit's anonymous namespaces: a function that two
+    sources have, or a type that a header has, which other sources would take for theirs."""
     owners, said = {}, []
     for path in unit.members:
-        for name in {name for block in HIDDEN.findall(path.read_text()) for name in FUNCTION.findall(block)}:
-            if name in owners:
-                said.append(f"{name_of(path)}: {name}() is also one of {name_of(owners[name])}: rename one")
-            owners[name] = path
+        headers = [*path.parent.glob("*.h"), *(ROOT / "src/base").glob("*.h")]
+        types = {name: header for header in headers for name in TYPE.findall(header.read_text())}
+        for block in HIDDEN.findall(path.read_text()):
+            for name in set(FUNCTION.findall(block)):
+                if owners.setdefault(name, path) != path:
+                    said.append(f"{name_of(path)}: {name}() is also one of {name_of(owners[name])}: rename one")
+            said += [f"{name_of(path)}: {name} is also one of {name_of(types[name])}: rename it, or take that one"
+                     for name in TYPE.findall(block) if name in types]
     return said
 
 
