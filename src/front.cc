@@ -53,6 +53,9 @@ struct Front::Worker {
         gateway(executor, parts, settings),
         server(executor, std::move(listening), gateway,
                serving::server_options(settings, parts.counters)) {}
+  ~Worker() { executor.end_tasks(); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
   // Before start(): the same by TLS.
   void add_https(UniqueFd listening, const serving::GatewayParts& parts,
@@ -165,7 +168,8 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
   autoscaler_.set_limits(options.limits);
 }
 
-Front::~Front() = default;
+// What waits yet uses the members, and the members their executors.
+Front::~Front() { control_.end_tasks(); }
 
 // Ends before anything runs.
 int Front::give_up(const std::string& why) {

@@ -75,7 +75,9 @@ Root run_detached(Executor::Impl& /*executor*/, Task<void> task) { co_await task
 Executor::Executor(std::string name)
     : name_(std::move(name)), turn_time_(now()), impl_(std::make_unique<Impl>(turn_time_)) {}
 
-Executor::~Executor() {
+Executor::~Executor() { end_tasks(); }
+
+void Executor::end_tasks() {
   impl_->ending = true;
   const Enter enter(this);
   while (impl_->youngest) impl_->youngest->handle.destroy();

@@ -20,8 +20,7 @@ namespace ebb::net {
 class Executor final {
  public:
   explicit Executor(std::string name);
-  // Destroys what still waits, the youngest task first. Call only when run() has
-  // returned; streams and listeners must not outlive the executor.
+  // end_tasks(); streams and listeners must not outlive the executor.
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -44,6 +43,10 @@ class Executor final {
   // executor is destroyed. An exception that leaves it ends the program: a
   // detached task handles its own errors.
   void spawn(Task<void> task);
+
+  // Destroys what still waits, the youngest task first; from here on nothing is spawned.
+  // When run() has returned, before what the tasks use is destroyed.
+  void end_tasks();
 
   // Tasks spawned and not ended.
   [[nodiscard]] size_t tasks() const;

@@ -152,6 +152,18 @@ TEST(Executor, DestructionEndsWhatWaitsYoungestFirst) {
   EXPECT_EQ(log, (std::vector<int>{21, 20, 11, 10}));
 }
 
+TEST(Executor, TasksEndBeforeWhatTheyUse) {
+  Executor executor("test");
+  std::vector<int> log;
+  executor.spawn(wait_outside(executor, log, 10));
+  executor.run_until(executor.now());
+  executor.end_tasks();
+  EXPECT_EQ(log, std::vector<int>({11, 10}));
+  executor.spawn(wait_outside(executor, log, 20));
+  EXPECT_EQ(log.size(), 2U) << "none begins any more";
+  EXPECT_EQ(executor.tasks(), 0U);
+}
+
 Task<void> spawn_more(Executor& executor, int levels, int& ended) {
   if (levels > 0) {
     executor.spawn(spawn_more(executor, levels - 1, ended));
