@@ -18,6 +18,7 @@ using Annotations = std::map<std::string, std::string>;
 
 constexpr double kMinTarget = 0.01;
 constexpr double kMaxTarget = 1e9;
+constexpr double kMaxRate = 1e6;
 constexpr int64_t kMaxScale = INT32_MAX;
 constexpr Duration kMinWindow = std::chrono::seconds(6);
 constexpr Duration kHour = std::chrono::hours(1);
@@ -27,7 +28,7 @@ struct Key {
   std::string_view legacy;  // the old camelCase spelling; empty if there is none
   bool for_kpa = false;     // other classes have no use for it
 };
-constexpr std::array<Key, 15> kKeys{{
+constexpr std::array<Key, 19> kKeys{{
     {"class", ""},
     {"metric", "", true},
     {"target", ""},
@@ -43,6 +44,10 @@ constexpr std::array<Key, 15> kKeys{{
     {"scale-down-delay", "scaleDownDelay", true},
     {"scale-to-zero-pod-retention-period", "scaleToZeroPodRetentionPeriod"},
     {"metric-aggregation-algorithm", "metricAggregationAlgorithm", true},
+    {"max-scale-up-rate", "", true},
+    {"max-scale-down-rate", "", true},
+    {"container-concurrency-target-default", ""},
+    {"requests-per-second-target-default", ""},
 }};
 
 // Looks annotations up and reports what is wrong with them.
@@ -250,11 +255,11 @@ std::string autoscaler_class_of(const Annotations& annotations) {
 }
 
 double AutoscalingSpec::total_target(int64_t container_concurrency) const {
-  if (metric == "rps") return target.value_or(kDefaultTargetRps);
+  if (metric == "rps") return target.value_or(rps_default);
   // Slots of a pod say nothing about another metric.
-  if (metric != "concurrency") return target.value_or(kDefaultTargetConcurrency);
+  if (metric != "concurrency") return target.value_or(concurrency_default);
   auto limit = static_cast<double>(container_concurrency);
-  if (!target) return limit > 0 ? limit : kDefaultTargetConcurrency;
+  if (!target) return limit > 0 ? limit : concurrency_default;
   return limit > 0 ? std::min(*target, limit) : *target;
 }
 
@@ -267,11 +272,14 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
   if (is_own(spec.autoscaler_class)) read.refuse_what_is_for_kpa(spec.autoscaler_class);
   read_scales(read, spec);
 
+  const auto is_target = [](double v) { return v >= kMinTarget && v <= kMaxTarget; };
+  constexpr std::string_view kTargets = "must be in [0.01, 1e9]";
   double target = 0;
-  read.number(
-      "target", [](double v) { return v >= kMinTarget && v <= kMaxTarget; },
-      "must be in [0.01, 1e9]", target);
+  read.number("target", is_target, kTargets, target);
   if (target > 0) spec.target = target;
+  read.number("container-concurrency-target-default", is_target, kTargets,
+              spec.concurrency_default);
+  read.number("requests-per-second-target-default", is_target, kTargets, spec.rps_default);
   double percentage = spec.target_utilization * 100;
   read.number(
       "target-utilization-percentage", [](double v) { return v >= 1 && v <= 100; },
@@ -286,6 +294,10 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
   read.number(
       "panic-threshold-percentage", [](double v) { return v >= 110 && v <= 1000; },
       "must be in [110, 1000]", spec.panic_threshold_percentage);
+  const auto is_rate = [](double v) { return v > 1 && v <= kMaxRate; };
+  constexpr std::string_view kRates = "must be greater than 1, and at most 1e6";
+  read.number("max-scale-up-rate", is_rate, kRates, spec.max_scale_up_rate);
+  read.number("max-scale-down-rate", is_rate, kRates, spec.max_scale_down_rate);
 
   const Duration least = is_own(spec.autoscaler_class) ? kMinOwnWindow : kMinWindow;
   spec.stable_window = default_window(spec.autoscaler_class);

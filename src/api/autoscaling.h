@@ -1,8 +1,9 @@
 // The autoscaling annotations of a revision as values, with Knative's defaults and
 // bounds (pkg/apis/autoscaling/annotation_validation.go). The differences: an initial
-// scale of zero is always allowed; Ebb's own classes (api/policy_annotations.h) take windows
-// from 1 s; and without a class it is ebb.dev/adaptive, or Knative's kpa if something is
-// set that only kpa has.
+// scale of zero is always allowed; the rates and the targets' defaults, which Knative has for
+// the whole cluster only, are annotations, too; Ebb's own classes (api/policy_annotations.h)
+// take windows from 1 s; and without a class it is ebb.dev/adaptive, or Knative's kpa if
+// something is set that only kpa has.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,10 @@ struct AutoscalingSpec {
   Duration stable_window = std::chrono::seconds(45);  // of adaptive; kpa: 60, average: 10, hpa: 300
   double panic_window_percentage = 10;                // of the stable window
   double panic_threshold_percentage = 200;            // of the capacity
+  double max_scale_up_rate = 1000;                    // times the ready pods, per decision
+  double max_scale_down_rate = 2;
+  double concurrency_default = kDefaultTargetConcurrency;  // the target without one
+  double rps_default = kDefaultTargetRps;
   Duration scale_down_delay{};
   Duration retention{};                // scale-to-zero-pod-retention-period
   std::string aggregation = "linear";  // or "weighted-exponential"

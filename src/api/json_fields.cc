@@ -87,11 +87,21 @@ void FieldReader::read_quantity(const char* key, std::optional<std::string>& out
 }
 
 void FieldReader::read_quantities(const char* key, std::map<std::string, std::string>& out) {
+  read_texts(key, /*booleans=*/false, out);
+}
+
+void FieldReader::read_scalars(const char* key, std::map<std::string, std::string>& out) {
+  read_texts(key, /*booleans=*/true, out);
+}
+
+void FieldReader::read_texts(const char* key, bool booleans,
+                             std::map<std::string, std::string>& out) {
   const Json* value = take(key);
   if (!value || !expect(value->is_object(), *value, path_of(key), "object")) return;
   for (const auto& [name, item] : value->items()) {
     if (item.is_null()) continue;
-    if (expect(item.is_string() || item.is_number(), item, path_of(key) + "." + name, "string")) {
+    const bool good = item.is_string() || item.is_number() || (booleans && item.is_boolean());
+    if (expect(good, item, path_of(key) + "." + name, "string")) {
       out[name] = item.is_string() ? item.get<std::string>() : to_text(item);
     }
   }

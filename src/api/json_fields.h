@@ -34,6 +34,8 @@ class FieldReader final {
   void read_quantity(const char* key, std::optional<std::string>& out);
   // Like a map of strings, but takes numbers too, as their text: quantities.
   void read_quantities(const char* key, std::map<std::string, std::string>& out);
+  // Takes truth values, too.
+  void read_scalars(const char* key, std::map<std::string, std::string>& out);
   // One of them.
   void read_quantity(const char* key, std::string& out);
   // An object as its text.
@@ -66,6 +68,7 @@ class FieldReader final {
   [[nodiscard]] const Json* take(const char* key);
   [[nodiscard]] std::string path_of(const char* key) const;
   bool expect(bool right, const Json& value, const std::string& path, const char* wanted);
+  void read_texts(const char* key, bool booleans, std::map<std::string, std::string>& out);
 
   const Json* object_;  // nullptr if it is not an object
   std::string path_;

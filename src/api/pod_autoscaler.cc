@@ -20,7 +20,7 @@ double rounded(double value) {
 }
 
 // The settings that are fields of the spec, too. Those of other names are annotations only.
-constexpr std::array<std::string_view, 25> kSettings{
+constexpr std::array<std::string_view, 29> kSettings{
     "autoscaling.knative.dev/class",
     "autoscaling.knative.dev/metric",
     "autoscaling.knative.dev/target",
@@ -36,6 +36,10 @@ constexpr std::array<std::string_view, 25> kSettings{
     "autoscaling.knative.dev/scale-down-delay",
     "autoscaling.knative.dev/scale-to-zero-pod-retention-period",
     "autoscaling.knative.dev/metric-aggregation-algorithm",
+    "autoscaling.knative.dev/max-scale-up-rate",
+    "autoscaling.knative.dev/max-scale-down-rate",
+    "autoscaling.knative.dev/container-concurrency-target-default",
+    "autoscaling.knative.dev/requests-per-second-target-default",
     "ebb.dev/policy-wait",
     "ebb.dev/policy-patience",
     "ebb.dev/policy-share",

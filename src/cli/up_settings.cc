@@ -4,15 +4,14 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "api/autoscaling.h"
 #include "api/duration.h"
 #include "api/json_fields.h"
-#include "api/policy_annotations.h"
 #include "api/quantity.h"
 #include "api/yaml.h"
 #include "base/file.h"
 #include "base/quote.h"
 #include "cli/kubeconfig.h"
+#include "cli/up_autoscaling.h"
 
 namespace ebb::cli {
 namespace {
@@ -167,52 +166,6 @@ void read_pools(api::FieldReader& fields, Settings& settings, Errors& errors) {
   fields.read_quantities("pools", pools);
   for (const auto& [runtime, text] : pools) {
     read_pool(text, "pools." + runtime, settings.pools[runtime], errors);
-  }
-}
-
-// What no annotation can exceed. The first is Knative's name.
-constexpr std::string_view kRevisionLimit = "max-scale-limit";
-constexpr std::string_view kNamespaceLimit = "max-pods-per-namespace";
-constexpr std::string_view kMemoryLimit = "max-pods-memory";
-
-void read_limit(const std::string& key, const std::string& text, int& out, Errors& errors) {
-  constexpr int kMost = 1'000'000;
-  const char* end = text.data() + text.size();
-  const auto [stopped, code] = std::from_chars(text.data(), end, out);
-  if (code == std::errc() && stopped == end && out >= 0 && out <= kMost) return;
-  out = 0;
-  wrong(errors, "autoscaling." + key,
-        fmt::format("\"{}\" is no whole number within 0 (no limit) and {}", text, kMost));
-}
-
-// The keys of the annotations without their prefix, for revisions that do not set them.
-void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
-  std::map<std::string, std::string> keys;
-  fields.read_quantities("autoscaling", keys);
-  for (const auto& [key, value] : keys) {
-    if (key == kRevisionLimit) {
-      read_limit(key, value, up.limits.per_revision, errors);
-    } else if (key == kNamespaceLimit) {
-      read_limit(key, value, up.limits.per_namespace, errors);
-    } else if (key == kMemoryLimit) {
-      if (const auto bytes = api::parse_bytes(value)) {
-        up.limits.memory_bytes = static_cast<uint64_t>(*bytes);
-      } else {
-        wrong(errors, "autoscaling." + key, bytes.error().message);
-      }
-    } else {
-      up.autoscaling[std::string(api::kAutoscalingPrefix) + key] = value;
-    }
-  }
-  // Without a class they are for revisions of all: what Knative's refuses no one may have.
-  auto strict = up.autoscaling;
-  strict.emplace(fmt::format("{}class", api::kAutoscalingPrefix), api::kKpaClass);
-  const auto defaults = api::parse_autoscaling(strict, "autoscaling", errors);
-  static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", errors));
-  const int most = up.limits.per_revision;
-  if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {
-    wrong(errors, "autoscaling.max-scale-limit",
-          fmt::format("{} is below the default of min-scale or max-scale", most));
   }
 }
 

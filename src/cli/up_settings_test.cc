@@ -7,11 +7,14 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "api/autoscaling.h"
+
 namespace ebb::cli {
 namespace {
 
 using api::Json;
 using scheduling::PoolSize;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class UpSettingsTest : public testing::Test {
@@ -128,6 +131,41 @@ gc:
   EXPECT_EQ(up->gc.max_non_active_revisions, 5);
 }
 
+// As Knative's config-autoscaler has them, in quotes or not.
+TEST_F(UpSettingsTest, TakesTheNamesOfConfigAutoscaler) {
+  const auto up = read(R"(
+autoscaling:
+  pod-autoscaler-class: kpa.autoscaling.knative.dev
+  container-concurrency-target-percentage: "0.6"
+  container-concurrency-target-default: "50"
+  requests-per-second-target-default: 150
+  target-burst-capacity: "100"
+  stable-window: 30s
+  panic-window-percentage: 20
+  max-scale-up-rate: "10"
+  max-scale-down-rate: 1.5
+  enable-scale-to-zero: false
+)");
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_FALSE(up->scale_to_zero);
+  std::vector<api::FieldError> errors;
+  const auto spec = api::parse_autoscaling(up->autoscaling, "autoscaling", errors);
+  EXPECT_TRUE(errors.empty());
+  EXPECT_EQ(spec.autoscaler_class, "kpa.autoscaling.knative.dev");
+  EXPECT_DOUBLE_EQ(spec.target_utilization, 0.6);
+  EXPECT_EQ(spec.total_target(0), 50);
+  EXPECT_EQ(spec.total_target(8), 8) << "the container's limit is before the cluster's default";
+  EXPECT_EQ(spec.target_burst_capacity, 100);
+  EXPECT_EQ(spec.stable_window, std::chrono::seconds(30));
+  EXPECT_EQ(spec.panic_window_percentage, 20);
+  EXPECT_EQ(spec.max_scale_up_rate, 10);
+  EXPECT_EQ(spec.max_scale_down_rate, 1.5);
+
+  auto by_requests = up->autoscaling;
+  by_requests["autoscaling.knative.dev/metric"] = "rps";
+  EXPECT_EQ(api::parse_autoscaling(by_requests, "autoscaling", errors).total_target(8), 150);
+}
+
 TEST_F(UpSettingsTest, FlagsWin) {
   const auto up = read("pool: 3\ndomain: example.com\n", {{"pool", 5}, {"gateway", ":0"}});
   ASSERT_TRUE(up) << up.error().message;
@@ -175,6 +213,18 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("autoscaling: {class: ebb.dev/magic}\n"),
               HasSubstr("must be ebb.dev/adaptive"));
   EXPECT_THAT(error("autoscaling: {class: ebb.dev/lua}\n"), HasSubstr("needs ebb.dev/policy-file"));
+  EXPECT_THAT(error("autoscaling: {max-scale-up-rate: 1}\n"),
+              HasSubstr("max-scale-up-rate]: Invalid value: \"1\": must be greater than 1"));
+  EXPECT_THAT(error("autoscaling: {enable-scale-to-zero: no}\n"),
+              HasSubstr("autoscaling.enable-scale-to-zero: \"no\" is neither true nor false"));
+  EXPECT_THAT(error("autoscaling: {stable-window: 9s, window: 10s}\n"),
+              HasSubstr("autoscaling.stable-window: is window by another name"));
+  EXPECT_THAT(error("autoscaling: {scale-to-zero-grace-period: 30s}\n"),
+              HasSubstr("autoscaling.scale-to-zero-grace-period: the last pod has nothing"));
+  EXPECT_THAT(error("autoscaling: {activator-capacity: 100, allow-zero-initial-scale: true}\n"),
+              AllOf(HasSubstr("there are no activators"), HasSubstr("it is always allowed")));
+  EXPECT_THAT(error("autoscaling: {container-concurrency-target-percentage: 0}\n"),
+              HasSubstr("must be in [1, 100]"));
   EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
               HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
   EXPECT_THAT(error("autoscaling: {max-pods-memory: much}\n"),

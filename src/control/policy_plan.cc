@@ -35,11 +35,13 @@ void set_kpa(const api::AutoscalingSpec& wish, int concurrency, scaling::KpaSett
   kpa.stable_window = wish.stable_window;
   kpa.panic_window_percentage = wish.panic_window_percentage;
   kpa.panic_threshold_percentage = wish.panic_threshold_percentage;
+  kpa.max_scale_up_rate = wish.max_scale_up_rate;
+  kpa.max_scale_down_rate = wish.max_scale_down_rate;
   kpa.activation_scale = static_cast<int>(wish.activation_scale);
   kpa.scale_down_delay = wish.scale_down_delay;
   kpa.target_burst_capacity = wish.target_burst_capacity;
   kpa.set_target({.container_concurrency = concurrency,
-                  .target = wish.target,
+                  .target = wish.total_target(concurrency),
                   .utilization = wish.target_utilization});
 }
 

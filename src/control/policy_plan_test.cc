@@ -44,6 +44,18 @@ TEST(PolicyPlanTest, KpaIsKnatives) {
   EXPECT_EQ(plan({{kPrefix + "class", "keda.example.com"}}).spec().policy, PolicyClass::kKpa);
 }
 
+TEST(PolicyPlanTest, RatesAndDefaultTargetsAreSettings) {
+  const auto planned = plan({{kPrefix + "max-scale-up-rate", "10"},
+                             {kPrefix + "max-scale-down-rate", "1.5"},
+                             {kPrefix + "container-concurrency-target-default", "50"}});
+  EXPECT_TRUE(planned.errors.empty());
+  EXPECT_EQ(planned.spec().policy, PolicyClass::kKpa) << "only kpa has rates";
+  EXPECT_EQ(planned.spec().kpa.max_scale_up_rate, 10);
+  EXPECT_EQ(planned.spec().kpa.max_scale_down_rate, 1.5);
+  EXPECT_EQ(planned.spec().kpa.target, 35);
+  EXPECT_EQ(plan({{kPrefix + "max-scale-up-rate", "1"}}).errors.size(), 1u);
+}
+
 TEST(PolicyPlanTest, Adaptive) {
   scheduling::PodTemplate pod;
   pod.concurrency = 4;

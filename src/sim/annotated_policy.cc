@@ -20,7 +20,6 @@ using Annotations = std::map<std::string, std::string>;
 using scaling::PolicyClass;
 using scaling::PolicySpec;
 
-constexpr double kMostRate = 1e6;
 // The name of a Lua policy as far as annotations need one; its text comes from elsewhere.
 constexpr const char* kSomeFile = "policy.lua";
 
@@ -166,23 +165,11 @@ PolicyChoice choice_of(const control::ScalePlan& plan) {
 Result<PolicyChoice> annotated_choice(std::string_view policy_class, const PolicySettings& settings,
                                       int concurrency) {
   PolicyReader read(settings);
-  double up = 0;
-  double down = 0;
-  if (policy_class == api::kKpaClass) {
-    read.number("max-scale-up-rate", up, 1.01, kMostRate);
-    read.number("max-scale-down-rate", down, 1.01, kMostRate);
-  }
   Annotations annotations;
   for (const auto& [name, value] : read.rest()) annotations[annotation_of(name)] = value;
   if (auto ok = read.end(); !ok) return fail(ok.error());
   auto plan = plan_for(std::move(annotations), policy_class, concurrency);
   if (!plan) return fail(plan.error());
-  if (up > 0 || down > 0) {
-    auto spec = std::make_shared<PolicySpec>(*plan->policy);
-    if (up > 0) spec->kpa.max_scale_up_rate = up;
-    if (down > 0) spec->kpa.max_scale_down_rate = down;
-    plan->policy = std::move(spec);
-  }
   return choice_of(*plan);
 }
 

@@ -15,8 +15,7 @@ namespace ebb::sim {
 
 // `settings`: annotations, of Knative and of Ebb, without what their names begin with
 // ("window", "wait", "schedule") or whole. `concurrency`: requests in a pod at a time; 0: no
-// limit. kpa also has max-scale-up-rate and max-scale-down-rate. kInvalid names the
-// annotation and what it must be.
+// limit. kInvalid names the annotation and what it must be.
 [[nodiscard]] Result<PolicyChoice> annotated_choice(std::string_view policy_class,
                                                     const PolicySettings& settings,
                                                     int concurrency);

@@ -102,7 +102,7 @@ TEST(PolicyTable, ChecksSettings) {
   EXPECT_THAT(error("windows=30s"), HasSubstr("unknown autoscaling annotation"));
   EXPECT_THAT(error("initial-scale=2"), HasSubstr("there before the trace begins"));
   EXPECT_THAT(error("ebb.dev/metric-jobs=json http://x/ /a"), HasSubstr("nobody can be asked"));
-  EXPECT_THAT(error("max-scale-up-rate=1"), HasSubstr("must be a number from 1.01 to"));
+  EXPECT_THAT(error("max-scale-up-rate=1"), HasSubstr("must be greater than 1"));
   EXPECT_THAT(error("schedule=every day"), HasSubstr("ebb.dev/schedule: "));
   for (const char* good :
        {"target-burst-capacity=-1", "metric-aggregation-algorithm=weighted-exponential",
