@@ -201,10 +201,20 @@ void AutoScaler::tick() {
   share_out(now);
 }
 
+// The same for all revisions of a tick.
+const std::shared_ptr<const scaling::NodeLoad>& AutoScaler::node_load(TimePoint now) {
+  if (node_load_at_ != now) node_load_ = settings_.pods->node_load();
+  node_load_at_ = now;
+  return node_load_;
+}
+
 void AutoScaler::observe(Entry& entry, TimePoint now) {
   auto metric = entry.throttler->sample(now);
-  if (settings_.pods != nullptr && entry.plan.policy->policy == scaling::PolicyClass::kHpa) {
+  const auto policy = entry.plan.policy->policy;
+  const bool lua = policy == scaling::PolicyClass::kLua;
+  if (settings_.pods != nullptr && (lua || policy == scaling::PolicyClass::kHpa)) {
     metric.pods = settings_.pods->of_revision(entry.plan.pod->revision);
+    if (lua) metric.nodes = node_load(now);
   }
   for (const auto& source : entry.plan.outside) {
     const auto value = source.read();

@@ -46,7 +46,7 @@ struct AutoScalerSettings {
   bool enable_scale_to_zero = true;  // false: one pod of each reachable revision stays
   EventRecorder* events = nullptr;   // nullptr: nobody asks
   PolicyFolder* policies = nullptr;  // looked at in every tick; nullptr: there is none
-  // What pods and nodes use: for class hpa, and to see that memory is short. nullptr:
+  // What pods and nodes use: for the classes hpa and lua, and to see that memory is short. nullptr:
   // nobody measures.
   const PodMetrics* pods = nullptr;
 };
@@ -260,6 +260,7 @@ class AutoScaler final : public serving::Waker {
   void note_use(Entry& entry, const scaling::Metric& metric) const;
   // Ends idle pods, those that are worth least first, until there is enough.
   void relieve_memory(TimePoint now);
+  [[nodiscard]] const std::shared_ptr<const scaling::NodeLoad>& node_load(TimePoint now);
   // What of `want` it gets: who gave idle pods does not get them back for nothing.
   [[nodiscard]] int within_memory(Entry& entry, const serving::Throttler::Counts& counts, int want,
                                   TimePoint now, std::string& why) const;
@@ -291,6 +292,8 @@ class AutoScaler final : public serving::Waker {
   int64_t forgotten_;
   TimePoint next_decision_{};
   scaling::EvictionOrder eviction_{scaling::EvictionRule::kGreedyDual};
+  std::shared_ptr<const scaling::NodeLoad> node_load_;  // as it was then:
+  TimePoint node_load_at_{};
   uint64_t memory_seen_ = 0;                // the sample that relieve_memory() has looked at
   bool memory_short_ = false;               // and nothing was left that could end
   uint64_t evicted_ = 0;                    // pods, since the start

@@ -144,6 +144,32 @@ std::vector<NodeUse> PodMetrics::nodes() const {
   return out;
 }
 
+std::shared_ptr<const scaling::NodeLoad> PodMetrics::node_load() const {
+  double used_cores = 0;
+  double cores = 0;
+  double used_memory = 0;
+  double memory = 0;
+  auto out = std::make_shared<scaling::NodeLoad>();
+  const auto note = [](std::optional<double>& worst, double some) {
+    worst = std::max(worst.value_or(0), some);
+  };
+  for (const NodeUse& node : nodes()) {
+    used_cores += node.use.cores;
+    cores += node.cores;
+    used_memory += static_cast<double>(node.use.memory_bytes);
+    memory += static_cast<double>(node.memory_total);
+    for (const PressureShare& pressure : node.pressure) {
+      if (pressure.resource == "cpu") note(out->cpu_pressure, pressure.some);
+      if (pressure.resource == "memory") note(out->memory_pressure, pressure.some);
+      if (pressure.resource == "io") note(out->io_pressure, pressure.some);
+    }
+  }
+  if (cores == 0 || memory == 0) return nullptr;
+  out->cpu = std::min(1.0, used_cores / cores);
+  out->memory = std::min(1.0, used_memory / memory);
+  return out;
+}
+
 std::vector<scaling::PodUsage> PodMetrics::of_revision(const std::string& uid) const {
   constexpr double kMillis = 1000;
   const std::lock_guard lock(mutex_);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -74,6 +75,8 @@ class PodMetrics final {
   [[nodiscard]] std::vector<NodeUse> nodes() const;
   // The pods of one revision as a policy takes them.
   [[nodiscard]] std::vector<scaling::PodUsage> of_revision(const std::string& uid) const;
+  // Of all nodes, as a policy takes it; null while none has been measured.
+  [[nodiscard]] std::shared_ptr<const scaling::NodeLoad> node_load() const;
   // What is to be freed so that all pods use at most `budget` bytes (0: as many as they like),
   // and so that kSpareMemory of each node's memory is available. By the newest samples.
   static constexpr double kSpareMemory = 0.05;

@@ -175,5 +175,30 @@ TEST_F(PodMetricsTest, NodesAndWhereTheyAreShort) {
   EXPECT_DOUBLE_EQ(nodes[0].pressure[1].full, 1);  // never more than all of the time
 }
 
+TEST_F(PodMetricsTest, NodesTogetherAsAPolicyTakesThem) {
+  EXPECT_EQ(metrics_.node_load(), nullptr);
+  const auto tell = [this](const char* name, uint64_t at, uint64_t cpu, uint64_t stalled_us) {
+    metrics_.on_message(name, node::NodeUsage{.at_ns = at * kSecond,
+                                              .cpu_ns = cpu * kSecond,
+                                              .cores = 2,
+                                              .memory_bytes = 1 << 30,
+                                              .memory_total = 4ull << 30,
+                                              .pressure = {{"cpu", stalled_us, 0}}});
+  };
+  tell("a", 10, 50, 0);
+  EXPECT_EQ(metrics_.node_load(), nullptr) << "one sample makes no rate";
+  tell("a", 20, 70, 8'000'000);
+  tell("b", 10, 0, 0);
+  tell("b", 20, 10, 1'000'000);
+  const auto load = metrics_.node_load();
+  ASSERT_TRUE(load);
+  EXPECT_DOUBLE_EQ(load->cpu, 0.75);
+  EXPECT_DOUBLE_EQ(load->memory, 0.25);
+  EXPECT_DOUBLE_EQ(load->cpu_pressure.value_or(-1), 0.8) << "the worst node's";
+  EXPECT_FALSE(load->io_pressure);
+  clock_.advance(std::chrono::minutes(1));
+  EXPECT_EQ(metrics_.node_load(), nullptr) << "that is too long ago";
+}
+
 }  // namespace
 }  // namespace ebb::control

@@ -22,6 +22,37 @@ int pods_of(double desired) {
                     LuaPolicy::kMostPods);
 }
 
+using Number = LuaSandbox::Call::Number;
+
+Number number_if(const char* name, std::optional<double> value) {
+  return value ? Number{name, sane(*value)} : Number{};
+}
+
+// Of the mean pod among those that were measured.
+std::optional<double> mean(std::span<const PodUsage> pods, double PodUsage::* use) {
+  if (pods.empty()) return std::nullopt;
+  double sum = 0;
+  for (const auto& pod : pods) sum += pod.*use;
+  return sum / static_cast<double>(pods.size());
+}
+
+std::array<Number, 7> use_of(const Metric& metric) {
+  constexpr double kMillis = 1000;
+  auto cores = mean(metric.pods, &PodUsage::cpu_millis);
+  if (cores) *cores /= kMillis;
+  const auto of_nodes = [&](auto NodeLoad::* part) -> std::optional<double> {
+    if (!metric.nodes) return std::nullopt;
+    return metric.nodes.get()->*part;
+  };
+  return {number_if("cpu", cores),
+          number_if("memory", mean(metric.pods, &PodUsage::memory_bytes)),
+          number_if("node_cpu", of_nodes(&NodeLoad::cpu)),
+          number_if("node_memory", of_nodes(&NodeLoad::memory)),
+          number_if("cpu_pressure", of_nodes(&NodeLoad::cpu_pressure)),
+          number_if("memory_pressure", of_nodes(&NodeLoad::memory_pressure)),
+          number_if("io_pressure", of_nodes(&NodeLoad::io_pressure))};
+}
+
 }  // namespace
 
 LuaPolicy::LuaPolicy(std::string source, const LuaLimits& limits,
@@ -59,7 +90,6 @@ void LuaPolicy::take_history(const LuaPolicy& before) {
 void LuaPolicy::observe(const Metric& metric) {
   if (!is_sound(metric)) return;
   newest_ = metric;
-  newest_.pods.clear();
   const double load = load_of(metric, MetricKind::kConcurrency);
   stable_.record(metric.at, metric.period, load);
   panic_.record(metric.at, metric.period, load);
@@ -90,6 +120,7 @@ Decision LuaPolicy::decide(const Situation& situation) {
                   {"stable", decision.stable},
                   {"panic", decision.panic_value},
                   {"rps", requests_.mean()}}};
+  call.use = use_of(newest_);
   call.state = {{{"now", to_seconds(now - *begin_)},
                  {"wall", to_seconds(situation.wall.time_since_epoch())},
                  {"ready", static_cast<double>(situation.ready)},

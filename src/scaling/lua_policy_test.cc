@@ -243,6 +243,26 @@ TEST(LuaPolicyTest, GarbageIsNoLackOfMemory) {
   }
 }
 
+TEST(LuaPolicyTest, SeesWhatPodsAndNodesUseOnceItIsMeasured) {
+  auto policy = compiled(R"(
+    local names = {"cpu", "memory", "node_cpu", "node_memory", "cpu_pressure",
+                   "memory_pressure", "io_pressure"}
+    function decide(metric, state)
+      local parts = {}
+      for i, name in ipairs(names) do parts[i] = tostring(metric[name]) end
+      return {desired = 1, reason = table.concat(parts, " ")}
+    end)");
+  policy.observe({.at = kStart});
+  EXPECT_EQ(policy.decide({.now = kStart}).reason, "nil nil nil nil nil nil nil");
+  const auto nodes = std::make_shared<NodeLoad>(
+      NodeLoad{.cpu = 0.5, .memory = 0.25, .cpu_pressure = 0.75, .io_pressure = 0.0});
+  policy.observe({.at = kStart,
+                  .pods = {{.cpu_millis = 500, .memory_bytes = 1e6},
+                           {.cpu_millis = 1000, .memory_bytes = 2e6}},
+                  .nodes = nodes});
+  EXPECT_EQ(policy.decide({.now = kStart}).reason, "0.75 1500000.0 0.5 0.25 0.75 nil 0.0");
+}
+
 // As the program `lua` reads a file.
 TEST(LuaPolicyTest, ABomAndAFirstCommentAreSkipped) {
   const std::string decide = "function decide(metric, state) return {desired = 2} end\n";
@@ -292,7 +312,8 @@ std::string example(const char* name) {
 }
 
 TEST(LuaExamplesTest, AllPassTheCheck) {
-  for (const char* name : {"target.lua", "gentle.lua", "latency.lua", "nodes.lua"}) {
+  for (const char* name :
+       {"target.lua", "gentle.lua", "latency.lua", "pressure.lua", "nodes.lua"}) {
     const auto report = check_lua_policy(example(name));
     EXPECT_TRUE(report) << name << ": " << report.error().message;
   }
@@ -338,6 +359,23 @@ TEST(LuaExamplesTest, LatencySpreadsTheLoadOfSlowPods) {
       .now = kStart, .ready = 10, .in_flight = 100, .waiting = 400, .pod_concurrency = 10};
   EXPECT_EQ(policy.decide(crowd).desired, 50) << "who waits is inside no pod yet";
   EXPECT_EQ(policy.decide({.now = kStart, .waiting = 300}).desired, 1) << "one without a limit";
+}
+
+TEST(LuaExamplesTest, PressureAddsNoPodToAMachineThatIsShort) {
+  auto policy = compiled(example("pressure.lua"));
+  const auto ask = [&](std::optional<double> cpu, std::optional<double> memory, int ready) {
+    const auto nodes =
+        std::make_shared<NodeLoad>(NodeLoad{.cpu_pressure = cpu, .memory_pressure = memory});
+    policy.observe({.at = kStart, .nodes = nodes});
+    return policy.decide({.now = kStart, .ready = ready, .in_flight = 10, .waiting = 32});
+  };
+  EXPECT_EQ(ask({}, {}, 1).desired, 5);
+  EXPECT_EQ(ask(0.5, 0.1, 1).desired, 5);
+  EXPECT_EQ(ask(0.7, 0.1, 2).desired, 2);
+  EXPECT_EQ(ask(0.7, 0.1, 2).reason, "5 wanted, but processes are held up 70 % of the time");
+  EXPECT_EQ(ask({}, 0.9, 3).desired, 3);
+  EXPECT_EQ(ask(0.9, 0.9, 0).desired, 5) << "the first ones come anyway";
+  EXPECT_EQ(ask(0.9, 0.9, 8).desired, 5) << "it may fall";
 }
 
 TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {

@@ -98,8 +98,8 @@ void open_libraries(lua_State* lua) {
   lua_pop(lua, 1);
 }
 
-void push_numbers(lua_State* lua, std::span<const LuaSandbox::Call::Number> numbers) {
-  lua_createtable(lua, 0, static_cast<int>(numbers.size()) + 1);
+// As fields of the table on top.
+void set_numbers(lua_State* lua, std::span<const LuaSandbox::Call::Number> numbers) {
   for (const auto& number : numbers) {
     if (number.name == nullptr) continue;
     lua_pushnumber(lua, number.value);
@@ -206,9 +206,12 @@ int LuaSandbox::decide(lua_State* lua) {
   if (lua_getglobal(lua, kDecide) != LUA_TFUNCTION) {
     return luaL_error(lua, "decide is no longer a function");
   }
-  push_numbers(lua, call.metric);
+  lua_createtable(lua, 0, static_cast<int>(call.metric.size() + call.use.size()) + 1);
+  set_numbers(lua, call.metric);
+  set_numbers(lua, call.use);
   if (!call.outside.empty()) push_outside(lua, call.outside);
-  push_numbers(lua, call.state);
+  lua_createtable(lua, 0, static_cast<int>(call.state.size()) + 1);
+  set_numbers(lua, call.state);
   lua_pushboolean(lua, call.reachable ? 1 : 0);
   lua_setfield(lua, -2, "reachable");
   lua_call(lua, 2, 1);

@@ -29,10 +29,11 @@ class LuaSandbox final {
   // What goes in and comes out of one call of `decide`. Plain.
   struct Call {
     struct Number {
-      const char* name;
-      double value;
+      const char* name = nullptr;  // null: not told
+      double value = 0;
     };
     std::array<Number, 8> metric{};
+    std::array<Number, 7> use{};  // fields of `metric`, too
     std::array<Number, 9> state{};
     std::span<const OutsideNumber> outside{};  // those without an error are told
     bool reachable = true;

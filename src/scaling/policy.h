@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +29,8 @@ enum class MetricKind {
   kRequests,     // requests that arrive in a second
 };
 
-// What one pod used at the time of a Metric. Only policies that look at resources
-// (scaling/hpa.h) read it.
+// What one pod used at the time of a Metric. Only policies that look at resources (hpa, lua)
+// get it.
 struct PodUsage {
   uint64_t pod = 0;         // any number that stays with the pod
   double cpu_millis = 0;    // thousandths of a core
@@ -39,6 +40,17 @@ struct PodUsage {
   TimePoint ready_changed{};  // when `ready` last became what it is
   TimePoint sampled{};        // when the sample ended
   Duration window{};          // what it spans
+};
+
+// How much of the nodes under the pods is in use and where they are short. Parts, 0 to 1.
+struct NodeLoad {
+  double cpu = 0;     // of all their cores together: in use
+  double memory = 0;  // likewise: what nobody could have any more
+  // Of the time: somebody was held up for want of it (the kernel's pressure stall
+  // information), on the node where that is worst. Unset: no kernel tells.
+  std::optional<double> cpu_pressure{};
+  std::optional<double> memory_pressure{};
+  std::optional<double> io_pressure{};
 };
 
 // A number that somebody else told, such as the length of a queue.
@@ -62,6 +74,7 @@ struct Metric {
   double service_seconds = 0;    // the time that those spent inside pods, summed
   std::vector<PodUsage> pods{};  // empty: nobody measured
   std::vector<OutsideNumber> outside{};
+  std::shared_ptr<const NodeLoad> nodes{};  // null: nobody measured
 };
 
 // A number from outside: 0 if it is not a number, or beyond a thousand million, where a

@@ -138,6 +138,31 @@ class Metrics(unittest.TestCase):
         if os.path.exists("/proc/pressure/cpu"):
             self.assertIn("ebb_node_pressure_seconds_total", self.ebb.metrics())
 
+    def test_a_policy_in_lua_sees_it(self):
+        pathlib.Path(self.ebb.data, "policies", "sees.lua").write_text("""
+            function decide(metric, state)
+              if not metric.cpu or not metric.node_cpu then return nil end
+              return {desired = 1, reason = string.format("seen: %f %f %f %f %s",
+                metric.cpu, metric.memory, metric.node_cpu, metric.node_memory,
+                metric.cpu_pressure)}
+            end""")
+        self.ebb.deploy("sees", IDLE, "--min", "1",
+                        "--annotation", "autoscaling.knative.dev/class=ebb.dev/lua",
+                        "--annotation", "ebb.dev/policy-file=sees.lua")
+
+        def seen():
+            for one in self.ebb.list("podautoscalers"):
+                reason = one["status"].get("reason", "")
+                if one["metadata"]["name"] == "sees-00001" and reason.startswith("seen: "):
+                    return reason.split()[1:]
+        cpu, memory, node_cpu, node_memory, pressure = wait_until(seen, "all of it", PATIENCE * 2)
+        self.assertLess(float(cpu), 1)
+        self.assertGreater(float(memory), 1 << 20)
+        self.assertGreater(float(node_cpu), 0)
+        self.assertLess(float(node_memory), 1)
+        if os.path.exists("/proc/pressure/cpu"):
+            self.assertLessEqual(float(pressure), 1)
+
     def test_a_pod_that_has_gone_is_not_told(self):
         self.ebb.deploy("brief", IDLE, "--min", "1")
         pod = self.pod("brief")
