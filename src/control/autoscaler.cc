@@ -16,7 +16,6 @@ constexpr Duration kTellErrorPeriod = std::chrono::seconds(5);
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
 
 // Of the newest start, in the smoothed time that starts take.
-constexpr double kNewestStart = 0.3;
 
 // What the panic window will say of the load that is there now.
 int load_over_target(const scaling::KpaSettings& kpa, const serving::Throttler::Counts& counts,
@@ -277,29 +276,14 @@ void AutoScaler::tell_error(Entry& entry, const std::string& error) {
 int AutoScaler::set_want(Entry& entry, int want) {
   const int before = std::exchange(entry.want, want);
   for_shares(entry, [&](Share& share) { share.quota.changed(want - before); });
-  if (!entry.live) return before;
-  auto& wishes = entry.live->wishes;
-  if (want > before) wishes.push_back({.at = clock_.now(), .pods = want - before});
-  // Taken back: the newest first.
-  for (int less = before - want; less > 0 && !wishes.empty();) {
-    const int taken = std::min(less, wishes.back().pods);
-    less -= taken;
-    wishes.back().pods -= taken;
-    if (wishes.back().pods == 0) wishes.pop_back();
-  }
+  if (entry.live) entry.live->starts.wished(clock_.now(), before, want);
   return before;
 }
 
 void AutoScaler::measure_start(Entry& entry, TimePoint ready, bool well) {
-  if (!entry.live || entry.live->wishes.empty()) return;  // nobody wished for it: a replacement
-  auto& oldest = entry.live->wishes.front();
-  const Duration took = std::max(Duration(1), ready - oldest.at);
-  if (--oldest.pods == 0) entry.live->wishes.erase(entry.live->wishes.begin());
-  if (!well) return;
-  entry.start_time = entry.start_time == Duration(0)
-                         ? took
-                         : std::chrono::duration_cast<Duration>(
-                               entry.start_time * (1 - kNewestStart) + took * kNewestStart);
+  if (!entry.live) return;
+  const auto took = entry.live->starts.ended(ready);
+  if (took && well) entry.start_time = scaling::smoothed_start(entry.start_time, *took);
 }
 
 int AutoScaler::floor_of(const Entry& entry) const {
@@ -339,7 +323,7 @@ void AutoScaler::decide(Entry& entry, TimePoint now) {
   const auto counts = entry.throttler->counts();
   const auto decision = entry.live->policy->decide(situation_of(entry, counts, now));
   tell_error(entry, decision.error);
-  if (counts.ready >= entry.want) entry.live->wishes.clear();  // none is on the way
+  if (counts.ready >= entry.want) entry.live->starts.clear();  // none is on the way
   entry.panic = decision.panic;
   entry.concurrency = entry.live->concurrency.average(now);
   entry.requests = entry.live->requests.average(now);

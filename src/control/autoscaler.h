@@ -35,6 +35,7 @@
 #include "resources/resource_client.h"
 #include "scaling/greedy_dual.h"
 #include "scaling/quota.h"
+#include "scaling/start_times.h"
 #include "scaling/window.h"
 #include "serving/activator.h"
 #include "serving/traffic.h"
@@ -145,12 +146,7 @@ class AutoScaler final : public serving::Waker {
     WallTime error_since{};
     std::string told_error{};  // as its events have it
     TimePoint told_error_at{};
-    // Pods wished and not ready yet, oldest first.
-    struct Wish {
-      TimePoint at;
-      int pods = 0;
-    };
-    std::vector<Wish> wishes{};
+    scaling::PendingStarts starts{};
     std::unique_ptr<IdleTimes> idle{};  // null: the last pod goes after a fixed time
     // For the choice of pods that end when memory is short.
     double calls = 0;                  // since it last had no pod

@@ -27,6 +27,7 @@ Engine::Engine(const Trace& trace, const EngineOptions& options)
       timeline_(length(), [this] { return cluster_ ? cluster_->nodes() : 0; }),
       live_of_(trace.size(), kNone) {
   report_.by_function.resize(trace.size());
+  starts_.resize(trace.size());
   if (on_demand()) kept_.resize(trace.size());
   if (options.cluster) {
     ClusterOptions cluster = *options.cluster;
@@ -128,6 +129,7 @@ void Engine::finish() {
   report_.unfinished = static_cast<uint64_t>(in_system_);
   report_.simulated_s = to_seconds(Duration(last));
   now_ = last;
+  report_.peak_pods = std::max(report_.peak_pods, pods_now_);
   for (uint32_t pod = 0; pod < pods_.size(); ++pod) {
     if (pods_[pod].phase != PodState::Phase::kGone) remove(pod);
   }
@@ -229,7 +231,7 @@ void Engine::arrive(const Arrival& arrival) {
 // As production's Throttler: the first with room (of those that are ready if starts are slow
 // and there is one), or the least busy where pods have no limit.
 uint32_t Engine::pick(Live& live) {
-  const bool slow = start_mean_ns_ >= std::chrono::nanoseconds(scheduling::kSlowLoad).count();
+  const bool slow = starts_[live.function].last >= scheduling::kSlowLoad;
   if (options_.concurrency == 0) {
     const auto rank = [this, slow](uint32_t pod) {
       const PodState& state = pods_[pod];

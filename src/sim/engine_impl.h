@@ -62,6 +62,7 @@ class Engine final {
   void drain(Live& live, int count);
   void take_out(Live& live, uint32_t pod);  // it gets no further requests
   void remove(uint32_t pod);
+  void count_pods(int change);
   void pod_ready(uint32_t pod, uint32_t life);
   void note_asked(int pods);  // wanted, whether there are any or not
   void note_shortage(Live& live);
@@ -133,12 +134,13 @@ class Engine final {
   std::vector<Request> requests_;
   std::vector<uint32_t> free_requests_;
   scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
+  std::vector<Starts> starts_;           // by function
   std::vector<Kept> kept_;               // by function, on demand
   // Policies at rest that learn.
   std::unordered_map<FunctionId, std::unique_ptr<scaling::Policy>> rested_;
   int missing_ = 0;
   int pods_now_ = 0;
-  double start_mean_ns_ = 0;  // of the starts so far, the newest counting most
+  int64_t pods_changed_at_ = 0;
   int64_t starts_second_ = -1;
   uint64_t starts_in_second_ = 0;
 };

@@ -1,12 +1,13 @@
 // How pods of a function come and go: as production's Scheduler and Throttler do it.
 #include <algorithm>
+#include <utility>
 
 #include "sim/engine_impl.h"
 
 namespace ebb::sim {
 
 void Engine::scale(Live& live, int want) {
-  live.want = want;
+  live.starting.wished(time(now_), std::exchange(live.want, want), want);
   const int have = static_cast<int>(live.pods.size());
   if (have > want) drain(live, have - want);
   fill(live);
@@ -50,23 +51,29 @@ bool Engine::give(Live& live) {
   state.busy_since = -1;
   live.pods.push_back(pod);
 
-  Random random(Random::mix(options_.arrivals.seed, report_.pods_started, live.function));
+  // By the function's own count: what others do changes nothing of it.
+  const uint64_t nth = report_.by_function[live.function].pods;
+  Random random(Random::mix(options_.arrivals.seed, nth, live.function));
   const int64_t start = options_.start.draw(random).count();
-  constexpr double kNewest = 0.1;
-  start_mean_ns_ +=
-      (report_.pods_started == 0 ? 1 : kNewest) * (static_cast<double>(start) - start_mean_ns_);
   events_.push(now_ + start, {EventKind::kPodReady, pod, life});
 
   ++report_.pods_started;
   ++report_.by_function[live.function].pods;
-  timeline_.pods(now_, +1);
-  report_.peak_pods = std::max(report_.peak_pods, ++pods_now_);
+  count_pods(+1);
   const int64_t second = now_ / 1'000'000'000;
   if (second != starts_second_) starts_in_second_ = 0;
   starts_second_ = second;
   report_.peak_starts_per_s =
       std::max(report_.peak_starts_per_s, static_cast<double>(++starts_in_second_));
   return true;
+}
+
+// Those that come and go at the same moment were never there together.
+void Engine::count_pods(int change) {
+  if (now_ != pods_changed_at_) report_.peak_pods = std::max(report_.peak_pods, pods_now_);
+  pods_changed_at_ = now_;
+  pods_now_ += change;
+  timeline_.pods(now_, change);
 }
 
 void Engine::pod_ready(uint32_t pod, uint32_t life) {
@@ -76,6 +83,11 @@ void Engine::pod_ready(uint32_t pod, uint32_t life) {
   if (state.phase == PodState::Phase::kStarting) {
     state.phase = PodState::Phase::kReady;
     ++live.ready;
+    Starts& starts = starts_[live.function];
+    starts.last = Duration(now_ - state.given_at);
+    if (const auto took = live.starting.ended(time(now_))) {
+      starts.mean = scaling::smoothed_start(starts.mean, *took);
+    }
   } else if (state.phase != PodState::Phase::kDraining) {
     return;
   }
@@ -132,8 +144,7 @@ void Engine::remove(uint32_t pod) {
   report_.busy_mb_s += busy * trace_.functions[f].memory_mb;
   state.phase = PodState::Phase::kGone;
   ++state.life;
-  --pods_now_;
-  timeline_.pods(now_, -1);
+  count_pods(-1);
   free_pods_.push_back(pod);
   if (cluster_) cluster_->release(state.cluster_pod, now_);
 }

@@ -152,7 +152,7 @@ scaling::Situation Engine::situation(const Live& live) const {
   out.in_flight = live.in_system - live.waiting - live.loading;
   out.waiting = live.waiting + live.loading;
   out.pod_concurrency = options_.concurrency;
-  out.start_time = Duration(static_cast<int64_t>(start_mean_ns_));
+  out.start_time = starts_[live.function].mean;
   out.wall = options_.begin + Duration(now_);
   out.explain = false;
   return out;
@@ -175,6 +175,7 @@ void Engine::note_error(const scaling::Decision& decision) {
 
 void Engine::decide(Live& live) {
   const int ready = live.ready;
+  if (ready >= live.want) live.starting.clear();
   const auto decision = live.policy->decide(situation(live));
   ++report_.decisions;
   note_error(decision);
@@ -188,15 +189,20 @@ void Engine::decide(Live& live) {
   in.idle.stable_window = options_.policy.stable_window;
   in.idle.retention = options_.policy.retention;
   in.loaded = live.idle && live.idle->loaded_at(time(now_));
+  const int pods = scaling::next_amount(decision, in, time(now_)).pods;
   live.calm = decision.valid && decision.desired <= 1 && !decision.panic;
   live.panic = decision.panic;
-  if (decision.panic && options_.policy.idle) {
+  if (options_.policy.idle) {
     const IdlePromise& promise = *options_.policy.idle;
     const double wanted = std::ceil(decision.panic_value / promise.target);
-    live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
-    if (!live.panic_ends) live.panic_since = now_;
+    if (decision.panic) {
+      live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
+      if (!live.panic_ends) live.panic_since = now_;
+    } else if (promise.panic_threshold > 0 && wanted / std::max(1, pods) >= promise.panic_threshold) {
+      live.calm = false;  // the pods that stay make it a panic yet
+    }
   }
-  scale(live, scaling::next_amount(decision, in, time(now_)).pods);
+  scale(live, pods);
 }
 
 // --- At once ---
@@ -250,7 +256,7 @@ void Engine::decide_now(Live& live) {
 
 // Until when decisions stay the same if no request comes; 0: not known.
 int64_t Engine::same_until(const Live& live) const {
-  if (!options_.skip_idle || !options_.policy.idle || !live.quiet || live.in_system > 0) return 0;
+  if (!options_.skip_idle || !options_.policy.idle || live.in_system > 0) return 0;
   const int have = static_cast<int>(live.pods.size());
   if (live.want != have || live.ready != have || live.draining > 0 || live.missing > 0) return 0;
   const IdlePromise& promise = *options_.policy.idle;

@@ -8,6 +8,7 @@
 #include "control/idle_times.h"
 #include "scaling/keep_alive.h"
 #include "scaling/policy.h"
+#include "scaling/start_times.h"
 #include "sim/trace.h"
 
 namespace ebb::sim {
@@ -59,6 +60,7 @@ struct Live {
   int in_system = 0;
   int loading = 0;  // of those: in pods that are not ready yet
   int want = 0;
+  scaling::PendingStarts starting;
   bool ticking = false;  // is sampled and decided for
   bool resting = false;  // see IdlePromise
   bool crowd_told = false;
@@ -79,6 +81,12 @@ struct Live {
   bool panic = false;       // of the last decision
   bool panic_ends = false;  // load does not outrun the pods any more
   bool calm = false;        // the last decision was for at most one pod, without panic
+};
+
+// What is known of a function's starts, also at rest.
+struct Starts {
+  Duration mean{};  // from the wish for a pod, see scaling::smoothed_start
+  Duration last{};  // of a pod by itself
 };
 
 // On demand: what stays of a function while it has no pod.

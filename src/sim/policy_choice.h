@@ -33,7 +33,8 @@ enum class BurstRule {
 // would answer is known. Only speed depends on it.
 //
 // - After a decision for at most one pod, not in panic, the wish does not rise, and is 0
-//   once `window` has passed since the last sample that was not zero.
+//   once `window` has passed since the last sample that was not zero; unless the pods that
+//   are left make it a panic: ceil(panic_value / target) / pods reaches `panic_threshold`.
 //   Where the policy itself varies that time, `idle_time` says it.
 // - After one for more pods, not in panic, the wish stays the same until `held_until`.
 // - In panic the wish stays the same for `window` after the last decision at which
