@@ -26,9 +26,9 @@ class SimulateLine final : public CommandLine {
         ->add_option("TRACE", trace_, "file of calls, - for standard input: see docs/simulator.md")
         ->required();
     flag(simulate, "--policy", policies_,
-         "kpa, adaptive, average, hpa, fixed:10m, hybrid or FILE.lua, with settings behind it: "
-         "adaptive,window=30s. Given again for each one to compare with (default: kpa, adaptive, "
-         "fixed:10m and hybrid)")
+         "kpa, adaptive, average, hpa, fixed:10m, hybrid, greedy-dual or FILE.lua, with settings "
+         "behind it: adaptive,window=30s. Given again for each one to compare with (default: kpa, "
+         "adaptive, fixed:10m and hybrid)")
         ->type_name("POLICY");
     flag(simulate, "--cold-start", cold_start_,
          "time of a pod's start: 1s, p50:300ms,p99:2s (more percentiles if known) or "

@@ -84,6 +84,7 @@ class Cluster final {
   [[nodiscard]] Totals totals(int64_t now);
   [[nodiscard]] uint32_t node_of(Pod pod) const { return places_[pod].node; }
   [[nodiscard]] int nodes() const { return ready_ + booting_; }
+  [[nodiscard]] int cold() const { return cold_ + creating_; }  // those on the way included
 
  private:
   struct Node {

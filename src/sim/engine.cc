@@ -29,6 +29,7 @@ Engine::Engine(const Trace& trace, const EngineOptions& options)
   report_.by_function.resize(trace.size());
   starts_.resize(trace.size());
   if (on_demand()) kept_.resize(trace.size());
+  if (options.policy.eviction) eviction_.emplace(*options.policy.eviction);
   if (options.cluster) {
     ClusterOptions cluster = *options.cluster;
     cluster.begin = options.begin;
@@ -259,6 +260,7 @@ void Engine::bind(Live& live, uint32_t pod, const Request& request) {
   PodState& state = pods_[pod];
   ++state.in_flight;
   state.expires_at = -1;
+  if (eviction_) used(live, pod);
   if (state.phase == PodState::Phase::kReady) return begin(live, pod, request, false);
   pass(live);
   ++live.loading;

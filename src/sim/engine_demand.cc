@@ -1,5 +1,6 @@
 // Pods on demand: one for every request that finds none free; each is unloaded, and
-// loaded ahead, by the plan of its function's KeepAlive.
+// loaded ahead, by the plan of its function's KeepAlive. With an eviction rule idle ones also
+// go for requests that find no room.
 #include <algorithm>
 
 #include "sim/engine_impl.h"
@@ -35,6 +36,7 @@ void Engine::idle(Live& live, uint32_t pod) {
   }
   const Duration stay = plan.has_gap() ? plan.unload_after : plan.keep_until;
   // A nanosecond later: a request that comes at the very end of the time still finds it.
+  if (eviction_) offer(live, pod);
   state.unload_at = std::max(now_, fresh ? state.expires_at : now_ + stay.count() + 1);
   state.expires_at = -1;
   if (state.timer_at <= state.unload_at) return;  // it comes, and looks again
@@ -52,8 +54,13 @@ void Engine::unload(uint32_t pod) {
     events_.push(state.unload_at, {EventKind::kUnload, pod, state.life});
     return;
   }
-  Live& live = lives_[state.live];
+  end_idle(pod);
+}
+
+void Engine::end_idle(uint32_t pod) {
+  Live& live = lives_[pods_[pod].live];
   take_out(live, pod);
+  if (live.pods.empty()) kept_[live.function].uses = 0;
   live.want = static_cast<int>(live.pods.size()) + live.missing;
   remove(pod);
   note_shortage(live);
@@ -73,6 +80,39 @@ void Engine::prewarm(FunctionId function, uint32_t calls) {
     return;
   }
   pods_[live.pods.back()].expires_at = kept.last_end + plan.keep_until.count() + 1;
+}
+
+// --- Eviction: the slots of nodes are their memory ---
+
+void Engine::used(const Live& live, uint32_t pod) {
+  ++kept_[live.function].uses;
+  pods_[pod].use_clock = eviction_->clock();
+  withdraw(pod);
+}
+
+void Engine::offer(const Live& live, uint32_t pod) {
+  PodState& state = pods_[pod];
+  state.rank = eviction_->priority({.at_seconds = to_seconds(Duration(now_)),
+                                    .frequency = static_cast<double>(kept_[live.function].uses),
+                                    .start_seconds = to_seconds(starts_[live.function].last),
+                                    .memory_mb = trace_.functions[live.function].memory_mb},
+                                   state.use_clock);
+  offered_.emplace(*state.rank, pod);
+}
+
+void Engine::withdraw(uint32_t pod) {
+  PodState& state = pods_[pod];
+  if (!state.rank) return;
+  offered_.erase({*state.rank, pod});
+  state.rank.reset();
+}
+
+void Engine::make_room() {
+  while (missing_ > cluster_->cold() && !offered_.empty()) {
+    const auto [rank, pod] = *offered_.begin();
+    eviction_->evicted(rank);
+    end_idle(pod);
+  }
 }
 
 }  // namespace ebb::sim

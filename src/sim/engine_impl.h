@@ -4,9 +4,11 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
+#include "scaling/greedy_dual.h"
 #include "scheduling/wait_line.h"
 #include "sim/engine.h"
 #include "sim/engine_state.h"
@@ -101,7 +103,12 @@ class Engine final {
   void called(const Arrival& arrival);
   void idle(Live& live, uint32_t pod);
   void unload(uint32_t pod);
+  void end_idle(uint32_t pod);
   void prewarm(FunctionId function, uint32_t calls);
+  void used(const Live& live, uint32_t pod);
+  void offer(const Live& live, uint32_t pod);  // it may go for others
+  void withdraw(uint32_t pod);
+  void make_room();
 
   [[nodiscard]] static TimePoint time(int64_t ns);
   [[nodiscard]] int64_t length() const;  // of what is replayed of the trace
@@ -136,6 +143,8 @@ class Engine final {
   scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
   std::vector<Starts> starts_;           // by function
   std::vector<Kept> kept_;               // by function, on demand
+  std::optional<scaling::EvictionOrder> eviction_;
+  std::set<std::pair<double, uint32_t>> offered_;  // PodState::rank, pod
   // Policies at rest that learn.
   std::unordered_map<FunctionId, std::unique_ptr<scaling::Policy>> rested_;
   int missing_ = 0;

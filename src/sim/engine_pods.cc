@@ -132,6 +132,7 @@ void Engine::drain(Live& live, int count) {
 }
 
 void Engine::remove(uint32_t pod) {
+  if (eviction_) withdraw(pod);
   PodState& state = pods_[pod];
   if (state.busy_since >= 0) state.busy_ns += now_ - state.busy_since;
   const FunctionId f = lives_[state.live].function;
@@ -161,11 +162,13 @@ void Engine::note_shortage(Live& live) {
   if (!cluster_) return;
   const int missing = std::max(0, live.want - static_cast<int>(live.pods.size()));
   if (missing == live.missing) return;
+  const bool more = missing > live.missing;
   missing_ += missing - live.missing;
   live.missing = missing;
   keep_place(live);
   cluster_->set_missing(missing_, now_);
   ensure_ticks();
+  if (more && eviction_) make_room();
 }
 
 void Engine::keep_place(const Live& live) {

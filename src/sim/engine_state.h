@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "control/idle_times.h"
@@ -43,6 +44,8 @@ struct PodState {
   int64_t unload_at = 0;         // on demand, while it is idle
   int64_t timer_at = INT64_MAX;  // of the event that looks at that; one for many uses
   int64_t expires_at = -1;       // on demand: of a pod that was loaded ahead and not used
+  double use_clock = 0;          // of Engine::eviction_ when it was used last
+  std::optional<double> rank;    // while it is idle, and may go for others
   RequestList bound;             // came while it starts
 };
 
@@ -94,6 +97,7 @@ struct Kept {
   std::unique_ptr<scaling::KeepAlive> policy;
   int64_t last_end = 0;
   uint32_t calls = 0;
+  uint32_t uses = 0;  // of its pods, since it last had none
 };
 
 }  // namespace ebb::sim

@@ -357,6 +357,44 @@ TEST(Engine, SituationSaysWhatIsInTheSystem) {
   EXPECT_EQ(situation.start_time, milliseconds(100));
 }
 
+// Two slots for three functions, of which one is called often: the pod of the other one goes.
+TEST(Engine, ByGreedyDualThePodThatIsWorthLeastGoes) {
+  TraceBuilder builder;
+  const auto often = builder.function({.name = "often", .memory_mb = 100});
+  const auto once = builder.function({.name = "once", .memory_mb = 100});
+  const auto last = builder.function({.name = "last", .memory_mb = 100});
+  for (int call = 0; call < 10; ++call) builder.call(often, seconds(call), milliseconds(10));
+  builder.call(once, seconds(20), milliseconds(10));  // used later than `often`
+  builder.call(last, seconds(30), milliseconds(10));
+  builder.call(often, seconds(40), milliseconds(10));
+  const Trace trace = *std::move(builder).build(minutes(10));
+  EngineOptions options{.policy = choice("greedy-dual", "")};
+  options.start.typical = milliseconds(100);
+  options.cluster = ClusterOptions{.slots = 2, .pool = 0};
+  const Report report = run_engine(trace, options);
+  EXPECT_EQ(report.completed, 13u);
+  EXPECT_EQ(report.cold, 3u) << "`often` was there at the end";
+  EXPECT_EQ(report.by_function[often].pods, 1u);
+
+  options.policy = choice("greedy-dual", "rule=lru");
+  EXPECT_EQ(run_engine(trace, options).by_function[often].pods, 2u);
+
+  options.cluster->slots = 3;
+  EXPECT_EQ(run_engine(trace, options).pods_started, 3u) << "none goes while there is room";
+  options.policy = choice("greedy-dual", "keep=5s");
+  EXPECT_EQ(run_engine(trace, options).by_function[often].pods, 2u) << "or when its time is over";
+}
+
+// More at once than there are slots: those that wait get them as they become free.
+TEST(Engine, ByGreedyDualBusyPodsStay) {
+  const Trace trace = calls_at({0, 0, 0, 0, 0, 0}, seconds(1));
+  EngineOptions options{.policy = choice("greedy-dual", "")};
+  options.cluster = ClusterOptions{.slots = 2};
+  const Report report = run_engine(trace, options);
+  EXPECT_EQ(report.completed, 6u);
+  EXPECT_EQ(report.peak_pods, 2);
+}
+
 // --- On real traces ---
 
 class Day : public testing::Test {

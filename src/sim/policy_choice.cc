@@ -70,6 +70,24 @@ Result<PolicyChoice> make_hybrid_choice(const PolicySettings& settings, int /*co
   return choice;
 }
 
+Result<PolicyChoice> make_greedy_dual_choice(const PolicySettings& settings, int /*concurrency*/) {
+  PolicyReader read(settings);
+  constexpr Duration kForEver = std::chrono::hours(24 * 1000);  // longer than any trace
+  Duration keep = kForEver;
+  read.time("keep", keep);
+  const std::string name = read.word("rule").value_or("greedy-dual");
+  const auto rule = scaling::eviction_rule(name);
+  if (!rule) read.note("rule must be greedy-dual, frequency, size, landlord or lru");
+  if (auto ok = read.end(); !ok) return fail(ok.error());
+  PolicyChoice choice;
+  choice.name = "greedy-dual";
+  choice.keep_alive = [keep](const Function&) {
+    return std::make_unique<scaling::FixedKeepAlive>(keep);
+  };
+  choice.eviction = rule;
+  return choice;
+}
+
 }  // namespace
 
 Result<PolicySettings> parse_settings(std::string_view text) {
@@ -140,6 +158,7 @@ PolicyTable::PolicyTable() {
   add("pods", make_pods_choice);
   add("keep-alive", make_keep_alive_choice);
   add("hybrid", make_hybrid_choice);
+  add("greedy-dual", make_greedy_dual_choice);
 }
 
 std::vector<std::string> PolicyTable::names() const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "scaling/greedy_dual.h"
 #include "scaling/keep_alive.h"
 #include "scaling/policy.h"
 #include "sim/keep_alive_run.h"
@@ -71,6 +72,9 @@ struct PolicyChoice {
   // A pod for every request that finds none free; each goes by the plan that was made at
   // the end of its last execution.
   KeepAliveMaker keep_alive;
+  // And where nodes have no slot left, the idle pod that is worth least by this goes for who
+  // waits. Needs nodes.
+  std::optional<scaling::EvictionRule> eviction;
 };
 
 using PolicySettings = std::map<std::string, std::string, std::less<>>;
@@ -79,7 +83,7 @@ using PolicySettings = std::map<std::string, std::string, std::less<>>;
 [[nodiscard]] Result<PolicySettings> parse_settings(std::string_view text);
 
 // A policy as a command line names it: "kpa", "kpa,target=0.7", "fixed:10m" (keep-alive
-// for 10 minutes), "hybrid:4h" (its range), "mine.lua,window=30s".
+// for 10 minutes), "hybrid:4h" (its range), "greedy-dual,rule=lru", "mine.lua,window=30s".
 struct PolicyWish {
   std::string label;  // as it was written
   std::string name{};
@@ -93,7 +97,7 @@ class PolicyTable final {
   using Maker = std::function<Result<PolicyChoice>(const PolicySettings&, int concurrency)>;
 
   // Knows: kpa, adaptive, average, hpa, lua (sim/annotated_policy.h), pods (pods), keep-alive
-  // (keep), hybrid (range, fallback, min-samples).
+  // (keep), hybrid (range, fallback, min-samples), greedy-dual (rule, keep).
   PolicyTable();
   void add(std::string name, Maker maker) { makers_[std::move(name)] = std::move(maker); }
   // kNotFound with the names that there are; kInvalid for a setting it does not know.

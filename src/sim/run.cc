@@ -34,6 +34,12 @@ Result<void> check(const RunOptions& options) {
 Result<Report> run_policy(const Trace& trace, const RunOptions& options, PolicyChoice policy,
                           std::function<void(double share)> progress) {
   if (auto ok = check(options); !ok) return fail(ok.error());
+  if (policy.eviction && !options.cluster) {
+    return fail(Errc::kInvalid,
+                "policy {}: say by --nodes and --node-memory (or --node-slots) how much room there "
+                "is; without nodes there is room for every pod, and none ever goes",
+                policy.name);
+  }
   const auto start = StartTime::parse(options.start);
   if (!start) return fail(start.error());
   EngineOptions engine;

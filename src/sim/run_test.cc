@@ -55,10 +55,13 @@ TEST_F(Run, CopiesAndATimeLimit) {
 }
 
 TEST_F(Run, ErrorsSayWhatIsWrong) {
+  options_.policy = "greedy-dual";
+  EXPECT_THAT(error(), HasSubstr("policy greedy-dual: say by --nodes and --node-memory"));
   options_.policy = "magic";
-  EXPECT_EQ(error(),
-            "no policy \"magic\"; there are: adaptive, average, hpa, hybrid, keep-alive, "
-            "kpa, lua, pods");
+  EXPECT_EQ(
+      error(),
+      "no policy \"magic\"; there are: adaptive, average, greedy-dual, hpa, hybrid, keep-alive, "
+      "kpa, lua, pods");
   options_.policy = "keep-alive";
   options_.settings = {{"keep", "ten"}};
   EXPECT_THAT(error(), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
@@ -127,8 +130,9 @@ TEST(PolicyTable, RefusesWhatIsImpossible) {
     const auto choice = PolicyTable().make(wish.name, *settings, 1);
     return choice ? "none" : choice.error().message;
   };
-  for (const char* good : {"kpa", "adaptive,window=1s", "adaptive", "average,target=2", "hpa",
-                           "fixed:10m", "pods,pods=3", "hybrid:2h", "hybrid"}) {
+  for (const char* good :
+       {"kpa", "adaptive,window=1s", "adaptive", "average,target=2", "hpa", "fixed:10m",
+        "pods,pods=3", "hybrid:2h", "hybrid", "greedy-dual", "greedy-dual,rule=lru,keep=10m"}) {
     EXPECT_EQ(error(good), "none") << good;
   }
   EXPECT_THAT(error("adaptive,window=0s"), HasSubstr("must be in [1s, 1h"));
@@ -139,6 +143,7 @@ TEST(PolicyTable, RefusesWhatIsImpossible) {
   EXPECT_THAT(error("average,metric=cpu"), HasSubstr("must be \"concurrency\" or \"rps\""));
   EXPECT_THAT(error("fixed:ten"), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
   EXPECT_THAT(error("hybrid:10s"), HasSubstr("range must be 60s to 168h, not 10s"));
+  EXPECT_THAT(error("greedy-dual,rule=fifo"), HasSubstr("rule must be greedy-dual, frequency"));
   EXPECT_THAT(error("/nowhere/mine.lua"), HasSubstr("/nowhere/mine.lua"));
   EXPECT_THAT(error("quick"), HasSubstr("no policy \"quick\""));
 }
