@@ -2,6 +2,7 @@
 // loaded ahead, by the plan of its function's KeepAlive. With an eviction rule idle ones also
 // go for requests that find no room.
 #include <algorithm>
+#include <utility>
 
 #include "sim/engine_impl.h"
 
@@ -86,25 +87,22 @@ void Engine::prewarm(FunctionId function, uint32_t calls) {
 
 void Engine::used(const Live& live, uint32_t pod) {
   ++kept_[live.function].uses;
-  pods_[pod].use_clock = eviction_->clock();
   withdraw(pod);
+  worth_[pod].use_clock = eviction_->clock();
 }
 
 void Engine::offer(const Live& live, uint32_t pod) {
-  PodState& state = pods_[pod];
-  state.rank = eviction_->priority({.at_seconds = to_seconds(Duration(now_)),
+  Worth& worth = worth_[pod];
+  worth.rank = eviction_->priority({.at_seconds = to_seconds(Duration(now_)),
                                     .frequency = static_cast<double>(kept_[live.function].uses),
                                     .start_seconds = to_seconds(starts_[live.function].last),
                                     .memory_mb = trace_.functions[live.function].memory_mb},
-                                   state.use_clock);
-  offered_.emplace(*state.rank, pod);
+                                   worth.use_clock);
+  offered_.emplace(*worth.rank, pod);
 }
 
 void Engine::withdraw(uint32_t pod) {
-  PodState& state = pods_[pod];
-  if (!state.rank) return;
-  offered_.erase({*state.rank, pod});
-  state.rank.reset();
+  if (const auto rank = std::exchange(worth_[pod].rank, std::nullopt)) offered_.erase({*rank, pod});
 }
 
 void Engine::make_room() {

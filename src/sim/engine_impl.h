@@ -139,12 +139,14 @@ class Engine final {
   std::vector<PodState> pods_;
   std::vector<uint32_t> free_pods_;
   std::vector<Request> requests_;
+  scaling::Metric metric_;  // of sample(), used again
   std::vector<uint32_t> free_requests_;
   scheduling::WaitLine<uint32_t> line_;  // Lives that want a cold pod
   std::vector<Starts> starts_;           // by function
   std::vector<Kept> kept_;               // by function, on demand
   std::optional<scaling::EvictionOrder> eviction_;
-  std::set<std::pair<double, uint32_t>> offered_;  // PodState::rank, pod
+  std::vector<Worth> worth_;                       // by pod, with an eviction rule
+  std::set<std::pair<double, uint32_t>> offered_;  // Worth::rank, pod
   // Policies at rest that learn.
   std::unordered_map<FunctionId, std::unique_ptr<scaling::Policy>> rested_;
   int missing_ = 0;

@@ -35,6 +35,7 @@ bool Engine::give(Live& live) {
   if (free_pods_.empty()) {
     pod = static_cast<uint32_t>(pods_.size());
     pods_.emplace_back();
+    if (eviction_) worth_.emplace_back();
   } else {
     pod = free_pods_.back();
     free_pods_.pop_back();
@@ -43,6 +44,7 @@ bool Engine::give(Live& live) {
   const uint32_t life = state.life + 1;
   state = {};
   state.life = life;
+  if (eviction_) worth_[pod] = {};
   state.phase = PodState::Phase::kStarting;
   state.live = index_of(live);
   state.cluster_pod = cluster_pod;

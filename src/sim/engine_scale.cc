@@ -118,7 +118,7 @@ void Engine::sample(Live& live) {
   pass(live);
   const double period = std::max(1.0, static_cast<double>(now_ - live.sampled_at));
   const double period_s = period / 1e9;
-  scaling::Metric metric;
+  scaling::Metric& metric = metric_;
   metric.at = time(now_);
   metric.period = Duration(now_ - live.sampled_at);
   metric.concurrency = live.area / period;
@@ -198,7 +198,8 @@ void Engine::decide(Live& live) {
     if (decision.panic) {
       live.panic_ends = wanted / std::max(1, ready) < promise.panic_threshold;
       if (!live.panic_ends) live.panic_since = now_;
-    } else if (promise.panic_threshold > 0 && wanted / std::max(1, pods) >= promise.panic_threshold) {
+    } else if (promise.panic_threshold > 0 &&
+               wanted / std::max(1, pods) >= promise.panic_threshold) {
       live.calm = false;  // the pods that stay make it a panic yet
     }
   }

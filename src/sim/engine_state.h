@@ -44,8 +44,6 @@ struct PodState {
   int64_t unload_at = 0;         // on demand, while it is idle
   int64_t timer_at = INT64_MAX;  // of the event that looks at that; one for many uses
   int64_t expires_at = -1;       // on demand: of a pod that was loaded ahead and not used
-  double use_clock = 0;          // of Engine::eviction_ when it was used last
-  std::optional<double> rank;    // while it is idle, and may go for others
   RequestList bound;             // came while it starts
 };
 
@@ -84,6 +82,12 @@ struct Live {
   bool panic = false;       // of the last decision
   bool panic_ends = false;  // load does not outrun the pods any more
   bool calm = false;        // the last decision was for at most one pod, without panic
+};
+
+// Of a pod that may go for others.
+struct Worth {
+  double use_clock = 0;        // of the EvictionOrder when it was used last
+  std::optional<double> rank;  // while it is idle
 };
 
 // What is known of a function's starts, also at rest.
