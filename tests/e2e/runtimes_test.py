@@ -231,6 +231,13 @@ export default async (request) => {
             "named": {"package.json": '{"main": "src/start.mjs"}',
                       "src/start.mjs": "import { hi } from './hi.mjs'\nexport default () => hi",
                       "src/hi.mjs": "export const hi = 'hi'"},
+            # What it reads while it is loaded is read as ever.
+            "reads": {"main.mjs": """
+import fs from 'node:fs';
+const read = (name) => fs.promises.readFile(new URL(name, import.meta.url));
+const [first, lost] = await Promise.all([read('./h.txt'), read('./none').catch((e) => e.code)]);
+export default async () => (lost === 'ENOENT' ? `${first}${(await import('./i.mjs')).i}` : lost);
+""", "h.txt": "h", "i.mjs": "export const i = 'i'"},
         }
         for name, files in shapes.items():
             with self.subTest(name):
