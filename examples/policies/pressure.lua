@@ -4,7 +4,9 @@ local target = 10
 local limit = 0.6  -- part of the time in which somebody may be held up
 
 function decide(metric, state)
-  local pods = math.ceil(math.max(metric.stable, state.in_flight + state.waiting) / target)
+  local each = target
+  if state.pod_concurrency > 0 then each = math.min(target, state.pod_concurrency) end
+  local pods = math.ceil(math.max(metric.stable, state.in_flight + state.waiting) / each)
   local pressure = math.max(metric.cpu_pressure or 0, metric.memory_pressure or 0)
   local running = state.ready + state.starting
   if pods > running and running > 0 and pressure > limit then
@@ -12,5 +14,5 @@ function decide(metric, state)
             reason = string.format("%d wanted, but processes are held up %.0f %% of the time",
                                    pods, pressure * 100)}
   end
-  return {desired = pods, reason = string.format("%d requests to a pod", target)}
+  return {desired = pods, reason = string.format("%d requests to a pod", each)}
 end

@@ -98,9 +98,10 @@ std::vector<Setting> annotations_of(const Json& made_from) {
   if (!made_from.is_object() || !made_from.contains(kPath)) return out;
   const Json& all = made_from.at(kPath);
   if (!all.is_object()) return out;
-  for (const auto& [name, value] : all.items()) {  // sorted by name
+  const bool has_settings = !list_at(made_from, "/spec/containers").empty();  // with its scale
+  for (const auto& [name, value] : all.items()) {                             // sorted by name
     const bool shown = name == api::kCodeAnnotation || name == api::kNetworkAnnotation ||
-                       is_scale(name) || is_bookkeeping(name);
+                       (has_settings && is_scale(name)) || is_bookkeeping(name);
     if (!shown) out.emplace_back(one_line(name), line_at(all, {name}));
   }
   return out;

@@ -23,6 +23,8 @@ constexpr std::string_view kRevisionLimit = "max-scale-limit";
 constexpr std::string_view kNamespaceLimit = "max-pods-per-namespace";
 constexpr std::string_view kMemoryLimit = "max-pods-memory";
 
+// A text for people, which Knative's ConfigMap comes with.
+constexpr std::string_view kExample = "_example";
 constexpr std::string_view kScaleToZero = "enable-scale-to-zero";
 constexpr std::string_view kUtilization = "container-concurrency-target-percentage";
 
@@ -72,10 +74,12 @@ void read_memory(const std::string& text, uint64_t& out, Errors& errors) {
   }
 }
 
+// As Go's ParseBool.
 void read_scale_to_zero(const std::string& text, bool& out, Errors& errors) {
-  if (text == "true" || text == "false") {
-    out = text == "true";
-  } else {
+  constexpr std::array<std::string_view, 6> kTrue{"1", "t", "T", "true", "TRUE", "True"};
+  constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "false", "FALSE", "False"};
+  out = std::find(kTrue.begin(), kTrue.end(), text) != kTrue.end();
+  if (!out && std::find(kFalse.begin(), kFalse.end(), text) == kFalse.end()) {
     report(errors, kScaleToZero, fmt::format("\"{}\" is neither true nor false", text));
   }
 }
@@ -89,28 +93,42 @@ std::string as_percentage(const std::string& text) {
   return fmt::format("{}", value * 100);
 }
 
+// The keys as they were written, by annotation.
+using Written = std::map<std::string, std::string>;
+
 // A default: as an annotation that revisions have which do not set it.
-void read_default(const std::string& key, const std::string& text, UpOptions& up, Errors& errors) {
+void read_default(const std::string& key, const std::string& text, UpOptions& up, Written& written,
+                  Errors& errors) {
+  if (key == kExample) return;
   const auto* useless = std::find_if(kUseless.begin(), kUseless.end(),
                                      [&](const Useless& one) { return one.key == key; });
   if (useless != kUseless.end()) return report(errors, key, std::string(useless->why));
   const auto* alias = std::find_if(kAliases.begin(), kAliases.end(),
                                    [&](const Alias& one) { return one.key == key; });
   const std::string_view name = alias != kAliases.end() ? alias->annotation : key;
-  const auto [at, added] =
-      up.autoscaling.emplace(fmt::format("{}{}", api::kAutoscalingPrefix, name),
-                             key == kUtilization ? as_percentage(text) : text);
-  if (!added) {
+  const std::string annotation = fmt::format("{}{}", api::kAutoscalingPrefix, name);
+  if (written.emplace(annotation, key).second) {
+    up.autoscaling[annotation] = key == kUtilization ? as_percentage(text) : text;
+  } else {
     const auto* other = std::find_if(kAliases.begin(), kAliases.end(),
                                      [&](const Alias& one) { return one.annotation == name; });
     report(errors, other->key, fmt::format("is {} by another name: keep one of them", name));
   }
 }
 
+// "autoscaling[ANNOTATION]" as the key that was written.
+std::string path_of(const std::string& path, const Written& written) {
+  for (const auto& [annotation, key] : written) {
+    if (path == fmt::format("autoscaling[{}]", annotation)) return "autoscaling." + key;
+  }
+  return path;
+}
+
 }  // namespace
 
 void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
   std::map<std::string, std::string> keys;
+  Written written;
   fields.read_scalars("autoscaling", keys);
   for (const auto& [key, text] : keys) {
     if (key == kRevisionLimit) {
@@ -122,14 +140,18 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
     } else if (key == kScaleToZero) {
       read_scale_to_zero(text, up.scale_to_zero, errors);
     } else {
-      read_default(key, text, up, errors);
+      read_default(key, text, up, written, errors);
     }
   }
   // Without a class they are for revisions of all: what Knative's refuses no one may have.
   auto strict = up.autoscaling;
   strict.emplace(fmt::format("{}class", api::kAutoscalingPrefix), api::kKpaClass);
-  const auto defaults = api::parse_autoscaling(strict, "autoscaling", errors);
-  static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", errors));
+  Errors found;
+  const auto defaults = api::parse_autoscaling(strict, "autoscaling", found);
+  static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", found));
+  for (auto& error : found) {
+    errors.push_back({path_of(error.path, written), std::move(error.message)});
+  }
   const int most = up.limits.per_revision;
   if (most > 0 && std::max(defaults.min_scale, defaults.max_scale) > most) {
     report(errors, kRevisionLimit,

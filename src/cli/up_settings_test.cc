@@ -144,7 +144,9 @@ autoscaling:
   panic-window-percentage: 20
   max-scale-up-rate: "10"
   max-scale-down-rate: 1.5
-  enable-scale-to-zero: false
+  enable-scale-to-zero: "False"
+  _example: |
+    # stable-window: "what stands in a comment"
 )");
   ASSERT_TRUE(up) << up.error().message;
   EXPECT_FALSE(up->scale_to_zero);
@@ -214,7 +216,7 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
               HasSubstr("must be ebb.dev/adaptive"));
   EXPECT_THAT(error("autoscaling: {class: ebb.dev/lua}\n"), HasSubstr("needs ebb.dev/policy-file"));
   EXPECT_THAT(error("autoscaling: {max-scale-up-rate: 1}\n"),
-              HasSubstr("max-scale-up-rate]: Invalid value: \"1\": must be greater than 1"));
+              HasSubstr("autoscaling.max-scale-up-rate: Invalid value: \"1\": must be greater"));
   EXPECT_THAT(error("autoscaling: {enable-scale-to-zero: no}\n"),
               HasSubstr("autoscaling.enable-scale-to-zero: \"no\" is neither true nor false"));
   EXPECT_THAT(error("autoscaling: {stable-window: 9s, window: 10s}\n"),
@@ -224,7 +226,9 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("autoscaling: {activator-capacity: 100, allow-zero-initial-scale: true}\n"),
               AllOf(HasSubstr("there are no activators"), HasSubstr("it is always allowed")));
   EXPECT_THAT(error("autoscaling: {container-concurrency-target-percentage: 0}\n"),
-              HasSubstr("must be in [1, 100]"));
+              HasSubstr("autoscaling.container-concurrency-target-percentage: Invalid value"));
+  EXPECT_THAT(error("autoscaling: {stable-window: 3s}\n"),
+              HasSubstr("autoscaling.stable-window: Invalid value: \"3s\""));
   EXPECT_THAT(error("autoscaling: {max-scale-limit: -1}\n"),
               HasSubstr("autoscaling.max-scale-limit: \"-1\" is no whole number within 0"));
   EXPECT_THAT(error("autoscaling: {max-pods-memory: much}\n"),

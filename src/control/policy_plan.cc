@@ -16,12 +16,20 @@ using scaling::HpaMetricSpec;
 using scaling::PolicyClass;
 using scaling::PolicySpec;
 
+const std::string kClass = fmt::format("{}class", api::kAutoscalingPrefix);
 const std::string kWindow = fmt::format("{}window", api::kAutoscalingPrefix);
 constexpr double kThousandths = 1000;
 // A pod without a limit counts as one core.
 constexpr int64_t kDefaultCpu = 1000;
 // While nothing is known of a function's idle times.
 constexpr Duration kFirstKeepAlive = std::chrono::minutes(10);
+
+bool are_possible(const Annotations& annotations) {
+  std::vector<api::FieldError> errors;
+  static_cast<void>(api::parse_autoscaling(annotations, "", errors));
+  static_cast<void>(api::parse_policy(annotations, "", errors));
+  return errors.empty();
+}
 
 scaling::MetricKind metric_of(const api::AutoscalingSpec& wish) {
   return wish.metric == "rps" ? scaling::MetricKind::kRequests : scaling::MetricKind::kConcurrency;
@@ -155,10 +163,31 @@ std::vector<scaling::ScheduleWindow> read_schedule(const api::PolicyAnnotations&
 
 }  // namespace
 
-void plan_scaling(const std::map<std::string, std::string>& annotations,
-                  const scheduling::PodTemplate& pod, ScalePlan& plan,
-                  std::vector<api::FieldError>& errors, const HpaWish* hpa,
+ScaleAnnotations::ScaleAnnotations(Annotations its_own, const Annotations& defaults)
+    : own(std::move(its_own)), all(own) {
+  const auto add = [this](const std::string& name, const std::string& value) {
+    if (!all.emplace(name, value).second) return;
+    if (!are_possible(all)) all.erase(name);
+  };
+  // Of the class first: the others follow it.
+  const auto named = defaults.find(kClass);
+  const bool chosen = own.contains(kClass) ||
+                      std::any_of(own.begin(), own.end(),
+                                  [](const auto& one) { return api::is_for_kpa(one.first); });
+  if (named != defaults.end() && !chosen) add(named->first, named->second);
+  const std::string policy = api::autoscaler_class_of(all);
+  for (const auto& [name, value] : defaults) {
+    if (name == kClass || (api::is_for_kpa(name) && policy != api::kKpaClass)) continue;
+    // There it is not what is averaged, but how long a wish is held.
+    if (name == kWindow && policy == api::kHpaClass) continue;
+    add(name, value);
+  }
+}
+
+void plan_scaling(const ScaleAnnotations& scale, const scheduling::PodTemplate& pod,
+                  ScalePlan& plan, std::vector<api::FieldError>& errors, const HpaWish* hpa,
                   std::vector<OutsideNeed>* needs) {
+  const Annotations& annotations = scale.all;
   const auto wish = api::parse_autoscaling(annotations, "metadata", errors);
   const auto own = api::parse_policy(annotations, "metadata", errors);
   const int concurrency = static_cast<int>(pod.concurrency);
@@ -185,7 +214,7 @@ void plan_scaling(const std::map<std::string, std::string>& annotations,
     spec->outside = true;
     if (needs != nullptr) needs->push_back({name, declaration});
   }
-  spec->annotations = annotations;
+  spec->annotations = scale.own;
   plan.policy = std::move(spec);
   plan.initial_scale = static_cast<int>(wish.initial_scale);
   plan.retention = wish.retention;
@@ -210,13 +239,17 @@ void check_scaling(const std::map<std::string, std::string>& annotations, const 
   static_cast<void>(read_schedule(own, path, errors));
 }
 
-std::shared_ptr<const PolicySpec> PolicyShare::get(
-    const std::map<std::string, std::string>& annotations, const scheduling::PodTemplate& pod,
-    std::shared_ptr<const PolicySpec> made, PolicyFolder* policies) {
+std::shared_ptr<const PolicySpec> PolicyShare::get(const ScaleAnnotations& annotations,
+                                                   const scheduling::PodTemplate& pod,
+                                                   std::shared_ptr<const PolicySpec> made,
+                                                   PolicyFolder* policies) {
   std::string key = fmt::format("{}/{}/{}/{}/{}", pod.concurrency, pod.cpu_millis, pod.memory_bytes,
                                 pod.cpu_request_millis, pod.memory_request);
-  for (const auto& [name, value] : annotations) {
-    key += fmt::format("\n{}:{}={}", name, value.size(), value);
+  for (const Annotations* part : {&annotations.own, &annotations.all}) {
+    key += fmt::format("\n{}", part->size());
+    for (const auto& [name, value] : *part) {
+      key += fmt::format("\n{}:{}={}", name, value.size(), value);
+    }
   }
   auto& known = known_[key];
   if (auto shared = known.lock()) return shared;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "api/object.h"
@@ -29,14 +30,27 @@ struct OutsideNeed {
   std::string declaration;
 };
 
+using Annotations = std::map<std::string, std::string>;
+
+// The annotations that scale a revision: its own ones, and those with the operator's defaults.
+struct ScaleAnnotations {
+  ScaleAnnotations(Annotations annotations) : own(annotations), all(std::move(annotations)) {}
+  ScaleAnnotations(Annotations own, const Annotations& defaults);
+  friend bool operator==(const ScaleAnnotations&, const ScaleAnnotations&) = default;
+
+  Annotations own;
+  // A default does not hold where it would contradict what the revision says, or is for
+  // another class than the revision has; one for kpa alone chooses no class.
+  Annotations all;
+};
+
 // Sets all of the plan but its pod. `hpa` decides in place of the class that the
 // annotations name; of its minimum, which is 1 at least in Kubernetes, 1 does not keep the
 // last pod. What the policy needs from outside is added to `needs`. A class that nobody here knows
 // is scaled as kpa. Of class ebb.dev/lua the file is still missing: PolicyShare puts it in.
-void plan_scaling(const std::map<std::string, std::string>& annotations,
-                  const scheduling::PodTemplate& pod, ScalePlan& plan,
-                  std::vector<api::FieldError>& errors, const HpaWish* hpa = nullptr,
-                  std::vector<OutsideNeed>* needs = nullptr);
+void plan_scaling(const ScaleAnnotations& annotations, const scheduling::PodTemplate& pod,
+                  ScalePlan& plan, std::vector<api::FieldError>& errors,
+                  const HpaWish* hpa = nullptr, std::vector<OutsideNeed>* needs = nullptr);
 
 // Whether declarations of outside metrics, by name, can be read.
 void check_outside(const std::map<std::string, std::string>& declared, const std::string& path,
@@ -54,7 +68,7 @@ class PolicyShare final {
   // The one that others with these annotations and this pod's limits have, else `made`;
   // with its Lua file, if it names one. `policies` may be null.
   [[nodiscard]] std::shared_ptr<const scaling::PolicySpec> get(
-      const std::map<std::string, std::string>& annotations, const scheduling::PodTemplate& pod,
+      const ScaleAnnotations& annotations, const scheduling::PodTemplate& pod,
       std::shared_ptr<const scaling::PolicySpec> made, PolicyFolder* policies);
 
  private:

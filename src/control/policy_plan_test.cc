@@ -11,7 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 using scaling::HpaMetricSpec;
 using scaling::PolicyClass;
-using Annotations = std::map<std::string, std::string>;
 
 const std::string kPrefix = "autoscaling.knative.dev/";
 
@@ -54,6 +53,48 @@ TEST(PolicyPlanTest, RatesAndDefaultTargetsAreSettings) {
   EXPECT_EQ(planned.spec().kpa.max_scale_down_rate, 1.5);
   EXPECT_EQ(planned.spec().kpa.target, 35);
   EXPECT_EQ(plan({{kPrefix + "max-scale-up-rate", "1"}}).errors.size(), 1u);
+}
+
+// Nothing that an operator sets may take away what a revision asks for, or make it impossible.
+TEST(ScaleAnnotationsTest, ADefaultHoldsWhereItContradictsNothing) {
+  const auto with = [](Annotations own, const Annotations& defaults) {
+    Annotations prefixed;
+    for (const auto& [name, value] : own) {
+      prefixed[name.find('/') == std::string::npos ? kPrefix + name : name] = value;
+    }
+    Annotations all;
+    for (const auto& [name, value] : defaults) all[kPrefix + name] = value;
+    const ScaleAnnotations made(prefixed, all);
+    EXPECT_EQ(made.own, prefixed);
+    EXPECT_TRUE(plan(made.all).errors.empty());
+    return made.all;
+  };
+  const auto has = [](const Annotations& all, const std::string& name) {
+    const auto found = all.find(kPrefix + name);
+    return found == all.end() ? "" : found->second;
+  };
+  EXPECT_EQ(has(with({}, {{"window", "30s"}}), "window"), "30s");
+  EXPECT_EQ(has(with({{"window", "20s"}}, {{"window", "30s"}}), "window"), "20s");
+  // Too short for kpa.
+  const Annotations brief{{"class", "ebb.dev/adaptive"}, {"window", "2s"}, {"min-scale", "2"}};
+  EXPECT_EQ(has(with({}, brief), "window"), "2s");
+  EXPECT_EQ(has(with({{"class", "kpa.autoscaling.knative.dev"}}, brief), "window"), "");
+  EXPECT_EQ(has(with({{"max-scale", "1"}}, brief), "min-scale"), "");
+  // The class follows what the revision says.
+  EXPECT_EQ(has(with({{"metric", "rps"}}, brief), "class"), "");
+  EXPECT_EQ(has(with({{"target-burst-capacity", "5"}}, brief), "class"), "");
+  EXPECT_EQ(has(with({{"ebb.dev/policy-wait", "50ms"}}, {{"class", "kpa.autoscaling.knative.dev"}}),
+                "class"),
+            "");
+  // What only kpa has is for those that have kpa, and makes nobody one.
+  const Annotations rate{{"max-scale-up-rate", "10"}};
+  EXPECT_EQ(has(with({}, rate), "max-scale-up-rate"), "");
+  EXPECT_EQ(has(with({{"class", "kpa.autoscaling.knative.dev"}}, rate), "max-scale-up-rate"), "10");
+  EXPECT_EQ(has(with({{"metric", "rps"}}, rate), "max-scale-up-rate"), "10");
+  EXPECT_EQ(plan(with({}, rate)).spec().policy, PolicyClass::kAdaptive);
+  // hpa holds a wish for its window.
+  EXPECT_EQ(has(with({{"class", "hpa.autoscaling.knative.dev"}}, {{"window", "60s"}}), "window"),
+            "");
 }
 
 TEST(PolicyPlanTest, Adaptive) {

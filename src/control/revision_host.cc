@@ -51,31 +51,17 @@ std::string probe_path(const api::Container& container) {
   return text.starts_with('/') ? text : "/" + text;
 }
 
-RevisionHost::Annotations scaling_annotations(const RevisionHost::Annotations& all) {
-  RevisionHost::Annotations out;
+Annotations scaling_annotations(const Annotations& all) {
+  Annotations out;
   for (const auto& [key, value] : all) {
     if (api::is_scaling_annotation(key)) out.emplace(key, value);
   }
   return out;
 }
 
-// Its own win. Who chooses another class than kpa does not get what only kpa has an effect
-// of.
-RevisionHost::Annotations with_defaults(RevisionHost::Annotations own,
-                                        const RevisionHost::Annotations& defaults) {
-  const std::string prefix(api::kAutoscalingPrefix);
-  const auto own_class = own.find(prefix + "class");
-  const bool other = own_class != own.end() && own_class->second != api::kKpaClass;
-  for (const auto& [key, value] : defaults) {
-    if (other && api::is_for_kpa(key)) continue;
-    own.emplace(key, value);
-  }
-  return own;
-}
-
 }  // namespace
 
-Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::Annotations& defaults,
+Result<ScalePlan> plan_for(const api::Revision& revision, const Annotations& defaults,
                            std::vector<OutsideNeed>* needs) {
   if (revision.spec.containers.size() != 1) {
     return fail(Errc::kInvalid, "a revision has exactly one container");
@@ -134,8 +120,8 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const RevisionHost::An
   if (auto set = set_resources(container, pod); !set) return fail(set.error());
 
   ScalePlan plan;
-  plan_scaling(with_defaults(scaling_annotations(revision.meta.annotations), defaults), pod, plan,
-               errors, nullptr, needs);
+  plan_scaling({scaling_annotations(revision.meta.annotations), defaults}, pod, plan, errors,
+               nullptr, needs);
   if (!errors.empty()) {
     return fail(Errc::kInvalid, "{}: {}", errors.front().path, errors.front().message);
   }
@@ -183,7 +169,7 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
       {.ns = plan->pod->ns, .service = plan->pod->service, .revision = plan->pod->name});
   pods_.subscribe(plan->pod, backend.throttler);
   auto own = scaling_annotations(revision.meta.annotations);
-  plan->policy = shared_.get(with_defaults(own, defaults_), *plan->pod, plan->policy, policies_);
+  plan->policy = shared_.get({own, defaults_}, *plan->pod, plan->policy, policies_);
   auto pod = plan->pod;
   autoscaler_.add(std::move(*plan));
   hosted_.emplace(
@@ -197,9 +183,9 @@ void RevisionHost::set_defaults(Annotations defaults) {
   const Annotations before = std::exchange(defaults_, std::move(defaults));
   if (before == defaults_) return;
   for (const auto& [uid, hosted] : hosted_) {
-    const Annotations now = with_defaults(hosted.own, defaults_);
-    if (now == with_defaults(hosted.own, before)) continue;
-    replan(uid, hosted);
+    if (ScaleAnnotations(hosted.own, defaults_) != ScaleAnnotations(hosted.own, before)) {
+      replan(uid, hosted);
+    }
   }
 }
 
@@ -220,14 +206,14 @@ void RevisionHost::set_hpa(const std::string& uid, std::shared_ptr<const HpaWish
 }
 
 void RevisionHost::replan(const std::string& uid, const Hosted& hosted) {
-  const Annotations annotations = with_defaults(hosted.own, defaults_);
+  const ScaleAnnotations annotations(hosted.own, defaults_);
   ScalePlan plan;
   std::vector<api::FieldError> errors;
   std::vector<OutsideNeed> needs;
   plan_scaling(annotations, *hosted.pod, plan, errors, hosted.hpa.get(), &needs);
   if (!errors.empty()) {
-    log::warn("control", "revision {} is scaled as before: with the new settings, {}: {}",
-              hosted.backend.name, errors.front().path, errors.front().message);
+    log::warn("control", "revision {} is scaled as before: {}: {}", hosted.backend.name,
+              errors.front().path, errors.front().message);
     return;
   }
   if (!hosted.hpa) plan.policy = shared_.get(annotations, *hosted.pod, plan.policy, policies_);

@@ -24,8 +24,6 @@ namespace ebb::control {
 
 class RevisionHost final {
  public:
-  using Annotations = std::map<std::string, std::string>;
-
   // `policies`: where those of class ebb.dev/lua are; `outside`: who asks for metrics from
   // outside; nullptr: there are none.
   RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
@@ -42,12 +40,10 @@ class RevisionHost final {
   void remove(const std::string& uid);
 
   // Other defaults, for the revisions that there are and those to come: plans are made
-  // anew where they change. A revision whose own annotations contradict the new defaults
-  // keeps its plan.
+  // anew where they change.
   void set_defaults(Annotations defaults);
 
-  // It has other annotations now. Those that contradict the defaults are logged, and its
-  // plan stays.
+  // It has other annotations now. Those that are impossible are logged, and its plan stays.
   void set_annotations(const std::string& uid, const Annotations& annotations);
 
   // Scales it by that in place of its annotations; null: by those again. Nothing changes
@@ -87,7 +83,7 @@ class RevisionHost final {
 // Pure: how a revision's spec becomes what runs it. `defaults`: autoscaling annotations
 // for a revision that does not have them itself.
 [[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision,
-                                         const RevisionHost::Annotations& defaults = {},
+                                         const Annotations& defaults = {},
                                          std::vector<OutsideNeed>* needs = nullptr);
 
 }  // namespace ebb::control

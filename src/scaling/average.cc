@@ -34,6 +34,9 @@ void Average::observe(const Metric& metric) {
   }
   error_ = number->error;
   if (error_.empty() && !std::isfinite(number->value)) error_ = "it is not a number";
+  // Beyond that a sum of them would lose the small ones, and in the end be infinite.
+  constexpr double kMost = 1e15;
+  if (error_.empty() && std::abs(number->value) > kMost) error_ = "it is beyond 1e15";
   if (error_.empty()) load_.record(metric.at, metric.period, number->value);
 }
 

@@ -94,6 +94,10 @@ TEST(AverageTest, LargeNumbersFromOutsideCountAndWhatIsNoneDoesNot) {
   policy.observe({.at = at(1), .outside = {{.name = "bytes", .value = 45e9}}});
   EXPECT_EQ(policy.decide({.now = at(1), .ready = 1}).desired, 45);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double huge : {1e308, -1e308}) {
+    policy.observe({.at = at(2), .outside = {{.name = "bytes", .value = huge}}});
+    EXPECT_EQ(policy.decide({.now = at(2)}).error, "metric bytes: it is beyond 1e15");
+  }
   policy.observe({.at = at(2), .outside = {{.name = "bytes", .value = kInfinity}}});
   const Decision d = policy.decide({.now = at(2), .ready = 45});
   EXPECT_FALSE(d.valid);

@@ -86,7 +86,11 @@ Decision LuaFilePolicy::decide(const Situation& situation) {
     decision.error = problem_;
     if (situation.explain) decision.reason += ", by the policy before the change";
   } else if (!decision.error.empty()) {
-    decision.error = in_file(file_->name(), decision.error);
+    std::string told = in_file(file_->name(), decision.error);
+    if (const auto at = decision.reason.find(decision.error); at != std::string::npos) {
+      decision.reason.replace(at, decision.error.size(), told);
+    }
+    decision.error = std::move(told);
   }
   return decision;
 }

@@ -112,6 +112,8 @@ TEST(LuaPolicyTest, ErrorsNameTheLineAndKeepTheLastAmount) {
   EXPECT_THAT(answer("error('line\\none')").error, HasSubstr("line one"));
   EXPECT_EQ(answer("return 7").error,
             "policy:1: decide must return {desired = n, reason = \"...\"}, not a number");
+  EXPECT_EQ(answer("return {desierd = 7}").error,
+            "policy:1: decide returned {desierd = ...} without desired");
   EXPECT_EQ(answer("return {desired = '7'}").error,
             "policy:1: desired must be a number, not a string");
   EXPECT_THAT(answer("decide = 3; error('x')").error, HasSubstr("x"));
@@ -376,6 +378,7 @@ TEST(LuaExamplesTest, PressureAddsNoPodToAMachineThatIsShort) {
   EXPECT_EQ(ask({}, 0.9, 3).desired, 3);
   EXPECT_EQ(ask(0.9, 0.9, 0).desired, 5) << "the first ones come anyway";
   EXPECT_EQ(ask(0.9, 0.9, 8).desired, 5) << "it may fall";
+  EXPECT_EQ(policy.decide({.now = kStart, .waiting = 3, .pod_concurrency = 1}).desired, 3);
 }
 
 TEST(LuaExamplesTest, NodesKeepsAShareOfTheSlotsFree) {

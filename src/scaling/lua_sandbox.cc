@@ -128,6 +128,19 @@ void copy_reason(const char* from, size_t size, std::array<char, 256>& to) {
   to[count] = 0;
 }
 
+// Of the answer below the top, which has no `desired`: what else it has is misspelt.
+void refuse_other_fields(lua_State* lua) {
+  while (lua_next(lua, -2) != 0) {  // from nil on
+    lua_pop(lua, 1);
+    if (lua_type(lua, -1) == LUA_TSTRING && std::string_view(lua_tostring(lua, -1)) == "reason") {
+      continue;
+    }
+    const char* field = luaL_tolstring(lua, -1, nullptr);
+    lua_pushfstring(lua, "decide returned {%s = ...} without desired", field);
+    fail_decide(lua);
+  }
+}
+
 }  // namespace
 
 // An allocator may not ask Lua where it is, and to refuse ends the call without a place. So
@@ -223,7 +236,10 @@ int LuaSandbox::decide(lua_State* lua) {
   }
   lua_pushliteral(lua, "desired");
   lua_rawget(lua, -2);
-  if (lua_isnil(lua, -1)) return 0;
+  if (lua_isnil(lua, -1)) {
+    refuse_other_fields(lua);
+    return 0;
+  }
   if (lua_type(lua, -1) != LUA_TNUMBER) {
     lua_pushfstring(lua, "desired must be a number, not a %s", luaL_typename(lua, -1));
     return fail_decide(lua);

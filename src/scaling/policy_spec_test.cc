@@ -116,6 +116,10 @@ TEST(LuaFileTest, ANewTextIsTakenOverAndABrokenOneLeavesTheOldAtWork) {
   EXPECT_TRUE(decision.valid);
   EXPECT_EQ(decision.desired, 5);
   EXPECT_THAT(decision.error, testing::StartsWith("mine.lua:2:"));
+  text->set("function decide(m, s)\n  error('boom')\nend");
+  decision = policy.decide(now);
+  EXPECT_EQ(decision.error, "mine.lua:2: boom");
+  EXPECT_THAT(decision.reason, testing::HasSubstr("mine.lua:2: boom"));
   text->set(fail(Errc::kNotFound, "there is no such file"));
   EXPECT_EQ(policy.decide(now).error, "mine.lua: there is no such file");
 

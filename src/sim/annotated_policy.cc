@@ -78,7 +78,9 @@ std::string shown(const api::FieldError& error) {
 
 Result<control::ScalePlan> plan_for(Annotations annotations, std::string_view policy_class,
                                     int concurrency) {
-  annotations[annotation_of("class")] = policy_class;
+  if (!annotations.emplace(annotation_of("class"), policy_class).second) {
+    return fail(Errc::kInvalid, "class: the policy is named in front of its settings");
+  }
   // What the class looks at where nothing is said is not simulated.
   if (policy_class == api::kHpaClass) {
     annotations.emplace(annotation_of("metric"), "concurrency");

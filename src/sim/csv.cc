@@ -46,6 +46,13 @@ Error CsvReader::error_at(size_t field, std::string_view what) const {
   return {Errc::kInvalid, fmt::format("{}:{}:{}: {}", name_, line, column, what)};
 }
 
+bool CsvReader::has_more_than(size_t fields) const {
+  for (size_t i = fields; i < fields_.size(); ++i) {
+    if (!text(i).empty()) return true;
+  }
+  return false;
+}
+
 std::string_view CsvReader::text(size_t field) const {
   return field < fields_.size() ? trimmed(fields_[field]) : std::string_view();
 }
@@ -151,9 +158,14 @@ Result<double> CsvReader::number(size_t field, double least, double most,
 
 Result<size_t> column(const CsvReader& csv, std::string_view name) {
   const auto& fields = csv.fields();
-  const auto found = std::find_if(fields.begin(), fields.end(),
-                                  [&](std::string_view field) { return trimmed(field) == name; });
+  const auto has_name = [&](std::string_view field) { return trimmed(field) == name; };
+  const auto found = std::find_if(fields.begin(), fields.end(), has_name);
   if (found == fields.end()) return fail(csv.error(fmt::format("there is no column \"{}\"", name)));
+  const auto other = std::find_if(found + 1, fields.end(), has_name);
+  if (other != fields.end()) {
+    return fail(csv.error_at(static_cast<size_t>(other - fields.begin()),
+                             fmt::format("there are two columns \"{}\"", name)));
+  }
   return static_cast<size_t>(found - fields.begin());
 }
 

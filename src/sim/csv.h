@@ -42,6 +42,8 @@ class CsvReader final {
   [[nodiscard]] Error error_at(size_t field, std::string_view what) const;
   [[nodiscard]] Error error() const { return error_at(problem_field_, problem_); }
 
+  // Whether something stands behind the row's first `fields` fields.
+  [[nodiscard]] bool has_more_than(size_t fields) const;
   // The row's field without blanks around it; empty if there is none.
   [[nodiscard]] std::string_view text(size_t field) const;
   // The row's field as a finite number within [least, most]; "what" names it.
@@ -63,7 +65,7 @@ class CsvReader final {
   size_t problem_field_ = 0;
 };
 
-// The index of a column by name, from a header row.
+// The index of a column by name, from a header row. There must be one of that name.
 [[nodiscard]] Result<size_t> column(const CsvReader& csv, std::string_view name);
 
 }  // namespace ebb::sim

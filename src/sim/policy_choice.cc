@@ -172,8 +172,14 @@ Result<PolicyChoice> PolicyTable::make(std::string_view name, const PolicySettin
                                        int concurrency) const {
   const auto found = makers_.find(name);
   if (found == makers_.end()) {
+    // As they are named: see parse_wish.
+    static const std::map<std::string, std::string> kNamed{{"keep-alive", "fixed:TIME"},
+                                                           {"lua", "FILE.lua"}};
     std::string known;
-    for (const auto& other : names()) known += (known.empty() ? "" : ", ") + other;
+    for (const auto& other : names()) {
+      const auto named = kNamed.find(other);
+      known += (known.empty() ? "" : ", ") + (named != kNamed.end() ? named->second : other);
+    }
     return fail(Errc::kNotFound, "no policy \"{}\"; there are: {}", name, known);
   }
   auto choice = found->second(settings, concurrency);

@@ -63,11 +63,17 @@ class RowErrors final {
   SkippedRows skipped_;
 };
 
-// All rows that are left; `row` reads the one that the reader is at.
+// All rows that are left; `row` reads the one that the reader is at. The reader stands at the
+// titles, or at the first row: none has more fields.
 template <class Row>
 [[nodiscard]] Result<void> read_rows(CsvReader& csv, RowErrors& errors, const Row& row) {
+  const size_t most = csv.fields().size();
   while (csv.next()) {
-    const Result<void> read = row();
+    const Result<void> read =
+        csv.has_more_than(most) ? fail(csv.error_at(most, fmt::format("the row has {} fields, the "
+                                                                      "first one {}",
+                                                                      csv.fields().size(), most)))
+                                : row();
     if (read) continue;
     if (auto ok = errors.add(read.error()); !ok) return ok;
   }

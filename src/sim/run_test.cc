@@ -60,8 +60,8 @@ TEST_F(Run, ErrorsSayWhatIsWrong) {
   options_.policy = "magic";
   EXPECT_EQ(
       error(),
-      "no policy \"magic\"; there are: adaptive, average, greedy-dual, hpa, hybrid, keep-alive, "
-      "kpa, lua, pods");
+      "no policy \"magic\"; there are: adaptive, average, greedy-dual, hpa, hybrid, fixed:TIME, "
+      "kpa, FILE.lua, pods");
   options_.policy = "keep-alive";
   options_.settings = {{"keep", "ten"}};
   EXPECT_THAT(error(), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
@@ -143,6 +143,7 @@ TEST(PolicyTable, RefusesWhatIsImpossible) {
   EXPECT_THAT(error("average,metric=cpu"), HasSubstr("must be \"concurrency\" or \"rps\""));
   EXPECT_THAT(error("fixed:ten"), HasSubstr("policy keep-alive: keep: \"ten\" is no time"));
   EXPECT_THAT(error("hybrid:10s"), HasSubstr("range must be 60s to 168h, not 10s"));
+  EXPECT_THAT(error("kpa,class=ebb.dev/adaptive"), HasSubstr("named in front of its settings"));
   EXPECT_THAT(error("greedy-dual,rule=fifo"), HasSubstr("rule must be greedy-dual, frequency"));
   EXPECT_THAT(error("/nowhere/mine.lua"), HasSubstr("/nowhere/mine.lua"));
   EXPECT_THAT(error("quick"), HasSubstr("no policy \"quick\""));

@@ -84,6 +84,11 @@ Result<std::vector<std::pair<uint32_t, size_t>>> minute_columns(const CsvReader&
   }
   if (out.empty())
     return fail(csv.error("there is no column for a minute (\"1\" or \"minute_1\")"));
+  const auto gap = std::adjacent_find(
+      out.begin(), out.end(), [](const auto& a, const auto& b) { return b.first != a.first + 1; });
+  if (gap != out.end()) {
+    return fail(csv.error(fmt::format("there is no column for minute {}", gap->first + 2)));
+  }
   return out;
 }
 
@@ -136,11 +141,17 @@ Result<Profiles> read_durations(const NamedText& file, RowErrors& errors) {
       if (!value) return fail(value.error());
       values[i] = static_cast<float>(*value);
     }
+    const auto falls = std::is_sorted_until(values.begin() + 2, values.end());
+    if (falls != values.end()) {
+      const auto at = static_cast<size_t>(falls - values.begin());
+      return fail(
+          csv.error_at(columns[at], fmt::format("{} must be at least {}, {}, not {}", kColumns[at],
+                                                kColumns[at - 1], values[at - 1], values[at])));
+    }
     Function& function = out[*std::move(key)];
     function.mean_ms = values[0];
     function.max_ms = std::max(values[0], values[1]);
     std::copy(values.begin() + 2, values.end(), function.percentiles_ms.begin());
-    if (!std::is_sorted(values.begin() + 2, values.end())) function.percentiles_ms = {};
     return {};
   };
   if (auto ok = read_rows(csv, errors, row); !ok) return fail(ok.error());

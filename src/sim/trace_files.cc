@@ -45,6 +45,12 @@ Result<std::string> text_of(const std::string& path) {
   return read_file(path, kMaxTraceBytes);
 }
 
+// A file that is there says something.
+Result<void> check_text(const std::string& path, const std::string& text) {
+  if (path.empty() || !text.empty()) return {};
+  return fail(Errc::kInvalid, "{}: the file is empty", path);
+}
+
 }  // namespace
 
 const char* to_string(TraceFormat format) {
@@ -89,8 +95,10 @@ Result<Trace> open_trace(const TraceFiles& files, const ReadOptions& options) {
       files.memory.empty() ? sibling(files.path, &Siblings::memory) : files.memory;
   const auto durations = text_of(durations_path);
   if (!durations) return fail(durations.error());
+  if (auto ok = check_text(durations_path, *durations); !ok) return fail(ok.error());
   const auto memory = text_of(memory_path);
   if (!memory) return fail(memory.error());
+  if (auto ok = check_text(memory_path, *memory); !ok) return fail(ok.error());
   return parse_azure2019({main, {durations_path, *durations}, {memory_path, *memory}}, options);
 }
 

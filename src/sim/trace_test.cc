@@ -80,6 +80,25 @@ TEST(Azure2019, ErrorsSayFileLineAndWhat) {
   EXPECT_EQ(runs.error().message, "run.csv:1:1: there is no column \"HashApp\"");
 }
 
+TEST(Azure2019, NothingIsReadFromTheColumnBeside) {
+  const auto error = [](std::string_view invocations, std::string_view durations = kDurations) {
+    const auto trace = parse_azure2019({{"inv.csv", invocations}, {"run.csv", durations}, {}});
+    return trace ? std::string("none") : trace.error().message;
+  };
+  EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,3\no,a,f,1,1\n"),
+            "inv.csv:1:1: there is no column for minute 2");
+  EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,2\no,a,f,1,1,1\n"),
+            "inv.csv:2:11: the row has 6 fields, the first one 5");
+  EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,2\no,a,f,1,1,\n"), "none") << "a comma more";
+  EXPECT_EQ(error("HashOwner,HashApp,HashApp,HashFunction,1\no,a,a,f,1\n"),
+            "inv.csv:1:19: there are two columns \"HashApp\"");
+  std::string falling(kDurations);
+  falling.replace(falling.find("20,25,39"), 8, "50,25,39");
+  EXPECT_EQ(
+      error(kInvocations, falling),
+      "run.csv:2:32: percentile_Average_75 must be at least percentile_Average_50, 50, not 25");
+}
+
 TEST(Azure2019, AFunctionMustBeInAllFiles) {
   const std::string_view memory = "HashOwner,HashApp,AverageAllocatedMb\no,a,300\n";
   const Azure2019Texts texts{
@@ -223,6 +242,10 @@ TEST(Plain, ErrorsSayFileLineColumnAndWhat) {
   EXPECT_EQ(error("0,f,20,17000Gi\n"), "p.csv:2:8: memory must be 0 to 16384Gi, not 17000Gi");
   EXPECT_EQ(error("0,f,20,\"64\n1,f,20,64\n"), "p.csv:2:8: a quoted field does not end");
   EXPECT_EQ(parse_plain({"p.csv", ""}).error().message, "p.csv: no call in it");
+  // A decimal comma.
+  EXPECT_EQ(error("1,f,1,5,64\n"), "p.csv:2:9: the row has 5 fields, the first one 4");
+  EXPECT_EQ(error("", "timestamp,function,duration,duration\n"),
+            "p.csv:1:29: there are two columns \"duration\"");
 }
 
 TEST(Plain, LenientLeavesOutWhatIsWrong) {
