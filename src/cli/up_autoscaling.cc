@@ -124,6 +124,22 @@ std::string path_of(const std::string& path, const Written& written) {
   return path;
 }
 
+// Those for kpa alone are for revisions of class kpa, the others for those of the class that is
+// named: without one for revisions of all, and what Knative's refuses no one may have.
+api::AutoscalingSpec check_defaults(const std::map<std::string, std::string>& defaults,
+                                    Errors& errors) {
+  const std::string class_key = fmt::format("{}class", api::kAutoscalingPrefix);
+  std::map<std::string, std::string> for_kpa{{class_key, std::string(api::kKpaClass)}};
+  auto rest = defaults;
+  rest.emplace(class_key, api::kKpaClass);
+  for (const auto& [name, value] : defaults) {
+    if (api::is_for_kpa(name)) for_kpa.insert(rest.extract(name));
+  }
+  static_cast<void>(api::parse_autoscaling(for_kpa, "autoscaling", errors));
+  static_cast<void>(api::parse_policy(defaults, "autoscaling", errors));
+  return api::parse_autoscaling(rest, "autoscaling", errors);
+}
+
 }  // namespace
 
 void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
@@ -143,12 +159,8 @@ void read_autoscaling(api::FieldReader& fields, UpOptions& up, Errors& errors) {
       read_default(key, text, up, written, errors);
     }
   }
-  // Without a class they are for revisions of all: what Knative's refuses no one may have.
-  auto strict = up.autoscaling;
-  strict.emplace(fmt::format("{}class", api::kAutoscalingPrefix), api::kKpaClass);
   Errors found;
-  const auto defaults = api::parse_autoscaling(strict, "autoscaling", found);
-  static_cast<void>(api::parse_policy(up.autoscaling, "autoscaling", found));
+  const auto defaults = check_defaults(up.autoscaling, found);
   for (auto& error : found) {
     errors.push_back({path_of(error.path, written), std::move(error.message)});
   }

@@ -166,6 +166,10 @@ autoscaling:
   auto by_requests = up->autoscaling;
   by_requests["autoscaling.knative.dev/metric"] = "rps";
   EXPECT_EQ(api::parse_autoscaling(by_requests, "autoscaling", errors).total_target(8), 150);
+
+  const auto both =
+      read("autoscaling: {class: ebb.dev/adaptive, window: 2s, max-scale-up-rate: 5}\n");
+  EXPECT_TRUE(both) << both.error().message;
 }
 
 TEST_F(UpSettingsTest, FlagsWin) {
