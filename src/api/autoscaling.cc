@@ -162,8 +162,8 @@ bool is_own(std::string_view autoscaler_class) {
          autoscaler_class == kLuaClass;
 }
 
-// `otherwise`: without one.
-void read_class_and_metric(Reader& read, const std::string& otherwise, AutoscalingSpec& spec) {
+// `otherwise`: without a class. False if the class is none.
+bool read_class_and_metric(Reader& read, const std::string& otherwise, AutoscalingSpec& spec) {
   bool known = true;
   spec.autoscaler_class = otherwise;
   if (const auto* text = read.find("class")) {
@@ -210,6 +210,7 @@ void read_class_and_metric(Reader& read, const std::string& otherwise, Autoscali
       read.report(*text, "must be \"linear\" or \"weighted-exponential\"");
     }
   }
+  return known;
 }
 
 // What holds without the annotation.
@@ -268,8 +269,8 @@ AutoscalingSpec parse_autoscaling(const Annotations& annotations, const std::str
   AutoscalingSpec spec;
   Reader read(annotations, path, errors);
   refuse_unknown(annotations, path, errors);
-  read_class_and_metric(read, autoscaler_class_of(annotations), spec);
-  if (is_own(spec.autoscaler_class)) read.refuse_what_is_for_kpa(spec.autoscaler_class);
+  const bool known = read_class_and_metric(read, autoscaler_class_of(annotations), spec);
+  if (known && is_own(spec.autoscaler_class)) read.refuse_what_is_for_kpa(spec.autoscaler_class);
   read_scales(read, spec);
 
   const auto is_target = [](double v) { return v >= kMinTarget && v <= kMaxTarget; };

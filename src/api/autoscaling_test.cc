@@ -176,5 +176,14 @@ TEST(ProgressDeadline, WholeSecondsFromOne) {
   }
 }
 
+TEST(Autoscaling, OfAClassThatIsNoneOnlyThatIsSaid) {
+  std::vector<FieldError> errors;
+  static_cast<void>(parse_autoscaling({{"autoscaling.knative.dev/class", "foo.knative.dev"},
+                                       {"autoscaling.knative.dev/target-burst-capacity", "5"}},
+                                      "metadata", errors));
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].path, "metadata[autoscaling.knative.dev/class]");
+}
+
 }  // namespace
 }  // namespace ebb::api
