@@ -162,6 +162,9 @@ class Metrics(unittest.TestCase):
         self.assertLess(float(node_memory), 1)
         if os.path.exists("/proc/pressure/cpu"):
             self.assertLessEqual(float(pressure), 1)
+        pod = self.pod("sees")
+        self.ebb.run("delete", "services", "sees")  # others look at all pods
+        wait_until(lambda: pod not in self.ebb.run("top", "pods").stdout, "its end")
 
     def test_a_pod_that_has_gone_is_not_told(self):
         self.ebb.deploy("brief", IDLE, "--min", "1")
