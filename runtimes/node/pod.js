@@ -90,15 +90,21 @@ function handlerOf(module, name) {
 }
 
 // Node's loader reads modules by its thread pool, several changes of threads for each: on a busy
-// machine each of these may wait for its turn. Calls `work` with them read at once.
-async function readingAtOnce(work) {
+// machine each of these may wait for its turn. Calls `work` with them read at once. Who keeps
+// the function that does it, by an import for one, has node's own afterwards.
+async function readingModulesAtOnce(work) {
   const { readFile } = fs.promises;
-  fs.promises.readFile = async (file, options) =>
-    file instanceof URL && options === undefined ? fs.readFileSync(file) : readFile(file, options);
+  let loading = true;
+  const read = async (file, options) => {
+    const isModule = file instanceof URL && options === undefined && /\.[cm]?js$/.test(file.pathname);
+    return loading && isModule ? fs.readFileSync(file) : readFile(file, options);
+  };
+  fs.promises.readFile = read;
   try {
     return await work();
   } finally {
-    fs.promises.readFile = readFile;
+    loading = false;
+    if (fs.promises.readFile === read) fs.promises.readFile = readFile;
   }
 }
 
@@ -109,7 +115,7 @@ async function load(folder, deadline, memory, query = '') {
   const entry = entryOf(folder);
   let module;
   try {
-    module = await readingAtOnce(() => import(pathToFileURL(entry).href + query));
+    module = await readingModulesAtOnce(() => import(pathToFileURL(entry).href + query));
   } catch (error) {
     if (error instanceof SyntaxError && !error.stack?.includes(folder + '/')) {
       const left = deadline - (Date.now() - began);
