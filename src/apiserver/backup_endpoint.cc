@@ -1,5 +1,6 @@
 #include "apiserver/backup_endpoint.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -82,12 +83,14 @@ class BackupEndpoint::Run final {
   [[nodiscard]] const std::vector<std::string>& missing() const { return missing_; }
 
   net::Task<bool> send_store(const store::Snapshot& snapshot) {
+    // The job's own, shared: it may outlive this task.
+    const auto file =
+        std::make_shared<const UniqueFd>(::fcntl(snapshot.file.get(), F_DUPFD_CLOEXEC, 0));
     bool good = wrote(tar_.add_file("store/state.db", snapshot.size, false));
     for (uint64_t at = 0; good && at < snapshot.size;) {
       const size_t size = std::min<uint64_t>(kPiece, snapshot.size - at);
-      const int fd = snapshot.file.get();
       auto reading = endpoint_.disk_.run<std::string>(
-          endpoint_.executor_, [fd, at, size] { return read_at(fd, at, size); }, 0);
+          endpoint_.executor_, [file, at, size] { return read_at(file->get(), at, size); }, 0);
       auto piece = co_await reading;
       good = piece && wrote(tar_.data(*piece));
       if (!piece) log::error("apiserver", "backup: {}", piece.error().message);
