@@ -305,7 +305,10 @@ void Engine::grant_waiting(Live& live) {
     bind(live, pod, take(live.queue));
     granted = true;
   }
-  if (granted && live.missing > 0) keep_place(live);
+  if (!granted || live.missing == 0) return;
+  if (on_demand()) forget_missing(live);
+  keep_place(live);
+  cluster_->set_missing(missing_, now_);
 }
 
 void Engine::end(uint32_t pod, int64_t service) {

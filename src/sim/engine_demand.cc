@@ -37,12 +37,15 @@ void Engine::idle(Live& live, uint32_t pod) {
   }
   const Duration stay = plan.has_gap() ? plan.unload_after : plan.keep_until;
   // A nanosecond later: a request that comes at the very end of the time still finds it.
-  if (eviction_) offer(live, pod);
   state.unload_at = std::max(now_, fresh ? state.expires_at : now_ + stay.count() + 1);
   state.expires_at = -1;
-  if (state.timer_at <= state.unload_at) return;  // it comes, and looks again
-  state.timer_at = state.unload_at;
-  events_.push(state.unload_at, {EventKind::kUnload, pod, state.life});
+  if (state.timer_at > state.unload_at) {  // else it comes, and looks again
+    state.timer_at = state.unload_at;
+    events_.push(state.unload_at, {EventKind::kUnload, pod, state.life});
+  }
+  if (!eviction_) return;
+  offer(live, pod);
+  make_room();  // may end this very pod
 }
 
 void Engine::unload(uint32_t pod) {
@@ -64,8 +67,16 @@ void Engine::end_idle(uint32_t pod) {
   if (live.pods.empty()) kept_[live.function].uses = 0;
   live.want = static_cast<int>(live.pods.size()) + live.missing;
   remove(pod);
-  note_shortage(live);
   release_if_at_rest(live);
+}
+
+// Others than the pods that are missing may have taken who waited.
+void Engine::forget_missing(Live& live) {
+  const int slots = std::max(1, options_.concurrency);
+  const int less = std::max(0, live.missing - (live.waiting + slots - 1) / slots);
+  live.missing -= less;
+  live.want -= less;
+  missing_ -= less;
 }
 
 void Engine::prewarm(FunctionId function, uint32_t calls) {

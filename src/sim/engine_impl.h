@@ -104,6 +104,7 @@ class Engine final {
   void idle(Live& live, uint32_t pod);
   void unload(uint32_t pod);
   void end_idle(uint32_t pod);
+  void forget_missing(Live& live);
   void prewarm(FunctionId function, uint32_t calls);
   void used(const Live& live, uint32_t pod);
   void offer(const Live& live, uint32_t pod);  // it may go for others

@@ -7,7 +7,8 @@
 namespace ebb::sim {
 
 void Engine::scale(Live& live, int want) {
-  live.starting.wished(time(now_), std::exchange(live.want, want), want);
+  const int before = std::exchange(live.want, want);
+  if (!on_demand()) live.starting.wished(time(now_), before, want);  // who asks is a policy
   const int have = static_cast<int>(live.pods.size());
   if (have > want) drain(live, have - want);
   fill(live);
@@ -186,13 +187,7 @@ void Engine::keep_place(const Live& live) {
 void Engine::serve_line() {
   while (const auto index = line_.next()) {
     Live& live = lives_[*index];
-    if (on_demand()) {  // others may have taken who waited
-      const int slots = std::max(1, options_.concurrency);
-      const int less = std::max(0, live.missing - (live.waiting + slots - 1) / slots);
-      live.missing -= less;
-      live.want -= less;
-      missing_ -= less;
-    }
+    if (on_demand()) forget_missing(live);
     if (live.missing > 0) {
       if (!give(live)) return;
       line_.turn_taken(*index);

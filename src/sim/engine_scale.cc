@@ -126,8 +126,7 @@ void Engine::sample(Live& live) {
   metric.queued = live.queued_area / period;
   metric.ended = live.ended / period_s;
   metric.service_seconds = live.service / period_s;
-  live.quiet = live.area == 0 && live.arrivals == 0 && live.ended == 0;
-  if (!live.quiet) live.last_load_at = now_;
+  if (live.area > 0 || live.arrivals > 0 || live.ended > 0) live.last_load_at = now_;
   live.area = 0;
   live.queued_area = 0;
   live.service = 0;

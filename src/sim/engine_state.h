@@ -77,7 +77,6 @@ struct Live {
   int64_t last_load_at = 0;  // of the last sample that was not zero
   uint32_t arrivals = 0;
   uint32_t ended = 0;
-  bool quiet = false;       // the last sample was zero
   int64_t panic_since = 0;  // of the last decision: when load outran the pods last
   bool panic = false;       // of the last decision
   bool panic_ends = false;  // load does not outrun the pods any more

@@ -395,6 +395,38 @@ TEST(Engine, ByGreedyDualBusyPodsStay) {
   EXPECT_EQ(report.peak_pods, 2);
 }
 
+// Who waits gets the slot of a pod that becomes idle; who waits no more takes none.
+TEST(Engine, ByGreedyDualThoseThatBecomeIdleMakeRoom) {
+  TraceBuilder builder;
+  const auto a = builder.function({.name = "a", .memory_mb = 100});
+  const auto b = builder.function({.name = "b", .memory_mb = 100});
+  builder.call(a, seconds(0), seconds(10));
+  builder.call(b, seconds(5), seconds(1));
+  const Trace two = *std::move(builder).build(minutes(10));
+  EngineOptions options{.policy = choice("greedy-dual", "")};
+  options.start.typical = milliseconds(100);
+  options.cluster = ClusterOptions{.slots = 1, .pool = 0};
+  const Report report = run_engine(two, options);
+  EXPECT_EQ(report.completed, 2u);
+  EXPECT_NEAR(report.waits.max(), 5.2, 0.05) << "until 10.1 s, and its start";
+
+  TraceBuilder three;
+  const auto busy = three.function({.name = "busy", .memory_mb = 100});
+  const auto x = three.function({.name = "x", .memory_mb = 100});
+  const auto y = three.function({.name = "y", .memory_mb = 100});
+  const auto late = three.function({.name = "late", .memory_mb = 100});
+  three.call(busy, seconds(0), seconds(2));
+  three.call(x, seconds(0), seconds(5));
+  three.call(y, seconds(0), seconds(5));
+  three.call(busy, seconds(1), seconds(30));  // waits, and gets the pod that is there
+  three.call(late, seconds(10), seconds(1));
+  three.call(y, seconds(20), seconds(1));
+  options.cluster->slots = 3;
+  const Report rest = run_engine(*std::move(three).build(minutes(10)), options);
+  EXPECT_EQ(rest.completed, 6u);
+  EXPECT_EQ(rest.pods_started, 4u) << "x alone made room for `late`";
+}
+
 // --- On real traces ---
 
 class Day : public testing::Test {
