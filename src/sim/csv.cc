@@ -156,17 +156,24 @@ Result<double> CsvReader::number(size_t field, double least, double most,
   return value;
 }
 
-Result<size_t> column(const CsvReader& csv, std::string_view name) {
+Result<std::optional<size_t>> find_column(const CsvReader& csv, std::string_view name) {
   const auto& fields = csv.fields();
   const auto has_name = [&](std::string_view field) { return trimmed(field) == name; };
   const auto found = std::find_if(fields.begin(), fields.end(), has_name);
-  if (found == fields.end()) return fail(csv.error(fmt::format("there is no column \"{}\"", name)));
+  if (found == fields.end()) return std::nullopt;
   const auto other = std::find_if(found + 1, fields.end(), has_name);
   if (other != fields.end()) {
     return fail(csv.error_at(static_cast<size_t>(other - fields.begin()),
                              fmt::format("there are two columns \"{}\"", name)));
   }
   return static_cast<size_t>(found - fields.begin());
+}
+
+Result<size_t> column(const CsvReader& csv, std::string_view name) {
+  const auto found = find_column(csv, name);
+  if (!found) return fail(found.error());
+  if (!*found) return fail(csv.error(fmt::format("there is no column \"{}\"", name)));
+  return **found;
 }
 
 }  // namespace ebb::sim

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,7 +66,11 @@ class CsvReader final {
   size_t problem_field_ = 0;
 };
 
-// The index of a column by name, from a header row. There must be one of that name.
+// The index of a column by name, from a header row; nullopt if there is none. kInvalid if there
+// are two.
+[[nodiscard]] Result<std::optional<size_t>> find_column(const CsvReader& csv,
+                                                        std::string_view name);
+// Of one that there must be.
 [[nodiscard]] Result<size_t> column(const CsvReader& csv, std::string_view name);
 
 }  // namespace ebb::sim

@@ -3,8 +3,8 @@
 // thread-safe.
 //
 //   RowErrors errors(options);
-//   auto ok = read_rows(csv, errors, [&]() -> Result<void> { ... csv.number(...) ... });
-//   builder.skipped(errors.skipped());
+//   auto ok = read_rows(csv, errors, csv.fields().size(), [&]() -> Result<void> { ...
+//   csv.number(...) ... }); builder.skipped(errors.skipped());
 #pragma once
 
 #include <fmt/format.h>
@@ -63,17 +63,17 @@ class RowErrors final {
   SkippedRows skipped_;
 };
 
-// All rows that are left; `row` reads the one that the reader is at. The reader stands at the
-// titles, or at the first row: none has more fields.
+// All rows that are left; `row` reads the one that the reader is at. One with more than `most`
+// fields is wrong.
 template <class Row>
-[[nodiscard]] Result<void> read_rows(CsvReader& csv, RowErrors& errors, const Row& row) {
-  const size_t most = csv.fields().size();
+[[nodiscard]] Result<void> read_rows(CsvReader& csv, RowErrors& errors, size_t most,
+                                     const Row& row) {
   while (csv.next()) {
-    const Result<void> read =
-        csv.has_more_than(most) ? fail(csv.error_at(most, fmt::format("the row has {} fields, the "
-                                                                      "first one {}",
-                                                                      csv.fields().size(), most)))
-                                : row();
+    const auto too_many = [&] {
+      return csv.error_at(most, fmt::format("the row has {} fields, {} at most are read",
+                                            csv.fields().size(), most));
+    };
+    const Result<void> read = csv.has_more_than(most) ? fail(too_many()) : row();
     if (read) continue;
     if (auto ok = errors.add(read.error()); !ok) return ok;
   }

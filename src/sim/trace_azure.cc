@@ -44,24 +44,21 @@ Result<KeyColumns> key_columns(const CsvReader& csv, bool with_function) {
   if (!app) return fail(app.error());
   out.owner = *owner;
   out.app = *app;
-  const auto function = column(csv, "HashFunction");
-  if (function) {
-    out.function = *function;
-  } else if (with_function) {
-    return fail(function.error());
-  }
+  const auto function = find_column(csv, "HashFunction");
+  if (!function) return fail(function.error());
+  out.function = *function;
+  if (with_function && !out.function) return fail(column(csv, "HashFunction").error());
   return out;
 }
 
 // The application, and the function where the file has one: a key of Ids.
 Result<std::string> key_of(const CsvReader& csv, const KeyColumns& columns) {
-  const auto& fields = csv.fields();
-  if (fields.size() <= columns.last()) {
-    return fail(
-        csv.error_at(fields.size(), fmt::format("the row has {} fields, too few", fields.size())));
+  const size_t fields = csv.fields().size();
+  if (fields <= columns.last()) {
+    return fail(csv.error_at(fields, fmt::format("the row has {} fields, too few", fields)));
   }
-  std::string key = fmt::format("{}/{}", fields[columns.owner], fields[columns.app]);
-  if (columns.function) key += fmt::format("/{}", fields[*columns.function]);
+  std::string key = fmt::format("{}/{}", csv.text(columns.owner), csv.text(columns.app));
+  if (columns.function) key += fmt::format("/{}", csv.text(*columns.function));
   return key;
 }
 
@@ -74,7 +71,7 @@ Result<void> header(CsvReader& csv) {
 Result<std::vector<std::pair<uint32_t, size_t>>> minute_columns(const CsvReader& csv) {
   std::vector<std::pair<uint32_t, size_t>> out;
   for (size_t i = 0; i < csv.fields().size(); ++i) {
-    if (const auto minute = minute_of(csv.fields()[i])) out.emplace_back(*minute, i);
+    if (const auto minute = minute_of(csv.text(i))) out.emplace_back(*minute, i);
   }
   std::sort(out.begin(), out.end());
   const auto twice = std::adjacent_find(
@@ -115,6 +112,7 @@ Result<Profiles> read_durations(const NamedText& file, RowErrors& errors) {
   if (file.text.empty()) return out;
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
+  const size_t width = csv.fields().size();
   const auto keys = key_columns(csv, true);
   if (!keys) return fail(keys.error());
   constexpr std::array<const char*, 9> kColumns{"Average",
@@ -154,7 +152,7 @@ Result<Profiles> read_durations(const NamedText& file, RowErrors& errors) {
     std::copy(values.begin() + 2, values.end(), function.percentiles_ms.begin());
     return {};
   };
-  if (auto ok = read_rows(csv, errors, row); !ok) return fail(ok.error());
+  if (auto ok = read_rows(csv, errors, width, row); !ok) return fail(ok.error());
   return out;
 }
 
@@ -168,6 +166,7 @@ Result<MemoryFile> read_memory(const NamedText& file, RowErrors& errors) {
   if (file.text.empty()) return out;
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
+  const size_t width = csv.fields().size();
   const auto keys = key_columns(csv, false);
   if (!keys) return fail(keys.error());
   out.by_function = keys->function.has_value();
@@ -181,7 +180,7 @@ Result<MemoryFile> read_memory(const NamedText& file, RowErrors& errors) {
     out.mb[*std::move(key)] = static_cast<float>(*memory);
     return {};
   };
-  if (auto ok = read_rows(csv, errors, row); !ok) return fail(ok.error());
+  if (auto ok = read_rows(csv, errors, width, row); !ok) return fail(ok.error());
   return out;
 }
 
@@ -202,6 +201,7 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
   const NamedText& file = beside.texts.invocations;
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
+  const size_t width = csv.fields().size();
   const auto keys = key_columns(csv, true);
   if (!keys) return fail(keys.error());
   const auto minutes = minute_columns(csv);
@@ -214,7 +214,7 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
   const auto row = [&]() -> Result<void> {
     auto key = key_of(csv, *keys);
     if (!key) return fail(key.error());
-    const std::string name(csv.fields()[*keys->function]);
+    const std::string name(csv.text(*keys->function));
     const auto without = [&](const NamedText& other, const char* what) {
       return fail(csv.error_at(*keys->function,
                                fmt::format("function {} has no {}: there is no row for it in {}",
@@ -257,7 +257,7 @@ Result<void> read_invocations(const Beside& beside, const ReadOptions& options, 
     for (size_t i = 0; i < counts.size(); ++i) builder.minute((*minutes)[i].first, counts[i]);
     return {};
   };
-  if (auto ok = read_rows(csv, errors, row); !ok) return ok;
+  if (auto ok = read_rows(csv, errors, width, row); !ok) return ok;
   for (const auto& [key, ids] : apps) {
     const auto memory = beside.memory.mb.find(key);
     if (memory == beside.memory.mb.end()) continue;
@@ -291,6 +291,7 @@ Result<Trace> parse_azure2019(const Azure2019Texts& texts, const ReadOptions& op
 Result<Trace> parse_azure2021(const NamedText& file, const ReadOptions& options) {
   CsvReader csv(file.text, file.name);
   if (auto ok = header(csv); !ok) return fail(ok.error());
+  const size_t width = csv.fields().size();
   constexpr std::array<const char*, 4> kColumns{"app", "func", "end_timestamp", "duration"};
   std::array<size_t, kColumns.size()> columns{};
   for (size_t i = 0; i < columns.size(); ++i) {
@@ -332,7 +333,7 @@ Result<Trace> parse_azure2021(const NamedText& file, const ReadOptions& options)
     earliest = std::min(earliest, rows.back().start);
     return {};
   };
-  if (auto ok = read_rows(csv, errors, read); !ok) return fail(ok.error());
+  if (auto ok = read_rows(csv, errors, width, read); !ok) return fail(ok.error());
   if (rows.empty()) return fail(errors.nothing_in(file, "call"));
   builder.skipped(errors.skipped());
   builder.assumed(/*durations=*/false, /*memory=*/true);

@@ -200,26 +200,31 @@ struct PlainColumns {
 
 Result<PlainColumns> plain_columns(const CsvReader& csv) {
   PlainColumns out;
-  const auto find = [&csv](std::string_view name, std::string_view other) {
-    const auto found = column(csv, name);
-    return found ? found : column(csv, other) ? column(csv, other) : found;
+  using Found = Result<std::optional<size_t>>;
+  const auto find = [&csv](std::string_view name, std::string_view other) -> Found {
+    auto found = find_column(csv, name);
+    return !found || *found ? found : find_column(csv, other);
   };
-  const auto timestamp = find("timestamp", "start_s");
-  const auto function = column(csv, "function");
-  const auto duration = find("duration", "duration_ms");
-  if (!timestamp && !function && !duration) {
+  const Found timestamp = find("timestamp", "start_s");
+  const Found function = find_column(csv, "function");
+  const Found duration = find("duration", "duration_ms");
+  const Found memory = find("memory", "memory_mb");
+  for (const Found* found : {&timestamp, &function, &duration, &memory}) {
+    if (!*found) return fail(found->error());
+  }
+  if (!*timestamp && !*function && !*duration) {
     const std::string_view first = csv.text(0);
     const bool word = !first.empty() && std::isalpha(static_cast<unsigned char>(first[0])) != 0;
     if (!word) return out;  // a row
   }
-  for (const auto* found : {&timestamp, &function, &duration}) {
-    if (!*found) return fail(found->error());
-  }
+  if (!*timestamp) return fail(column(csv, "timestamp").error());
+  if (!*function) return fail(column(csv, "function").error());
+  if (!*duration) return fail(column(csv, "duration").error());
   out.titled = true;
-  out.timestamp = *timestamp;
-  out.function = *function;
-  out.duration = *duration;
-  if (const auto memory = find("memory", "memory_mb")) out.memory = *memory;
+  out.timestamp = **timestamp;
+  out.function = **function;
+  out.duration = **duration;
+  out.memory = *memory;
   return out;
 }
 
@@ -332,7 +337,9 @@ Result<Trace> parse_plain(const NamedText& file, const ReadOptions& options) {
   RowErrors errors(options);
   PlainColumns columns;
   PlainRows rows(csv, columns, calls);
+  size_t width = 0;
   if (csv.next()) {
+    width = csv.fields().size();
     auto found = plain_columns(csv);
     if (!found) return fail(found.error());
     columns = *found;
@@ -342,7 +349,10 @@ Result<Trace> parse_plain(const NamedText& file, const ReadOptions& options) {
       }
     }
   }
-  if (auto ok = read_rows(csv, errors, [&rows] { return rows.add(); }); !ok) {
+  // Without titles three are read; a first row of more tells that there are others beside them.
+  constexpr size_t kRead = 3;
+  const size_t most = columns.titled ? width : std::max(width, kRead);
+  if (auto ok = read_rows(csv, errors, most, [&rows] { return rows.add(); }); !ok) {
     return fail(ok.error());
   }
   const auto error = [&](size_t line, const std::string& what) {

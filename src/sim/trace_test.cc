@@ -88,7 +88,8 @@ TEST(Azure2019, NothingIsReadFromTheColumnBeside) {
   EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,3\no,a,f,1,1\n"),
             "inv.csv:1:1: there is no column for minute 2");
   EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,2\no,a,f,1,1,1\n"),
-            "inv.csv:2:11: the row has 6 fields, the first one 5");
+            "inv.csv:2:11: the row has 6 fields, 5 at most are read");
+  EXPECT_EQ(error("HashOwner, HashApp, HashFunction, 1, 2\no, a, f, 1, 1\n"), "none") << "blanks";
   EXPECT_EQ(error("HashOwner,HashApp,HashFunction,1,2\no,a,f,1,1,\n"), "none") << "a comma more";
   EXPECT_EQ(error("HashOwner,HashApp,HashApp,HashFunction,1\no,a,a,f,1\n"),
             "inv.csv:1:19: there are two columns \"HashApp\"");
@@ -243,7 +244,9 @@ TEST(Plain, ErrorsSayFileLineColumnAndWhat) {
   EXPECT_EQ(error("0,f,20,\"64\n1,f,20,64\n"), "p.csv:2:8: a quoted field does not end");
   EXPECT_EQ(parse_plain({"p.csv", ""}).error().message, "p.csv: no call in it");
   // A decimal comma.
-  EXPECT_EQ(error("1,f,1,5,64\n"), "p.csv:2:9: the row has 5 fields, the first one 4");
+  EXPECT_EQ(error("1,f,1,5,64\n"), "p.csv:2:9: the row has 5 fields, 4 at most are read");
+  EXPECT_EQ(error("", "timestamp,function,duration,memory,memory\n"),
+            "p.csv:1:36: there are two columns \"memory\"");
   EXPECT_EQ(error("", "timestamp,function,duration,duration\n"),
             "p.csv:1:29: there are two columns \"duration\"");
 }
@@ -261,6 +264,10 @@ TEST(Plain, LenientLeavesOutWhatIsWrong) {
   EXPECT_EQ(parse_plain({"p.csv", "0,f\n"}, lenient).error().message,
             "p.csv: no call in it: 1 row was wrong, the first at p.csv:1:4: duration is missing: "
             "the row has 2 fields, this would be field 3");
+  // A first row that was cut says nothing of the others.
+  const auto cut = parse_plain({"p.csv", "0.0,f\n1,f,20\n2,f,20\n"}, lenient);
+  ASSERT_TRUE(cut) << cut.error().message;
+  EXPECT_EQ(cut->total_calls, 2);
   // What is wrong with the file as a whole stays an error.
   EXPECT_FALSE(parse_plain({"p.csv", "timestamp,function\n0,f\n"}, lenient));
   EXPECT_FALSE(parse_plain({"p.csv", "0,f,1\n1,\"f,1\n"}, lenient));
