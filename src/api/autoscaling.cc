@@ -247,6 +247,15 @@ bool is_for_kpa(std::string_view annotation) {
   });
 }
 
+std::string newer_spelling(const std::string& annotation) {
+  if (!annotation.starts_with(kAutoscalingPrefix)) return annotation;
+  const auto name = std::string_view(annotation).substr(kAutoscalingPrefix.size());
+  const auto* found = std::find_if(kKeys.begin(), kKeys.end(), [name](const Key& key) {
+    return !key.legacy.empty() && name == key.legacy;
+  });
+  return found == kKeys.end() ? annotation : fmt::format("{}{}", kAutoscalingPrefix, found->name);
+}
+
 std::string autoscaler_class_of(const Annotations& annotations) {
   const auto named = annotations.find(fmt::format("{}class", kAutoscalingPrefix));
   if (named != annotations.end()) return named->second;

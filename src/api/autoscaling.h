@@ -53,6 +53,9 @@ struct AutoscalingSpec {
 // The annotations of Knative's that only class kpa has an effect of (hpa has a metric, too).
 [[nodiscard]] bool is_for_kpa(std::string_view annotation);
 
+// The annotation in its newer spelling: of ".../minScale" it is ".../min-scale".
+[[nodiscard]] std::string newer_spelling(const std::string& annotation);
+
 // The class that annotations name, else the one that they have without.
 [[nodiscard]] std::string autoscaler_class_of(
     const std::map<std::string, std::string>& annotations);

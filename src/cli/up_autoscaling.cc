@@ -106,13 +106,13 @@ void read_default(const std::string& key, const std::string& text, UpOptions& up
   const auto* alias = std::find_if(kAliases.begin(), kAliases.end(),
                                    [&](const Alias& one) { return one.key == key; });
   const std::string_view name = alias != kAliases.end() ? alias->annotation : key;
-  const std::string annotation = fmt::format("{}{}", api::kAutoscalingPrefix, name);
+  const std::string annotation =
+      api::newer_spelling(fmt::format("{}{}", api::kAutoscalingPrefix, name));
   if (written.emplace(annotation, key).second) {
     up.autoscaling[annotation] = key == kUtilization ? as_percentage(text) : text;
   } else {
-    const auto* other = std::find_if(kAliases.begin(), kAliases.end(),
-                                     [&](const Alias& one) { return one.annotation == name; });
-    report(errors, other->key, fmt::format("is {} by another name: keep one of them", name));
+    report(errors, key,
+           fmt::format("is {} by another name: keep one of them", written[annotation]));
   }
 }
 
@@ -133,7 +133,7 @@ api::AutoscalingSpec check_defaults(const std::map<std::string, std::string>& de
   auto rest = defaults;
   rest.emplace(class_key, api::kKpaClass);
   for (const auto& [name, value] : defaults) {
-    if (api::is_for_kpa(name)) for_kpa.insert(rest.extract(name));
+    if (api::is_for_kpa(name) && !name.ends_with("/metric")) for_kpa.insert(rest.extract(name));
   }
   static_cast<void>(api::parse_autoscaling(for_kpa, "autoscaling", errors));
   static_cast<void>(api::parse_policy(defaults, "autoscaling", errors));

@@ -170,6 +170,8 @@ autoscaling:
   const auto both =
       read("autoscaling: {class: ebb.dev/adaptive, window: 2s, max-scale-up-rate: 5}\n");
   EXPECT_TRUE(both) << both.error().message;
+  const auto memory = read("autoscaling: {class: hpa.autoscaling.knative.dev, metric: memory}\n");
+  EXPECT_TRUE(memory) << memory.error().message;
 }
 
 TEST_F(UpSettingsTest, FlagsWin) {
@@ -224,7 +226,8 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("autoscaling: {enable-scale-to-zero: no}\n"),
               HasSubstr("autoscaling.enable-scale-to-zero: \"no\" is neither true nor false"));
   EXPECT_THAT(error("autoscaling: {stable-window: 9s, window: 10s}\n"),
-              HasSubstr("autoscaling.stable-window: is window by another name"));
+              HasSubstr("autoscaling.window: is stable-window by another name"));
+  EXPECT_THAT(error("autoscaling: {min-scale: 1, minScale: 2}\n"), HasSubstr("by another name"));
   EXPECT_THAT(error("autoscaling: {scale-to-zero-grace-period: 30s}\n"),
               HasSubstr("autoscaling.scale-to-zero-grace-period: the last pod has nothing"));
   EXPECT_THAT(error("autoscaling: {activator-capacity: 100, allow-zero-initial-scale: true}\n"),

@@ -15,8 +15,6 @@ namespace {
 constexpr Duration kTellErrorPeriod = std::chrono::seconds(5);
 constexpr Duration kSamplePeriod = std::chrono::seconds(1);
 
-// Of the newest start, in the smoothed time that starts take.
-
 // What the panic window will say of the load that is there now.
 int load_over_target(const scaling::KpaSettings& kpa, const serving::Throttler::Counts& counts,
                      std::string& why) {

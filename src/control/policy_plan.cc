@@ -17,6 +17,7 @@ using scaling::PolicyClass;
 using scaling::PolicySpec;
 
 const std::string kClass = fmt::format("{}class", api::kAutoscalingPrefix);
+const std::string kMetric = fmt::format("{}metric", api::kAutoscalingPrefix);
 const std::string kWindow = fmt::format("{}window", api::kAutoscalingPrefix);
 constexpr double kThousandths = 1000;
 // A pod without a limit counts as one core.
@@ -165,8 +166,14 @@ std::vector<scaling::ScheduleWindow> read_schedule(const api::PolicyAnnotations&
 
 ScaleAnnotations::ScaleAnnotations(Annotations its_own, const Annotations& defaults)
     : own(std::move(its_own)), all(own) {
-  const auto add = [this](const std::string& name, const std::string& value) {
-    if (!all.emplace(name, value).second) return;
+  const auto says = [this](const std::string& name) {
+    return std::any_of(own.begin(), own.end(), [&](const auto& one) {
+      return api::newer_spelling(one.first) == api::newer_spelling(name);
+    });
+  };
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (says(name)) return;
+    all.emplace(name, value);
     if (!are_possible(all)) all.erase(name);
   };
   // Of the class first: the others follow it.
@@ -177,7 +184,10 @@ ScaleAnnotations::ScaleAnnotations(Annotations its_own, const Annotations& defau
   if (named != defaults.end() && !chosen) add(named->first, named->second);
   const std::string policy = api::autoscaler_class_of(all);
   for (const auto& [name, value] : defaults) {
-    if (name == kClass || (api::is_for_kpa(name) && policy != api::kKpaClass)) continue;
+    // A metric is for others, too; but where no class is named it would choose kpa.
+    const bool of_others = name == kMetric && all.contains(kClass);
+    const bool for_kpa = api::is_for_kpa(name) && !of_others;
+    if (name == kClass || (for_kpa && policy != api::kKpaClass)) continue;
     // There it is not what is averaged, but how long a wish is held.
     if (name == kWindow && policy == api::kHpaClass) continue;
     add(name, value);

@@ -1,4 +1,4 @@
-// From a revision's annotations to its policy. plan_scaling and check_policy are pure.
+// From a revision's annotations to its policy. plan_scaling and check_scaling are pure.
 //
 //   std::vector<api::FieldError> errors;
 //   plan_scaling(annotations, pod, plan, errors);

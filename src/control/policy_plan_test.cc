@@ -92,6 +92,12 @@ TEST(ScaleAnnotationsTest, ADefaultHoldsWhereItContradictsNothing) {
   EXPECT_EQ(has(with({{"class", "kpa.autoscaling.knative.dev"}}, rate), "max-scale-up-rate"), "10");
   EXPECT_EQ(has(with({{"metric", "rps"}}, rate), "max-scale-up-rate"), "10");
   EXPECT_EQ(plan(with({}, rate)).spec().policy, PolicyClass::kAdaptive);
+  // Which average and hpa look at, too.
+  const Annotations rps{{"class", "ebb.dev/average"}, {"metric", "rps"}};
+  EXPECT_EQ(has(with({}, rps), "metric"), "rps");
+  EXPECT_EQ(has(with({}, {{"metric", "rps"}}), "metric"), "");
+  // An old spelling says it as well.
+  EXPECT_EQ(has(with({{"minScale", "5"}}, {{"min-scale", "1"}}), "min-scale"), "");
   // hpa holds a wish for its window.
   EXPECT_EQ(has(with({{"class", "hpa.autoscaling.knative.dev"}}, {{"window", "60s"}}), "window"),
             "");
