@@ -407,8 +407,8 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   const std::string runtime = pod.runtime();
   const PodGone gone = pod.obituary(wait_status);
   const auto pool = pools_.find(runtime);
-  const Parent* parent = as_parent(pod);
-  if (parent != nullptr) bury_parent(pod, *parent, gone);
+  const bool parent = is_parent(pod);
+  if (parent) bury_parent(pod, gone);
   // One that never got as far as waiting for code: the next waits a while.
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
     pool_failed(*pool->second, whole_message(gone));
@@ -426,7 +426,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   pods_.erase(id);
   end_if_childless(parent_id);
   free_slots_.push_back(slot);
-  if (parent != nullptr) {
+  if (parent) {
     parents_.erase(id);
   } else {
     if (gone.reason != "Stopped") {
@@ -513,14 +513,17 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
       {.on_cold =
            [this, self = &pool](PodProcess& p) {
              self->failures = 0;
-             if (auto* parent = as_parent(p)) return assign(parent->order, p, true);
+             if (const auto* parent = parents_.find(p.id())) return assign(parent->order, p, true);
              report(PodCold{.pod = p.id(), .runtime = p.runtime()});
              refill(*self);
            },
        .on_ready =
            [this](PodProcess& p) {
              const auto took = executor_.now() - p.assigned_at();
-             if (auto* parent = as_parent(p)) return parent_ready(p.id(), *parent);
+             if (is_parent(p)) {
+               for (const std::string& earlier : parents_.loaded(p.id())) retire(earlier);
+               return;
+             }
              consider_parent(p, took);
              report(PodReady{
                  .pod = p.id(),

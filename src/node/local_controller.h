@@ -26,6 +26,7 @@
 #include "node/data_folder.h"
 #include "node/ids.h"
 #include "node/messages.h"
+#include "node/parents.h"
 #include "node/pod_process.h"
 #include "node/preload_policy.h"
 #include "node/runtime.h"
@@ -70,18 +71,6 @@ class LocalController final {
     net::Timer after_hand_outs;
   };
 
-  // A pod that has loaded a revision's code once and forks the revision's other pods: a
-  // second tier of zygotes, in the isolation of a pod since it has run the function's code.
-  // The front is told nothing of them.
-  struct Parent {
-    Assign order;
-    bool ready = false;      // it may be asked
-    bool retired = false;    // it ends with the last pod that it has forked
-    bool succeeded = false;  // another was started to take its place
-    TimePoint since{};
-    TimePoint used{};
-  };
-
   LocalController(net::Executor& executor, ControllerOptions options);
   Result<void> set_up();
   void set_up_cgroups();
@@ -109,21 +98,18 @@ class LocalController final {
   void start_zygote(Pool& pool);
   std::optional<std::string> start_pod(Pool& pool);
   void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
-  // See Parent.
-  [[nodiscard]] Parent* as_parent(const PodProcess& pod);
+  // Pods that fork others: forking.cc. The front is told nothing of them.
   [[nodiscard]] bool is_parent(const PodProcess& pod) const { return parents_.contains(pod.id()); }
-  [[nodiscard]] PodProcess* find_parent(const std::string& revision);  // that may be asked
   bool assign_forked(const Assign& order, PodProcess& pod);
   void assign(const Assign& order, PodProcess& pod, bool forks);
   void consider_parent(const PodProcess& pod, Duration took);
   void start_parent(const Assign& order, const std::string& runtime);
-  void parent_ready(const std::string& id, Parent& ready);
-  void retire(const std::string& id, Parent& parent);
+  void retire(const std::string& id);
   void distrust(const std::string& id);
   void end_if_childless(const std::string& id);
   [[nodiscard]] bool has_children(const std::string& id) const;
   void look_at_parents();
-  void bury_parent(const PodProcess& pod, const Parent& parent, const PodGone& gone);
+  void bury_parent(const PodProcess& pod, const PodGone& gone);
   void clear_groups();
   [[nodiscard]] bool spawning() const;
   [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
@@ -154,8 +140,8 @@ class LocalController final {
   UsageCollector::Pods pods_;
   std::deque<uint32_t> free_slots_;  // longest unused first: ids and addresses rest a while
   PreloadPolicy preload_policy_;
-  std::map<std::string, Parent> parents_;  // by pod
-  net::Timer parent_timer_;                // to look at them
+  Parents parents_;
+  net::Timer parent_timer_;  // to look at them
   // Of pods that were forked and have ended, until the last process has left.
   std::vector<std::unique_ptr<PodProcess>> ended_;
   net::Timer ended_timer_;

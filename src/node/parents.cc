@@ -1,169 +1,87 @@
-// Pods that fork others: LocalController::Parent.
-#include <algorithm>
-#include <csignal>
-#include <utility>
-#include <vector>
+#include "node/parents.h"
 
-#include "base/log.h"
-#include "node/local_controller.h"
+#include <algorithm>
+#include <utility>
 
 namespace ebb::node {
-namespace {
 
-// Each holds a function's code in memory; more may be there that wait for their last fork.
-constexpr size_t kMostParents = 8;
-constexpr Duration kParentIdle = std::chrono::minutes(5);  // with no fork for so long, it goes
-// What code read as it was loaded, from the network perhaps, is not much older in new pods.
-constexpr Duration kParentLife = std::chrono::minutes(15);
-constexpr Duration kParentLook = std::chrono::minutes(1);
-constexpr Duration kLeavingTime = std::chrono::milliseconds(20);  // of killed processes
-
-}  // namespace
-
-LocalController::Parent* LocalController::as_parent(const PodProcess& pod) {
-  const auto found = parents_.find(pod.id());
+const Parents::Parent* Parents::find(const std::string& pod) const {
+  const auto found = parents_.find(pod);
   return found == parents_.end() ? nullptr : &found->second;
 }
 
-PodProcess* LocalController::find_parent(const std::string& revision) {
-  for (const auto& [id, parent] : parents_) {
-    if (parent.retired || !parent.ready || parent.order.revision != revision) continue;
-    const auto pod = pods_.find(id);
-    if (pod != pods_.end() && pod->second->state() == PodState::kReady) return pod->second.get();
+std::vector<std::string> Parents::of(const std::string& revision) const {
+  std::vector<std::string> out;
+  for (const auto& [pod, parent] : parents_) {
+    if (parent.state != State::kRetired && parent.order.revision == revision) out.push_back(pod);
   }
-  return nullptr;
+  return out;
 }
 
-bool LocalController::assign_forked(const Assign& order, PodProcess& pod) {
-  PodProcess* parent = find_parent(order.revision);
-  if (parent == nullptr) return false;
-  as_parent(*parent)->used = executor_.now();
-  auto asked = pod.assign_forked(order, *parent);
-  if (!asked)
-    log::warn("controller", "pod {} loads its code itself: {}", pod.id(), asked.error().message);
-  return asked.has_value();
-}
+bool Parents::any_of(const std::string& revision) const { return !of(revision).empty(); }
 
-void LocalController::consider_parent(const PodProcess& pod, Duration took) {
-  const TimePoint now = executor_.now();
-  const Assign& order = pod.order();
-  // Without groups what a fork leaves behind could not be ended.
-  if (pod.forked() || !cgroups_) return;
-  const auto of_revision = [&](const auto& entry) {
-    return !entry.second.retired && entry.second.order.revision == order.revision;
-  };
-  if (std::any_of(parents_.begin(), parents_.end(), of_revision)) return;
-  if (preload_policy_.loaded(order, took, now)) start_parent(order, pod.runtime());
-}
-
-void LocalController::start_parent(const Assign& order, const std::string& runtime) {
-  const TimePoint now = executor_.now();
-  const auto pool = pools_.find(runtime);
-  if (pool == pools_.end() || !pool->second->runtime.forks || !pool->second->zygote) return;
-  std::vector<std::pair<TimePoint, std::string>> in_use;
-  for (const auto& [id, parent] : parents_) {
-    if (!parent.retired) in_use.emplace_back(parent.used, id);
+std::optional<std::string> Parents::serving(const std::string& revision) const {
+  for (const auto& [pod, parent] : parents_) {
+    if (parent.state == State::kServing && parent.order.revision == revision) return pod;
   }
-  if (in_use.size() >= kMostParents) {
-    const auto& [used, id] = *std::min_element(in_use.begin(), in_use.end());
-    if (now - used < kParentLook) return;
-    retire(id, parents_[id]);
+  return std::nullopt;
+}
+
+Parents::Room Parents::room(TimePoint now) const {
+  size_t in_use = 0;
+  const std::string* oldest = nullptr;
+  TimePoint oldest_used = TimePoint::max();
+  for (const auto& [pod, parent] : parents_) {
+    if (parent.state == State::kRetired) continue;
+    ++in_use;
+    if (parent.used >= oldest_used) continue;
+    oldest = &pod;
+    oldest_used = parent.used;
   }
-  const auto id = start_pod(*pool->second);
-  if (!id) return;
-  Parent& parent = parents_[*id];
-  parent = {.order = order, .since = now, .used = now};
-  parent.order.pod = *id;
-  if (!parent_timer_.armed()) executor_.arm(parent_timer_, now + kParentLook);
+  if (in_use < kMost) return {.is_there = true, .retires = std::nullopt};
+  if (now - oldest_used < kLook) return {};
+  return {.is_there = true, .retires = *oldest};
 }
 
-void LocalController::parent_ready(const std::string& id, Parent& ready) {
-  ready.ready = true;
-  for (auto& [other, parent] : parents_) {  // that it succeeds
-    if (other != id && parent.order.revision == ready.order.revision) retire(other, parent);
-  }
+void Parents::add(const std::string& pod, const Assign& order, TimePoint now) {
+  Parent& parent = parents_[pod];
+  parent = {.order = order, .state = State::kLoading, .since = now, .used = now};
+  parent.order.pod = pod;
 }
 
-// It forks no more, and ends with the last pod that it has forked.
-void LocalController::retire(const std::string& id, Parent& parent) {
-  if (std::exchange(parent.retired, true)) return;
-  const auto pod = pods_.find(id);
-  if (pod == pods_.end()) return;
-  if (parent.ready) pod->second->say("the code is not kept loaded here any longer");
-  end_if_childless(id);
+void Parents::used(const std::string& pod, TimePoint now) {
+  if (const auto found = parents_.find(pod); found != parents_.end()) found->second.used = now;
 }
 
-void LocalController::end_if_childless(const std::string& id) {
-  const auto parent = parents_.find(id);
-  const auto pod = pods_.find(id);
-  if (parent == parents_.end() || pod == pods_.end() || !parent->second.retired) return;
-  if (!has_children(id)) pod->second->end("Stopped", "");
+std::vector<std::string> Parents::loaded(const std::string& pod) {
+  const auto found = parents_.find(pod);
+  if (found == parents_.end() || found->second.state != State::kLoading) return {};
+  auto earlier = of(found->second.order.revision);
+  std::erase(earlier, pod);
+  found->second.state = State::kServing;
+  return earlier;
 }
 
-bool LocalController::has_children(const std::string& id) const {
-  return std::any_of(pods_.begin(), pods_.end(),
-                     [&](const auto& entry) { return entry.second->parent() == id; });
+std::optional<Parents::State> Parents::retire(const std::string& pod) {
+  const auto found = parents_.find(pod);
+  if (found == parents_.end() || found->second.state == State::kRetired) return std::nullopt;
+  return std::exchange(found->second.state, State::kRetired);
 }
 
-// What it forked did not become a pod: it is asked no more, nor is another for a while.
-void LocalController::distrust(const std::string& id) {
-  const auto parent = parents_.find(id);
-  if (parent == parents_.end()) return;
-  preload_policy_.pause(parent->second.order.revision, executor_.now());
-  retire(id, parent->second);
-}
-
-void LocalController::look_at_parents() {
-  const TimePoint now = executor_.now();
-  std::vector<std::pair<Assign, std::string>> successors;  // order, runtime
-  for (auto& [id, parent] : parents_) {
-    const auto pod = pods_.find(id);
-    if (parent.retired || pod == pods_.end()) continue;
-    if (has_children(id)) parent.used = now;
-    if (now - parent.used >= kParentIdle) {
-      retire(id, parent);
-    } else if (now - parent.since >= kParentLife && !std::exchange(parent.succeeded, true)) {
-      successors.emplace_back(parent.order, pod->second->runtime());
+Parents::Due Parents::look(TimePoint now,
+                           const std::function<bool(const std::string& pod)>& has_children) {
+  Due due;
+  for (auto& [pod, parent] : parents_) {
+    if (parent.state == State::kRetired) continue;
+    if (has_children(pod)) parent.used = now;
+    const Duration age = now - parent.since;
+    if (now - parent.used >= kIdle || age >= 2 * kLife) {
+      due.retire.push_back(pod);
+    } else if (age >= kLife && of(parent.order.revision).size() == 1) {
+      due.succeed.push_back(pod);
     }
   }
-  for (const auto& [order, runtime] : successors) start_parent(order, runtime);
-  if (!parents_.empty()) executor_.arm(parent_timer_, now + kParentLook);
-}
-
-void LocalController::handle(const Forget& order) {
-  for (auto& [id, parent] : parents_) {
-    if (parent.order.revision == order.revision) retire(id, parent);
-  }
-}
-
-// One that forked others has ended, and with the first process of their namespace they too.
-void LocalController::bury_parent(const PodProcess& pod, const Parent& parent,
-                                  const PodGone& gone) {
-  std::vector<PodProcess*> children;
-  for (const auto& [id, child] : pods_) {
-    if (child->parent() == pod.id()) children.push_back(child.get());
-  }
-  for (PodProcess* child : children) {
-    if (child->forked()) {
-      child->end("Killed", "the pod that it was forked from has ended");
-      bury(*child, SIGKILL);
-    } else {
-      child->give_up_fork("the pod that was to fork it has ended");
-    }
-  }
-  if (parent.retired || gone.reason == "Stopped") return;
-  log::info("controller", "pod {}, from which pods of {} were to be forked: {}: {}", pod.id(),
-            pod.revision(), gone.reason, gone.message);
-  if (gone.reason == kCannotFork) {
-    preload_policy_.refuse(pod.revision(), executor_.now());
-  } else {
-    preload_policy_.pause(pod.revision(), executor_.now());
-  }
-}
-
-void LocalController::clear_groups() {
-  std::erase_if(ended_, [](const auto& pod) { return pod->clear_group(); });
-  if (!ended_.empty()) executor_.arm(ended_timer_, executor_.now() + kLeavingTime);
+  return due;
 }
 
 }  // namespace ebb::node

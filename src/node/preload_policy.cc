@@ -9,7 +9,7 @@ bool PreloadPolicy::loaded(const Assign& order, Duration took, TimePoint now) {
   const bool asked = order.preload == static_cast<uint8_t>(Preload::kAlways);
   if (!asked && took < kSlow) return false;
   Seen& seen = see(order.revision, now);
-  if (now < seen.not_before) return false;
+  if (barred(order.revision, now)) return false;
   if (asked) return true;
   if (seen.slow == 0 || now - seen.since > kWhile) {
     seen.since = now;
@@ -24,6 +24,11 @@ void PreloadPolicy::refuse(const std::string& revision, TimePoint now) {
 
 void PreloadPolicy::pause(const std::string& revision, TimePoint now) {
   see(revision, now).not_before = now + kWhile;
+}
+
+bool PreloadPolicy::barred(const std::string& revision, TimePoint now) const {
+  const auto found = seen_.find(revision);
+  return found != seen_.end() && now < found->second.not_before;
 }
 
 PreloadPolicy::Seen& PreloadPolicy::see(const std::string& revision, TimePoint now) {

@@ -26,6 +26,8 @@ class PreloadPolicy {
   void refuse(const std::string& revision, TimePoint now);
   // Something was in the way: not for a while.
   void pause(const std::string& revision, TimePoint now);
+  // By one of the two.
+  [[nodiscard]] bool barred(const std::string& revision, TimePoint now) const;
 
  private:
   struct Seen {

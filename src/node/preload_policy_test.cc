@@ -49,7 +49,10 @@ TEST(PreloadPolicy, AWishIsAtOnceAndARefusalStays) {
 TEST(PreloadPolicy, APauseEnds) {
   PreloadPolicy policy;
   const TimePoint now{};
+  EXPECT_FALSE(policy.barred("r", now));
   policy.pause("r", now);
+  EXPECT_TRUE(policy.barred("r", now + minutes(9)));
+  EXPECT_FALSE(policy.barred("r", now + minutes(10)));
   EXPECT_FALSE(policy.loaded(order(Preload::kAlways), milliseconds(900), now + minutes(9)));
   EXPECT_TRUE(policy.loaded(order(Preload::kAlways), milliseconds(900), now + minutes(10)));
 }
