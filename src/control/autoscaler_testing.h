@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -47,6 +48,72 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
   bool start_well = true;
   bool full = false;
   int next = 0;
+};
+
+// One revision on such a node, and the time in the test's hand.
+class AutoScalerTest : public testing::Test {
+ protected:
+  void add(int concurrency = 1, int min = 0,
+           const std::function<void(ScalePlan&, scaling::PolicySpec&)>& change = {}) {
+    throttler_ = std::make_shared<serving::Throttler>(
+        serving::ThrottlerOptions{.revision = "uid", .concurrency = concurrency}, node_, clock_,
+        [this](const std::string& /*pod*/, const std::string& error) {
+          scaler_.start_ended("uid", error);
+        });
+    auto pod = std::make_shared<scheduling::PodTemplate>();
+    pod->revision = "uid";
+    pod->ns = "default";
+    pod->name = "hello-00001";
+    pod->concurrency = static_cast<uint32_t>(concurrency);
+    node_.subscribe(pod, throttler_);
+    traffic_.add(throttler_);
+    ScalePlan plan;
+    plan.pod = pod;
+    scaling::PolicySpec spec;
+    spec.kpa.stable_window = std::chrono::seconds(6);
+    spec.kpa.set_target({.container_concurrency = concurrency});
+    plan.bounds.min = min;
+    if (change) change(plan, spec);
+    plan.policy = std::make_shared<const scaling::PolicySpec>(std::move(spec));
+    scaler_.add(plan);
+  }
+  void pass(Duration time) {
+    for (Duration passed{}; passed < time; passed += std::chrono::seconds(1)) {
+      clock_.advance(std::chrono::seconds(1));
+      scaler_.tick();
+      settle();
+    }
+  }
+  void settle() { executor_.run_until(TimePoint{}); }
+
+  FakeClock clock_;
+  net::Executor executor_{"control"};
+  serving::Traffic traffic_;
+  FakeNode node_;
+  EventRecorder events_{clock_};
+  // All pods use so much of a core from the last call to this one.
+  void use(double cores) {
+    const auto now_ns = static_cast<uint64_t>(clock_.now().time_since_epoch().count());
+    cpu_ns_ += static_cast<uint64_t>(cores * static_cast<double>(now_ns - measured_ns_));
+    measured_ns_ = now_ns;
+    node::PodUsage message;
+    for (const auto& name : node_.names) {
+      message.pods.push_back({.pod = name,
+                              .revision = "uid",
+                              .ready = 1,
+                              .age_ms = 600'000,
+                              .state_age_ms = 600'000,
+                              .at_ns = now_ns,
+                              .cpu_ns = cpu_ns_,
+                              .memory_bytes = 1 << 20});
+    }
+    metrics_.on_message("node", message);
+  }
+  PodMetrics metrics_{clock_};
+  uint64_t measured_ns_ = 0;
+  uint64_t cpu_ns_ = 0;
+  AutoScaler scaler_{executor_, traffic_, node_, clock_, {.events = &events_, .pods = &metrics_}};
+  std::shared_ptr<serving::Throttler> throttler_;
 };
 
 // Many revisions, each on a node of its own whose pods take one request at a time.
