@@ -7,8 +7,18 @@
 #include "http/head_parser.h"
 #include "http/head_writer.h"
 #include "http/input.h"
+#include "http/number.h"
 
 namespace ebb::http {
+
+namespace {
+
+bool names_a_body(const Fields& fields) {
+  const auto length = content_length(fields);
+  return (length && *length > 0) || fields.get("transfer-encoding");
+}
+
+}  // namespace
 
 struct ClientConnection::Impl {
   Impl(net::Stream s, HeadLimits limits)
@@ -45,6 +55,9 @@ struct ClientConnection::Impl {
   std::string out;      // the head, and the framing of a chunk
   bool to_head = false;
   bool response_begun = false;
+  // The answer has no body (to HEAD, or a 304), but its head tells of one: a careless server
+  // sends it all the same, later perhaps. Its bytes would be taken for the next answer.
+  bool names_body = false;
   bool failed = false;
   bool reset = false;  // an operation failed because the peer closed
 };
@@ -56,7 +69,7 @@ void ClientConnection::Impl::begin_exchange(std::string_view method, BodyLength 
   body = length.kind == BodyLength::Kind::kUntilClose ? BodyLength::chunked() : length;
   unsent = body.kind == BodyLength::Kind::kSized ? body.size : 0;
   to_head = method == "HEAD";
-  response_begun = false;
+  response_begun = names_body = false;
   decoder = BodyDecoder();
   input.begin_message();
   parser.reset();
@@ -109,7 +122,7 @@ net::Task<HttpResult<std::string_view>> ClientConnection::Impl::read_more(TimePo
 
 bool ClientConnection::Impl::reusable() const {
   return !failed && request == Request::kSent && response == Response::kDone && head.keep_alive &&
-         input.empty();
+         input.empty() && !names_body;
 }
 
 ClientConnection::ClientConnection(net::Stream stream, HeadLimits limits)
@@ -169,6 +182,7 @@ net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadl
     if (*size > 0) {
       c.input.consume(*size);
       if (c.head.status >= 200 || c.head.status == 101) {
+        c.names_body = c.head.body.kind == BodyLength::Kind::kNone && names_a_body(c.head.fields);
         c.input.pin_head();
         c.decoder = BodyDecoder(c.head.body);
         c.response = c.decoder.done() ? Impl::Response::kDone : Impl::Response::kHead;
@@ -214,21 +228,20 @@ TunnelEnd ClientConnection::tunnel_end() {
 }
 net::Stream& ClientConnection::stream() { return impl_->stream; }
 
-std::unique_ptr<ClientConnection> ConnectionPool::take(TimePoint trusted_since) {
+std::unique_ptr<ClientConnection> ConnectionPool::take() {
   while (!idle_.empty()) {
-    Idle last = std::move(idle_.back());
+    auto last = std::move(idle_.back());
     idle_.pop_back();
-    if (last.since > trusted_since || last.connection->stream().quiet()) {
-      return std::move(last.connection);
-    }
+    if (last->stream().quiet_so_far() || last->stream().quiet()) return last;
   }
   return nullptr;
 }
 
-void ConnectionPool::put(std::unique_ptr<ClientConnection> connection, TimePoint now) {
+void ConnectionPool::put(std::unique_ptr<ClientConnection> connection) {
   if (!connection || !connection->reusable() || max_idle_ == 0) return;
   if (idle_.size() == max_idle_) idle_.pop_front();
-  idle_.push_back({std::move(connection), now});
+  connection->stream().watch();
+  idle_.push_back(std::move(connection));
 }
 
 }  // namespace ebb::http

@@ -56,26 +56,20 @@ class ClientConnection final : public ClientExchange {
 
 // Idle connections to one upstream: last in, first out; the oldest beyond
 // `max_idle` is closed; a connection that the peer closed or wrote to is dropped
-// when taken. To look costs a system call: a caller that can send again what meets a
-// closed connection trusts those that were in use a moment ago.
+// when taken: what it wrote is no answer to a request that it has not got yet.
 class ConnectionPool final {
  public:
   explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
-  // The idle connection used last that is still usable, or nullptr. Those that were
-  // put back after `trusted_since` are not looked at.
-  [[nodiscard]] std::unique_ptr<ClientConnection> take(TimePoint trusted_since = kNever);
+  // The idle connection used last that is still usable, or nullptr.
+  [[nodiscard]] std::unique_ptr<ClientConnection> take();
   // Closes it instead if it is not reusable.
-  void put(std::unique_ptr<ClientConnection> connection, TimePoint now = {});
+  void put(std::unique_ptr<ClientConnection> connection);
   void clear() { idle_.clear(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }
 
  private:
   size_t max_idle_;
-  struct Idle {
-    std::unique_ptr<ClientConnection> connection;
-    TimePoint since;
-  };
-  std::deque<Idle> idle_;
+  std::deque<std::unique_ptr<ClientConnection>> idle_;
 };
 
 }  // namespace ebb::http

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "http/server_fixture.h"
 
@@ -108,9 +110,6 @@ TEST_F(ClientTest, ReusesAConnectionForEveryKindOfExchange) {
   EXPECT_TRUE(c->response_begun());
   a = run(fetch(*c, "GET", "/chunked"));
   EXPECT_EQ(a.body, "abcabcabc");
-  a = run(fetch(*c, "HEAD", "/hello"));
-  EXPECT_EQ(a.body, "");
-  EXPECT_TRUE(a.reusable);
   a = run(fetch(*c, "GET", "/status?204"));
   EXPECT_EQ(a.status, 204);
   EXPECT_TRUE(a.reusable);
@@ -121,6 +120,9 @@ TEST_F(ClientTest, ReusesAConnectionForEveryKindOfExchange) {
   a = run(fetch(*c, "POST", "/all"));
   EXPECT_EQ(a.body, "");
   EXPECT_TRUE(a.reusable);
+  a = run(fetch(*c, "HEAD", "/hello"));
+  EXPECT_EQ(a.body, "");
+  EXPECT_FALSE(a.reusable);  // a careless server might send the body still
   EXPECT_EQ(server->connections(), 1u);
   EXPECT_EQ(handler.requests, 7);
 }
@@ -236,8 +238,14 @@ TEST_F(ClientTest, ReusableOnlyIfNothingElseArrived) {
   EXPECT_FALSE(fetch_from(ok + "\r\nokHTTP/1.1 200 OK\r\n").reusable);
   EXPECT_FALSE(fetch_from(ok + "Connection: close\r\n\r\nok").reusable);
   EXPECT_FALSE(fetch_from("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").reusable);
-  EXPECT_TRUE(fetch_from(ok + "\r\n", "HEAD").reusable);
-  EXPECT_FALSE(fetch_from(ok + "\r\nok", "HEAD").reusable);  // a body after all
+  EXPECT_TRUE(fetch_from("HTTP/1.1 200 OK\r\n\r\n", "HEAD").reusable);
+  EXPECT_TRUE(fetch_from("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HEAD").reusable);
+  EXPECT_FALSE(fetch_from(ok + "\r\n", "HEAD").reusable);  // a body may come after all
+  EXPECT_FALSE(fetch_from(ok + "\r\nok", "HEAD").reusable);
+  EXPECT_FALSE(
+      fetch_from("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD").reusable);
+  EXPECT_TRUE(fetch_from("HTTP/1.1 304 Not Modified\r\n\r\n").reusable);
+  EXPECT_FALSE(fetch_from("HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n").reusable);
 }
 
 TEST_F(ClientTest, RefusesSmuggledResponses) {
@@ -279,6 +287,27 @@ TEST_F(ClientTest, PoolGivesTheLastPutAndDropsTheDead) {
   EXPECT_EQ(pool.take(), nullptr);
   EXPECT_EQ(pool.idle(), 0u);
   server.reset();
+}
+
+TEST_F(ClientTest, WhatComesWhileAConnectionIsIdleIsNobodysAnswer) {
+  for (const bool closes : {false, true}) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    const UniqueFd peer(ends[1]);
+    ConnectionPool pool(2);
+    pool.put(std::make_unique<ClientConnection>(net::Stream(executor, UniqueFd(ends[0]))));
+    executor.run_until(executor.now());
+    auto idle = pool.take();
+    ASSERT_NE(idle, nullptr) << "it is quiet";
+    pool.put(std::move(idle));
+    if (closes) {
+      ::shutdown(peer.get(), SHUT_WR);
+    } else {
+      ASSERT_EQ(::write(peer.get(), "HTTP/1.1 200 OK\r\n\r\n", 19), 19);
+    }
+    executor.run_until(executor.now());
+    EXPECT_EQ(pool.take(), nullptr) << closes;
+  }
 }
 
 class DrainTest : public ClientTest {

@@ -150,6 +150,8 @@ class Socket final : public EventTarget, private Link {
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
+  // Nobody waits, but news is to be known: readable() tells.
+  void watch();
   // The same for one that waits already, from its attempt.
   void wait_on(Direction& direction, uint32_t events);
   // Suspends `who` for a turn of the loop.
@@ -195,6 +197,7 @@ class Socket final : public EventTarget, private Link {
 
   const bool by_ring_;
   bool wants_receive_ = false;  // in the next submit
+  bool watches_ = false;        // though nobody waits for it
   bool at_end_ = false;         // all that the peer sent has been received
   bool blocked_ = false;        // the kernel has no room for what is queued
   bool shutdown_due_ = false;

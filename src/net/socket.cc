@@ -132,6 +132,17 @@ void Socket::wait(Direction& direction, uint32_t events, std::coroutine_handle<>
   }
 }
 
+void Socket::watch() {
+  if (!open() || readable()) return;
+  if (by_ring_ && executor.impl().uses_ring) {
+    if (receive_ != nullptr) return;
+    wants_receive_ = watches_ = true;
+    enlist();
+  } else if (set_watched(watched_ | kReadEvents) != 0) {
+    readable_ = true;  // perhaps: whoever wants to know has to ask
+  }
+}
+
 void Socket::wait_on(Direction& direction, uint32_t events) {
   direction.await(events);
   expect(direction, events);
@@ -162,6 +173,7 @@ bool Socket::receive(std::span<char> buffer) {
     read.error = n < 0 ? errno : 0;
     read.transferred = n < 0 ? 0 : static_cast<size_t>(n);
     if (n >= 0 && read.transferred < buffer.size()) drained();
+    if (n == 0) at_end_ = true;
     if (n != 0) return true;
   }
   // An end, to who was told that all is sent: the connection was closed before.
@@ -292,11 +304,14 @@ void Socket::hand_over(Ring* ring) {
       send_queued();
     }
   }
-  if (!std::exchange(wants_receive_, false) || receive_ != nullptr || !awaited(EPOLLIN)) return;
+  const bool watches = std::exchange(watches_, false);
+  if (!std::exchange(wants_receive_, false) || receive_ != nullptr) return;
+  if (!watches && !awaited(EPOLLIN)) return;
   if (ring != nullptr && ring->has_buffers()) {
     set_watched(watched_ & EPOLLOUT);
     ring->receive(*this);
   } else if (const int err = set_watched(watched_ | kReadEvents); err != 0) {
+    readable_ = true;
     if (read.waiting()) fail_soon(read, err, executor);
     if (write.waiting()) fail_soon(write, err, executor);
   }

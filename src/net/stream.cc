@@ -149,6 +149,15 @@ bool Stream::quiet() const {
   return n < 0 && errno == EAGAIN;
 }
 
+void Stream::watch() {
+  if (impl_ && !impl_->closed) impl_->socket.watch();
+}
+
+bool Stream::quiet_so_far() const {
+  if (!impl_ || impl_->closed || impl_->socket.readable()) return false;
+  return !impl_->tls || !impl_->tls->has_received();
+}
+
 bool Stream::peer_left() const {
   if (!impl_ || impl_->closed) return true;
   pollfd watched{impl_->socket.fd(), POLLRDHUP, 0};

@@ -64,6 +64,12 @@ class Stream final {
   // True if the peer has neither closed nor sent anything: an idle keep-alive
   // connection that may carry one more request. One non-blocking system call.
   [[nodiscard]] bool quiet() const;
+  // Of an idle connection: until the next read, what the peer sends is noted as it comes,
+  // and that it closes.
+  void watch();
+  // The same as quiet() without a system call, as of the last turn of the loop. False where
+  // that is not known.
+  [[nodiscard]] bool quiet_so_far() const;
   // True if the peer has closed or reset the connection, or at least ended its side,
   // whatever is still to be read. One non-blocking system call.
   [[nodiscard]] bool peer_left() const;

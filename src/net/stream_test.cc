@@ -279,6 +279,34 @@ Task<void> write_until_error(Stream& stream, IoError& error) {
   }
 }
 
+TEST_P(StreamTest, AWatchedStreamKnowsWhatItsPeerDoesWithoutAsking) {
+  ends_.a.watch();
+  executor_.run_until(TimePoint{});
+  EXPECT_TRUE(ends_.a.quiet_so_far() || ends_.a.quiet());  // it may not be known
+  run_to_end(executor_, write_then_end(ends_.b, "x"));
+  for (int i = 0; i < 100 && ends_.a.quiet_so_far(); ++i) {
+    executor_.run_until(executor_.now() + std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(ends_.a.quiet_so_far());
+  std::string got;
+  run_to_end(executor_, read_all(ends_.a, 8, Duration::zero(), got));
+  EXPECT_EQ(got, "x") << "what was noted is read by the next who asks";
+  EXPECT_FALSE(ends_.a.quiet_so_far()) << "it has ended";
+}
+
+TEST_P(StreamTest, AWatchedStreamServesTheNextReadAndMayBeClosed) {
+  ends_.a.watch();
+  executor_.run_until(TimePoint{});
+  std::string got;
+  executor_.spawn(write_then_end(ends_.b, "answer"));
+  run_to_end(executor_, read_all(ends_.a, 8, Duration::zero(), got));
+  EXPECT_EQ(got, "answer");
+  ends_.b.watch();
+  executor_.run_until(TimePoint{});
+  ends_.b.close();
+  EXPECT_FALSE(ends_.b.quiet_so_far());
+}
+
 TEST_P(StreamTest, WritingToAClosedPeerIsClosedWithoutASignal) {
   ends_.b.close();
   IoError error = IoError::kOther;

@@ -88,8 +88,7 @@ struct Forwarding final {
 
 void Forwarding::take_connection() {
   // A second sending takes no chances with connections of the same kind.
-  const bool may_break = can_be_unread() || (request.whole() && request.idempotent());
-  if (options.may_replay) connection = connections.take(slot.pod(), may_break);
+  if (options.may_replay) connection = connections.take(slot.pod());
   reused = connection != nullptr;
 }
 
