@@ -230,8 +230,9 @@ H2Start Connection::take_http2() {
 
 void Connection::begin_exchange() {
   decoder_ = BodyDecoder(request_.body);
+  ahead_ = {};
   body_error_.reset();
-  body_touched_ = continued_ = close_after_ = false;
+  body_touched_ = continued_ = unwanted_ = close_after_ = false;
   response_ = Response::kNone;
   framing_ = Framing::kNoBody;
   unsent_ = 0;
@@ -275,12 +276,12 @@ net::Task<bool> Connection::settle() {
 
 net::Task<bool> Connection::skip_body() {
   if (decoder_.done()) co_return true;
-  const TimePoint deadline = server_.executor.now() + kSkipTime;
-  const uint64_t limit = decoder_.received() + kSkipBytes;
-  if (request_.body.kind == BodyLength::Kind::kSized && request_.body.size > limit) co_return false;
+  const TimePoint end = server_.executor.now() + kSkipTime;
   while (!decoder_.done()) {
-    const auto piece = co_await read_piece(stream_, input_, decoder_, deadline);
-    if (!piece || decoder_.received() > limit) co_return false;
+    if (server_.draining) co_return false;
+    const TimePoint pause = server_.executor.turn_time() + kSkipPause;
+    const auto piece = co_await read_piece(stream_, input_, decoder_, std::min(end, pause));
+    if (!piece || decoder_.received() > server_.options.max_body) co_return false;
   }
   co_return true;
 }
@@ -347,28 +348,57 @@ bool Connection::continue_due() const {
 net::Task<HttpResult<std::string_view>> Connection::read_body() {
   using Piece = net::Task<HttpResult<std::string_view>>;
   if (body_error_) return Piece::ready(fail(*body_error_));
+  if (!ahead_.empty()) return Piece::ready(std::exchange(ahead_, {}));
   if (decoder_.done()) return Piece::ready(std::string_view());
+  if (unwanted_) return Piece::ready(fail(HttpError::kClosed));
   return read_more();
 }
 
-net::Task<HttpResult<std::string_view>> Connection::read_more() {
-  if (continue_due() && input_.empty()) {
-    if (begun()) co_return fail(HttpError::kClosed);
-    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    continued_ = true;
-    body_touched_ = true;
-    const auto sent = co_await send(kContinue, {});
-    if (!sent) {
-      body_error_ = HttpError::kIo;
-      co_return fail(sent.error());
-    }
-  }
+net::Task<HttpResult<void>> Connection::send_continue() {
+  if (!continue_due() || !input_.empty()) co_return HttpResult<void>();
+  if (begun()) co_return fail(HttpError::kClosed);
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  continued_ = true;
   body_touched_ = true;
-  const TimePoint deadline = server_.executor.now() + server_.options.body_timeout;
+  const auto sent = co_await send(kContinue, {});
+  if (!sent) body_error_ = HttpError::kIo;
+  co_return sent;
+}
+
+net::Task<bool> Connection::body_comes(TimePoint until) {
+  if (body_error_ || decoder_.done() || !ahead_.empty()) co_return true;
+  const auto continued = co_await send_continue();
+  if (!continued) co_return true;
+  const auto piece = co_await read_decoded(until);
+  if (piece) {
+    ahead_ = *piece;
+  } else if (piece.error() == HttpError::kTimeout) {
+    co_return false;
+  } else {
+    body_error_ = piece.error();
+  }
+  co_return true;
+}
+
+net::Task<HttpResult<std::string_view>> Connection::read_decoded(TimePoint deadline) {
+  body_touched_ = true;
   auto piece = co_await read_piece(stream_, input_, decoder_, deadline);
   if (piece && decoder_.received() > server_.options.max_body) {
     piece = fail(HttpError::kBodyTooLarge);
   }
+  co_return piece;
+}
+
+void Connection::stop_reading() {
+  unwanted_ = true;
+  stream_.cancel_read();
+}
+
+net::Task<HttpResult<std::string_view>> Connection::read_more() {
+  const auto continued = co_await send_continue();
+  if (!continued) co_return fail(continued.error());
+  auto piece = co_await read_decoded(server_.executor.now() + server_.options.body_timeout);
+  if (!piece && unwanted_) co_return fail(HttpError::kClosed);
   if (!piece) body_error_ = piece.error();
   co_return piece;
 }

@@ -23,11 +23,12 @@ class Connection final : public Exchange, public OpenConnection {
   // read and dropped, so that the answer is not lost to a reset.
   static constexpr size_t kLingerBytes = 64 * 1024;
   static constexpr Duration kLingerTime = std::chrono::seconds(1);
-  // What of a request's body the handler left unread is skipped up to here.
-  static constexpr size_t kSkipBytes = 64 * 1024;
   // A piece of a body up to this is copied behind its head.
   static constexpr size_t kJoined = 2 * 1024;
-  static constexpr Duration kSkipTime = std::chrono::seconds(1);
+  // What of a request's body the handler left unread is skipped, for so long and with no
+  // longer pause: many clients look for an answer only once they have sent everything.
+  static constexpr Duration kSkipTime = std::chrono::seconds(30);
+  static constexpr Duration kSkipPause = std::chrono::seconds(1);
 
   // `server` must outlive the connection.
   Connection(ServerState& server, net::Stream stream);
@@ -54,6 +55,8 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] size_t held_bytes() const override { return sizeof(*this) + input_.memory(); }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
+  [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
+  void stop_reading() override;
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] bool body_read() const override { return decoder_.done(); }
@@ -95,6 +98,9 @@ class Connection final : public Exchange, public OpenConnection {
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_more();
+  // A piece, of a body that is not too large.
+  [[nodiscard]] net::Task<HttpResult<std::string_view>> read_decoded(TimePoint deadline);
+  [[nodiscard]] net::Task<HttpResult<void>> send_continue();
   [[nodiscard]] net::Task<HttpResult<void>> finish_sending();
   void begin_exchange();
   [[nodiscard]] bool append_head(const ResponseHead& head);
@@ -116,9 +122,11 @@ class Connection final : public Exchange, public OpenConnection {
   TimePoint received_at_;
   TimePoint send_by_ = kNever;
   BodyDecoder decoder_;
+  std::string_view ahead_;  // of the body, for the next read_body()
   std::optional<HttpError> body_error_;
   bool body_touched_ = false;
   bool continued_ = false;
+  bool unwanted_ = false;  // the rest of the body
   bool close_after_ = false;
   Response response_ = Response::kNone;
   Framing framing_ = Framing::kNoBody;

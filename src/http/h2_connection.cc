@@ -66,6 +66,7 @@ class H2Exchange final : public Exchange {
     return request_.body.kind == BodyLength::Kind::kChunked && !stream_.ended() &&
            stream_.unread() == 0;
   }
+  [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
   void stop_reading() override { stream_.stop_reading(); }
   [[nodiscard]] const Fields& trailers() const override { return trailers_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
@@ -81,6 +82,7 @@ class H2Exchange final : public Exchange {
   void send_by(TimePoint deadline) override { send_by_ = deadline; }
 
  private:
+  [[nodiscard]] bool continue_if_due();
   enum class Answer : uint8_t { kNone, kBegun, kFinished, kBroken };
 
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, bool last,
@@ -150,13 +152,24 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
   return std::nullopt;
 }
 
+// False: it is too late for that.
+bool H2Exchange::continue_if_due() {
+  const bool waits = request_.expects_continue && !continued_ && !stream_.ended();
+  if (!waits || stream_.unread() > 0) return true;
+  if (begun()) return false;
+  continued_ = true;
+  connection_.session().submit_interim(stream_, 100);
+  return true;
+}
+
+net::Task<bool> H2Exchange::body_comes(TimePoint until) {
+  if (body_error_ || !continue_if_due()) return net::Task<bool>::ready(true);
+  return stream_.comes(until);
+}
+
 net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
   if (body_error_) co_return fail(*body_error_);
-  if (request_.expects_continue && !continued_ && !stream_.ended() && stream_.unread() == 0) {
-    if (begun()) co_return fail(HttpError::kClosed);
-    continued_ = true;
-    connection_.session().submit_interim(stream_, 100);
-  }
+  if (!continue_if_due()) co_return fail(HttpError::kClosed);
   // A stream of messages rests as long as it likes, within the request's own time.
   const bool stream = request_.body.kind == BodyLength::Kind::kChunked;
   const TimePoint deadline = stream ? kNever : executor().now() + options_.body_timeout;

@@ -75,6 +75,8 @@ class H2Stream final {
 
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read(TimePoint deadline);
+  // Whether read() would not have to wait; waits for that until then.
+  [[nodiscard]] net::Task<bool> comes(TimePoint until);
   // Nobody reads any more: read() ends with kClosed.
   void stop_reading();
   // Waits for the head of an answer: kTimeout, kTruncated (reset) or kClosed (never begun).

@@ -31,6 +31,14 @@ net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
   co_return std::string_view(piece_);
 }
 
+net::Task<bool> H2Stream::comes(TimePoint until) {
+  while (received_.empty() && !ended_ && !unwanted_ && !closed_) {
+    const bool woken = co_await readable_.wait(until);
+    if (!woken) co_return false;
+  }
+  co_return true;
+}
+
 void H2Stream::stop_reading() {
   unwanted_ = true;
   readable_.wake();

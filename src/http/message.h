@@ -47,6 +47,10 @@ struct BodyLength {
   [[nodiscard]] static BodyLength sized(uint64_t bytes) { return {Kind::kSized, bytes}; }
   [[nodiscard]] static BodyLength chunked() { return {Kind::kChunked, 0}; }
   [[nodiscard]] static BodyLength until_close() { return {Kind::kUntilClose, 0}; }
+  // Known to be.
+  [[nodiscard]] bool is_empty() const {
+    return kind == Kind::kNone || (kind == Kind::kSized && size == 0);
+  }
   friend bool operator==(const BodyLength&, const BodyLength&) = default;
 };
 

@@ -86,9 +86,10 @@ class Exchange {
   // True if the client may wait for an answer before it sends (more of) its body, as a
   // stream of messages in both directions does (HTTP/2): what needs the body waits in vain.
   [[nodiscard]] virtual bool body_may_wait() const { return false; }
-  // Nobody needs the rest of the body: a read_body() that waits ends with kClosed, where
-  // the rest would not have to be read for the connection's sake.
-  virtual void stop_reading() {}
+  // Whether read_body() would not have to wait; waits for that until then.
+  [[nodiscard]] virtual net::Task<bool> body_comes(TimePoint until) = 0;
+  // Nobody needs the rest of the body: read_body() ends with kClosed, one that waits too.
+  virtual void stop_reading() = 0;
   // The fields behind the body, once that has been read to its end.
   [[nodiscard]] virtual const Fields& trailers() const = 0;
 

@@ -150,6 +150,8 @@ class Socket final : public EventTarget, private Link {
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
+  // Who waits to read hears ECANCELED, in the next turn.
+  void cancel_read();
   // Nobody waits, but news is to be known: readable() tells.
   void watch();
   // The same for one that waits already, from its attempt.

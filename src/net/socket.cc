@@ -132,6 +132,10 @@ void Socket::wait(Direction& direction, uint32_t events, std::coroutine_handle<>
   }
 }
 
+void Socket::cancel_read() {
+  if (read.waiting()) fail_soon(read, ECANCELED, executor);
+}
+
 void Socket::watch() {
   if (!open() || readable()) return;
   if (by_ring_ && executor.impl().uses_ring) {

@@ -141,6 +141,10 @@ void Stream::shutdown_write() {
   impl_->socket.shutdown_write();
 }
 
+void Stream::cancel_read() {
+  if (impl_ && !impl_->closed) impl_->socket.cancel_read();
+}
+
 bool Stream::quiet() const {
   if (!impl_ || impl_->closed || !impl_->socket.quiet_so_far()) return false;
   if (impl_->tls && impl_->tls->has_received()) return false;

@@ -61,6 +61,9 @@ class Stream final {
   // Sends end-of-stream, as the destructor does; reads go on.
   void shutdown_write();
 
+  // A read that waits ends with kCanceled, in the next turn of the loop.
+  void cancel_read();
+
   // True if the peer has neither closed nor sent anything: an idle keep-alive
   // connection that may carry one more request. One non-blocking system call.
   [[nodiscard]] bool quiet() const;

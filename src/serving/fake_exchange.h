@@ -20,6 +20,8 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] net::Task<http::HttpResult<std::string_view>> read_body() override {
     co_return std::string_view();
   }
+  [[nodiscard]] net::Task<bool> body_comes(TimePoint /*until*/) override { co_return true; }
+  void stop_reading() override {}
   [[nodiscard]] net::Task<http::HttpResult<void>> begin(
       const http::ResponseHead& /*head*/) override {
     co_return http::HttpResult<void>();

@@ -21,6 +21,9 @@ constexpr Duration kSoonReported = std::chrono::milliseconds(50);
 // What every server takes with its first read: of a request no larger than this, a pod
 // that closed without having read all of it has read nothing.
 constexpr size_t kOneRead = 4096;
+// How long the first piece of a body is waited for, so that it goes along with the head, and
+// again if the request is sent again. Then the pod gets the head alone: it may answer to that.
+constexpr Duration kFirstPiece = std::chrono::milliseconds(20);
 // How often an answer that is under way looks whether its client is there.
 constexpr Duration kClientLook = std::chrono::seconds(1);
 // How often a request that waits for its answer looks, where that can be known.
@@ -44,6 +47,7 @@ http::Fields passed_on(const http::Fields& trailers) {
 struct Forwarding final {
   void take_connection();
   net::Task<bool> connect();
+  net::Task<bool> first_piece();
   net::Task<void> send_rest();
   net::Task<void> upload(net::OneShot<bool>::Sender done);
   net::Task<Forwarded> answer();
@@ -53,6 +57,13 @@ struct Forwarding final {
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit(Duration patience);
+  // Until the answer begins.
+  [[nodiscard]] bool idles_first() const {
+    return options.idle != Duration::zero() && options.idle < options.response_start;
+  }
+  [[nodiscard]] Duration silence_allowed() const {
+    return idles_first() ? options.idle : options.response_start;
+  }
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
     return request.whole() && request.wire_size() <= kOneRead;
@@ -105,6 +116,19 @@ net::Task<bool> Forwarding::connect() {
   co_return true;
 }
 
+// What of the body goes with the head. False if the client failed to send it.
+net::Task<bool> Forwarding::first_piece() {
+  bool comes = !exchange.body_may_wait();
+  if (comes) comes = co_await exchange.body_comes(earlier(options.deadline, kFirstPiece));
+  if (!comes) {
+    request.pass_first();
+    co_return true;
+  }
+  const auto begun = co_await request.read_first();
+  if (!begun) client_failed(begun.error());
+  co_return begun.has_value();
+}
+
 // Sends what of the body did not go with the head.
 net::Task<void> Forwarding::send_rest() {
   if (request.whole()) {
@@ -149,7 +173,7 @@ void Forwarding::client_failed(http::HttpError error) {
 
 net::Task<Forwarded> Forwarding::answer() {
   const TimePoint asked_at = executor.turn_time();
-  const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
+  const TimePoint deadline = std::min(options.deadline, asked_at + silence_allowed());
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
   look.fire = [this] {
     left = exchange.client_left();
@@ -209,7 +233,7 @@ net::Task<Forwarded> Forwarding::answer() {
 // the request, or that had little of its time since the rest went by in the queue.
 void Forwarding::note_silence(TimePoint asked_at) {
   const bool sent = !uploading || uploaded;
-  const bool had_time = executor.now() - asked_at >= options.response_start / 2;
+  const bool had_time = executor.now() - asked_at >= silence_allowed() / 2;
   if (sent && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
@@ -348,8 +372,10 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
     const bool all = executor.now() >= options.deadline;
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
                                    all ? "answer" : "begin to answer",
-                                   to_seconds(all ? options.timeout : options.response_start),
-                                   all ? "timeoutSeconds" : "responseStartTimeoutSeconds");
+                                   to_seconds(all ? options.timeout : silence_allowed()),
+                                   all             ? "timeoutSeconds"
+                                   : idles_first() ? "idleTimeoutSeconds"
+                                                   : "responseStartTimeoutSeconds");
     // The time may have gone by while the client sent its body.
     if (uploading && !uploaded) {
       co_await answer_error(504, "timeout", std::move(text));
@@ -395,14 +421,9 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
                  .throttler = throttler,
                  .slot = std::move(slot),
                  .options = options};
-  if (request.has_unread_body() && the.exchange.body_may_wait()) {
-    request.pass_first();
-  } else if (request.has_unread_body()) {
-    const auto begun = co_await request.read_first();
-    if (!begun) {
-      the.client_failed(begun.error());
-      co_return Forwarded::kAnswered;
-    }
+  if (request.has_unread_body()) {
+    const bool ready = co_await the.first_piece();
+    if (!ready) co_return Forwarded::kAnswered;
   }
   the.take_connection();
   if (!the.connection) {
@@ -419,14 +440,15 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();
   const auto outcome = co_await the.answer();
   if (the.uploading) {
+    // A pod that has answered needs no more of the body, nor does its client wait for that.
+    the.keep = the.keep && the.uploaded;
     the.over = true;
     the.exchange.stop_reading();
     if (!the.keep) {
       the.connection->close();
       the.slot.release();
     }
-    // The body's sender uses our state: it ends when the client's next piece comes,
-    // at the latest at the server's body timeout.
+    // The body's sender uses our state; it ends at once.
     auto uploaded = the.uploading->wait(kNever);
     static_cast<void>(co_await uploaded);
   }

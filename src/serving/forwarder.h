@@ -92,7 +92,7 @@ struct ForwardOptions {
   TimePoint deadline;         // of the whole request
   Duration timeout{};         // which that came from, for messages
   Duration response_start{};  // the pod's time for the first byte
-  Duration idle{};            // longest silence inside the answer; 0: none
+  Duration idle{};            // longest silence of the pod; 0: none
   Duration tunnel_grace{};    // for an upgraded connection whose pod drains
   bool may_replay = true;     // it was not sent a second time yet
   ServerTiming timing = ServerTiming::kCold;

@@ -35,6 +35,7 @@ enum class Act {
   kSilence,      // reads it and says nothing
   kHalf,         // begins an answer and goes silent
   kUpgrade,      // 101, then sends back what comes
+  kEarly,        // answers to the head, whatever comes of the body
 };
 
 // A pod whose acts are given, one for each request, over all connections.
@@ -74,7 +75,11 @@ class FakePod final {
         co_return;
       }
       std::string request;
-      while (!is_whole(request)) {
+      const auto has_enough = [&] {
+        return is_whole(request) ||
+               (act == Act::kEarly && request.find("\r\n\r\n") != std::string::npos);
+      };
+      while (!has_enough()) {
         std::array<char, 4096> buffer;
         const auto n = co_await stream.read_some(buffer, kNever);
         if (!n || *n == 0) co_return;
@@ -416,6 +421,84 @@ TEST_F(GatewayTest, ARequestThatIsNotAllThereSaysNothingOfThePod) {
     EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 504 "));
   }
   EXPECT_TRUE(source_.hung.empty());
+}
+
+TEST_F(GatewayTest, SilenceBeforeTheAnswerIsIdleToo) {
+  backend_.idle = 30ms;
+  start();
+  add_pod("a", {Act::kSilence});
+  const auto answer = call();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 504 "));
+  EXPECT_THAT(answer, HasSubstr("did not begin to answer within 0.03 s (idleTimeoutSeconds)"));
+}
+
+TEST_F(GatewayTest, AnEarlyAnswerEndsItsPodsPart) {
+  start();
+  FakePod& pod = add_pod("a", {Act::kEarly, Act::kEarly, Act::kEarly});
+  for (const char* body : {"Content-Length: 100000\r\n\r\nab", "Content-Length: 100000\r\n\r\n",
+                           "Transfer-Encoding: chunked\r\n\r\n1"}) {
+    auto stream = run(dial());
+    const std::string text = fmt::format("POST / HTTP/1.1\r\nHost: hello\r\n{}", body);
+    (void)run([](net::Stream& s, const std::string& t) -> net::Task<bool> {
+      const auto sent = co_await s.write_all(t, kNever);
+      co_return sent.has_value();
+    }(stream, text));
+    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 200 ")) << body;
+    // Not only when the client has sent the rest, or run out of its time for that.
+    const TimePoint patience = executor_.now() + 5s;
+    while (throttler_->counts().in_flight > 0 && executor_.now() < patience) {
+      executor_.run_until(executor_.now() + 10ms);
+    }
+    EXPECT_EQ(throttler_->counts().in_flight, 0) << body;
+  }
+  EXPECT_EQ(pod.connections, 3) << "none is used again that something of a body may follow on";
+}
+
+TEST_F(GatewayTest, ABodyThatStaysAwayHoldsAPodNoLongerThanItsRequestMayTake) {
+  backend_.timeout = 300ms;
+  start();
+  add_pod("a", {Act::kSilence, Act::kSilence});
+  for (const char* body : {"Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1"}) {
+    const TimePoint begun = executor_.now();
+    auto stream = run(dial());
+    const std::string text = fmt::format("POST / HTTP/1.1\r\nHost: hello\r\n{}", body);
+    (void)run([](net::Stream& s, const std::string& t) -> net::Task<bool> {
+      const auto sent = co_await s.write_all(t, kNever);
+      co_return sent.has_value();
+    }(stream, text));
+    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), testing::ContainsRegex("HTTP/1.1 (408|504) "));
+    EXPECT_LT(executor_.now() - begun, 10s) << "the server's own patience is 30 s";
+    EXPECT_EQ(throttler_->counts().in_flight, 0);
+  }
+}
+
+TEST_F(GatewayTest, WhatIsOursCannotBeMadeUp) {
+  start();
+  add_pod("a");
+  const auto answer = call("GET", "",
+                           "Connection: host, x-gone\r\nX-Gone: 1\r\nX-Kept: 2\r\n"
+                           "Forwarded: for=\"open\r\nForwarded: for=\"[::1]\"\r\n"
+                           "X_Forwarded_For: 6.6.6.6\r\nx_request-id: fake\r\n");
+  EXPECT_THAT(answer, HasSubstr("Host: hello\r\n")) << "a request without is none";
+  EXPECT_THAT(answer, HasSubstr("X-Kept: 2"));
+  EXPECT_THAT(answer, HasSubstr("forwarded: for=\"[::1]\", for=127.0.0.1;host=\"hello\""));
+  for (const char* not_there : {"X-Gone", "open", "6.6.6.6", "fake"}) {
+    EXPECT_THAT(answer, testing::Not(HasSubstr(not_there)));
+  }
+}
+
+TEST_F(GatewayTest, AnUpgradeMayHaveAnEmptyBody) {
+  start();
+  add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  (void)run([](net::Stream& s) -> net::Task<bool> {
+    const auto sent = co_await s.write_all(
+        "GET / HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
+        "Content-Length: 0\r\n\r\n",
+        kNever);
+    co_return sent.has_value();
+  }(stream));
+  EXPECT_THAT(run(read_up_to(stream, "early")), StartsWith("HTTP/1.1 101 "));
 }
 
 TEST_F(GatewayTest, AnAnswerThatStopsIsCut) {

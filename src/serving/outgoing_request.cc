@@ -1,17 +1,38 @@
 #include <algorithm>
 #include <array>
 
+#include "http/chars.h"
 #include "serving/forwarder.h"
 
 namespace ebb::serving {
 namespace {
 
+// What a function may trust to be ours. CGI and its heirs take '_' and '-' for the same.
+bool is_ours(std::string_view name) {
+  static constexpr auto kOurs = std::to_array<std::string_view>(
+      {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-request-id"});
+  const auto same = [](char a, char b) { return (a == '_' ? '-' : http::to_lower(a)) == b; };
+  return std::ranges::any_of(
+      kOurs, [&](std::string_view one) { return std::ranges::equal(name, one, same); });
+}
+
+// RFC 9110 7.6.1: a client may not name what concerns more than its connection; Host is what
+// every request must have.
 bool is_dropped(const http::RequestHead& head, bool has_connection, std::string_view name) {
-  return http::is_hop_by_hop(name) || http::iequals(name, "expect") ||
-         http::iequals(name, "forwarded") || http::iequals(name, "x-forwarded-for") ||
-         http::iequals(name, "x-forwarded-proto") || http::iequals(name, "x-request-id") ||
+  return http::is_hop_by_hop(name) || http::iequals(name, "expect") || is_ours(name) ||
          http::iequals(name, "knative-serving-tag") ||
-         (has_connection && head.fields.has_token("connection", name));
+         (has_connection && !http::iequals(name, "host") &&
+          head.fields.has_token("connection", name));
+}
+
+// An open quote would swallow what is put behind it.
+bool closes_its_quotes(std::string_view value) {
+  bool quoted = false;
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '"') quoted = !quoted;
+    if (quoted && value[i] == '\\') ++i;
+  }
+  return !quoted;
 }
 
 // HTTP/2 over an upgrade would hide requests from us inside one of them.
@@ -33,7 +54,7 @@ void OutgoingRequest::fill_fields() {
   for (const auto& field : head.fields) {
     if (http::iequals(field.name, "x-forwarded-for")) {
       forwarded_for_.append(field.value).append(", ");
-    } else if (http::iequals(field.name, "forwarded")) {
+    } else if (http::iequals(field.name, "forwarded") && closes_its_quotes(field.value)) {
       forwarded_.append(field.value).append(", ");
     }
     if (!is_dropped(head, has_connection, field.name)) add(field.name, field.value);
@@ -52,7 +73,7 @@ void OutgoingRequest::fill_fields() {
   add("x-request-id", record_.id);
   const auto protocols = head.fields.get("upgrade");
   upgrade_ = head.upgrade && head.minor_version > 0 && protocols && !is_http2(*protocols) &&
-             head.body.kind == http::BodyLength::Kind::kNone;
+             head.body.is_empty();
   if (upgrade_) {
     add("connection", "Upgrade");
     add("upgrade", *protocols);
