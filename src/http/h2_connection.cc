@@ -99,6 +99,7 @@ class H2Exchange final : public Exchange {
   uint64_t received_ = 0;
   uint64_t unsent_ = 0;  // of a body of known size
   bool sized_ = false;
+  bool end_rides_ = false;  // on the last piece, as no trailers follow
   bool continued_ = false;
   bool close_after_ = false;
   bool body_ended_ = false;
@@ -143,7 +144,7 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
   if (stream_.only_head()) {
     request_.body = BodyLength::none();
   } else if (const auto size = content_length(request_.fields)) {
-    request_.body = BodyLength::sized(*size);
+    request_.body = BodyLength::sized(*size, stream_.may_have_trailers());
   } else {
     request_.body = BodyLength::chunked();
   }
@@ -165,6 +166,8 @@ net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
     received_ += piece->size();
     if (stream_.all_read() && !std::exchange(body_ended_, true)) {
       stream_.trailers().view(trailers_);
+      // Known by now; where there are none, the end need not wait for them elsewhere.
+      request_.body.trailers = request_.body.trailers && trailers_.size() > 0;
     }
     if (received_ > options_.max_body) piece = fail(HttpError::kBodyTooLarge);
   }
@@ -208,7 +211,7 @@ net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
   if (bodiless && (head.status == 204 || size == 0)) length.clear();
   no_body_ = bodiless || to_head;
   // Trailers may follow an answer without a body.
-  const bool more = !no_body_ && !(known && size == 0);
+  const bool more = !no_body_ && (!known || size > 0 || head.body.trailers);
   // gRPC ends such an answer in its head; a length would say otherwise to it.
   if (head.fields.get("grpc-status")) length.clear();
   const auto fields = answer_fields(head, length);
@@ -216,6 +219,7 @@ net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
     return Done::ready(fail(HttpError::kMalformed));
   }
   sized_ = known;
+  end_rides_ = known && !head.body.trailers;
   unsent_ = size;
   no_body_ = no_body_ || !more;
   answer_ = Answer::kBegun;
@@ -248,8 +252,7 @@ net::Task<HttpResult<void>> H2Exchange::write(std::string_view piece) {
     return Done::ready(fail(HttpError::kMalformed));
   }
   unsent_ -= piece.size();
-  // The end rides on the last piece.
-  return send(piece, unsent_ == 0, nullptr);
+  return send(piece, end_rides_ && unsent_ == 0, nullptr);
 }
 
 net::Task<HttpResult<void>> H2Exchange::finish(const Fields& trailers) {

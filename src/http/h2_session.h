@@ -58,6 +58,8 @@ class H2Stream final {
   [[nodiscard]] bool head_too_large() const { return head_too_large_; }
   // Behind the body, once that has ended; without those that were too many.
   [[nodiscard]] const H2Fields& trailers() const { return trailers_; }
+  // There are some, or may come yet.
+  [[nodiscard]] bool may_have_trailers() const { return !ended_ || trailers_.bytes() > 0; }
   // Its head was all: no body and no trailers follow.
   [[nodiscard]] bool only_head() const { return only_head_; }
   // All has come.

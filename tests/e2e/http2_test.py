@@ -235,6 +235,22 @@ class Grpc(unittest.TestCase):
         self.assertEqual(out["code"], "UNAVAILABLE")
         self.assertIn("dies", out["details"])
 
+    def test_trailers_behind_a_length(self):
+        # nghttp and nghttpd name the length of a body that has trailers. Pods do not see
+        # /usr/sbin.
+        run = "#!/bin/sh\nexec /code/nghttpd -v --no-tls -d /code --trailer 'grpc-status: 7' $PORT\n"
+        self.ebb.deploy("sized", {"run": run, "index.html": "sized\n",
+                                  "nghttpd": pathlib.Path("/usr/sbin/nghttpd").read_bytes()},
+                        "--port", "h2c", "--no-call", runtime="exec")
+        said = subprocess.run(
+            ["nghttp", "-v", "-d", "-", "--trailer", "x-told: behind",
+             "-H", ":authority: sized.default.localhost", "http://{}:{}/".format(*self.ebb.gateway)],
+            input="abc", text=True, capture_output=True, timeout=PATIENCE).stdout
+        self.assertIn("content-length: 6", said)
+        self.assertIn("recv (stream_id=13) grpc-status: 7", said)
+        wait_until(lambda: "x-told: behind" in self.ebb.run("logs", "sized").stdout,
+                   "the function got the request's trailers")
+
     def test_a_pod_that_dies_is_told_of_and_replaced(self):
         out = self.client("Dies")
         self.assertEqual(out["code"], "UNAVAILABLE")

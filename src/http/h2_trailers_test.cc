@@ -1,0 +1,129 @@
+// Trailers of HTTP/2.
+#include <gmock/gmock.h>
+
+#include "http/h2_client.h"
+#include "http/h2_fixture.h"
+
+namespace ebb::http {
+namespace {
+
+using testing::HasSubstr;
+
+// Answers with the body that it got and, behind it, with the trailers that it got.
+struct TrailerEcho final : Handler {
+  net::Task<void> serve(Exchange& x) override {
+    std::string body;
+    for (;;) {
+      const auto piece = co_await x.read_body();
+      if (!piece) co_return;
+      if (piece->empty()) break;
+      body += *piece;
+    }
+    may_come = x.request().body.trailers;
+    ResponseHead head;
+    head.body = sized ? BodyLength::sized(body.size(), true) : BodyLength::chunked();
+    (void)co_await x.begin(head);
+    (void)co_await x.write(body);
+    (void)co_await x.finish(x.trailers());
+  }
+  bool sized = true;
+  bool may_come = false;
+};
+
+class H2TrailersTest : public H2ServerTest {
+ protected:
+  struct Got {
+    BodyLength length;
+    std::string body;
+    std::string status;  // of the trailers
+    std::optional<HttpError> error;
+  };
+
+  void serve(ServerOptions options = {}) {
+    auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+    options.http2 = true;
+    server.emplace(executor, std::move(fds->front()), echo, options);
+    server->start();
+    session = connect();
+  }
+  void TearDown() override {
+    if (session) session->cut();
+    H2ServerTest::TearDown();
+  }
+  // As a client of Ebb's asks: a body, and then `trailers`.
+  net::Task<Got> exchange(BodyLength length, std::string body, Fields trailers) {
+    Got got;
+    H2ClientExchange one(session);
+    Fields fields;
+    fields.add("host", "h");
+    (void)co_await one.send_head("POST", "/", fields, length, body, soon());
+    (void)co_await one.finish_body(trailers, soon());
+    const auto head = co_await one.read_head(soon());
+    if (!head) {
+      got.error = head.error();
+      co_return got;
+    }
+    got.length = (*head)->body;
+    for (;;) {
+      const auto piece = co_await one.read_body(soon());
+      if (!piece) got.error = piece.error();
+      if (!piece || piece->empty()) break;
+      got.body += *piece;
+    }
+    got.status = one.trailers().get("grpc-status").value_or("");
+    co_return got;
+  }
+  static Fields status_five() {
+    Fields out;
+    out.add("grpc-status", "5");
+    return out;
+  }
+
+  TrailerEcho echo;
+  std::shared_ptr<H2Session> session;
+};
+
+TEST_F(H2TrailersTest, FollowBodiesOfKnownSizeBothWays) {
+  serve();
+  for (const std::string body : {"abc", ""}) {
+    const Got got = run(exchange(BodyLength::sized(body.size(), true), body, status_five()));
+    EXPECT_FALSE(got.error) << body;
+    EXPECT_EQ(got.length.kind, BodyLength::Kind::kSized);
+    EXPECT_EQ(got.length.size, body.size());
+    EXPECT_TRUE(got.length.trailers);
+    EXPECT_EQ(got.body, body);
+    EXPECT_EQ(got.status, "5") << body;
+    EXPECT_TRUE(echo.may_come);
+  }
+}
+
+TEST_F(H2TrailersTest, MayBeAnnouncedAndNotCome) {
+  serve();
+  const Got got = run(exchange(BodyLength::sized(3, true), "abc", kNoTrailers));
+  EXPECT_FALSE(got.error);
+  EXPECT_EQ(got.body, "abc");
+  EXPECT_EQ(got.status, "");
+  EXPECT_FALSE(echo.may_come) << "known at the end of the body";
+}
+
+TEST_F(H2TrailersTest, WithoutThemTheEndRidesOnTheLastPiece) {
+  auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+  net::Listener listener(executor, std::move(fds->front()));
+  auto client = run([](net::Executor& e, net::Address to, TimePoint by) -> net::Task<net::Stream> {
+    auto stream = co_await net::connect(e, to, by);
+    co_return std::move(*stream);
+  }(executor, listener.local(), soon()));
+  session = open_h2_client(executor, std::move(client));
+  auto function = run(listener.accept());
+  H2ClientExchange one(session);
+  Fields fields;
+  fields.add("host", "h");
+  EXPECT_TRUE(run(one.send_head("POST", "/", fields, BodyLength::sized(3), "abc", soon())));
+  EXPECT_TRUE(run(one.finish_body(status_five(), soon())));
+  session->cut();
+  const std::string sent = run(read_to_end(*function));
+  EXPECT_THAT(sent, HasSubstr(std::string("\0\0\3\0\1\0\0\0\1abc", 12)));
+}
+
+}  // namespace
+}  // namespace ebb::http
