@@ -300,6 +300,7 @@ net::Task<void> H2Exchange::settle() {
   const int status = body_error_ ? status_of(*body_error_) : 500;
   std::string what = !body_error_                               ? "the request was not answered"
                      : *body_error_ == HttpError::kBodyTooLarge ? too_large()
+                     : *body_error_ == HttpError::kHeadTooLarge ? "the trailers are too large"
                                                                 : to_string(*body_error_);
   co_await refuse(status, std::move(what));
 }

@@ -9,6 +9,8 @@ namespace {
 
 using testing::HasSubstr;
 
+const std::string kTooMuch(40 << 10, 'x');  // for a head, and for trailers
+
 // Answers with the body that it got and, behind it, with the trailers that it got.
 struct TrailerEcho final : Handler {
   net::Task<void> serve(Exchange& x) override {
@@ -24,9 +26,12 @@ struct TrailerEcho final : Handler {
     head.body = sized ? BodyLength::sized(body.size(), true) : BodyLength::chunked();
     (void)co_await x.begin(head);
     (void)co_await x.write(body);
-    (void)co_await x.finish(x.trailers());
+    Fields trailers = x.trailers();
+    if (large) trailers.add("x-large", kTooMuch);
+    (void)co_await x.finish(trailers);
   }
   bool sized = true;
+  bool large = false;
   bool may_come = false;
 };
 
@@ -123,6 +128,34 @@ TEST_F(H2TrailersTest, WithoutThemTheEndRidesOnTheLastPiece) {
   session->cut();
   const std::string sent = run(read_to_end(*function));
   EXPECT_THAT(sent, HasSubstr(std::string("\0\0\3\0\1\0\0\0\1abc", 12)));
+}
+
+TEST_F(H2TrailersTest, OverTheLimitAnAnswerFails) {
+  echo.large = true;
+  serve();
+  for (const bool sized : {true, false}) {
+    echo.sized = sized;
+    const Got got = run(exchange(BodyLength::sized(3), "abc", kNoTrailers));
+    EXPECT_EQ(got.error, HttpError::kHeadTooLarge) << sized;
+    EXPECT_EQ(got.body, "abc");
+    EXPECT_TRUE(got.length.kind == BodyLength::Kind::kChunked || got.length.trailers)
+        << "nothing may end it before they have been looked at";
+  }
+}
+
+TEST_F(H2TrailersTest, OverTheLimitARequestIsRefused) {
+  serve();
+  Fields large = status_five();
+  large.add("x-large", kTooMuch);
+  Fields many;
+  for (int i = 0; i < 200; ++i) many.add("x-many", "1");
+  for (const Fields& trailers : {large, many}) {
+    for (const auto length : {BodyLength::sized(3, true), BodyLength::chunked()}) {
+      const Got got = run(exchange(length, "abc", trailers));
+      EXPECT_THAT(got.body, HasSubstr("431 Request Header Fields Too Large: the trailers"));
+    }
+  }
+  EXPECT_EQ(run(exchange(BodyLength::sized(3), "abc", kNoTrailers)).body, "abc") << "others go on";
 }
 
 }  // namespace

@@ -178,6 +178,13 @@ TEST_F(H2cTest, TrailersMayComeLaterThanTheBody) {
   EXPECT_EQ(run(call("", 20ms)).body, "abc") << "nor need they come";
 }
 
+TEST_F(H2cTest, AnAnswerWithoutRoomForItsTrailersFails) {
+  function_.more = std::string(40 << 10, 'x');
+  const H2cAnswer answer = run(call("told"));
+  EXPECT_EQ(answer.body, "abc");
+  EXPECT_TRUE(answer.failed);
+}
+
 TEST_F(H2cTest, Http1HasNoPlaceForTrailersBehindALength) {
   function_.more = "more";
   const std::string answer = run(call_by_http1());
