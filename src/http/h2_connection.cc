@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "http/chars.h"
+#include "http/grpc.h"
 #include "http/number.h"
 #include "http/uri.h"
 #include "net/executor.h"
@@ -41,9 +42,10 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] std::optional<Fault> read_head(const H2Fields& head);
   // Brings it to its end after the handler returned.
   [[nodiscard]] net::Task<void> settle();
-  // A plain text answer, for a request that the handler never gets or does not answer.
-  [[nodiscard]] net::Task<void> refuse(int status, std::string what);
-  [[nodiscard]] net::Task<void> refuse_head(int status, const std::string& what);
+  // A short answer that says what is wrong, for a request that the handler does not answer,
+  // or never gets.
+  [[nodiscard]] net::Task<void> refuse(int status, std::string what, std::string id = {});
+  [[nodiscard]] net::Task<void> refuse_head(int status, std::string what);
   [[nodiscard]] std::string too_large() const {
     return fmt::format("the request body is larger than {} bytes", options_.max_body);
   }
@@ -271,24 +273,27 @@ net::Task<HttpResult<void>> H2Exchange::finish(const Fields& trailers) {
   return send({}, true, &trailers);
 }
 
-net::Task<void> H2Exchange::refuse(int status, std::string what) {
+net::Task<void> H2Exchange::refuse(int status, std::string what, std::string id) {
+  Fields extra;
+  if (!id.empty()) extra.add("x-request-id", id);
+  if (is_grpc(request_)) {
+    static_cast<void>(co_await respond_grpc(*this, status, what, extra));
+    co_return;
+  }
   const std::string text = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
-  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text));
+  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text, &extra));
 }
 
-net::Task<void> H2Exchange::refuse_head(int status, const std::string& what) {
+net::Task<void> H2Exchange::refuse_head(int status, std::string what) {
   // What could not be read is not shown.
   static const RequestHead kNone;
   const RequestHead& head = status == 413 ? std::as_const(request_) : kNone;
-  const std::string id = connection_.server().handler.refused({.status = status,
-                                                               .head = head,
-                                                               .client = connection_.client(),
-                                                               .received_at = received_at_,
-                                                               .secure = secure()});
-  const std::string text = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
-  Fields extra;
-  if (!id.empty()) extra.add("x-request-id", id);
-  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text, &extra));
+  std::string id = connection_.server().handler.refused({.status = status,
+                                                         .head = head,
+                                                         .client = connection_.client(),
+                                                         .received_at = received_at_,
+                                                         .secure = secure()});
+  return refuse(status, std::move(what), std::move(id));
 }
 
 net::Task<void> H2Exchange::settle() {

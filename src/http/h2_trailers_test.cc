@@ -1,4 +1,4 @@
-// Trailers of HTTP/2.
+// Trailers of HTTP/2, and what a gRPC call is told, whose outcome stands in them.
 #include <gmock/gmock.h>
 
 #include "http/h2_client.h"
@@ -7,6 +7,7 @@
 namespace ebb::http {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 const std::string kTooMuch(40 << 10, 'x');  // for a head, and for trailers
@@ -83,6 +84,20 @@ class H2TrailersTest : public H2ServerTest {
     out.add("grpc-status", "5");
     return out;
   }
+  // What a gRPC call is told.
+  H2Answer call(std::vector<Field> fields, std::string body = "", bool has_body = true) {
+    fields.insert(fields.begin() + 4, {"content-type", "application/grpc"});
+    return run(ask(session, std::move(fields), std::move(body), has_body));
+  }
+  static void expect_grpc(const H2Answer& answer, const char* status, const char* message) {
+    EXPECT_EQ(answer.status, 200);
+    ASSERT_TRUE(answer.fields.contains("grpc-status")) << answer.body;
+    EXPECT_EQ(answer.fields.at("content-type"), "application/grpc");
+    EXPECT_EQ(answer.fields.at("grpc-status"), status);
+    EXPECT_THAT(answer.fields.at("grpc-message"), HasSubstr(message));
+    EXPECT_FALSE(answer.fields.contains("content-length"));
+    EXPECT_EQ(answer.body, "");
+  }
 
   TrailerEcho echo;
   std::shared_ptr<H2Session> session;
@@ -156,6 +171,35 @@ TEST_F(H2TrailersTest, OverTheLimitARequestIsRefused) {
     }
   }
   EXPECT_EQ(run(exchange(BodyLength::sized(3), "abc", kNoTrailers)).body, "abc") << "others go on";
+}
+
+TEST_F(H2TrailersTest, GrpcCallsAreToldByTheirStatusWhyTheyAreRefused) {
+  serve({.max_body = 1000, .body_timeout = 50ms});
+  auto fields = request("POST", "/");
+  fields.push_back({"content-length", "2000"});
+  expect_grpc(call(fields, std::string(2000, 'x')), "8", "larger than 1000 bytes");
+  expect_grpc(call(request("POST", "/"), std::string(2000, 'x')), "8", "larger than 1000 bytes");
+  fields = request("POST", "/");
+  fields.push_back({"x-large", kTooMuch});
+  expect_grpc(call(fields, "", false), "8", "the head is too large");
+  expect_grpc(call(request("POST", "/#fragment"), "", false), "13", "bad path");
+  EXPECT_EQ(run(ask(session, request("POST", "/"), std::string(2000, 'x'))).status, 413)
+      << "others as ever";
+}
+
+TEST_F(H2TrailersTest, AGrpcCallWhoseBodyIsSlowHasPassedItsDeadline) {
+  serve({.body_timeout = 50ms});
+  auto fields = request("POST", "/");
+  fields.push_back({"content-type", "application/grpc"});
+  fields.push_back({"content-length", "3"});
+  auto stream = session->submit_request(fields, true);
+  session->flush();
+  H2Answer answer;
+  run([](net::Task<void> receiving) -> net::Task<bool> {
+    co_await receiving;
+    co_return true;
+  }(receive(*stream, answer)));
+  expect_grpc(answer, "4", "timed out");
 }
 
 }  // namespace

@@ -185,6 +185,15 @@ TEST_F(H2cTest, AnAnswerWithoutRoomForItsTrailersFails) {
   EXPECT_TRUE(answer.failed);
 }
 
+TEST_F(H2cTest, ARequestWithoutRoomForItsTrailersIsRefused) {
+  for (const Duration pause : {0ms, 20ms}) {
+    const H2cAnswer answer = run(call(std::string(40 << 10, 'x'), pause));
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.grpc_status, "8");
+    EXPECT_EQ(answer.body, "");
+  }
+}
+
 TEST_F(H2cTest, Http1HasNoPlaceForTrailersBehindALength) {
   function_.more = "more";
   const std::string answer = run(call_by_http1());
