@@ -35,7 +35,8 @@ class ClientExchange {
   [[nodiscard]] virtual net::Task<HttpResult<void>> send_body(std::string_view piece,
                                                               TimePoint deadline) = 0;
   // Ends the body; kTruncated if the announced size was not reached. The trailers go
-  // behind one of unknown length.
+  // behind one of unknown length; in HTTP/2 also behind one of known size that was announced
+  // with them.
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish_body(const Fields& trailers,
                                                                 TimePoint deadline) = 0;
 

@@ -32,6 +32,7 @@ net::Task<HttpResult<void>> H2ClientExchange::send_head(std::string_view method,
   if (stream_ || !is_token(method) || !is_target(target)) co_return fail(HttpError::kMalformed);
   const bool more = body.kind != BodyLength::Kind::kNone;
   sized_ = body.kind == BodyLength::Kind::kSized;
+  end_rides_ = sized_ && !body.trailers;
   unsent_ = sized_ ? body.size : 0;
   const std::string length = std::to_string(unsent_);
   std::vector<Field> all{{":method", method},
@@ -66,7 +67,7 @@ net::Task<HttpResult<void>> H2ClientExchange::send_body(std::string_view piece,
   }
   if (piece.empty()) return Done::ready(HttpResult<void>());
   if (sized_) unsent_ -= piece.size();
-  return stream_->write(piece, sized_ && unsent_ == 0, nullptr, deadline);
+  return stream_->write(piece, end_rides_ && unsent_ == 0, nullptr, deadline);
 }
 
 net::Task<HttpResult<void>> H2ClientExchange::finish_body(const Fields& trailers,
@@ -90,7 +91,7 @@ net::Task<HttpResult<ResponseHead*>> H2ClientExchange::read_head(TimePoint deadl
   if (stream_->only_head()) {
     head_.body = BodyLength::none();
   } else if (const auto size = content_length(head_.fields)) {
-    head_.body = BodyLength::sized(*size);
+    head_.body = BodyLength::sized(*size, stream_->may_have_trailers());
   } else {
     head_.body = BodyLength::chunked();
   }

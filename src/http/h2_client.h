@@ -49,7 +49,8 @@ class H2ClientExchange final : public ClientExchange {
   ResponseHead head_;
   Fields trailers_;
   bool sized_ = false;
-  uint64_t unsent_ = 0;  // of a body of known size
+  bool end_rides_ = false;  // on the last piece, as no trailers follow
+  uint64_t unsent_ = 0;     // of a body of known size
 };
 
 }  // namespace ebb::http

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "http/chars.h"
+#include "http/grpc.h"
 #include "http/number.h"
 #include "http/uri.h"
 #include "net/executor.h"
@@ -41,9 +42,10 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] std::optional<Fault> read_head(const H2Fields& head);
   // Brings it to its end after the handler returned.
   [[nodiscard]] net::Task<void> settle();
-  // A plain text answer, for a request that the handler never gets or does not answer.
-  [[nodiscard]] net::Task<void> refuse(int status, std::string what);
-  [[nodiscard]] net::Task<void> refuse_head(int status, const std::string& what);
+  // A short answer that says what is wrong, for a request that the handler does not answer,
+  // or never gets.
+  [[nodiscard]] net::Task<void> refuse(int status, std::string what, std::string id = {});
+  [[nodiscard]] net::Task<void> refuse_head(int status, std::string what);
   [[nodiscard]] std::string too_large() const {
     return fmt::format("the request body is larger than {} bytes", options_.max_body);
   }
@@ -101,6 +103,7 @@ class H2Exchange final : public Exchange {
   uint64_t received_ = 0;
   uint64_t unsent_ = 0;  // of a body of known size
   bool sized_ = false;
+  bool end_rides_ = false;  // on the last piece, as no trailers follow
   bool continued_ = false;
   bool close_after_ = false;
   bool body_ended_ = false;
@@ -145,7 +148,7 @@ std::optional<H2Exchange::Fault> H2Exchange::read_head(const H2Fields& head) {
   if (stream_.only_head()) {
     request_.body = BodyLength::none();
   } else if (const auto size = content_length(request_.fields)) {
-    request_.body = BodyLength::sized(*size);
+    request_.body = BodyLength::sized(*size, stream_.may_have_trailers());
   } else {
     request_.body = BodyLength::chunked();
   }
@@ -178,6 +181,8 @@ net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
     received_ += piece->size();
     if (stream_.all_read() && !std::exchange(body_ended_, true)) {
       stream_.trailers().view(trailers_);
+      // Known by now; where there are none, the end need not wait for them elsewhere.
+      request_.body.trailers = request_.body.trailers && trailers_.size() > 0;
     }
     if (received_ > options_.max_body) piece = fail(HttpError::kBodyTooLarge);
   }
@@ -221,7 +226,7 @@ net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
   if (bodiless && (head.status == 204 || size == 0)) length.clear();
   no_body_ = bodiless || to_head;
   // Trailers may follow an answer without a body.
-  const bool more = !no_body_ && !(known && size == 0);
+  const bool more = !no_body_ && (!known || size > 0 || head.body.trailers);
   // gRPC ends such an answer in its head; a length would say otherwise to it.
   if (head.fields.get("grpc-status")) length.clear();
   const auto fields = answer_fields(head, length);
@@ -229,6 +234,7 @@ net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
     return Done::ready(fail(HttpError::kMalformed));
   }
   sized_ = known;
+  end_rides_ = known && !head.body.trailers;
   unsent_ = size;
   no_body_ = no_body_ || !more;
   answer_ = Answer::kBegun;
@@ -261,8 +267,7 @@ net::Task<HttpResult<void>> H2Exchange::write(std::string_view piece) {
     return Done::ready(fail(HttpError::kMalformed));
   }
   unsent_ -= piece.size();
-  // The end rides on the last piece.
-  return send(piece, unsent_ == 0, nullptr);
+  return send(piece, end_rides_ && unsent_ == 0, nullptr);
 }
 
 net::Task<HttpResult<void>> H2Exchange::finish(const Fields& trailers) {
@@ -281,24 +286,27 @@ net::Task<HttpResult<void>> H2Exchange::finish(const Fields& trailers) {
   return send({}, true, &trailers);
 }
 
-net::Task<void> H2Exchange::refuse(int status, std::string what) {
+net::Task<void> H2Exchange::refuse(int status, std::string what, std::string id) {
+  Fields extra;
+  if (!id.empty()) extra.add("x-request-id", id);
+  if (is_grpc(request_)) {
+    static_cast<void>(co_await respond_grpc(*this, status, what, extra));
+    co_return;
+  }
   const std::string text = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
-  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text));
+  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text, &extra));
 }
 
-net::Task<void> H2Exchange::refuse_head(int status, const std::string& what) {
+net::Task<void> H2Exchange::refuse_head(int status, std::string what) {
   // What could not be read is not shown.
   static const RequestHead kNone;
   const RequestHead& head = status == 413 ? std::as_const(request_) : kNone;
-  const std::string id = connection_.server().handler.refused({.status = status,
-                                                               .head = head,
-                                                               .client = connection_.client(),
-                                                               .received_at = received_at_,
-                                                               .secure = secure()});
-  const std::string text = fmt::format("{} {}: {}\n", status, reason_phrase(status), what);
-  Fields extra;
-  if (!id.empty()) extra.add("x-request-id", id);
-  static_cast<void>(co_await respond(status, "text/plain; charset=utf-8", text, &extra));
+  std::string id = connection_.server().handler.refused({.status = status,
+                                                         .head = head,
+                                                         .client = connection_.client(),
+                                                         .received_at = received_at_,
+                                                         .secure = secure()});
+  return refuse(status, std::move(what), std::move(id));
 }
 
 net::Task<void> H2Exchange::settle() {
@@ -310,6 +318,7 @@ net::Task<void> H2Exchange::settle() {
   const int status = body_error_ ? status_of(*body_error_) : 500;
   std::string what = !body_error_                               ? "the request was not answered"
                      : *body_error_ == HttpError::kBodyTooLarge ? too_large()
+                     : *body_error_ == HttpError::kHeadTooLarge ? "the trailers are too large"
                                                                 : to_string(*body_error_);
   co_await refuse(status, std::move(what));
 }

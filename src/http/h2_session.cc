@@ -97,7 +97,9 @@ struct H2Session::Callbacks {
     H2Fields& fields = stream->head_complete_ ? stream->trailers_ : stream->head_;
     const bool added =
         fields.add(view_of(name, name_size), view_of(value, value_size), of(user).options_.head);
-    if (!added && !stream->head_complete_) stream->head_too_large_ = true;
+    if (!added) {
+      (stream->head_complete_ ? stream->trailers_too_large_ : stream->head_too_large_) = true;
+    }
     return 0;
   }
 

@@ -56,8 +56,13 @@ class H2Stream final {
   [[nodiscard]] const H2Fields& head() const { return head_; }
   [[nodiscard]] bool head_complete() const { return head_complete_; }
   [[nodiscard]] bool head_too_large() const { return head_too_large_; }
-  // Behind the body, once that has ended; without those that were too many.
+  // Behind the body, once that has ended. Over the limits they are not kept, and read() ends
+  // with kHeadTooLarge.
   [[nodiscard]] const H2Fields& trailers() const { return trailers_; }
+  // There are some, or may come yet.
+  [[nodiscard]] bool may_have_trailers() const {
+    return !ended_ || trailers_too_large_ || trailers_.bytes() > 0;
+  }
   // Its head was all: no body and no trailers follow.
   [[nodiscard]] bool only_head() const { return only_head_; }
   // All has come.
@@ -65,7 +70,9 @@ class H2Stream final {
   // The peer has reset it, or the connection has broken.
   [[nodiscard]] bool broken() const { return closed_ && !(ended_ && sent_all_); }
   // All has come, and read() has given it.
-  [[nodiscard]] bool all_read() const { return ended_ && received_.empty(); }
+  [[nodiscard]] bool all_read() const {
+    return ended_ && received_.empty() && !trailers_too_large_;
+  }
   // Bytes of its body that are held here.
   [[nodiscard]] size_t unread() const { return received_.size() + piece_.size(); }
   // Something of an answer has come.
@@ -102,6 +109,7 @@ class H2Stream final {
   H2Fields trailers_;
   bool head_complete_ = false;
   bool head_too_large_ = false;
+  bool trailers_too_large_ = false;
   bool only_head_ = false;
   bool ended_ = false;
   bool closed_ = false;

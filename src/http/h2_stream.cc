@@ -27,6 +27,8 @@ net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
     const bool woken = co_await readable_.wait(deadline);
     if (!woken) co_return fail(HttpError::kTimeout);
   }
+  // Without all its trailers, such as the outcome of a call, it must not look whole.
+  if (received_.empty() && trailers_too_large_) co_return fail(HttpError::kHeadTooLarge);
   std::swap(piece_, received_);
   co_return std::string_view(piece_);
 }

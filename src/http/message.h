@@ -42,9 +42,14 @@ struct BodyLength {
   enum class Kind { kNone, kSized, kChunked, kUntilClose };
   Kind kind = Kind::kNone;
   uint64_t size = 0;  // kSized only
+  // kSized only: fields may follow all the same, as they may in HTTP/2. So the last byte is
+  // not the end.
+  bool trailers = false;
 
   [[nodiscard]] static BodyLength none() { return {}; }
-  [[nodiscard]] static BodyLength sized(uint64_t bytes) { return {Kind::kSized, bytes}; }
+  [[nodiscard]] static BodyLength sized(uint64_t bytes, bool trailers = false) {
+    return {Kind::kSized, bytes, trailers};
+  }
   [[nodiscard]] static BodyLength chunked() { return {Kind::kChunked, 0}; }
   [[nodiscard]] static BodyLength until_close() { return {Kind::kUntilClose, 0}; }
   // Known to be.

@@ -109,8 +109,9 @@ class Exchange {
   // Ends the response; kTruncated if the announced size was not reached. Without
   // it, the connection (of HTTP/2 the stream) is cut when the handler returns, so that the
   // client sees a broken answer and no false end. The trailers go behind a body of
-  // unknown size to a client that takes some: of HTTP/2, or that said "TE: trailers". They
-  // must outlive the task.
+  // unknown size to a client that takes some: of HTTP/2, or that said "TE: trailers"; in
+  // HTTP/2 also behind one of known size that was announced with them. They must outlive
+  // the task.
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish(const Fields& trailers) = 0;
   [[nodiscard]] net::Task<HttpResult<void>> finish();
   // Answers 101 with the fields of `head` (its Upgrade field among them) and leaves

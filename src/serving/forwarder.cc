@@ -131,7 +131,10 @@ net::Task<bool> Forwarding::first_piece() {
 
 // Sends what of the body did not go with the head.
 net::Task<void> Forwarding::send_rest() {
-  if (request.whole()) {
+  // HTTP/2 may have trailers behind the last byte that was announced, which a pod of HTTP/1.1
+  // could not be told.
+  const bool incomplete = slot.pod().h2c() && request.head().body.trailers && !exchange.body_read();
+  if (request.whole() && !incomplete) {
     const http::Fields trailers = passed_on(exchange.trailers());
     static_cast<void>(co_await connection->finish_body(trailers, options.deadline));
     co_return;

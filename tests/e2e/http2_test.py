@@ -51,6 +51,11 @@ if what == "unary":
            "trailing": dict(rpc.trailing_metadata())}
 elif what == "large":
     out = {"size": len(method("Unary")(b"x" * (5 << 20), timeout=60))}
+elif what == "too large":
+    try:
+        method("Unary")(b"x" * (9 << 20), timeout=60)
+    except grpc.RpcError as error:
+        out = failure(error)
 elif what == "parallel":
     calls = [method("Unary").future(str(i).encode(), timeout=60) for i in range(300)]
     out = {"right": sum(c.result() == b"hi " + str(i).encode() for i, c in enumerate(calls))}
@@ -179,7 +184,7 @@ class Grpc(unittest.TestCase):
              "subjectAltName=DNS:grpc.default.localhost", "-keyout", folder.name + "/key.pem",
              "-out", cls.certificate], check=True, capture_output=True)
         settings = pathlib.Path(folder.name, "ebb.yaml")
-        settings.write_text("https: 127.0.0.1:0\ncertificates:\n"
+        settings.write_text("https: 127.0.0.1:0\nmaxBody: 8Mi\ncertificates:\n"
                             f"- certificate: {cls.certificate}\n  key: {folder.name}/key.pem\n")
         cls.ebb = Ebb("--config", str(settings)).__enter__()
         cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
@@ -229,11 +234,34 @@ class Grpc(unittest.TestCase):
         out = self.client("Fails", host="none.default.localhost")
         self.assertEqual(out["code"], "UNIMPLEMENTED")
         self.assertIn("no function answers for the host", out["details"])
+        def refused():
+            return self.ebb.metric("ebb_requests_total", service="grpc", code="4xx")
+        before = refused()
+        out = self.client("too large")
+        self.assertEqual(out["code"], "RESOURCE_EXHAUSTED")
+        self.assertIn("larger than 8388608 bytes", out["details"])
+        wait_until(lambda: refused() == before + 1, "it is counted by what it is in HTTP, 413")
         self.ebb.deploy("dies", {"run": "#!/bin/sh\nread -r line < /dev/tcp/nowhere\nexit 3\n"}, "--port", "h2c",
                         "--no-call", "--no-wait", runtime="exec")
         out = self.client("Fails", host="dies.default.localhost")
         self.assertEqual(out["code"], "UNAVAILABLE")
         self.assertIn("dies", out["details"])
+
+    def test_trailers_behind_a_length(self):
+        # nghttp and nghttpd name the length of a body that has trailers. Pods do not see
+        # /usr/sbin.
+        run = "#!/bin/sh\nexec /code/nghttpd -v --no-tls -d /code --trailer 'grpc-status: 7' $PORT\n"
+        self.ebb.deploy("sized", {"run": run, "index.html": "sized\n",
+                                  "nghttpd": pathlib.Path("/usr/sbin/nghttpd").read_bytes()},
+                        "--port", "h2c", "--no-call", runtime="exec")
+        said = subprocess.run(
+            ["nghttp", "-v", "-d", "-", "--trailer", "x-told: behind",
+             "-H", ":authority: sized.default.localhost", "http://{}:{}/".format(*self.ebb.gateway)],
+            input="abc", text=True, capture_output=True, timeout=PATIENCE).stdout
+        self.assertIn("content-length: 6", said)
+        self.assertIn("recv (stream_id=13) grpc-status: 7", said)
+        wait_until(lambda: "x-told: behind" in self.ebb.run("logs", "sized").stdout,
+                   "the function got the request's trailers")
 
     def test_a_pod_that_dies_is_told_of_and_replaced(self):
         out = self.client("Dies")
