@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "base/log.h"
 #include "net/sockaddr.h"
@@ -17,6 +20,18 @@ namespace {
 
 constexpr Duration kShortagePause = std::chrono::milliseconds(100);
 constexpr Duration kShortageLogEvery = std::chrono::seconds(1);
+// Descriptors that no connection is accepted for: who is served needs some to be served by.
+constexpr rlim_t kLeastReserve = 8;
+constexpr rlim_t kMostReserve = 1024;
+
+// New descriptors from this number on are of the reserve: the kernel gives the lowest free.
+int reserve_begins() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::numeric_limits<int>::max();
+  const rlim_t reserve = std::clamp(limit.rlim_cur / 8, kLeastReserve, kMostReserve);
+  const rlim_t left = limit.rlim_cur - std::min(reserve, limit.rlim_cur);
+  return static_cast<int>(std::min<rlim_t>(left, std::numeric_limits<int>::max()));
+}
 
 enum class AcceptFailure { kNotYet, kTryAgain, kShortage, kBroken };
 
@@ -68,6 +83,14 @@ struct Listener::State {
     }
   }
 
+  // Only the reserve is left, as far as that is known without a look.
+  [[nodiscard]] bool short_of_descriptors() {
+    if (!perhaps_short) return false;
+    const UniqueFd probe(::fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0));
+    perhaps_short = !probe || probe.get() >= reserved_from;
+    return perhaps_short;
+  }
+
   void report_shortage(int err) {
     const TimePoint now = executor.now();
     if (now < next_report) return;
@@ -82,6 +105,8 @@ struct Listener::State {
   Timer pause;
   std::coroutine_handle<> paused;
   TimePoint next_report;
+  const int reserved_from = reserve_begins();
+  bool perhaps_short = false;
   int streak = 0;  // accepted since the last turn of the loop
   bool closed = false;
 };
@@ -157,10 +182,17 @@ Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {
       co_await turn;
       continue;
     }
+    if (state->short_of_descriptors()) {
+      state->report_shortage(EMFILE);
+      Pause pause{*state};
+      co_await pause;
+      continue;
+    }
     UniqueFd fd(::accept4(state->socket.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     const int err = errno;
     if (fd) {
       ++state->streak;
+      state->perhaps_short = fd.get() >= state->reserved_from;
       Stream accepted = Stream::Impl::make(state->executor, std::move(fd));
       co_return accepted;
     }

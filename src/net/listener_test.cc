@@ -224,13 +224,13 @@ TEST(Listener, IsDestroyedWithItsFrame) {
   executor.reset();
 }
 
-// Lowers the limit on descriptors so that no further one can be had.
+// Lowers the limit on descriptors so that so many more can be had.
 class NoDescriptors {
  public:
-  NoDescriptors() {
+  explicit NoDescriptors(rlim_t left = 0) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    const rlimit tight{static_cast<rlim_t>(probe.get()), before_.rlim_max};
+    const rlimit tight{static_cast<rlim_t>(probe.get()) + left, before_.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &tight);
   }
   ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
@@ -266,6 +266,48 @@ TEST(Listener, WaitsOutAShortageOfDescriptors) {
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;  // not at each attempt
   EXPECT_THAT(log, testing::HasSubstr("Too many open files"));
+}
+
+Task<void> accept_all(Listener& listener, std::vector<Stream>& accepted) {
+  for (;;) {
+    auto stream = co_await listener.accept();
+    if (!stream) co_return;
+    accepted.push_back(std::move(*stream));
+  }
+}
+
+TEST(Listener, LeavesDescriptorsToWhatServesWhoIsThere) {
+  Executor executor("test");
+  const Folder folder;
+  auto fds = bind_shared(Address::unix_path(folder / "sock"), 1);
+  ASSERT_TRUE(fds);
+  const UniqueFd dir(::open((folder / "").c_str(), O_PATH | O_CLOEXEC));
+  std::vector<Stream> clients;
+  for (int i = 0; i < 10; ++i) {
+    auto client = connect_unix_at(executor, dir.get(), "sock");
+    ASSERT_TRUE(client);
+    clients.push_back(std::move(*client));
+  }
+  executor.run_until(executor.now());
+  testing::internal::CaptureStderr();
+  const NoDescriptors few(12);
+  Listener listener(executor, std::move(fds->front()));
+  std::vector<Stream> accepted;
+  executor.spawn(accept_all(listener, accepted));
+  executor.run_until(executor.now() + milliseconds(250));
+  EXPECT_GE(accepted.size(), 1U);
+  EXPECT_LE(accepted.size(), 5U);
+  std::vector<UniqueFd> spare;
+  for (int i = 0; i < 6; ++i) spare.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  EXPECT_TRUE(spare.back()) << "6 files can be opened still";
+  spare.clear();
+  clients.clear();
+  const size_t before = accepted.size();
+  accepted.clear();
+  run_until_true(executor, [&] { return accepted.size() == 10 - before; });
+  listener.close();
+  run_until_true(executor, [&] { return executor.tasks() == 0; });
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("cannot accept"));
 }
 
 TEST(Listener, CloseEndsAWaitForDescriptors) {

@@ -259,6 +259,43 @@ class Deployments(unittest.TestCase):
             self.assertNotIn("Last failure\n  f-0000", ebb.run("describe", "service", "f").stdout)
 
 
+class NoDescriptors(unittest.TestCase):
+    MOST = 4200  # little more than a pod wants to be allowed
+
+    def test_who_is_connected_is_served_and_others_wait(self):
+        """The front runs out of file descriptors, and gets them back."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limits[1] < self.MOST + 1000:
+            self.skipTest(f"only {limits[1]} descriptors")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        with Ebb(prefix=("prlimit", f"--nofile={self.MOST}:{self.MOST}")) as ebb, \
+                contextlib.ExitStack() as stack:
+            ebb.deploy("here", "def handle(request): return 'here'\n", "--min", "1")
+            ebb.deploy("asleep", "def handle(request): return 'awake'\n")
+            old = ebb.connection()
+            self.assertEqual(ebb.get("here", connection=old).text, "here")
+            front = ebb.front()
+            crowd = []
+            for _ in range(self.MOST + 200):
+                s = stack.enter_context(socket.create_connection(ebb.gateway, PATIENCE))
+                s.sendall(b"GET / HTTP/1.1\r\n" + host("here") + b"\r\n")
+                crowd.append(s)
+            wait_until(lambda: "cannot accept connections for now" in "".join(ebb.log),
+                       "a word of it in the log")
+            for _ in range(20):
+                self.assertEqual(ebb.get("here", connection=old).text, "here")
+            # A cold start needs descriptors too: it is answered, one way or the other.
+            self.assertIn(ebb.get("asleep", connection=old).status, (200, 502, 503))
+            for s in crowd[:1000]:
+                s.close()
+            for s in crowd[1000:]:  # who could not come in has waited, and was not refused
+                self.assertTrue(s.recv(4096).startswith(b"HTTP/1.1 200 "))
+            wait_until(lambda: ebb.get("asleep").text == "awake", "a cold start")
+            self.assertEqual(ebb.front(), front, "it has not been started anew")
+            old.close()
+
+
 class FullDisk(unittest.TestCase):
     def test_what_is_deployed_goes_on(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import unittest
+import urllib.parse
 
 from harness import PATIENCE, Ebb, WebSocket, wait_until
 
@@ -66,6 +67,34 @@ def handle(request):
         pass
     s.shutdown(socket.SHUT_RDWR)
     return None
+'''
+
+
+# Writes a body to HEAD too, as careless servers do: what its caller asked for.
+CARELESS = '''#!/usr/bin/python3
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = unquote(self.path.partition("?")[2]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def do_POST(self):
+        self.do_GET()  # without a look at what the client sends
+
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 '''
 
 
@@ -272,6 +301,38 @@ class RequestPath(unittest.TestCase):
         answer = self.ebb.get("long", method="HEAD")
         self.assertEqual((answer.status, answer.headers["Content-Length"], answer.body),
                          (200, "1234", b""))
+
+    def test_an_answer_nobody_asked_for_reaches_nobody(self):
+        ebb = self.ebb
+        ebb.deploy("careless", {"main": CARELESS}, "--concurrency", "20", "--max", "1",
+                   runtime="exec")
+        evil = urllib.parse.quote("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
+        for pause in (0, 0.02):
+            for _ in range(20):
+                ebb.get("careless", "/?" + evil, method="HEAD")
+                time.sleep(pause)
+                self.assertEqual(ebb.get("careless", "/?innocent").text, "innocent")
+
+    def test_a_body_that_stays_away_holds_nothing_up(self):
+        ebb = self.ebb
+        ebb.deploy("early", {"main": CARELESS}, "--concurrency", "1", "--max", "1",
+                   runtime="exec")
+        self.assertEqual(ebb.get("early", "/?warm").text, "warm")
+        for framing in ("Content-Length: 1000000", "Transfer-Encoding: chunked"):
+            with socket.create_connection(ebb.gateway, PATIENCE) as s:
+                s.sendall(f"POST /?early HTTP/1.1\r\nHost: early.default.localhost\r\n{framing}"
+                          "\r\n\r\n".encode())
+                answer = b""
+                while b"early" not in answer:
+                    answer += s.recv(4096) or self.fail("no answer before the body")
+                begun = time.monotonic()
+                self.assertEqual(ebb.get("early", "/?next").text, "next")
+                self.assertLess(time.monotonic() - begun, PATIENCE / 2, framing)
+
+    def test_an_early_answer_is_seen_by_who_sends_everything_first(self):
+        self.ebb.deploy("rejecting", {"main": CARELESS}, "--max", "1", runtime="exec")
+        answer = self.ebb.get("rejecting", "/?no", method="POST", body=b"x" * (8 << 20))
+        self.assertEqual((answer.status, answer.text), (200, "no"))
 
     def test_as_a_proxy_is_asked(self):
         self.ebb.deploy("paths", "def handle(request): return request.path\n")
