@@ -7,18 +7,8 @@
 #include "http/head_parser.h"
 #include "http/head_writer.h"
 #include "http/input.h"
-#include "http/number.h"
 
 namespace ebb::http {
-
-namespace {
-
-bool names_a_body(const Fields& fields) {
-  const auto length = content_length(fields);
-  return (length && *length > 0) || fields.get("transfer-encoding");
-}
-
-}  // namespace
 
 struct ClientConnection::Impl {
   Impl(net::Stream s, HeadLimits limits)
@@ -55,9 +45,6 @@ struct ClientConnection::Impl {
   std::string out;      // the head, and the framing of a chunk
   bool to_head = false;
   bool response_begun = false;
-  // The answer has no body (to HEAD, or a 304), but its head tells of one: a careless server
-  // sends it all the same, later perhaps. Its bytes would be taken for the next answer.
-  bool names_body = false;
   bool failed = false;
   bool reset = false;  // an operation failed because the peer closed
 };
@@ -69,7 +56,7 @@ void ClientConnection::Impl::begin_exchange(std::string_view method, BodyLength 
   body = length.kind == BodyLength::Kind::kUntilClose ? BodyLength::chunked() : length;
   unsent = body.kind == BodyLength::Kind::kSized ? body.size : 0;
   to_head = method == "HEAD";
-  response_begun = names_body = false;
+  response_begun = false;
   decoder = BodyDecoder();
   input.begin_message();
   parser.reset();
@@ -122,7 +109,7 @@ net::Task<HttpResult<std::string_view>> ClientConnection::Impl::read_more(TimePo
 
 bool ClientConnection::Impl::reusable() const {
   return !failed && request == Request::kSent && response == Response::kDone && head.keep_alive &&
-         input.empty() && !names_body;
+         input.empty();
 }
 
 ClientConnection::ClientConnection(net::Stream stream, HeadLimits limits)
@@ -182,7 +169,6 @@ net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadl
     if (*size > 0) {
       c.input.consume(*size);
       if (c.head.status >= 200 || c.head.status == 101) {
-        c.names_body = c.head.body.kind == BodyLength::Kind::kNone && names_a_body(c.head.fields);
         c.input.pin_head();
         c.decoder = BodyDecoder(c.head.body);
         c.response = c.decoder.done() ? Impl::Response::kDone : Impl::Response::kHead;

