@@ -178,6 +178,7 @@ int Front::give_up(const std::string& why) {
 }
 
 int Front::run() {
+  allow_many_descriptors();
   if (::access(opened_.data.store().c_str(), R_OK | W_OK | X_OK) != 0) {
     return give_up(
         fmt::format("user {}, as which Ebb serves, cannot enter the data folder {}: "

@@ -214,20 +214,29 @@ TunnelEnd ClientConnection::tunnel_end() {
 }
 net::Stream& ClientConnection::stream() { return impl_->stream; }
 
-std::unique_ptr<ClientConnection> ConnectionPool::take() {
+std::unique_ptr<ClientConnection> ConnectionPool::take(bool for_sure) {
   while (!idle_.empty()) {
-    auto last = std::move(idle_.back());
+    auto last = std::move(idle_.back().connection);
     idle_.pop_back();
-    if (last->stream().quiet_so_far() || last->stream().quiet()) return last;
+    const bool known = !for_sure && last->stream().quiet_so_far();
+    last->stream().unwatch();
+    if (known || last->stream().quiet()) return last;
   }
   return nullptr;
 }
 
-void ConnectionPool::put(std::unique_ptr<ClientConnection> connection) {
+void ConnectionPool::put(std::unique_ptr<ClientConnection> connection, TimePoint now) {
   if (!connection || !connection->reusable() || max_idle_ == 0) return;
   if (idle_.size() == max_idle_) idle_.pop_front();
   connection->stream().watch();
-  idle_.push_back(std::move(connection));
+  idle_.push_back({std::move(connection), now});
+}
+
+void ConnectionPool::sweep(TimePoint before) {
+  std::erase_if(idle_, [before](const Idle& idle) {
+    const net::Stream& stream = idle.connection->stream();
+    return idle.since < before || (!stream.quiet_so_far() && !stream.quiet());
+  });
 }
 
 }  // namespace ebb::http

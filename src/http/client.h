@@ -60,16 +60,23 @@ class ClientConnection final : public ClientExchange {
 class ConnectionPool final {
  public:
   explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
-  // The idle connection used last that is still usable, or nullptr.
-  [[nodiscard]] std::unique_ptr<ClientConnection> take();
+  // The idle connection used last that is still usable, or nullptr. That it is closed just
+  // then is known as of the last turn of the loop; `for_sure`: by a system call.
+  [[nodiscard]] std::unique_ptr<ClientConnection> take(bool for_sure = true);
   // Closes it instead if it is not reusable.
-  void put(std::unique_ptr<ClientConnection> connection);
+  void put(std::unique_ptr<ClientConnection> connection, TimePoint now = {});
+  // Closes what was put before `before`, and what can be used no more.
+  void sweep(TimePoint before);
   void clear() { idle_.clear(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }
 
  private:
   size_t max_idle_;
-  std::deque<std::unique_ptr<ClientConnection>> idle_;
+  struct Idle {
+    std::unique_ptr<ClientConnection> connection;
+    TimePoint since;
+  };
+  std::deque<Idle> idle_;
 };
 
 }  // namespace ebb::http

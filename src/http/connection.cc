@@ -264,6 +264,7 @@ net::Task<bool> Connection::settle() {
   }
   if (close_after_) {
     // Closing with bytes unread resets the connection, which may hit the answer.
+    static_cast<void>(co_await skip_body());
     const bool all_read = decoder_.done() && input_.empty() && stream_.quiet();
     if (!all_read) co_await linger_and_close();
     co_return false;
@@ -278,7 +279,6 @@ net::Task<bool> Connection::skip_body() {
   if (decoder_.done()) co_return true;
   const TimePoint end = server_.executor.now() + kSkipTime;
   while (!decoder_.done()) {
-    if (server_.draining) co_return false;
     const TimePoint pause = server_.executor.turn_time() + kSkipPause;
     const auto piece = co_await read_piece(stream_, input_, decoder_, std::min(end, pause));
     if (!piece || decoder_.received() > server_.options.max_body) co_return false;

@@ -12,14 +12,20 @@ bool is_grpc(const RequestHead& request) {
 int to_grpc_status(int http_status) {
   constexpr int kUnknown = 2;
   constexpr int kDeadlineExceeded = 4;
+  constexpr int kPermissionDenied = 7;
   constexpr int kResourceExhausted = 8;
   constexpr int kUnimplemented = 12;
   constexpr int kInternal = 13;
   constexpr int kUnavailable = 14;
+  constexpr int kUnauthenticated = 16;
   switch (http_status) {
     case 400:
     case 500:
       return kInternal;
+    case 401:
+      return kUnauthenticated;
+    case 403:
+      return kPermissionDenied;
     case 404:
     case 501:
       return kUnimplemented;
@@ -29,6 +35,7 @@ int to_grpc_status(int http_status) {
     case 413:
     case 431:
       return kResourceExhausted;
+    case 429:
     case 502:
     case 503:
       return kUnavailable;

@@ -62,7 +62,7 @@ class H2Exchange final : public Exchange {
   }
   [[nodiscard]] net::Executor& executor() const override { return connection_.server().executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
-  [[nodiscard]] bool body_read() const override { return stream_.all_read(); }
+  [[nodiscard]] bool body_read() const override { return body_ended_ || stream_.only_head(); }
   [[nodiscard]] bool tells_of_leaving() const override { return true; }
   [[nodiscard]] bool body_may_wait() const override {
     return request_.body.kind == BodyLength::Kind::kChunked && !stream_.ended() &&

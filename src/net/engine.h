@@ -150,12 +150,18 @@ class Socket final : public EventTarget, private Link {
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
-  // Who waits to read hears ECANCELED, in the next turn.
-  void cancel_read();
-  // Nobody waits, but news is to be known: readable() tells.
-  void watch();
   // The same for one that waits already, from its attempt.
   void wait_on(Direction& direction, uint32_t events);
+  // Who waits to read hears ECANCELED, in the next turn.
+  void cancel_read();
+  // Nobody waits, but news is to be known, by watched_and_quiet(). What a ring receives
+  // meanwhile is dropped: its buffers are not for what nobody asked for.
+  void watch();
+  void unwatch() { watches_ = false; }
+  // As of the last turn.
+  [[nodiscard]] bool watched_and_quiet() const {
+    return watches_ && (receive_ != nullptr || watched_ != 0) && !readable();
+  }
   // Suspends `who` for a turn of the loop.
   void yield(Direction& direction, std::coroutine_handle<> who, TimePoint until);
 
@@ -199,7 +205,7 @@ class Socket final : public EventTarget, private Link {
 
   const bool by_ring_;
   bool wants_receive_ = false;  // in the next submit
-  bool watches_ = false;        // though nobody waits for it
+  bool watches_ = false;        // for news, though nobody waits
   bool at_end_ = false;         // all that the peer sent has been received
   bool blocked_ = false;        // the kernel has no room for what is queued
   bool shutdown_due_ = false;

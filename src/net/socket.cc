@@ -125,6 +125,7 @@ void Socket::expect(Direction& direction, uint32_t events) {
 void Socket::wait(Direction& direction, uint32_t events, std::coroutine_handle<> who,
                   TimePoint until) {
   direction.begin(executor, events, who, until);
+  if (events == EPOLLIN) unwatch();
   if (open()) {
     expect(direction, events);
   } else {
@@ -138,9 +139,10 @@ void Socket::cancel_read() {
 
 void Socket::watch() {
   if (!open() || readable()) return;
+  watches_ = true;
   if (by_ring_ && executor.impl().uses_ring) {
     if (receive_ != nullptr) return;
-    wants_receive_ = watches_ = true;
+    wants_receive_ = true;
     enlist();
   } else if (set_watched(watched_ | kReadEvents) != 0) {
     readable_ = true;  // perhaps: whoever wants to know has to ask
@@ -308,9 +310,8 @@ void Socket::hand_over(Ring* ring) {
       send_queued();
     }
   }
-  const bool watches = std::exchange(watches_, false);
   if (!std::exchange(wants_receive_, false) || receive_ != nullptr) return;
-  if (!watches && !awaited(EPOLLIN)) return;
+  if (!watches_ && !awaited(EPOLLIN)) return;
   if (ring != nullptr && ring->has_buffers()) {
     set_watched(watched_ & EPOLLOUT);
     ring->receive(*this);
@@ -323,6 +324,10 @@ void Socket::hand_over(Ring* ring) {
 
 void Socket::received(int result, bool more) {
   receive_ = nullptr;
+  if (watches_ && result > 0) {
+    executor.impl().ring->drop(held_);
+    failed_ = ECONNRESET;  // for who reads all the same
+  }
   readable_ = result <= 0 || more;
   if (result == 0) at_end_ = true;
   const bool none = result == -ENOBUFS || result == -ECANCELED || result == -EAGAIN ||

@@ -157,8 +157,12 @@ void Stream::watch() {
   if (impl_ && !impl_->closed) impl_->socket.watch();
 }
 
+void Stream::unwatch() {
+  if (impl_) impl_->socket.unwatch();
+}
+
 bool Stream::quiet_so_far() const {
-  if (!impl_ || impl_->closed || impl_->socket.readable()) return false;
+  if (!impl_ || impl_->closed || !impl_->socket.watched_and_quiet()) return false;
   return !impl_->tls || !impl_->tls->has_received();
 }
 

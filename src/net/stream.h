@@ -67,11 +67,13 @@ class Stream final {
   // True if the peer has neither closed nor sent anything: an idle keep-alive
   // connection that may carry one more request. One non-blocking system call.
   [[nodiscard]] bool quiet() const;
-  // Of an idle connection: until the next read, what the peer sends is noted as it comes,
-  // and that it closes.
+  // Of an idle connection, which nobody reads: until unwatch(), or the next read that waits,
+  // it is noted that the peer closes, or sends something. The stream is of no use then: what
+  // was sent may be lost.
   void watch();
-  // The same as quiet() without a system call, as of the last turn of the loop. False where
-  // that is not known.
+  void unwatch();
+  // The same as quiet() without a system call, as of the last turn of the loop, for a stream
+  // that is watched. False where that is not known.
   [[nodiscard]] bool quiet_so_far() const;
   // True if the peer has closed or reset the connection, or at least ended its side,
   // whatever is still to be read. One non-blocking system call.

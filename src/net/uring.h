@@ -5,7 +5,8 @@
 //
 // A receive is begun when somebody waits, into one of the buffers that the ring owns and all
 // sockets share: a frame that ends is never written into, and what nobody asks for stays in
-// the kernel, which holds the peer back and resets a connection closed with it unread. Sends
+// the kernel, which holds the peer back and resets a connection closed with it unread. (One
+// is begun too for an idle socket that is watched; what comes then is dropped.) Sends
 // never wait in the kernel (MSG_DONTWAIT), so that none is under way once submit() has
 // returned; what the kernel did not take is the socket's affair again. Descriptors are named
 // to the kernel only within submit(), so that a number that was closed and used again is

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,14 +66,6 @@ Result<UniqueFd> listen_for_front(int run_dir, uid_t front) {
     return fail_errno(errno, "cannot listen on the control socket");
   }
   return fd;
-}
-
-// Every pod needs a few; the usual soft limit, 1024, is made for select().
-void allow_many_descriptors() {
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 }  // namespace

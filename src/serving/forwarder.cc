@@ -57,9 +57,10 @@ struct Forwarding final {
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit(Duration patience);
-  // Until the answer begins.
+  // Until the answer begins. A pod that loads its code, or waits for a body, is not idle.
   [[nodiscard]] bool idles_first() const {
-    return options.idle != Duration::zero() && options.idle < options.response_start;
+    return options.idle != Duration::zero() && options.idle < options.response_start &&
+           !uploading && !began_cold;
   }
   [[nodiscard]] Duration silence_allowed() const {
     return idles_first() ? options.idle : options.response_start;
@@ -89,17 +90,21 @@ struct Forwarding final {
   Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
-  bool uploaded = false;  // all of what is uploading
-  bool over = false;      // there is an answer, or will be none
-  net::Timer look{};      // for the client's leaving, or the pod's
-  bool left = false;      // the client, before there was an answer
-  bool sending = false;   // a piece of the answer is on its way to the client
-  uint64_t seen_out = 0;  // of the answer's body, when `look` looked last
+  bool uploaded = false;    // all of what is uploading
+  bool began_cold = false;  // the pod was loading its code
+  bool over = false;        // there is an answer, or will be none
+  net::Timer look{};        // for the client's leaving, or the pod's
+  bool left = false;        // the client, before there was an answer
+  bool sending = false;     // a piece of the answer is on its way to the client
+  uint64_t seen_out = 0;    // of the answer's body, when `look` looked last
 };
 
 void Forwarding::take_connection() {
   // A second sending takes no chances with connections of the same kind.
-  if (options.may_replay) connection = connections.take(slot.pod());
+  const bool may_break = can_be_unread() || (request.whole() && request.idempotent());
+  // What cannot be sent again has a connection of its own; of HTTP/2 all share.
+  const bool may_share = slot.pod().h2c() || request.replayable();
+  if (options.may_replay && may_share) connection = connections.take(slot.pod(), may_break);
   reused = connection != nullptr;
 }
 
@@ -176,6 +181,7 @@ void Forwarding::client_failed(http::HttpError error) {
 
 net::Task<Forwarded> Forwarding::answer() {
   const TimePoint asked_at = executor.turn_time();
+  began_cold = slot.pod().starting();
   const TimePoint deadline = std::min(options.deadline, asked_at + silence_allowed());
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
   look.fire = [this] {

@@ -44,7 +44,7 @@ class OutgoingRequest final {
   [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
   // Instead, where the client may wait for an answer first.
   void pass_first() {
-    first_read_ = true;
+    first_read_ = passed_on_ = true;
     whole_ = false;
   }
   [[nodiscard]] std::string_view first() const { return first_; }

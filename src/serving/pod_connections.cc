@@ -8,11 +8,11 @@ PodConnections::PodConnections(net::Executor& executor) : executor_(executor) {
   sweep_.fire = [this] { sweep(); };
 }
 
-std::unique_ptr<http::ClientExchange> PodConnections::take(const QueueProxy& pod) {
+std::unique_ptr<http::ClientExchange> PodConnections::take(const QueueProxy& pod, bool may_break) {
   const auto found = pools_.find(&pod);
   // The address may be that of an earlier pod, whose object is gone.
   if (found == pools_.end() || found->second.pod.expired()) return nullptr;
-  if (!pod.h2c()) return found->second.idle.take();
+  if (!pod.h2c()) return found->second.idle.take(!may_break);
   auto& sessions = found->second.sessions;
   std::erase_if(sessions, [](const auto& session) { return session->ended(); });
   const auto free =
@@ -34,7 +34,7 @@ void PodConnections::put(const std::shared_ptr<QueueProxy>& pod,
   // Of another kind there is none.
   std::unique_ptr<http::ClientConnection> idle(
       static_cast<http::ClientConnection*>(connection.release()));
-  pool_of(pod).idle.put(std::move(idle));
+  pool_of(pod).idle.put(std::move(idle), executor_.turn_time());
 }
 
 PodConnections::Pool& PodConnections::pool_of(const std::shared_ptr<QueueProxy>& pod) {
@@ -49,6 +49,8 @@ PodConnections::Pool& PodConnections::pool_of(const std::shared_ptr<QueueProxy>&
 }
 
 void PodConnections::sweep() {
+  const TimePoint before = executor_.turn_time() - kIdleTime;
+  for (auto& [pod, pool] : pools_) pool.idle.sweep(before);
   std::erase_if(pools_, [](const auto& entry) {
     if (!entry.second.pod.expired()) return false;
     for (const auto& session : entry.second.sessions) session->drain();

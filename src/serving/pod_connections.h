@@ -3,8 +3,9 @@
 //
 // Belongs to that executor's thread, as the connections do: pods come and go on
 // others. Connections to pods that have gone are dropped within kSweep.
+// Idle ones that were closed, or not used for kIdleTime, are dropped within it too.
 //
-//   auto connection = connections.take(pod);   // nullptr: connect
+//   auto connection = connections.take(pod, may_break);   // nullptr: connect
 //   ...
 //   connections.put(pod, std::move(connection));
 #pragma once
@@ -23,10 +24,12 @@ class PodConnections final {
  public:
   static constexpr size_t kIdlePerPod = 128;
   static constexpr Duration kSweep = std::chrono::seconds(2);
+  static constexpr Duration kIdleTime = std::chrono::seconds(60);
 
   explicit PodConnections(net::Executor& executor);
 
-  [[nodiscard]] std::unique_ptr<http::ClientExchange> take(const QueueProxy& pod);
+  // `may_break`: the request can be sent again if the pod has just closed it.
+  [[nodiscard]] std::unique_ptr<http::ClientExchange> take(const QueueProxy& pod, bool may_break);
   // On a new connection to the pod: of HTTP/1.1, or a stream of HTTP/2 on one that others
   // share from then on.
   [[nodiscard]] std::unique_ptr<http::ClientExchange> open(const std::shared_ptr<QueueProxy>& pod,
