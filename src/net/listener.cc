@@ -3,15 +3,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 #include "base/log.h"
+#include "net/descriptor_reserve.h"
 #include "net/sockaddr.h"
 #include "net/stream_impl.h"
 
@@ -20,18 +18,6 @@ namespace {
 
 constexpr Duration kShortagePause = std::chrono::milliseconds(100);
 constexpr Duration kShortageLogEvery = std::chrono::seconds(1);
-// Descriptors that no connection is accepted for: who is served needs some to be served by.
-constexpr rlim_t kLeastReserve = 8;
-constexpr rlim_t kMostReserve = 1024;
-
-// New descriptors from this number on are of the reserve: the kernel gives the lowest free.
-int reserve_begins() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::numeric_limits<int>::max();
-  const rlim_t reserve = std::clamp(limit.rlim_cur / 8, kLeastReserve, kMostReserve);
-  const rlim_t left = limit.rlim_cur - std::min(reserve, limit.rlim_cur);
-  return static_cast<int>(std::min<rlim_t>(left, std::numeric_limits<int>::max()));
-}
 
 enum class AcceptFailure { kNotYet, kTryAgain, kShortage, kBroken };
 
@@ -85,9 +71,7 @@ struct Listener::State {
 
   // Only the reserve is left, as far as that is known without a look.
   [[nodiscard]] bool short_of_descriptors() {
-    if (!perhaps_short) return false;
-    const UniqueFd probe(::fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0));
-    perhaps_short = !probe || probe.get() >= reserved_from;
+    perhaps_short = perhaps_short && reserve.reached();
     return perhaps_short;
   }
 
@@ -105,7 +89,7 @@ struct Listener::State {
   Timer pause;
   std::coroutine_handle<> paused;
   TimePoint next_report;
-  const int reserved_from = reserve_begins();
+  const DescriptorReserve reserve;
   bool perhaps_short = false;
   int streak = 0;  // accepted since the last turn of the loop
   bool closed = false;
@@ -192,7 +176,7 @@ Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {
     const int err = errno;
     if (fd) {
       ++state->streak;
-      state->perhaps_short = fd.get() >= state->reserved_from;
+      state->perhaps_short = state->reserve.has(fd.get());
       Stream accepted = Stream::Impl::make(state->executor, std::move(fd));
       co_return accepted;
     }

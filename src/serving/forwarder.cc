@@ -12,6 +12,7 @@ namespace {
 
 // A Unix socket connects at once or not at all; this bounds a full backlog.
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
+constexpr Duration kShortagePause = std::chrono::milliseconds(20);
 // How long the Local Controller may take to say why a pod broke its connection. A pod that
 // lives says nothing: its caller waits for so long.
 constexpr Duration kExitReportTimeout = std::chrono::seconds(1);
@@ -111,6 +112,12 @@ void Forwarding::take_connection() {
 net::Task<bool> Forwarding::connect() {
   const TimePoint deadline = earlier(options.deadline, kConnectTimeout);
   auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
+  while (!stream && stream.error() == net::IoError::kExhausted && executor.now() < deadline) {
+    // No descriptor is left for us, which says nothing of the pod.
+    auto pause = executor.sleep_until(executor.now() + kShortagePause);
+    co_await pause;
+    stream = co_await net::connect(executor, slot.pod().address(), deadline);
+  }
   if (!stream) {
     throttler->pod_unreachable(slot.pod());
     // Its node may have gone, and others of its pods be no better.

@@ -49,7 +49,7 @@ PodConnections::Pool& PodConnections::pool_of(const std::shared_ptr<QueueProxy>&
 }
 
 void PodConnections::sweep() {
-  const TimePoint before = executor_.turn_time() - kIdleTime;
+  const TimePoint before = executor_.turn_time() - (reserve_.reached() ? Duration() : kIdleTime);
   for (auto& [pod, pool] : pools_) pool.idle.sweep(before);
   std::erase_if(pools_, [](const auto& entry) {
     if (!entry.second.pod.expired()) return false;

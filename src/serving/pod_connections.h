@@ -3,7 +3,8 @@
 //
 // Belongs to that executor's thread, as the connections do: pods come and go on
 // others. Connections to pods that have gone are dropped within kSweep.
-// Idle ones that were closed, or not used for kIdleTime, are dropped within it too.
+// Idle ones that were closed, or not used for kIdleTime, are dropped within it too, and all
+// of them where descriptors are short: clients that wait for one need it more.
 //
 //   auto connection = connections.take(pod, may_break);   // nullptr: connect
 //   ...
@@ -15,6 +16,7 @@
 
 #include "http/client.h"
 #include "http/h2_client.h"
+#include "net/descriptor_reserve.h"
 #include "net/executor.h"
 #include "serving/queue_proxy.h"
 
@@ -50,6 +52,7 @@ class PodConnections final {
   void sweep();
 
   net::Executor& executor_;
+  net::DescriptorReserve reserve_;
   std::unordered_map<const QueueProxy*, Pool> pools_;
   net::Timer sweep_;
 };

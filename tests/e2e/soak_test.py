@@ -82,9 +82,12 @@ class Mover(threading.Thread):
         rolled_at = time.monotonic()
         try:
             while not self.ended.wait(1):
-                warm = [pod for pod, state in self.ebb.pods() if state == "Warm"]
-                if warm:
-                    self.kill(dice.choice(warm))
+                # The end of one that still loads would be a start that failed.
+                serving = [pod["metadata"]["name"] for pod in self.ebb.list("pods")
+                           if pod["metadata"]["labels"]["ebb.dev/state"] == "Warm" and
+                           all(one["ready"] for one in pod["status"]["containerStatuses"])]
+                if serving:
+                    self.kill(dice.choice(serving))
                 if time.monotonic() - rolled_at > ROLL_SECONDS:
                     self.roll()
                     rolled_at = time.monotonic()
