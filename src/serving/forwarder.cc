@@ -12,6 +12,8 @@ namespace {
 
 // A Unix socket connects at once or not at all; this bounds a full backlog.
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
+// For so long, so often, it is tried where descriptors, or places in the backlog, lack.
+constexpr Duration kShortageTime = std::chrono::seconds(1);
 constexpr Duration kShortagePause = std::chrono::milliseconds(20);
 // How long the Local Controller may take to say why a pod broke its connection. A pod that
 // lives says nothing: its caller waits for so long.
@@ -112,8 +114,8 @@ void Forwarding::take_connection() {
 net::Task<bool> Forwarding::connect() {
   const TimePoint deadline = earlier(options.deadline, kConnectTimeout);
   auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
-  while (!stream && stream.error() == net::IoError::kExhausted && executor.now() < deadline) {
-    // No descriptor is left for us, which says nothing of the pod.
+  const TimePoint patience = earlier(deadline, kShortageTime);
+  while (!stream && stream.error() == net::IoError::kExhausted && executor.now() < patience) {
     auto pause = executor.sleep_until(executor.now() + kShortagePause);
     co_await pause;
     stream = co_await net::connect(executor, slot.pod().address(), deadline);
