@@ -28,7 +28,7 @@ const ObjectKey kHello{"default", "hello"};
 constexpr const char* kHost = "hello.default.example.com";
 
 // Pods that start when they are wanted, and become ready or fail when the test says so.
-class FakePods final : public scheduling::ScaleTarget, public scheduling::PodSource {
+class StagedPods final : public scheduling::ScaleTarget, public scheduling::PodSource {
  public:
   void scale(const std::string& revision, int pods) override {
     auto& entry = revisions_[revision];
@@ -96,7 +96,7 @@ struct Plane {
   }
 
   EventRecorder events;
-  FakePods pods;
+  StagedPods pods;
   serving::Traffic traffic;
   AutoScaler autoscaler;
   RevisionHost host;

@@ -20,6 +20,10 @@
 #include "node/local_controller.h"
 #include "sandbox/enter.h"
 
+#ifndef EBB_RUNTIMES  // the folder of those that were built: given to this folder's tests
+#define EBB_RUNTIMES ""
+#endif
+
 namespace ebb::node {
 
 using namespace std::chrono_literals;

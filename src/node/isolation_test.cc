@@ -208,7 +208,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
-http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+address = '127.0.0.1', int(os.environ['PORT'])
+http.server.HTTPServer(address, Handler).serve_forever()
 )";
 
 TEST_F(LocalControllerTest, FromInsideAProgramNothingOutsideCanBeReached) {

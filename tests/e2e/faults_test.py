@@ -271,7 +271,8 @@ class NoDescriptors(unittest.TestCase):
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
         with Ebb(prefix=("prlimit", f"--nofile={self.MOST}:{self.MOST}")) as ebb, \
                 contextlib.ExitStack() as stack:
-            ebb.deploy("here", "def handle(request): return 'here'\n", "--min", "1")
+            ebb.deploy("here", "def handle(request): return 'here'\n", "--min", "1", "--max", "1",
+                       "--concurrency", "50")
             ebb.deploy("asleep", "def handle(request): return 'awake'\n")
             old = ebb.connection()
             self.assertEqual(ebb.get("here", connection=old).text, "here")
