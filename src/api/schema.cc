@@ -153,7 +153,8 @@ const Schema& revision_spec() {
          {"responseStartTimeoutSeconds", T::kInteger,
           "For the first byte of an answer; not more than timeoutSeconds."},
          {"idleTimeoutSeconds", T::kInteger,
-          "How long an answer may pause; 0: no limit. Not more than timeoutSeconds."}}};
+          "How long the function may be silent, before its answer or inside it; 0: no limit. "
+          "Not more than timeoutSeconds."}}};
     schema.fields.insert(schema.fields.end(), pod_spec_fields().begin(), pod_spec_fields().end());
     return schema;
   }();

@@ -262,16 +262,11 @@ net::Task<bool> Connection::settle() {
     co_await linger_and_close();
     co_return false;
   }
-  if (close_after_) {
-    // Closing with bytes unread resets the connection, which may hit the answer.
-    static_cast<void>(co_await skip_body());
-    const bool all_read = decoder_.done() && input_.empty() && stream_.quiet();
-    if (!all_read) co_await linger_and_close();
-    co_return false;
-  }
+  // Closing with bytes unread resets the connection, which may hit the answer.
   const bool skipped = co_await skip_body();
-  if (skipped) co_return true;
-  co_await linger_and_close();
+  if (skipped && !close_after_) co_return true;
+  const bool all_read = skipped && input_.empty() && stream_.quiet();
+  if (!all_read) co_await linger_and_close();
   co_return false;
 }
 

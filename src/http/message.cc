@@ -10,9 +10,8 @@ namespace ebb::http {
 bool may_be_trailer(std::string_view name) {
   static constexpr auto kNever = std::to_array<std::string_view>(
       {"authorization", "cache-control", "content-encoding", "content-length", "content-range",
-       "content-type", "cookie", "expect", "forwarded", "host", "location", "max-forwards", "range",
-       "set-cookie", "vary", "www-authenticate", "x-forwarded-for", "x-forwarded-proto",
-       "x-request-id"});
+       "content-type", "cookie", "expect", "host", "location", "max-forwards", "range",
+       "set-cookie", "vary", "www-authenticate"});
   return !is_hop_by_hop(name) && std::ranges::none_of(kNever, [name](std::string_view never) {
     return iequals(name, never);
   });

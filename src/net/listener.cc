@@ -80,7 +80,8 @@ struct Listener::State {
     if (now < next_report) return;
     next_report = now + kShortageLogEvery;
     const char* text = strerrordesc_np(err);
-    log::warn("net", "cannot accept connections for now: {}: raise the limit (ulimit -n)",
+    log::warn("net",
+              "cannot accept connections for now: {}: raise the limit (ulimit -Hn, LimitNOFILE)",
               text ? text : "out of resources");
   }
 

@@ -22,7 +22,7 @@ namespace ebb::node {
 
 class Parents {
  public:
-  static constexpr size_t kMost = 8;  // each holds a function's code in memory; retired ones not
+  static constexpr size_t kMost = 8;  // that load or serve: each holds a function's code in memory
   static constexpr Duration kIdle = std::chrono::minutes(5);  // with no fork for so long, it goes
   // What code read as it was loaded, from the network perhaps, is not much older in new pods.
   // One whose successors come to nothing goes after twice that.

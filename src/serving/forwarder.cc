@@ -12,7 +12,7 @@ namespace {
 
 // A Unix socket connects at once or not at all; this bounds a full backlog.
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
-// For so long, so often, it is tried where descriptors, or places in the backlog, lack.
+// So long, so often, a connection is tried where descriptors lack.
 constexpr Duration kShortageTime = std::chrono::seconds(1);
 constexpr Duration kShortagePause = std::chrono::milliseconds(20);
 // How long the Local Controller may take to say why a pod broke its connection. A pod that
@@ -24,8 +24,8 @@ constexpr Duration kSoonReported = std::chrono::milliseconds(50);
 // What every server takes with its first read: of a request no larger than this, a pod
 // that closed without having read all of it has read nothing.
 constexpr size_t kOneRead = 4096;
-// How long the first piece of a body is waited for, so that it goes along with the head, and
-// again if the request is sent again. Then the pod gets the head alone: it may answer to that.
+// How long the first piece of a body is waited for: with it a request can be sent again. Then
+// the pod gets the head alone, which it may answer.
 constexpr Duration kFirstPiece = std::chrono::milliseconds(20);
 // How often an answer that is under way looks whether its client is there.
 constexpr Duration kClientLook = std::chrono::seconds(1);
@@ -41,7 +41,7 @@ TimePoint earlier(TimePoint deadline, Duration from_now) {
 http::Fields passed_on(const http::Fields& trailers) {
   http::Fields out;
   for (const http::Field& field : trailers) {
-    if (http::may_be_trailer(field.name)) out.add(field.name, field.value);
+    if (http::may_be_trailer(field.name) && !is_ours(field.name)) out.add(field.name, field.value);
   }
   return out;
 }
@@ -60,14 +60,6 @@ struct Forwarding final {
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit(Duration patience);
-  // Until the answer begins. A pod that loads its code, or waits for a body, is not idle.
-  [[nodiscard]] bool idles_first() const {
-    return options.idle != Duration::zero() && options.idle < options.response_start &&
-           !uploading && !began_cold;
-  }
-  [[nodiscard]] Duration silence_allowed() const {
-    return idles_first() ? options.idle : options.response_start;
-  }
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
     return request.whole() && request.wire_size() <= kOneRead;
@@ -93,13 +85,12 @@ struct Forwarding final {
   Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
-  bool uploaded = false;    // all of what is uploading
-  bool began_cold = false;  // the pod was loading its code
-  bool over = false;        // there is an answer, or will be none
-  net::Timer look{};        // for the client's leaving, or the pod's
-  bool left = false;        // the client, before there was an answer
-  bool sending = false;     // a piece of the answer is on its way to the client
-  uint64_t seen_out = 0;    // of the answer's body, when `look` looked last
+  bool uploaded = false;  // all of what is uploading
+  Duration silence{};     // allowed before the answer begins
+  net::Timer look{};      // for the client's leaving, or the pod's
+  bool left = false;      // the client, before there was an answer
+  bool sending = false;   // a piece of the answer is on its way to the client
+  uint64_t seen_out = 0;  // of the answer's body, when `look` looked last
 };
 
 void Forwarding::take_connection() {
@@ -113,21 +104,21 @@ void Forwarding::take_connection() {
 
 net::Task<bool> Forwarding::connect() {
   const TimePoint deadline = earlier(options.deadline, kConnectTimeout);
-  auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
   const TimePoint patience = earlier(deadline, kShortageTime);
-  while (!stream && stream.error() == net::IoError::kExhausted && executor.now() < patience) {
+  for (;;) {
+    auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
+    if (stream) {
+      connection = connections.open(slot.shared_pod(), std::move(*stream));
+      co_return true;
+    }
+    if (stream.error() != net::IoError::kExhausted || executor.now() >= patience) break;
     auto pause = executor.sleep_until(executor.now() + kShortagePause);
     co_await pause;
-    stream = co_await net::connect(executor, slot.pod().address(), deadline);
   }
-  if (!stream) {
-    throttler->pod_unreachable(slot.pod());
-    // Its node may have gone, and others of its pods be no better.
-    co_await ask_for_exit(kSoonReported);
-    co_return false;
-  }
-  connection = connections.open(slot.shared_pod(), std::move(*stream));
-  co_return true;
+  throttler->pod_unreachable(slot.pod());
+  // Its node may have gone, and others of its pods be no better.
+  co_await ask_for_exit(kSoonReported);
+  co_return false;
 }
 
 // What of the body goes with the head. False if the client failed to send it.
@@ -135,7 +126,7 @@ net::Task<bool> Forwarding::first_piece() {
   bool comes = !exchange.body_may_wait();
   if (comes) comes = co_await exchange.body_comes(earlier(options.deadline, kFirstPiece));
   if (!comes) {
-    request.pass_first();
+    request.skip_first();
     co_return true;
   }
   const auto begun = co_await request.read_first();
@@ -163,8 +154,8 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
     request.body_passed_on();
     const auto piece = co_await exchange.read_body();
     if (!piece) {
-      // Told not to read on, it has not failed.
-      if (!over || piece.error() != http::HttpError::kClosed) client_failed(piece.error());
+      // kClosed: it was told not to read on.
+      if (piece.error() != http::HttpError::kClosed) client_failed(piece.error());
       connection->close();  // wakes who waits for the answer
       break;
     }
@@ -190,8 +181,10 @@ void Forwarding::client_failed(http::HttpError error) {
 
 net::Task<Forwarded> Forwarding::answer() {
   const TimePoint asked_at = executor.turn_time();
-  began_cold = slot.pod().starting();
-  const TimePoint deadline = std::min(options.deadline, asked_at + silence_allowed());
+  // A pod that loads its code, or waits for a body, is not idle.
+  const bool idles = options.idle != Duration::zero() && !uploading && !slot.pod().starting();
+  silence = idles ? std::min(options.idle, options.response_start) : options.response_start;
+  const TimePoint deadline = std::min(options.deadline, asked_at + silence);
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
   look.fire = [this] {
     left = exchange.client_left();
@@ -251,7 +244,7 @@ net::Task<Forwarded> Forwarding::answer() {
 // the request, or that had little of its time since the rest went by in the queue.
 void Forwarding::note_silence(TimePoint asked_at) {
   const bool sent = !uploading || uploaded;
-  const bool had_time = executor.now() - asked_at >= silence_allowed() / 2;
+  const bool had_time = executor.now() - asked_at >= silence / 2;
   if (sent && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
@@ -388,12 +381,12 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
   const std::string_view name = options.function;
   if (error == http::HttpError::kTimeout) {
     const bool all = executor.now() >= options.deadline;
+    const char* setting = all                                ? "timeoutSeconds"
+                          : silence < options.response_start ? "idleTimeoutSeconds"
+                                                             : "responseStartTimeoutSeconds";
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
                                    all ? "answer" : "begin to answer",
-                                   to_seconds(all ? options.timeout : silence_allowed()),
-                                   all             ? "timeoutSeconds"
-                                   : idles_first() ? "idleTimeoutSeconds"
-                                                   : "responseStartTimeoutSeconds");
+                                   to_seconds(all ? options.timeout : silence), setting);
     // The time may have gone by while the client sent its body.
     if (uploading && !uploaded) {
       co_await answer_error(504, "timeout", std::move(text));
@@ -460,7 +453,6 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (the.uploading) {
     // A pod that has answered needs no more of the body, nor does its client wait for that.
     the.keep = the.keep && the.uploaded;
-    the.over = true;
     the.exchange.stop_reading();
     if (!the.keep) {
       the.connection->close();

@@ -20,6 +20,9 @@
 
 namespace ebb::serving {
 
+// What a function may trust to be ours, such as X-Forwarded-For, by whatever spelling.
+[[nodiscard]] bool is_ours(std::string_view name);
+
 // A request as pods get it; it may be sent to one after another as long as its body has
 // not been passed on. Belongs to the coroutine that serves the request.
 class OutgoingRequest final {
@@ -42,8 +45,8 @@ class OutgoingRequest final {
   }
   // Reads the first piece of the body, once.
   [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
-  // Instead, where the client may wait for an answer first.
-  void pass_first() {
+  // Instead: the head goes alone, and the request cannot be sent again then.
+  void skip_first() {
     first_read_ = passed_on_ = true;
     whole_ = false;
   }

@@ -5,9 +5,8 @@
 #include "serving/forwarder.h"
 
 namespace ebb::serving {
-namespace {
 
-// What a function may trust to be ours. CGI and its heirs take '_' and '-' for the same.
+// CGI and its heirs take '_' and '-' for the same.
 bool is_ours(std::string_view name) {
   static constexpr auto kOurs = std::to_array<std::string_view>(
       {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-request-id"});
@@ -15,6 +14,8 @@ bool is_ours(std::string_view name) {
   return std::ranges::any_of(
       kOurs, [&](std::string_view one) { return std::ranges::equal(name, one, same); });
 }
+
+namespace {
 
 // RFC 9110 7.6.1: a client may not name what concerns more than its connection; Host is what
 // every request must have.
