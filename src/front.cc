@@ -15,6 +15,7 @@
 #include "cli/up_reload.h"
 #include "cli/up_settings.h"
 #include "control/scale_metrics.h"
+#include "net/descriptor_reserve.h"
 #include "net/listener.h"
 #include "net/one_shot.h"
 #include "node/packet.h"
@@ -178,7 +179,7 @@ int Front::give_up(const std::string& why) {
 }
 
 int Front::run() {
-  allow_many_descriptors();
+  net::allow_many_descriptors();
   if (::access(opened_.data.store().c_str(), R_OK | W_OK | X_OK) != 0) {
     return give_up(
         fmt::format("user {}, as which Ebb serves, cannot enter the data folder {}: "

@@ -26,7 +26,4 @@ class [[nodiscard]] UniqueFd final {
   int fd_ = -1;
 };
 
-// Raises this process's limit as far as it may. The usual one, 1024, is made for select().
-void allow_many_descriptors();
-
 }  // namespace ebb

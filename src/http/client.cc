@@ -214,11 +214,11 @@ TunnelEnd ClientConnection::tunnel_end() {
 }
 net::Stream& ClientConnection::stream() { return impl_->stream; }
 
-std::unique_ptr<ClientConnection> ConnectionPool::take(bool for_sure) {
+std::unique_ptr<ClientConnection> ConnectionPool::take(bool may_break) {
   while (!idle_.empty()) {
     auto last = std::move(idle_.back().connection);
     idle_.pop_back();
-    const bool known = !for_sure && last->stream().quiet_so_far();
+    const bool known = may_break && last->stream().quiet_so_far();
     last->stream().unwatch();
     if (known || last->stream().quiet()) return last;
   }

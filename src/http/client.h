@@ -60,11 +60,12 @@ class ClientConnection final : public ClientExchange {
 class ConnectionPool final {
  public:
   explicit ConnectionPool(size_t max_idle) : max_idle_(max_idle) {}
-  // The idle connection used last that is still usable, or nullptr. That it is closed just
-  // then is known as of the last turn of the loop; `for_sure`: by a system call.
-  [[nodiscard]] std::unique_ptr<ClientConnection> take(bool for_sure = true);
+  // The idle connection used last that is still usable, or nullptr. That it has not
+  // been closed is known as of the last turn of the loop if it `may_break`, else by a system
+  // call.
+  [[nodiscard]] std::unique_ptr<ClientConnection> take(bool may_break = false);
   // Closes it instead if it is not reusable.
-  void put(std::unique_ptr<ClientConnection> connection, TimePoint now = {});
+  void put(std::unique_ptr<ClientConnection> connection, TimePoint now);
   // Closes what was put before `before`, and what can be used no more.
   void sweep(TimePoint before);
   void clear() { idle_.clear(); }

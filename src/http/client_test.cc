@@ -272,7 +272,7 @@ TEST_F(ClientTest, PoolGivesTheLastPutAndDropsTheDead) {
   for (int i = 0; i < 3; ++i) {
     auto c = run(connect());
     order.push_back(c.get());
-    pool.put(std::move(c));
+    pool.put(std::move(c), executor.now());
   }
   EXPECT_EQ(pool.idle(), 2u);  // the oldest was closed
   run_while([&] { return server->connections() != 2; });
@@ -280,7 +280,7 @@ TEST_F(ClientTest, PoolGivesTheLastPutAndDropsTheDead) {
   EXPECT_EQ(last.get(), order[2]);
   // One whose exchange is not over is not taken back.
   ASSERT_EQ(run(fetch(*last, "GET", "/half")).error, HttpError::kTruncated);
-  pool.put(std::move(last));
+  pool.put(std::move(last), executor.now());
   EXPECT_EQ(pool.idle(), 1u);
   // The server closes the last idle one.
   EXPECT_EQ(run(server->drain(soon())), 0u);
@@ -295,11 +295,12 @@ TEST_F(ClientTest, WhatComesWhileAConnectionIsIdleIsNobodysAnswer) {
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     const UniqueFd peer(ends[1]);
     ConnectionPool pool(2);
-    pool.put(std::make_unique<ClientConnection>(net::Stream(executor, UniqueFd(ends[0]))));
+    pool.put(std::make_unique<ClientConnection>(net::Stream(executor, UniqueFd(ends[0]))),
+             executor.now());
     executor.run_until(executor.now());
     auto idle = pool.take();
     ASSERT_NE(idle, nullptr) << "it is quiet";
-    pool.put(std::move(idle));
+    pool.put(std::move(idle), executor.now());
     if (closes) {
       ::shutdown(peer.get(), SHUT_WR);
     } else {

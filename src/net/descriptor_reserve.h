@@ -1,8 +1,11 @@
-// File descriptors of this process that are not for new connections: who is served needs some
-// to be served by.
+// How many file descriptors this process may have, and which of them are not for new
+// connections: who is served needs some to be served by.
 #pragma once
 
 namespace ebb::net {
+
+// Raises the limit as far as it may be. The usual one, 1024, is made for select().
+void allow_many_descriptors();
 
 class DescriptorReserve final {
  public:

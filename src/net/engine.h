@@ -146,7 +146,7 @@ class Socket final : public EventTarget, private Link {
   void shutdown_write();
   // The peer has neither sent anything, as far as is known without asking the kernel, nor
   // ended its side.
-  [[nodiscard]] bool quiet_so_far() const { return held_.left == 0 && !at_end_ && !failed_; }
+  [[nodiscard]] bool heard_nothing() const { return held_.left == 0 && !at_end_ && !failed_; }
 
   // Suspends `who` in `direction` until a call that said EAGAIN may succeed.
   void wait(Direction& direction, uint32_t events, std::coroutine_handle<> who, TimePoint until);
@@ -154,13 +154,13 @@ class Socket final : public EventTarget, private Link {
   void wait_on(Direction& direction, uint32_t events);
   // Who waits to read hears ECANCELED, in the next turn.
   void cancel_read();
-  // Nobody waits, but news is to be known, by watched_and_quiet(). What a ring receives
+  // Nobody waits, but news is to be known, by quiet_so_far(). What a ring receives
   // meanwhile is dropped: its buffers are not for what nobody asked for.
   void watch();
-  void unwatch() { watches_ = false; }
+  void unwatch() { idle_watch_ = false; }
   // As of the last turn.
-  [[nodiscard]] bool watched_and_quiet() const {
-    return watches_ && (receive_ != nullptr || watched_ != 0) && !readable();
+  [[nodiscard]] bool quiet_so_far() const {
+    return idle_watch_ && (receive_ != nullptr || epoll_events_ != 0) && !readable();
   }
   // Suspends `who` for a turn of the loop.
   void yield(Direction& direction, std::coroutine_handle<> who, TimePoint until);
@@ -175,7 +175,7 @@ class Socket final : public EventTarget, private Link {
   void expect(Direction& direction, uint32_t events);
   [[nodiscard]] bool awaited(uint32_t event) const;
   // 0 or an errno.
-  int set_watched(uint32_t events);
+  int set_epoll_events(uint32_t events);
   // With nobody who wants to write, room for it is no news.
   void stop_watching_for_room();
 
@@ -199,13 +199,13 @@ class Socket final : public EventTarget, private Link {
 
   UniqueFd fd_;
   int problem_ = 0;
-  uint32_t watched_ = 0;
+  uint32_t epoll_events_ = 0;
   bool readable_ = false;
   bool ended_ = false;  // the peer has closed, at least its side
 
   const bool by_ring_;
   bool wants_receive_ = false;  // in the next submit
-  bool watches_ = false;        // for news, though nobody waits
+  bool idle_watch_ = false;     // for news, though nobody waits
   bool at_end_ = false;         // all that the peer sent has been received
   bool blocked_ = false;        // the kernel has no room for what is queued
   bool shutdown_due_ = false;

@@ -40,7 +40,7 @@ Socket::Socket(Executor& e, UniqueFd fd, Watch watch)
   if (!fd_) {
     problem_ = ENOTSOCK;
   } else if (!by_ring_) {
-    problem_ = set_watched(kReadEvents);
+    problem_ = set_epoll_events(kReadEvents);
     if (problem_ != 0) fd_.reset();
   }
 }
@@ -60,7 +60,7 @@ void Socket::close() {
   wants_receive_ = false;
   // Said, since another process or executor may share the open socket, and then closing
   // would leave it in the set.
-  set_watched(0);
+  set_epoll_events(0);
   if (held_.left > 0) engine.ring->drop(held_);
   if (queue_end_ > 0) {
     std::array<std::string_view, 3> nothing;
@@ -82,14 +82,16 @@ void Socket::close() {
   if (!engine.in_turn) engine.settle();
 }
 
-int Socket::set_watched(uint32_t events) {
-  if (events == watched_) return 0;
-  const int change = watched_ == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+int Socket::set_epoll_events(uint32_t events) {
+  if (events == epoll_events_) return 0;
+  const int change = epoll_events_ == 0 ? EPOLL_CTL_ADD
+                     : events == 0      ? EPOLL_CTL_DEL
+                                        : EPOLL_CTL_MOD;
   epoll_event event{};
   event.events = events | EPOLLET;
   event.data.ptr = static_cast<EventTarget*>(this);
   if (::epoll_ctl(executor.impl().epoll.get(), change, fd_.get(), &event) != 0) return errno;
-  watched_ = events;
+  epoll_events_ = events;
   return 0;
 }
 
@@ -99,8 +101,8 @@ bool Socket::awaited(uint32_t event) const {
 }
 
 void Socket::stop_watching_for_room() {
-  if ((watched_ & EPOLLOUT) == 0 || blocked_ || awaited(EPOLLOUT)) return;
-  set_watched(watched_ & ~static_cast<uint32_t>(EPOLLOUT));
+  if ((epoll_events_ & EPOLLOUT) == 0 || blocked_ || awaited(EPOLLOUT)) return;
+  set_epoll_events(epoll_events_ & ~static_cast<uint32_t>(EPOLLOUT));
 }
 
 void Socket::expect(Direction& direction, uint32_t events) {
@@ -114,10 +116,10 @@ void Socket::expect(Direction& direction, uint32_t events) {
       wants_receive_ = receive_ == nullptr;
       if (wants_receive_) enlist();
     } else {
-      err = set_watched(watched_ | kReadEvents);
+      err = set_epoll_events(epoll_events_ | kReadEvents);
     }
   } else {
-    err = set_watched(watched_ | EPOLLOUT);
+    err = set_epoll_events(epoll_events_ | EPOLLOUT);
   }
   if (err != 0) fail_soon(direction, err, executor);
 }
@@ -139,12 +141,12 @@ void Socket::cancel_read() {
 
 void Socket::watch() {
   if (!open() || readable()) return;
-  watches_ = true;
+  idle_watch_ = true;
   if (by_ring_ && executor.impl().uses_ring) {
     if (receive_ != nullptr) return;
     wants_receive_ = true;
     enlist();
-  } else if (set_watched(watched_ | kReadEvents) != 0) {
+  } else if (set_epoll_events(epoll_events_ | kReadEvents) != 0) {
     readable_ = true;  // perhaps: whoever wants to know has to ask
   }
 }
@@ -272,7 +274,7 @@ void Socket::send_queued() {
   std::array<std::string_view, 3> nothing;
   auto done = send_now(nothing);
   if (!done) {
-    const int err = set_watched(watched_ | EPOLLOUT);
+    const int err = set_epoll_events(epoll_events_ | EPOLLOUT);
     if (err == 0) return;
     done = err;
     drop_queue();
@@ -311,11 +313,11 @@ void Socket::hand_over(Ring* ring) {
     }
   }
   if (!std::exchange(wants_receive_, false) || receive_ != nullptr) return;
-  if (!watches_ && !awaited(EPOLLIN)) return;
+  if (!idle_watch_ && !awaited(EPOLLIN)) return;
   if (ring != nullptr && ring->has_buffers()) {
-    set_watched(watched_ & EPOLLOUT);
+    set_epoll_events(epoll_events_ & EPOLLOUT);
     ring->receive(*this);
-  } else if (const int err = set_watched(watched_ | kReadEvents); err != 0) {
+  } else if (const int err = set_epoll_events(epoll_events_ | kReadEvents); err != 0) {
     readable_ = true;
     if (read.waiting()) fail_soon(read, err, executor);
     if (write.waiting()) fail_soon(write, err, executor);
@@ -324,7 +326,7 @@ void Socket::hand_over(Ring* ring) {
 
 void Socket::received(int result, bool more) {
   receive_ = nullptr;
-  if (watches_ && result > 0) {
+  if (idle_watch_ && result > 0) {
     executor.impl().ring->drop(held_);
     failed_ = ECONNRESET;  // for who reads all the same
   }
@@ -344,7 +346,7 @@ void Socket::not_sent(int result) {
   if (result > 0) queue_begin_ += static_cast<uint32_t>(result);
   if (!blocked_) {
     give_up_sending(-result);
-  } else if (const int err = set_watched(watched_ | EPOLLOUT); err != 0) {
+  } else if (const int err = set_epoll_events(epoll_events_ | EPOLLOUT); err != 0) {
     give_up_sending(err);
     blocked_ = false;
   }

@@ -146,7 +146,7 @@ void Stream::cancel_read() {
 }
 
 bool Stream::quiet() const {
-  if (!impl_ || impl_->closed || !impl_->socket.quiet_so_far()) return false;
+  if (!impl_ || impl_->closed || !impl_->socket.heard_nothing()) return false;
   if (impl_->tls && impl_->tls->has_received()) return false;
   char byte = 0;
   const ssize_t n = ::recv(impl_->socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -162,7 +162,7 @@ void Stream::unwatch() {
 }
 
 bool Stream::quiet_so_far() const {
-  if (!impl_ || impl_->closed || !impl_->socket.watched_and_quiet()) return false;
+  if (!impl_ || impl_->closed || !impl_->socket.quiet_so_far()) return false;
   return !impl_->tls || !impl_->tls->has_received();
 }
 

@@ -24,6 +24,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/descriptor_reserve.h"
 #include "node/packet.h"
 #include "sandbox/enter.h"
 #include "sandbox/inject.h"
@@ -449,7 +450,7 @@ int run_local_controller(ControllerOptions options, UniqueFd ready_fd) {
   // Entering a pod's mount namespace wants a file system context of our own; a
   // sanitizer's runtime has a thread that would share it.
   static_cast<void>(::unshare(CLONE_FS));
-  allow_many_descriptors();
+  net::allow_many_descriptors();
   log::init("node", log::Level::kInfo);
 
   net::Executor executor("node");

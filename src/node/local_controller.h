@@ -92,16 +92,21 @@ class LocalController final {
   void on_signal();
   void reap();
   void bury(PodProcess& pod, int wait_status);
-  void pool_failed(Pool& pool, const std::string& why);
+  void assign(const Assign& order, PodProcess& pod, bool forks);
+  void shut_down();
 
+  // Pools of cold pods: pools.cc.
+  void pool_failed(Pool& pool, const std::string& why);
   void refill(Pool& pool);
   void start_zygote(Pool& pool);
   std::optional<std::string> start_pod(Pool& pool);
   void on_spawned(const std::string& pod, pid_t pid, const std::string& error);
+  [[nodiscard]] bool spawning() const;
+  [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
+
   // Pods that fork others: forking.cc. The front is told nothing of them.
   [[nodiscard]] bool is_parent(const PodProcess& pod) const { return parents_.contains(pod.id()); }
   bool assign_forked(const Assign& order, PodProcess& pod);
-  void assign(const Assign& order, PodProcess& pod, bool forks);
   void consider_parent(const PodProcess& pod, Duration took);
   void start_parent(const Assign& order, const std::string& runtime);
   void retire(const std::string& id);
@@ -111,9 +116,6 @@ class LocalController final {
   void look_at_parents();
   void bury_parent(const PodProcess& pod, const PodGone& gone);
   void clear_groups();
-  [[nodiscard]] bool spawning() const;
-  [[nodiscard]] uint32_t count(const std::string& runtime, PodState state) const;
-  void shut_down();
 
   net::Executor& executor_;
   ControllerOptions options_;

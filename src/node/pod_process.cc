@@ -16,6 +16,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "node/data_folder.h"
 #include "node/ids.h"
@@ -425,6 +426,26 @@ void PodProcess::signal(int number) const {
   if (forked_ && number == SIGKILL && cgroup_) cgroup_->kill();
 }
 
+// A signal is for the first thread of a process that can take it, mostly the first of all. But
+// after a thaw that may be any, and a program whose first thread waits, as Python's does, hears
+// nothing then. One that has it blocked has another thread that waits for it.
+void PodProcess::signal_first_thread(int number) const {
+  const auto status = read_file(fmt::format("/proc/{}/status", pid_), 1 << 14);
+  const size_t blocked = status ? status->find("\nSigBlk:\t") : std::string::npos;
+  if (blocked == std::string::npos) return signal(number);
+  uint64_t mask = 0;
+  const char* const digits = status->data() + blocked + std::strlen("\nSigBlk:\t");
+  std::from_chars(digits, status->data() + status->size(), mask, 16);
+  if ((mask >> (number - 1) & 1) != 0) return signal(number);
+  constexpr unsigned kThread = 1;  // PIDFD_SIGNAL_THREAD, of Linux 6.9
+  if (pidfd_ && ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, kThread) == 0) {
+    return;
+  }
+  // Our own child, whose number is not given again before we have reaped it.
+  if (!forked_ && pid_ > 0 && ::syscall(SYS_tgkill, pid_, pid_, number) == 0) return;
+  signal(number);
+}
+
 bool PodProcess::clear_group() {
   if (!cgroup_) return true;
   cgroup_->kill();
@@ -487,10 +508,11 @@ void PodProcess::stop() {
     return;
   }
   end_reason_ = "Stopped";
+  const bool was_frozen = frozen_;
   thaw();  // or it would not hear
   state_ = PodState::kEnding;
   drop_fork();
-  signal(SIGTERM);
+  was_frozen ? signal_first_thread(SIGTERM) : signal(SIGTERM);
   deadline_.fire = [this] {
     say(fmt::format("it ignored SIGTERM for {} s and was killed", kStopGrace.count()));
     signal(SIGKILL);

@@ -141,6 +141,7 @@ class PodProcess final {
   void arm_start_deadline();
   Result<void> set_order_limits();
   void signal(int number) const;
+  void signal_first_thread(int number) const;
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);

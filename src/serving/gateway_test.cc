@@ -466,7 +466,7 @@ TEST_F(GatewayTest, ABodyThatStaysAwayHoldsAPodNoLongerThanItsRequestMayTake) {
       const auto sent = co_await s.write_all(t, kNever);
       co_return sent.has_value();
     }(stream, text));
-    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), testing::ContainsRegex("HTTP/1.1 (408|504) "));
+    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 504 "));
     EXPECT_LT(executor_.now() - begun, 10s) << "the server's own patience is 30 s";
     EXPECT_EQ(throttler_->counts().in_flight, 0);
   }

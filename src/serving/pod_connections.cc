@@ -12,7 +12,7 @@ std::unique_ptr<http::ClientExchange> PodConnections::take(const QueueProxy& pod
   const auto found = pools_.find(&pod);
   // The address may be that of an earlier pod, whose object is gone.
   if (found == pools_.end() || found->second.pod.expired()) return nullptr;
-  if (!pod.h2c()) return found->second.idle.take(!may_break);
+  if (!pod.h2c()) return found->second.idle.take(may_break);
   auto& sessions = found->second.sessions;
   std::erase_if(sessions, [](const auto& session) { return session->ended(); });
   const auto free =
