@@ -1,14 +1,6 @@
 // Calls of HTTP/2 clients, through a gateway, to functions that speak HTTP/2 themselves.
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-
 #include "http/h2_client.h"
-#include "net/listener.h"
-#include "serving/fakes.h"
-#include "serving/gateway.h"
-#include "serving/traffic.h"
+#include "serving/gateway_fixture.h"
 
 namespace ebb::serving {
 namespace {
@@ -39,64 +31,26 @@ struct H2cAnswer {
   bool failed = false;
 };
 
-class H2cTest : public testing::Test {
+class H2cTest : public GatewayTest {
  protected:
-  H2cTest() {
-    char folder[] = "/tmp/ebb-h2c-XXXXXX";
-    folder_ = ::mkdtemp(folder);
+  H2cTest() : GatewayTest({.revision = "uid", .h2c = true}) {
     const std::string path = folder_ + "/pod";
-    pod_.emplace(executor_, listen(net::Address::unix_path(path)), function_,
+    auto listening = net::bind_shared(net::Address::unix_path(path), 1);
+    pod_.emplace(executor_, std::move(listening->front()), function_,
                  http::ServerOptions{.http2 = true});
     pod_->start();
     throttler_->pod_added({"pod", "unix:" + path, true});
-    Route route;
-    route.ns = "default";
-    route.name = "hello";
-    route.targets.push_back(
-        {.percent = 100,
-         .backend = {
-             .throttler = throttler_,
-             .name = "hello-00001",
-             .metrics = traffic_.add(
-                 throttler_, {.ns = "default", .service = "hello", .revision = "hello-00001"})}});
-    routes_.apply({{"hello", std::make_shared<const Route>(std::move(route))}});
-    gateway_.emplace(
-        executor_,
-        GatewayParts{
-            .routes = routes_, .waker = waker_, .clock = clock_, .counters = metrics_.gateway(0)},
-        GatewaySettings());
-    server_.emplace(executor_, listen(*net::Address::parse("127.0.0.1:0")), *gateway_,
-                    server_options({}, metrics_.gateway(0)));
-    server_->start();
+    start();
     session_ = http::open_h2_client(executor_, run(dial()));
   }
   ~H2cTest() override {
     session_->cut();
     EXPECT_EQ(run(server_->drain(soon())), 0u);
+    server_.reset();
     gateway_.reset();
     run(pod_->drain(executor_.now()));
-    executor_.run_until(TimePoint{});
-    std::filesystem::remove_all(folder_);
-  }
-  static UniqueFd listen(const net::Address& address) {
-    return std::move(net::bind_shared(address, 1)->front());
   }
   [[nodiscard]] TimePoint soon() const { return executor_.now() + 10s; }
-  template <class T>
-  T run(net::Task<T> task) {
-    std::optional<T> result;
-    executor_.spawn([](net::Task<T> t, std::optional<T>& out) -> net::Task<void> {
-      out.emplace(co_await t);
-    }(std::move(task), result));
-    const TimePoint limit = executor_.now() + 20s;
-    while (!result && executor_.now() < limit) executor_.run_until(limit);
-    if (!result) throw std::runtime_error("the test hangs");
-    return std::move(*result);
-  }
-  net::Task<net::Stream> dial() {
-    auto stream = co_await net::connect(executor_, server_->address(), soon());
-    co_return std::move(*stream);
-  }
   // Sends "abc" by its length and then, after `pause`, the trailer.
   net::Task<H2cAnswer> call(std::string trailer, Duration pause = {}) {
     H2cAnswer answer;
@@ -129,37 +83,8 @@ class H2cTest : public testing::Test {
     answer.trailer = one.trailers().get("x-trailer").value_or("");
     co_return answer;
   }
-  net::Task<std::string> call_by_http1() {
-    auto stream = co_await dial();
-    static constexpr std::string_view kRequest =
-        "POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\nTE: trailers\r\n"
-        "Content-Length: 3\r\n\r\nabc";
-    (void)co_await stream.write_all(kRequest, soon());
-    std::string answer;
-    std::vector<char> buffer(64 * 1024);
-    for (;;) {
-      const auto n = co_await stream.read_some(buffer, soon());
-      if (!n) co_return answer + "!";
-      if (*n == 0) co_return answer;
-      answer.append(buffer.data(), *n);
-    }
-  }
-
-  std::string folder_;
-  SystemClock clock_;
-  net::Executor executor_{"test"};
-  NoSource source_;
-  NoWaker waker_;
-  Traffic traffic_;
-  Metrics metrics_{traffic_, 1};
-  RoutingPublisher routes_;
-  std::shared_ptr<Throttler> throttler_ =
-      std::make_shared<Throttler>(ThrottlerOptions{.revision = "uid", .h2c = true}, source_, clock_,
-                                  [](const std::string& /*pod*/, const std::string& /*error*/) {});
   H2cFunction function_;
   std::optional<http::Server> pod_;
-  std::optional<Gateway> gateway_;
-  std::optional<http::Server> server_;
   std::shared_ptr<http::H2Session> session_;
 };
 
@@ -196,7 +121,7 @@ TEST_F(H2cTest, ARequestWithoutRoomForItsTrailersIsRefused) {
 
 TEST_F(H2cTest, Http1HasNoPlaceForTrailersBehindALength) {
   function_.more = "more";
-  const std::string answer = run(call_by_http1());
+  const std::string answer = GatewayTest::call("POST", "abc", "TE: trailers\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\nabc")) << answer;
 }
 

@@ -1,0 +1,282 @@
+// For tests: a gateway over real sockets, and pods that do what the test says.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <deque>
+#include <filesystem>
+
+#include "net/listener.h"
+#include "net/one_shot.h"
+#include "net/test_util.h"
+#include "net/tls.h"
+#include "serving/fakes.h"
+#include "serving/gateway.h"
+#include "serving/traffic.h"
+
+namespace ebb::serving {
+
+struct HungPods final : NoSource {
+  void pod_hung(const std::string& pod) override { hung.push_back(pod); }
+  std::vector<std::string> hung;
+};
+
+// What a pod does with one request of a connection.
+enum class Act {
+  kAnswer,       // 200, with what it got as the body
+  kCloseUnread,  // closes when the request has arrived, without reading it
+  kReadClose,    // reads it and closes
+  kSilence,      // reads it and says nothing
+  kHalf,         // begins an answer and goes silent
+  kUpgrade,      // 101, then sends back what comes
+  kEarly,        // answers to the head, whatever comes of the body
+};
+
+// A pod whose acts are given, one for each request, over all connections.
+class FakePod final {
+ public:
+  FakePod(net::Executor& executor, const std::string& path, std::deque<Act> acts)
+      : executor_(executor),
+        acts_(std::move(acts)),
+        listener_(executor,
+                  std::move(net::bind_shared(net::Address::unix_path(path), 1)->front())) {
+    executor_.spawn(accept());
+  }
+  ~FakePod() { close(); }
+  void close() { listener_.close(); }
+
+  std::vector<std::string> requests;  // that were read, with their bodies
+  int connections = 0;
+
+ private:
+  net::Task<void> accept() {
+    for (;;) {
+      auto stream = co_await listener_.accept();
+      if (!stream) co_return;
+      ++connections;
+      executor_.spawn(serve(std::move(*stream)));
+    }
+  }
+  net::Task<void> serve(net::Stream stream) {
+    for (;;) {
+      const Act act = acts_.empty() ? Act::kAnswer : acts_.front();
+      if (act == Act::kCloseUnread) {
+        while (stream.quiet()) {
+          auto nap = executor_.sleep_until(executor_.now() + std::chrono::milliseconds(1));
+          co_await nap;
+        }
+        acts_.pop_front();
+        co_return;
+      }
+      std::string request;
+      const auto has_enough = [&] {
+        return is_whole(request) ||
+               (act == Act::kEarly && request.find("\r\n\r\n") != std::string::npos);
+      };
+      while (!has_enough()) {
+        std::array<char, 4096> buffer;
+        const auto n = co_await stream.read_some(buffer, kNever);
+        if (!n || *n == 0) co_return;
+        request.append(buffer.data(), *n);
+      }
+      requests.push_back(request);
+      if (!acts_.empty()) acts_.pop_front();
+      if (act == Act::kReadClose) co_return;
+      std::string answer =
+          fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", request.size(), request);
+      if (act == Act::kHalf) answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+      if (act == Act::kUpgrade) {
+        answer =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
+            "early";
+      }
+      if (act != Act::kSilence) (void)co_await stream.write_all(answer, kNever);
+      if (act == Act::kUpgrade) {
+        co_await echo(stream);
+        co_return;
+      }
+    }
+  }
+  net::Task<void> echo(net::Stream& stream) {
+    std::vector<char> buffer(64 * 1024);
+    for (;;) {
+      const auto n = co_await stream.read_some(buffer, kNever);
+      if (!n || *n == 0) co_return;
+      const auto sent = co_await stream.write_all({buffer.data(), *n}, kNever);
+      if (!sent) co_return;
+    }
+  }
+  static bool is_whole(const std::string& request) {
+    const size_t end = request.find("\r\n\r\n");
+    if (end == std::string::npos) return false;
+    const size_t at = request.find("Content-Length: ");
+    const size_t body = at < end ? std::stoul(request.substr(at + 16)) : 0;
+    return request.size() >= end + 4 + body;
+  }
+
+  net::Executor& executor_;
+  std::deque<Act> acts_;
+  net::Listener listener_;
+};
+
+// A gateway with one route, "hello", to pods of one revision.
+class GatewayTest : public testing::Test {
+ protected:
+  explicit GatewayTest(ThrottlerOptions options = {.revision = "uid"}) {
+    std::string folder = std::filesystem::temp_directory_path() / "ebb-gateway-XXXXXX";
+    folder_ = ::mkdtemp(folder.data());
+    throttler_ = std::make_shared<Throttler>(
+        std::move(options), source_, clock_,
+        [](const std::string& /*pod*/, const std::string& /*error*/) {});
+    backend_.throttler = throttler_;
+    backend_.name = "hello-00001";
+    backend_.metrics =
+        traffic_.add(throttler_, {.ns = "default", .service = "hello", .revision = "hello-00001"});
+  }
+  ~GatewayTest() override {
+    if (server_) {
+      EXPECT_EQ(run(server_->drain(executor_.now() + std::chrono::seconds(1))), 0u);
+    }
+    pods_.clear();
+    executor_.run_until(TimePoint{});
+    std::filesystem::remove_all(folder_);
+  }
+  void start(GatewaySettings settings = {}) {
+    gateway_ = std::make_unique<Gateway>(
+        executor_,
+        GatewayParts{
+            .routes = routes_, .waker = waker_, .clock = clock_, .counters = metrics_.gateway(0)},
+        settings);
+    listen(*gateway_, server_options(settings, metrics_.gateway(0)));
+    publish();
+  }
+  // Only there from now on.
+  void listen(http::Handler& handler, http::ServerOptions options) {
+    if (server_) (void)run(server_->drain(executor_.now() + std::chrono::seconds(1)));
+    auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+    server_ = std::make_unique<http::Server>(executor_, std::move(fds->front()), handler, options);
+    server_->start();
+  }
+  // The route, with what backend_ says.
+  void publish() {
+    Route route;
+    route.ns = "default";
+    route.name = "hello";
+    route.targets.push_back({.percent = 100, .backend = backend_});
+    route.tags.emplace_back("next", backend_);
+    routes_.apply({{"hello", std::make_shared<const Route>(std::move(route))}});
+  }
+  FakePod& add_pod(const std::string& name, std::deque<Act> acts = {}) {
+    const std::string path = folder_ + "/" + name;
+    pods_.push_back(std::make_unique<FakePod>(executor_, path, std::move(acts)));
+    throttler_->pod_added({name, "unix:" + path, true});
+    return *pods_.back();
+  }
+
+  template <class T>
+  T run(net::Task<T> task) {
+    std::optional<T> result;
+    executor_.spawn(store(std::move(task), &result));
+    const TimePoint limit = executor_.now() + std::chrono::seconds(20);
+    while (!result && executor_.now() < limit) executor_.run_until(limit);
+    if (!result) throw std::runtime_error("the test hangs");
+    return std::move(*result);
+  }
+  template <class T>
+  static net::Task<void> store(net::Task<T> task, std::optional<T>* out) {
+    out->emplace(co_await task);
+  }
+  net::Task<net::Stream> dial() {
+    auto stream = co_await net::connect(executor_, server_->address(),
+                                        executor_.now() + std::chrono::seconds(10));
+    co_return std::move(*stream);
+  }
+  // Sends one request on a connection of its own; the whole answer.
+  std::string call(const std::string& method = "GET", const std::string& body = "",
+                   const std::string& fields = "") {
+    std::string text =
+        fmt::format("{} / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n{}", method, fields);
+    if (!body.empty()) text += fmt::format("Content-Length: {}\r\n", body.size());
+    return run(talk(text + "\r\n" + body));
+  }
+  net::Task<bool> send(net::Stream& stream, std::string text) {
+    const auto sent = co_await stream.write_all(text, executor_.now() + std::chrono::seconds(10));
+    co_return sent.has_value();
+  }
+  net::Task<std::string> talk(std::string text) {
+    auto stream = co_await dial();
+    (void)co_await stream.write_all(text, executor_.now() + std::chrono::seconds(10));
+    co_return co_await read_to_end(stream);
+  }
+  net::Task<std::string> talk_secured(const net::TlsContext& trust) {
+    auto stream = co_await dial();
+    auto securing =
+        net::connect_tls(stream, trust, "localhost", executor_.now() + std::chrono::seconds(10));
+    const auto secured = co_await securing;
+    if (!secured) co_return secured.error().message;
+    static constexpr std::string_view kRequest =
+        "GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n";
+    (void)co_await stream.write_all(kRequest, executor_.now() + std::chrono::seconds(10));
+    co_return co_await read_to_end(stream);
+  }
+  net::Task<std::string> read_to_end(net::Stream& stream) {
+    std::string answer;
+    std::vector<char> buffer(64 * 1024);
+    for (;;) {
+      const auto n = co_await stream.read_some(buffer, executor_.now() + std::chrono::seconds(10));
+      if (!n) co_return answer + (n.error() == net::IoError::kTimeout ? "?" : "!");
+      if (*n == 0) co_return answer;
+      answer.append(buffer.data(), *n);
+    }
+  }
+  net::Task<std::string> read_up_to(net::Stream& stream, std::string end) {
+    std::string answer;
+    char byte = 0;
+    while (!answer.ends_with(end)) {
+      const auto n =
+          co_await stream.read_some({&byte, 1}, executor_.now() + std::chrono::seconds(10));
+      if (!n || *n == 0) co_return answer + "<end>";
+      answer.push_back(byte);
+    }
+    co_return answer;
+  }
+  // Upgrades, sends 16 MiB, and returns how many came back.
+  net::Task<size_t> flood(net::Stream& stream) {
+    static constexpr std::string_view kRequest =
+        "GET / HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    (void)co_await stream.write_all(kRequest, kNever);
+    auto head = read_up_to(stream, "early");
+    (void)co_await head;
+    executor_.spawn(write_much(stream));
+    auto reading = read_to_end(stream);
+    const std::string back = co_await reading;
+    co_return back.size();
+  }
+  static net::Task<void> write_much(net::Stream& to) {
+    const std::string block(1 << 20, 'x');
+    for (int i = 0; i < 16; ++i) {
+      const auto sent = co_await to.write_all(block, kNever);
+      if (!sent) co_return;
+    }
+    to.shutdown_write();
+  }
+  uint64_t retries() { return backend_.metrics->on(0).retries.value(); }
+
+  std::string folder_;
+  SystemClock clock_;
+  net::Executor executor_{"test"};
+  HungPods source_;
+  NoWaker waker_;
+  Traffic traffic_;
+  Metrics metrics_{traffic_, 1};
+  RoutingPublisher routes_;
+  std::shared_ptr<Throttler> throttler_;
+  Backend backend_;
+  std::vector<std::unique_ptr<FakePod>> pods_;
+  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace ebb::serving

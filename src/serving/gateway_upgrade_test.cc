@@ -1,0 +1,107 @@
+// Connections that leave HTTP.
+#include "serving/gateway_fixture.h"
+
+namespace ebb::serving {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr const char* kUpgrade =
+    "GET / HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+
+TEST_F(GatewayTest, AnUpgradeIsATunnelThatHoldsItsSlot) {
+  backend_.response_start = 50ms;
+  backend_.timeout = 100ms;
+  start();
+  FakePod& pod = add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  (void)run(send(stream, kUpgrade));
+  const auto head = run(read_up_to(stream, "early"));  // what came with the head is not lost
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 101 Switching Protocols\r\n"));
+  EXPECT_THAT(head, HasSubstr("Upgrade: echo\r\n"));
+  EXPECT_THAT(pod.requests[0], HasSubstr("upgrade: echo\r\n"));
+  EXPECT_THAT(pod.requests[0], HasSubstr("connection: Upgrade\r\n"));
+  executor_.run_until(executor_.now() + 1ms);
+  const TimePoint later = executor_.now() + 150ms;  // beyond both timeouts
+  while (executor_.now() < later) executor_.run_until(later);
+  EXPECT_EQ(throttler_->counts().in_flight, 1);
+  EXPECT_THAT(metrics_.exposition(), HasSubstr("ebb_upgraded_connections 1\n"));
+  (void)run(send(stream, "ping"));
+  EXPECT_EQ(run(read_up_to(stream, "ping")), "ping");
+  stream.shutdown_write();  // the end is passed on, and the pod's end back
+  EXPECT_EQ(run(read_to_end(stream)), "");
+  while (throttler_->counts().in_flight > 0) executor_.run_until(executor_.now() + 10ms);
+  EXPECT_THAT(metrics_.exposition(), HasSubstr("code=\"1xx\"} 1\n"));
+}
+
+TEST_F(GatewayTest, ATunnelMovesMuchWithBackPressure) {
+  start();
+  add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  EXPECT_EQ(run(flood(stream)), 16u << 20);
+}
+
+TEST_F(GatewayTest, ASilentTunnelEndsIfAskedTo) {
+  backend_.idle = 30ms;
+  start();
+  add_pod("a", {Act::kUpgrade});
+  EXPECT_TRUE(run(talk(kUpgrade)).find("early") != std::string::npos);
+  EXPECT_EQ(throttler_->counts().in_flight, 0);
+}
+
+TEST_F(GatewayTest, ATunnelOutlivesNoDrain) {
+  start();
+  add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  (void)run(send(stream, kUpgrade));
+  (void)run(read_up_to(stream, "early"));
+  EXPECT_EQ(run(server_->drain(executor_.now() + 50ms)), 0u);
+  EXPECT_EQ(throttler_->counts().in_flight, 0);
+  server_.reset();
+}
+
+TEST_F(GatewayTest, AnUpgradeNobodyAskedForIsNoAnswer) {
+  start();
+  add_pod("a", {Act::kUpgrade});
+  EXPECT_THAT(call(), StartsWith("HTTP/1.1 502 "));
+}
+
+TEST_F(GatewayTest, Http2IsNotSmuggledInByAnUpgrade) {
+  start();
+  FakePod& pod = add_pod("a");
+  // With a body it stays HTTP/1.1; without one the gateway itself speaks HTTP/2 from there on.
+  EXPECT_THAT(call("POST", "abc",
+                   "Upgrade: h2c\r\nConnection: close, Upgrade, HTTP2-Settings\r\n"
+                   "HTTP2-Settings: AAMAAABkAARAAAAA\r\n"),
+              StartsWith("HTTP/1.1 200 "));
+  auto stream = run(dial());
+  (void)run(
+      send(stream,
+           "GET / HTTP/1.1\r\nHost: hello\r\nUpgrade: h2c\r\n"
+           "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n\r\n"));
+  EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 101 "));
+  const TimePoint limit = executor_.now() + 10s;
+  while (pod.requests.size() < 2 && executor_.now() < limit) executor_.run_until(limit);
+  ASSERT_EQ(pod.requests.size(), 2u);
+  for (const auto& request : pod.requests) {
+    EXPECT_THAT(request, Not(HasSubstr("h2c")));
+    EXPECT_THAT(request, Not(HasSubstr("HTTP2")));
+  }
+  stream.close();
+}
+
+TEST_F(GatewayTest, AnUpgradeMayHaveAnEmptyBody) {
+  start();
+  add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  (void)run(send(stream,
+                 "GET / HTTP/1.1\r\nHost: hello\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
+                 "Content-Length: 0\r\n\r\n"));
+  EXPECT_THAT(run(read_up_to(stream, "early")), StartsWith("HTTP/1.1 101 "));
+}
+
+}  // namespace
+}  // namespace ebb::serving
