@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "control/autoscaler_testing.h"
+#include "control/autoscaler_fixture.h"
 
 namespace ebb::control {
 namespace {
@@ -236,7 +236,7 @@ TEST_F(AutoScalerClasses, MeasuresHowLongAStartTakes) {
   EXPECT_EQ(scaler_.status("uid").start_time, 400ms);
 }
 
-// --- What it costs, and what is to be seen ---
+// --- What holds for every class ---
 
 TEST_F(AutoScalerClasses, TheOperatorsLimitHoldsForWhateverARevisionSays) {
   scaler_.set_limits({.per_revision = 3});

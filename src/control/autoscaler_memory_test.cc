@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "control/autoscaler.h"
-#include "control/autoscaler_testing.h"
+#include "control/autoscaler_fixture.h"
 
 namespace ebb::control {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "control/autoscaler.h"
-#include "control/autoscaler_testing.h"
+#include "control/autoscaler_fixture.h"
 
 namespace ebb::control {
 namespace {

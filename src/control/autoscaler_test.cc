@@ -6,7 +6,7 @@
 #include <functional>
 #include <list>
 
-#include "control/autoscaler_testing.h"
+#include "control/autoscaler_fixture.h"
 
 namespace ebb::control {
 namespace {

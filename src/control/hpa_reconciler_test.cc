@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/controller.h"
+#include "control/staged_pods.h"
 #include "resources/client_fixture.h"
 
 namespace ebb::control {
@@ -19,39 +20,10 @@ using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-// Pods that are there as soon as they are wanted.
-class FakePods final : public scheduling::ScaleTarget, public scheduling::PodSource {
- public:
-  void scale(const std::string& revision, int pods) override {
-    auto& entry = revisions_[revision];
-    while (std::ssize(entry.pods) < pods) {
-      entry.pods.push_back(fmt::format("pod-{}", ++made_));
-      entry.listener->pod_added({entry.pods.back(), "unix:/x", false});
-      entry.listener->pod_ready(entry.pods.back());
-    }
-    const int extra = static_cast<int>(entry.pods.size()) - pods;
-    if (extra <= 0) return;
-    for (const auto& pod : entry.listener->begin_drain(extra).chosen) std::erase(entry.pods, pod);
-  }
-  void subscribe(std::shared_ptr<const scheduling::PodTemplate> revision,
-                 std::shared_ptr<scheduling::PodListener> listener) override {
-    revisions_[revision->revision].listener = std::move(listener);
-  }
-  void unsubscribe(const std::string& uid) override { revisions_.erase(uid); }
-  void pod_drained(const std::string& /*pod*/) override {}
-
- private:
-  struct Entry {
-    std::shared_ptr<scheduling::PodListener> listener;
-    std::vector<std::string> pods;
-  };
-  std::map<std::string, Entry> revisions_;
-  int made_ = 0;
-};
-
 class HpaReconcilerTest : public resources::ClientFixture {
  protected:
   HpaReconcilerTest() {
+    pods_.start_well = true;
     queue_.start();
     hpas_.start();
     settle();
@@ -142,7 +114,7 @@ class HpaReconcilerTest : public resources::ClientFixture {
     metrics_.on_message("node", message);
   }
 
-  FakePods pods_;
+  StagedPods pods_;
   serving::Traffic traffic_;
   EventRecorder events_{clock_};
   PodMetrics metrics_{clock_};

@@ -264,7 +264,7 @@ TEST_F(ReconcilersTest, AResizedTemplateOfTheSameCodeIsANewRevision) {
   EXPECT_FALSE(get<api::Revision>("hello-00003"));
 }
 
-// --- Labels, garbage collection, events ---
+// --- Defaults, events, status ---
 
 TEST_F(ReconcilersTest, OtherDefaultsScaleWhatThereIs) {
   create(1);
@@ -316,8 +316,6 @@ TEST_F(ReconcilersTest, TheNumberOfPodsIsWrittenBehind) {
   EXPECT_EQ(condition<api::Revision>("hello-00001", "Active"), "True");
   EXPECT_EQ(ready<api::Revision>("hello-00001"), "True");
 }
-
-// --- Nothing stays of what was deleted ---
 
 }  // namespace
 }  // namespace ebb::control

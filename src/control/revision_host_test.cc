@@ -2,6 +2,7 @@
 #include <malloc.h>
 
 #include "control/reconcilers_fixture.h"
+#include "control/scheduler.h"
 
 namespace ebb::control {
 namespace {

@@ -170,6 +170,20 @@ class LocalControllerTest : public testing::Test {
     return answer;
   }
 
+  // Of the raw response, as a number.
+  static int body_of(const std::string& response) {
+    return std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
+  }
+  // A pod that forks as often as it can is held, and ends with all that it has forked.
+  void expect_bomb_stops(const std::string& pod) {
+    expect<PodReady>();
+    const int children = body_of(get(pod));
+    EXPECT_GT(children, 100);
+    EXPECT_LT(children, 512);
+    ASSERT_TRUE(client_->send(Stop{pod}));
+    EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  }
+
   std::optional<sandbox::CgroupMounts> cgroups_;
   Duration usage_interval_ = 15s;
   uint32_t without_ = 0;

@@ -1,10 +1,9 @@
-// What a function can do to the machine, tried from inside a pod.
+// What a function can do to the machine, tried from inside a pod: nothing.
 #include "node/controller_fixture.h"
 
 namespace ebb::node {
 namespace {
 
-// What a function can do to the machine, tried from inside a pod: nothing.
 constexpr const char* kProbe = R"(
 import ctypes, errno, json, os, socket
 libc = ctypes.CDLL(None, use_errno=True)
@@ -96,6 +95,20 @@ void expect_closed(const std::string& response, const std::string& pod, int pid,
   EXPECT_EQ(body["shell"], "works");
 }
 
+constexpr const char* kForkBomb = R"(
+import os, signal
+def handle(request):
+    n = 0
+    try:
+        while n < 5000:
+            if os.fork() == 0:
+                signal.pause()
+            n += 1
+    except OSError:
+        pass
+    return str(n)
+)";
+
 // Where the machine refuses parts of the isolation, the others hold.
 class LesserIsolationTest : public LocalControllerTest {
  protected:
@@ -171,26 +184,8 @@ TEST_F(LesserIsolationTest, PodsStillHaveNoRightsAndSeeNoHost) {
 }
 
 TEST_F(LesserIsolationTest, AForkBombStopsWithoutCgroups) {
-  const auto pod = pod_with(R"(
-import os, signal
-def handle(request):
-    n = 0
-    try:
-        while n < 2000:
-            if os.fork() == 0:
-                signal.pause()
-            n += 1
-    except OSError:
-        pass
-    return str(n)
-)");
-  expect<PodReady>();
-  const std::string response = get(pod);
-  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
-  EXPECT_GT(children, 100);
-  EXPECT_LT(children, 512);
-  ASSERT_TRUE(client_->send(Stop{pod}));
-  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  const auto pod = pod_with(kForkBomb);
+  expect_bomb_stops(pod);
 }
 
 TEST_F(LocalControllerTest, FromInsideNothingOutsideCanBeReached) {
@@ -220,27 +215,8 @@ TEST_F(LocalControllerTest, FromInsideAProgramNothingOutsideCanBeReached) {
 }
 
 TEST_F(LocalControllerTest, AForkBombStopsAtItsLimitAndDiesWithItsPod) {
-  const auto pod = pod_with(R"(
-import os, signal
-def handle(request):
-    n = 0
-    try:
-        while n < 5000:
-            if os.fork() == 0:
-                signal.pause()
-            n += 1
-    except OSError:
-        pass
-    return str(n)
-)",
-                            2ull << 30);
-  expect<PodReady>();
-  const std::string response = get(pod);
-  const int children = std::atoi(response.substr(response.find("\r\n\r\n") + 4).c_str());
-  EXPECT_GT(children, 100);
-  EXPECT_LT(children, 512);
-  ASSERT_TRUE(client_->send(Stop{pod}));
-  EXPECT_EQ(expect<PodGone>().reason, "Stopped");
+  const auto pod = pod_with(kForkBomb, 2ull << 30);
+  expect_bomb_stops(pod);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // For tests: a node without processes, as the AutoScaler and a throttler see it, and an
-// AutoScaler of many revisions.
+// AutoScaler of one revision, or of many.
 //
 //   FakeNode node;
 //   node.listener = throttler;   // which has the node as its PodSource
