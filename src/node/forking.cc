@@ -37,10 +37,7 @@ void LocalController::start_parent(const Assign& order, const std::string& runti
   const TimePoint now = executor_.now();
   const auto pool = pools_.find(runtime);
   if (pool == pools_.end() || !pool->second->runtime.forks || !pool->second->zygote) return;
-  // A successor takes the place of the one that it will retire.
-  const auto room = parents_.any_of(order.revision)
-                        ? Parents::Room{.is_there = true, .retires = std::nullopt}
-                        : parents_.room(now);
+  const auto room = parents_.room(order.revision, now);
   if (!room.is_there) return;
   if (room.retires) retire(*room.retires);
   const auto id = start_pod(*pool->second);

@@ -27,7 +27,7 @@ std::optional<std::string> Parents::serving(const std::string& revision) const {
   return std::nullopt;
 }
 
-Parents::Room Parents::room(TimePoint now) const {
+Parents::Room Parents::room(const std::string& revision, TimePoint now) const {
   size_t in_use = 0;
   const std::string* oldest = nullptr;
   TimePoint oldest_used = TimePoint::max();
@@ -38,6 +38,7 @@ Parents::Room Parents::room(TimePoint now) const {
     oldest = &pod;
     oldest_used = parent.used;
   }
+  if (any_of(revision)) return {.is_there = in_use <= kMost, .retires = std::nullopt};
   if (in_use < kMost) return {.is_there = true, .retires = std::nullopt};
   if (now - oldest_used < kLook) return {};
   return {.is_there = true, .retires = *oldest};

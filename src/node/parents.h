@@ -48,13 +48,14 @@ class Parents {
   // The pod to be asked for a fork.
   [[nodiscard]] std::optional<std::string> serving(const std::string& revision) const;
 
-  // Whether there is room for one more, if need be after the one used longest ago has
-  // retired: not if that was within kLook.
+  // Whether there is room for one more of the revision, if need be after the one used longest
+  // ago has retired: not if that was within kLook. A successor takes the place of another, if
+  // but one is beyond kMost until then.
   struct Room {
     bool is_there = false;
     std::optional<std::string> retires;
   };
-  [[nodiscard]] Room room(TimePoint now) const;
+  [[nodiscard]] Room room(const std::string& revision, TimePoint now) const;
 
   void add(const std::string& pod, const Assign& order, TimePoint now);
   void used(const std::string& pod, TimePoint now);

@@ -104,20 +104,32 @@ TEST_F(ParentsTest, ASuccessorThatDiesIsTriedAgainAndInTheEndTheOldOneGoes) {
 
 TEST_F(ParentsTest, OfTooManyTheOneUsedLongestAgoMakesRoom) {
   for (size_t i = 0; i < Parents::kMost; ++i) {
-    EXPECT_TRUE(parents_.room(now_).is_there);
-    EXPECT_EQ(parents_.room(now_).retires, std::nullopt);
+    EXPECT_TRUE(parents_.room("new", now_).is_there);
+    EXPECT_EQ(parents_.room("new", now_).retires, std::nullopt);
     serve("p" + std::to_string(i), "r" + std::to_string(i));
     now_ += seconds(1);
   }
-  EXPECT_FALSE(parents_.room(now_).is_there) << "all are in use";
+  EXPECT_FALSE(parents_.room("new", now_).is_there) << "all are in use";
   parents_.used("p0", now_);
   now_ += Parents::kLook;
-  const auto room = parents_.room(now_);
+  const auto room = parents_.room("new", now_);
   EXPECT_TRUE(room.is_there);
   EXPECT_EQ(room.retires, "p1");
   parents_.retire("p1");
-  EXPECT_EQ(parents_.room(now_).retires, std::nullopt) << "a retired one takes no place";
-  EXPECT_TRUE(parents_.room(now_).is_there);
+  EXPECT_EQ(parents_.room("new", now_).retires, std::nullopt) << "a retired one takes no place";
+  EXPECT_TRUE(parents_.room("new", now_).is_there);
+}
+
+TEST_F(ParentsTest, WhereAllPlacesAreTakenOneIsSucceededAtATime) {
+  for (size_t i = 0; i < Parents::kMost; ++i) {
+    serve("p" + std::to_string(i), "r" + std::to_string(i));
+  }
+  EXPECT_TRUE(parents_.room("r0", now_).is_there);
+  EXPECT_EQ(parents_.room("r0", now_).retires, std::nullopt) << "not before it serves";
+  add("next", "r0");
+  EXPECT_FALSE(parents_.room("r1", now_).is_there);
+  for (const auto& earlier : parents_.loaded("next")) parents_.retire(earlier);
+  EXPECT_TRUE(parents_.room("r1", now_).is_there);
 }
 
 TEST_F(ParentsTest, AllOfARevisionAreForgotten) {
