@@ -55,6 +55,8 @@ Connection::Connection(ServerState& server, net::Stream stream)
 Connection::~Connection() { server_.closed(*this); }
 
 void Connection::close_if_idle() {
+  // Its client has the answer: nothing is cut but what nobody wants.
+  if (skipping_) return stream_.cancel_read();
   // A request that is on its way in is still served.
   if (idle_ && stream_.quiet()) stream_.close();
 }
@@ -232,7 +234,7 @@ void Connection::begin_exchange() {
   decoder_ = BodyDecoder(request_.body);
   ahead_ = {};
   body_error_.reset();
-  body_touched_ = continued_ = unwanted_ = close_after_ = false;
+  body_touched_ = continued_ = close_after_ = false;
   response_ = Response::kNone;
   framing_ = Framing::kNoBody;
   unsent_ = 0;
@@ -262,6 +264,8 @@ net::Task<bool> Connection::settle() {
     co_await linger_and_close();
     co_return false;
   }
+  // Some clients know only from the connection's end that they have the whole answer.
+  if (close_after_) stream_.shutdown_write();
   // Closing with bytes unread resets the connection, which may hit the answer.
   const bool skipped = co_await skip_body();
   if (skipped && !close_after_) co_return true;
@@ -273,12 +277,14 @@ net::Task<bool> Connection::settle() {
 net::Task<bool> Connection::skip_body() {
   if (decoder_.done()) co_return true;
   const TimePoint end = server_.executor.now() + kSkipTime;
-  while (!decoder_.done()) {
+  skipping_ = true;
+  while (!decoder_.done() && !server_.draining) {
     const TimePoint pause = server_.executor.turn_time() + kSkipPause;
     const auto piece = co_await read_piece(stream_, input_, decoder_, std::min(end, pause));
-    if (!piece || decoder_.received() > server_.options.max_body) co_return false;
+    if (!piece || decoder_.received() > server_.options.max_body) break;
   }
-  co_return true;
+  skipping_ = false;
+  co_return decoder_.done();
 }
 
 net::Task<void> Connection::linger_and_close() {
@@ -345,7 +351,6 @@ net::Task<HttpResult<std::string_view>> Connection::read_body() {
   if (body_error_) return Piece::ready(fail(*body_error_));
   if (!ahead_.empty()) return Piece::ready(std::exchange(ahead_, {}));
   if (decoder_.done()) return Piece::ready(std::string_view());
-  if (unwanted_) return Piece::ready(fail(HttpError::kClosed));
   return read_more();
 }
 
@@ -384,16 +389,17 @@ net::Task<HttpResult<std::string_view>> Connection::read_decoded(TimePoint deadl
   co_return piece;
 }
 
-void Connection::stop_reading() {
-  unwanted_ = true;
+void Connection::cancel_read() {
+  read_canceled_ = true;
   stream_.cancel_read();
 }
 
 net::Task<HttpResult<std::string_view>> Connection::read_more() {
+  read_canceled_ = false;
   const auto continued = co_await send_continue();
   if (!continued) co_return fail(continued.error());
   auto piece = co_await read_decoded(server_.executor.now() + server_.options.body_timeout);
-  if (!piece && unwanted_) co_return fail(HttpError::kClosed);
+  if (!piece && read_canceled_) co_return fail(HttpError::kClosed);
   if (!piece) body_error_ = piece.error();
   co_return piece;
 }

@@ -56,7 +56,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
-  void stop_reading() override;
+  void cancel_read() override;
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] bool body_read() const override { return decoder_.done(); }
@@ -112,9 +112,10 @@ class Connection final : public Exchange, public OpenConnection {
   const net::Address client_;
   InputBuffer input_;
   HeadParser parser_;
-  bool idle_ = true;     // waits for the first byte of a request
-  bool served_ = false;  // had a request before
-  bool tunnel_ = false;  // has left HTTP
+  bool idle_ = true;       // waits for the first byte of a request
+  bool served_ = false;    // had a request before
+  bool tunnel_ = false;    // has left HTTP
+  bool skipping_ = false;  // skip_body()
   std::optional<H2Start> http2_;
 
   // The exchange under way.
@@ -126,7 +127,7 @@ class Connection final : public Exchange, public OpenConnection {
   std::optional<HttpError> body_error_;
   bool body_touched_ = false;
   bool continued_ = false;
-  bool unwanted_ = false;  // the rest of the body
+  bool read_canceled_ = false;
   bool close_after_ = false;
   Response response_ = Response::kNone;
   Framing framing_ = Framing::kNoBody;

@@ -69,7 +69,7 @@ class H2Exchange final : public Exchange {
            stream_.unread() == 0;
   }
   [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
-  void stop_reading() override { stream_.stop_reading(); }
+  void cancel_read() override { stream_.cancel_read(); }
   [[nodiscard]] const Fields& trailers() const override { return trailers_; }
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;

@@ -84,8 +84,8 @@ class H2Stream final {
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read(TimePoint deadline);
   // Whether read() would not have to wait; waits for that until then.
   [[nodiscard]] net::Task<bool> comes(TimePoint until);
-  // Nobody reads any more: read() ends with kClosed.
-  void stop_reading();
+  // A read() that waits ends with kClosed. A later one reads on.
+  void cancel_read();
   // Waits for the head of an answer: kTimeout, kTruncated (reset) or kClosed (never begun).
   [[nodiscard]] net::Task<HttpResult<void>> wait_for_head(TimePoint deadline);
 
@@ -113,8 +113,8 @@ class H2Stream final {
   bool only_head_ = false;
   bool ended_ = false;
   bool closed_ = false;
-  int interim_ = 0;        // answers before the answer
-  bool unwanted_ = false;  // what comes
+  int interim_ = 0;  // answers before the answer
+  bool read_canceled_ = false;
   bool refused_ = false;
   bool answer_begun_ = false;  // something of the peer's head has come
   std::string received_;       // of the body, not asked for yet

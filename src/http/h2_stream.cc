@@ -22,9 +22,10 @@ net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
     session_->flush();
   }
   while (received_.empty() && !ended_) {
-    if (unwanted_) co_return fail(HttpError::kClosed);
     if (closed_) co_return fail(HttpError::kTruncated);
+    read_canceled_ = false;
     const bool woken = co_await readable_.wait(deadline);
+    if (read_canceled_) co_return fail(HttpError::kClosed);
     if (!woken) co_return fail(HttpError::kTimeout);
   }
   // Without all its trailers, such as the outcome of a call, it must not look whole.
@@ -34,15 +35,15 @@ net::Task<HttpResult<std::string_view>> H2Stream::read(TimePoint deadline) {
 }
 
 net::Task<bool> H2Stream::comes(TimePoint until) {
-  while (received_.empty() && !ended_ && !unwanted_ && !closed_) {
+  while (received_.empty() && !ended_ && !closed_) {
     const bool woken = co_await readable_.wait(until);
     if (!woken) co_return false;
   }
   co_return true;
 }
 
-void H2Stream::stop_reading() {
-  unwanted_ = true;
+void H2Stream::cancel_read() {
+  read_canceled_ = true;
   readable_.wake();
 }
 

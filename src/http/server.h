@@ -88,8 +88,8 @@ class Exchange {
   [[nodiscard]] virtual bool body_may_wait() const { return false; }
   // Whether read_body() would not have to wait; waits for that until then.
   [[nodiscard]] virtual net::Task<bool> body_comes(TimePoint until) = 0;
-  // Nobody needs the rest of the body: read_body() ends with kClosed, one that waits too.
-  virtual void stop_reading() = 0;
+  // A read_body() that waits ends with kClosed. A later one reads on.
+  virtual void cancel_read() = 0;
   // The fields behind the body, once that has been read to its end.
   [[nodiscard]] virtual const Fields& trailers() const = 0;
 

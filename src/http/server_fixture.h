@@ -2,8 +2,6 @@
 // and clients on the same executor.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -11,9 +9,8 @@
 
 #include "http/client.h"
 #include "http/server.h"
+#include "http/talk_fixture.h"
 #include "http/uri.h"
-#include "net/executor.h"
-#include "net/listener.h"
 #include "net/one_shot.h"
 
 namespace ebb::http {
@@ -154,99 +151,16 @@ class PathHandler final : public Handler {
   }
 };
 
-class ServerTest : public testing::Test {
+class ServerTest : public TalkTest {
  protected:
-  static constexpr Duration kPatience = std::chrono::seconds(20);  // for a test that hangs
-
-  void start(ServerOptions options = {}) {
-    auto address = net::Address::parse("127.0.0.1:0");
-    auto fds = net::bind_shared(*address, 1);
-    ASSERT_TRUE(fds) << fds.error().message;
-    server.emplace(executor, std::move(fds->front()), handler, options);
-    server->start();
-  }
+  void start(const ServerOptions& options = {}) { listen(handler, options); }
 
   void TearDown() override {
     if (!server) return;
     EXPECT_EQ(run(server->drain(soon())), 0u);
   }
 
-  [[nodiscard]] TimePoint soon() const { return executor.now() + std::chrono::seconds(10); }
-
-  // Runs the loop until the task ends.
-  template <class T>
-  T run(net::Task<T> task) {
-    std::optional<T> result;
-    executor.spawn(store(std::move(task), &result));
-    run_while([&] { return !result; });
-    if (!result) throw std::runtime_error("the test hangs");
-    return std::move(*result);
-  }
-
-  // Runs the loop while `busy`, at most for kPatience.
-  template <class Condition>
-  void run_while(Condition busy) {
-    const TimePoint limit = executor.now() + kPatience;
-    while (busy() && executor.now() < limit) executor.run_until(limit);
-    EXPECT_FALSE(busy()) << "the test hangs";
-  }
-
-  net::Task<net::Stream> dial() {
-    auto stream = co_await net::connect(executor, server->address(), soon());
-    if (!stream) throw std::runtime_error("connect failed");
-    co_return std::move(*stream);
-  }
-
-  net::Task<bool> send(net::Stream& stream, std::string text) {
-    const auto sent = co_await stream.write_all(text, soon());
-    co_return sent.has_value();
-  }
-
-  // Sends `text`, then reads until the server closes; "!" at the end: by a reset.
-  net::Task<std::string> talk(std::string text) {
-    auto stream = co_await dial();
-    (void)co_await stream.write_all(text, soon());
-    co_return co_await read_to_end(stream);
-  }
-
-  net::Task<std::string> read_to_end(net::Stream& stream) {
-    std::string answer;
-    std::vector<char> buffer(64 * 1024);
-    for (;;) {
-      const auto n = co_await stream.read_some(buffer, soon());
-      if (!n) co_return answer + (n.error() == net::IoError::kClosed ? "!" : "?");
-      if (*n == 0) co_return answer;
-      answer.append(buffer.data(), *n);
-    }
-  }
-
-  // Reads until the answer so far ends in `end`.
-  net::Task<std::string> read_up_to(net::Stream& stream, std::string end) {
-    std::string answer;
-    char byte = 0;
-    while (!answer.ends_with(end)) {
-      const auto n = co_await stream.read_some({&byte, 1}, soon());
-      if (!n || *n == 0) co_return answer + "<end>";
-      answer.push_back(byte);
-    }
-    co_return answer;
-  }
-
-  net::Executor executor{"test"};
   PathHandler handler;
-  std::optional<Server> server;
-
- private:
-  template <class T>
-  static net::Task<void> store(net::Task<T> task, std::optional<T>* result) {
-    result->emplace(co_await task);
-  }
 };
-
-inline size_t times(std::string_view text, std::string_view what) {
-  size_t n = 0;
-  for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++n;
-  return n;
-}
 
 }  // namespace ebb::http

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "http/connection.h"
 #include "http/server_fixture.h"
 #include "net/test_util.h"
 #include "net/tls.h"
@@ -284,6 +285,45 @@ TEST_F(ServerTest, DrainClosesIdleAndFinishesWhatIsUnderWay) {
   EXPECT_THAT(answer, EndsWith("held\n"));
   run_while([&] { return !cut; });
   EXPECT_EQ(*cut, 0u);
+  server.reset();
+}
+
+net::Task<void> drip(net::Stream& stream, const bool& ends) {
+  while (!ends) {
+    const auto sent = co_await stream.write_all("x", kNever);
+    if (!sent) co_return;
+    auto pause =
+        stream.executor().sleep_until(stream.executor().now() + std::chrono::milliseconds(50));
+    co_await pause;
+  }
+}
+
+TEST_F(ServerTest, AnAnswerEndsWhileItsRequestsBodyIsSkipped) {
+  start();
+  auto stream = run(dial());
+  // Whose end is the connection's; and one that names its length.
+  for (const char* request : {"POST /chunked HTTP/1.0\r\n", "POST /hello HTTP/1.0\r\n"}) {
+    stream = run(dial());
+    ASSERT_TRUE(run(send(stream, std::string(request) + "Content-Length: 9\r\n\r\nhalf")));
+    const TimePoint begun = executor.now();
+    EXPECT_THAT(run(read_to_end(stream)),
+                testing::AnyOf(EndsWith("abcabcabc"), EndsWith("hello\n")));
+    EXPECT_LT(executor.now() - begun, Connection::kSkipPause) << "not when it gives up";
+  }
+}
+
+TEST_F(ServerTest, ADrainDoesNotWaitForABodyThatNobodyWants) {
+  start();
+  auto stream = run(dial());
+  ASSERT_TRUE(run(send(stream, "POST /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 999\r\n\r\n")));
+  EXPECT_THAT(run(read_up_to(stream, "hello\n")), StartsWith("HTTP/1.1 200 "));
+  // It goes on coming, often enough to be skipped.
+  bool ends = false;
+  executor.spawn(drip(stream, ends));
+  const TimePoint begun = executor.now();
+  EXPECT_EQ(run(server->drain(soon())), 0u) << "its client has the answer: it counts as served";
+  EXPECT_LT(executor.now() - begun, 2 * Connection::kLingerTime);
+  ends = true;
   server.reset();
 }
 

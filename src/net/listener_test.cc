@@ -224,23 +224,6 @@ TEST(Listener, IsDestroyedWithItsFrame) {
   executor.reset();
 }
 
-// Lowers the limit on descriptors so that so many more can be had.
-class NoDescriptors {
- public:
-  explicit NoDescriptors(rlim_t left = 0) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    const rlimit tight{static_cast<rlim_t>(probe.get()) + left, before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &tight);
-  }
-  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-
- private:
-  rlimit before_{};
-};
-
 TEST(Listener, WaitsOutAShortageOfDescriptors) {
   Executor executor("test");
   const Folder folder;

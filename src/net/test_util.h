@@ -1,7 +1,9 @@
 // What tests of coroutines need: run one to its end, and connected sockets.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -41,6 +43,23 @@ inline std::pair<UniqueFd, UniqueFd> socket_pair() {
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
+
+// Lowers the limit on descriptors so that so many more can be had.
+class NoDescriptors {
+ public:
+  explicit NoDescriptors(rlim_t left = 0) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const UniqueFd probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const rlimit tight{static_cast<rlim_t>(probe.get()) + left, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &tight);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 // Bytes of which none is where another belongs.
 inline std::string pattern(size_t size, size_t seed = 0) {

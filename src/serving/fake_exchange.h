@@ -21,7 +21,7 @@ class FakeExchange final : public http::Exchange {
     co_return std::string_view();
   }
   [[nodiscard]] net::Task<bool> body_comes(TimePoint /*until*/) override { co_return true; }
-  void stop_reading() override {}
+  void cancel_read() override {}
   [[nodiscard]] net::Task<http::HttpResult<void>> begin(
       const http::ResponseHead& /*head*/) override {
     co_return http::HttpResult<void>();

@@ -12,7 +12,7 @@ namespace {
 
 // A Unix socket connects at once or not at all; this bounds a full backlog.
 constexpr Duration kConnectTimeout = std::chrono::seconds(5);
-// So long, so often, a connection is tried where descriptors lack.
+// So long, so often, it is tried where descriptors lack.
 constexpr Duration kShortageTime = std::chrono::seconds(1);
 constexpr Duration kShortagePause = std::chrono::milliseconds(20);
 // How long the Local Controller may take to say why a pod broke its connection. A pod that
@@ -49,20 +49,26 @@ http::Fields passed_on(const http::Fields& trailers) {
 // One request on its way to one pod.
 struct Forwarding final {
   void take_connection();
-  net::Task<bool> connect();
+  net::Task<std::optional<Forwarded>> connect();
+  net::Task<Forwarded> not_connected(net::IoError error);
   net::Task<bool> first_piece();
   net::Task<void> send_rest();
   net::Task<void> upload(net::OneShot<bool>::Sender done);
+  net::Task<void> end_upload();
   net::Task<Forwarded> answer();
-  void note_silence(TimePoint asked_at);
+  net::Task<Forwarded> no_answer(http::HttpError error);
+  void watch_silence();
+  void note_silence();
   net::Task<void> pass_body();
   net::Task<void> tunnel(const http::ResponseHead* head);
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit(Duration patience);
+  // The head goes alone, as nothing of the body has come.
+  [[nodiscard]] bool only_head() const { return !request.whole() && request.first().empty(); }
   // Of so small a request a pod has read all or nothing.
   [[nodiscard]] bool can_be_unread() const {
-    return request.whole() && request.wire_size() <= kOneRead;
+    return (request.whole() || only_head()) && request.wire_size() <= kOneRead;
   }
   net::Task<void> explain(http::HttpError error);
   net::Task<void> blame(const char* event, int status, const char* why, std::string text);
@@ -85,9 +91,11 @@ struct Forwarding final {
   Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
-  bool uploaded = false;  // all of what is uploading
-  Duration silence{};     // allowed before the answer begins
+  bool uploaded = true;   // the pod was given all of the request
+  TimePoint asked_at{};   // when it was given that, or began to be
   net::Timer look{};      // for the client's leaving, or the pod's
+  net::Timer quiet{};     // for the pod's silence before it answers
+  bool silent = false;    // it was for too long
   bool left = false;      // the client, before there was an answer
   bool sending = false;   // a piece of the answer is on its way to the client
   uint64_t seen_out = 0;  // of the answer's body, when `look` looked last
@@ -96,29 +104,47 @@ struct Forwarding final {
 void Forwarding::take_connection() {
   // A second sending takes no chances with connections of the same kind.
   const bool may_break = can_be_unread() || (request.whole() && request.idempotent());
-  // What cannot be sent again has a connection of its own; of HTTP/2 all share.
-  const bool may_share = slot.pod().h2c() || request.replayable();
+  // What soon cannot be sent again has a connection of its own; of HTTP/2 all share.
+  const bool may_share = slot.pod().h2c() || !only_head();
   if (options.may_replay && may_share) connection = connections.take(slot.pod(), may_break);
   reused = connection != nullptr;
 }
 
-net::Task<bool> Forwarding::connect() {
+// What became of the request, if there is no connection.
+net::Task<std::optional<Forwarded>> Forwarding::connect() {
   const TimePoint deadline = earlier(options.deadline, kConnectTimeout);
   const TimePoint patience = earlier(deadline, kShortageTime);
   for (;;) {
     auto stream = co_await net::connect(executor, slot.pod().address(), deadline);
     if (stream) {
       connection = connections.open(slot.shared_pod(), std::move(*stream));
-      co_return true;
+      co_return std::nullopt;
     }
-    if (stream.error() != net::IoError::kExhausted || executor.now() >= patience) break;
+    if (stream.error() != net::IoError::kExhausted || executor.now() >= patience) {
+      co_return co_await not_connected(stream.error());
+    }
+    connections.close_idle();
     auto pause = executor.sleep_until(executor.now() + kShortagePause);
     co_await pause;
+  }
+}
+
+net::Task<Forwarded> Forwarding::not_connected(net::IoError error) {
+  if (error == net::IoError::kExhausted) {  // which says nothing of the pod
+    co_await answer_error(503, "short_of_descriptors",
+                          "the gateway is short of file descriptors: raise their limit (ulimit "
+                          "-Hn, LimitNOFILE)",
+                          1);
+    co_return Forwarded::kAnswered;
+  }
+  if (error == net::IoError::kTimeout && executor.now() >= options.deadline) {
+    co_await explain(http::HttpError::kTimeout);
+    co_return Forwarded::kAnswered;
   }
   throttler->pod_unreachable(slot.pod());
   // Its node may have gone, and others of its pods be no better.
   co_await ask_for_exit(kSoonReported);
-  co_return false;
+  co_return Forwarded::kUnreached;
 }
 
 // What of the body goes with the head. False if the client failed to send it.
@@ -146,15 +172,17 @@ net::Task<void> Forwarding::send_rest() {
   }
   auto shot = net::OneShot<bool>::make(executor);
   uploading.emplace(std::move(shot.receiver));
+  uploaded = false;
   executor.spawn(upload(shot.sender));
 }
 
 net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
+  // The next piece takes its place.
+  if (!request.first().empty()) request.body_passed_on();
   for (;;) {
-    request.body_passed_on();
     const auto piece = co_await exchange.read_body();
     if (!piece) {
-      // kClosed: it was told not to read on.
+      // kClosed: by end_upload().
       if (piece.error() != http::HttpError::kClosed) client_failed(piece.error());
       connection->close();  // wakes who waits for the answer
       break;
@@ -164,12 +192,23 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
       const http::Fields trailers = passed_on(exchange.trailers());
       const auto finished = co_await connection->finish_body(trailers, options.deadline);
       uploaded = finished.has_value();
+      asked_at = executor.now();
       break;
     }
+    request.body_passed_on();
     const auto sent = co_await connection->send_body(*piece, options.deadline);
     if (!sent) break;  // the answer, or its absence, tells why
   }
   done.set(true);
+}
+
+// It uses our state, and the connection.
+net::Task<void> Forwarding::end_upload() {
+  if (!uploading) co_return;
+  exchange.cancel_read();
+  auto ending = uploading->wait(kNever);
+  static_cast<void>(co_await ending);
+  uploading.reset();
 }
 
 // The server answers for a client that failed to send its body.
@@ -180,11 +219,8 @@ void Forwarding::client_failed(http::HttpError error) {
 }
 
 net::Task<Forwarded> Forwarding::answer() {
-  const TimePoint asked_at = executor.turn_time();
-  // A pod that loads its code, or waits for a body, is not idle.
-  const bool idles = options.idle != Duration::zero() && !uploading && !slot.pod().starting();
-  silence = idles ? std::min(options.idle, options.response_start) : options.response_start;
-  const TimePoint deadline = std::min(options.deadline, asked_at + silence);
+  asked_at = executor.turn_time();
+  const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
   look.fire = [this] {
     left = exchange.client_left();
@@ -192,26 +228,11 @@ net::Task<Forwarded> Forwarding::answer() {
     executor.arm(look, executor.now() + kClientLeaves);
   };
   if (exchange.tells_of_leaving()) executor.arm(look, asked_at + kClientLeaves);
+  if (options.idle != Duration::zero()) watch_silence();
   const auto head = co_await connection->read_head(deadline);
   look.disarm();
-  if (!head) {
-    if (client_broke) co_return Forwarded::kAnswered;
-    if (left) {
-      record.status = 499;
-      record.refused = "client_left";
-      exchange.close_after();
-      co_return Forwarded::kAnswered;
-    }
-    if (head.error() == http::HttpError::kTimeout) note_silence(asked_at);
-    const bool broken =
-        head.error() == http::HttpError::kClosed || head.error() == http::HttpError::kIo;
-    if (broken) {
-      const auto outcome = co_await after_break();
-      if (outcome != Forwarded::kAnswered) co_return outcome;
-    }
-    co_await explain(head.error());
-    co_return Forwarded::kAnswered;
-  }
+  quiet.disarm();
+  if (!head) co_return co_await no_answer(silent ? http::HttpError::kTimeout : head.error());
   record.first_byte_at = executor.now();
   slot.pod().answered();
   if ((*head)->status == 101) {
@@ -240,12 +261,43 @@ net::Task<Forwarded> Forwarding::answer() {
   co_return Forwarded::kAnswered;
 }
 
+net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
+  if (client_broke) co_return Forwarded::kAnswered;
+  if (left) {
+    record.status = 499;
+    record.refused = "client_left";
+    exchange.close_after();
+    co_return Forwarded::kAnswered;
+  }
+  if (error == http::HttpError::kTimeout) note_silence();
+  if (error == http::HttpError::kClosed || error == http::HttpError::kIo) {
+    const auto outcome = co_await after_break();
+    if (outcome != Forwarded::kAnswered) co_return outcome;
+  }
+  co_await explain(error);
+  co_return Forwarded::kAnswered;
+}
+
+// A pod is silent once it has loaded its code and got all of the request.
+void Forwarding::watch_silence() {
+  const TimePoint now = executor.turn_time();
+  const auto load = slot.pod().load();
+  const bool able = uploaded && !slot.pod().starting();
+  const TimePoint since = able ? std::max(asked_at, load ? load->at : TimePoint()) : now;
+  if (now >= since + options.idle) {
+    silent = true;
+    connection->close();
+    return;
+  }
+  quiet.fire = [this] { watch_silence(); };
+  executor.arm(quiet, since + options.idle);
+}
+
 // No sign of a hang is the silence of a pod that still loads its code or has not got all of
 // the request, or that had little of its time since the rest went by in the queue.
-void Forwarding::note_silence(TimePoint asked_at) {
-  const bool sent = !uploading || uploaded;
-  const bool had_time = executor.now() - asked_at >= silence / 2;
-  if (sent && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
+void Forwarding::note_silence() {
+  const bool had_time = silent || executor.now() - asked_at >= options.response_start / 2;
+  if (uploaded && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
 net::Task<void> Forwarding::pass_body() {
@@ -323,7 +375,9 @@ net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
 
 // The connection broke. kAnswered: its client has to be told.
 net::Task<Forwarded> Forwarding::after_break() {
-  if (connection->response_begun() || !request.replayable()) co_return Forwarded::kAnswered;
+  if (connection->response_begun()) co_return Forwarded::kAnswered;
+  co_await end_upload();  // which may have passed on something until now
+  if (client_broke || !request.replayable()) co_return Forwarded::kAnswered;
   if (options.may_replay) {
     const bool again = co_await may_replay();
     if (again) co_return Forwarded::kReplay;
@@ -381,17 +435,17 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
   const std::string_view name = options.function;
   if (error == http::HttpError::kTimeout) {
     const bool all = executor.now() >= options.deadline;
-    const char* setting = all                                ? "timeoutSeconds"
-                          : silence < options.response_start ? "idleTimeoutSeconds"
-                                                             : "responseStartTimeoutSeconds";
+    const char* setting = all      ? "timeoutSeconds"
+                          : silent ? "idleTimeoutSeconds"
+                                   : "responseStartTimeoutSeconds";
+    const Duration bound = all ? options.timeout : silent ? options.idle : options.response_start;
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
-                                   all ? "answer" : "begin to answer",
-                                   to_seconds(all ? options.timeout : silence), setting);
+                                   all ? "answer" : "begin to answer", to_seconds(bound), setting);
     // The time may have gone by while the client sent its body.
-    if (uploading && !uploaded) {
-      co_await answer_error(504, "timeout", std::move(text));
-    } else {
+    if (uploaded) {
       co_await blame("RequestTimedOut", 504, "timeout", std::move(text));
+    } else {
+      co_await answer_error(504, "timeout", std::move(text));
     }
     co_return;
   }
@@ -438,8 +492,8 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   }
   the.take_connection();
   if (!the.connection) {
-    const bool connected = co_await the.connect();
-    if (!connected) co_return Forwarded::kUnreached;
+    const auto failed = co_await the.connect();
+    if (failed) co_return *failed;
   }
   // If it fails, there may be an answer all the same: see read_head.
   const http::RequestHead& head = request.head();
@@ -453,14 +507,11 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (the.uploading) {
     // A pod that has answered needs no more of the body, nor does its client wait for that.
     the.keep = the.keep && the.uploaded;
-    the.exchange.stop_reading();
     if (!the.keep) {
       the.connection->close();
       the.slot.release();
     }
-    // The body's sender uses our state; it ends at once.
-    auto uploaded = the.uploading->wait(kNever);
-    static_cast<void>(co_await uploaded);
+    co_await the.end_upload();
   }
   if (the.keep && the.connection->reusable()) {
     connections.put(the.slot.shared_pod(), std::move(the.connection));

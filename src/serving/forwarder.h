@@ -45,9 +45,9 @@ class OutgoingRequest final {
   }
   // Reads the first piece of the body, once.
   [[nodiscard]] net::Task<http::HttpResult<void>> read_first();
-  // Instead: the head goes alone, and the request cannot be sent again then.
+  // Instead: the head goes alone.
   void skip_first() {
-    first_read_ = passed_on_ = true;
+    first_read_ = true;
     whole_ = false;
   }
   [[nodiscard]] std::string_view first() const { return first_; }
@@ -57,7 +57,7 @@ class OutgoingRequest final {
   [[nodiscard]] size_t wire_size() const {
     return head().method.size() + head().target.size() + 64 + fields_size_ + first_.size();
   }
-  // A later piece was taken: it cannot be sent again.
+  // What was read of the body is gone: it cannot be sent again.
   void body_passed_on() { passed_on_ = true; }
   [[nodiscard]] bool replayable() const { return !passed_on_; }
   // Sending it twice has the effect of sending it once (RFC 9110 9.2.2).

@@ -57,6 +57,62 @@ TEST_F(GatewayTest, SilenceBeforeTheAnswerIsIdleToo) {
   EXPECT_THAT(answer, HasSubstr("did not begin to answer within 0.03 s (idleTimeoutSeconds)"));
 }
 
+TEST_F(GatewayTest, APodIsSilentFromWhenItHasLoadedItsCodeAndGotAllOfTheRequest) {
+  backend_.idle = 100ms;
+  start();
+  add_pod("slow", {Act::kAnswer, Act::kSilence});
+  for (const char* status : {"200", "504"}) {
+    const TimePoint begun = executor.now();
+    auto stream = run(dial());
+    (void)run(send(stream, "POST / HTTP/1.1\r\nHost: hello\r\nContent-Length: 4\r\n\r\nda"));
+    run_until(begun + 250ms);
+    (void)run(send(stream, "ta"));
+    EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")),
+                StartsWith(fmt::format("HTTP/1.1 {} ", status)));
+    EXPECT_GE(executor.now() - begun, 250ms);
+  }
+  throttler_->pod_gone("slow", {.reason = "Stopped", .message = ""});
+
+  add_pod("cold", {Act::kSilence});
+  throttler_->pod_gone("cold", {.reason = "Stopped", .message = ""});
+  throttler_->pod_added({"cold", "unix:" + folder_ + "/cold", false});
+  auto answer = launch(talk("GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n"));
+  const TimePoint loaded = executor.now() + 250ms;
+  run_until(loaded);
+  EXPECT_FALSE(*answer);
+  throttler_->pod_ready("cold");
+  EXPECT_THAT(await(answer), HasSubstr("within 0.1 s (idleTimeoutSeconds)"));
+  EXPECT_GE(executor.now(), loaded + 100ms);
+}
+
+TEST_F(GatewayTest, ARequestOfWhoseBodyNothingHasComeIsSentAgain) {
+  start();
+  FakePod& pod = add_pod("a", {Act::kCloseUnread, Act::kAnswer});
+  auto stream = run(dial());
+  (void)run(send(stream, "POST / HTTP/1.1\r\nHost: hello\r\nContent-Length: 4\r\n\r\n"));
+  run_while([&] { return pod.connections == 0; });
+  throttler_->pod_gone("a", {.reason = "OOMKilled", .message = "out of memory"});
+  throttler_->pod_added({"b", "unix:" + folder_ + "/a", true});
+  run_while([&] { return pod.connections == 1; });
+  (void)run(send(stream, "data"));
+  EXPECT_THAT(run(read_up_to(stream, "data")), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(retries(), 1u);
+}
+
+TEST_F(GatewayTest, ARequestOfWhoseBodySomethingIsGoneIsNot) {
+  start();
+  FakePod& pod = add_pod("a", {Act::kReadClose});
+  auto stream = run(dial());
+  (void)run(send(stream, "PUT / HTTP/1.1\r\nHost: hello\r\nContent-Length: 4\r\n\r\n"));
+  run_while([&] { return pod.connections == 0; });
+  (void)run(send(stream, "data"));
+  run_while([&] { return pod.requests.empty(); });
+  throttler_->pod_gone("a", {.reason = "OOMKilled", .message = "out of memory"});
+  throttler_->pod_added({"b", "unix:" + folder_ + "/a", true});
+  EXPECT_THAT(run(read_up_to(stream, "out of memory\n")), StartsWith("HTTP/1.1 502 "));
+  EXPECT_EQ(retries(), 0u);
+}
+
 TEST_F(GatewayTest, AnEarlyAnswerEndsItsPodsPart) {
   start();
   FakePod& pod = add_pod("a", {Act::kEarly, Act::kEarly, Act::kEarly});
@@ -67,10 +123,7 @@ TEST_F(GatewayTest, AnEarlyAnswerEndsItsPodsPart) {
     (void)run(send(stream, text));
     EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 200 ")) << body;
     // Not only when the client has sent the rest, or run out of its time for that.
-    const TimePoint patience = executor_.now() + 5s;
-    while (throttler_->counts().in_flight > 0 && executor_.now() < patience) {
-      executor_.run_until(executor_.now() + 10ms);
-    }
+    run_until(executor.now() + 5s, [&] { return throttler_->counts().in_flight == 0; });
     EXPECT_EQ(throttler_->counts().in_flight, 0) << body;
   }
   EXPECT_EQ(pod.connections, 3) << "none is used again that something of a body may follow on";
@@ -81,12 +134,12 @@ TEST_F(GatewayTest, ABodyThatStaysAwayHoldsAPodNoLongerThanItsRequestMayTake) {
   start();
   add_pod("a", {Act::kSilence, Act::kSilence});
   for (const char* body : {"Content-Length: 10\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1"}) {
-    const TimePoint begun = executor_.now();
+    const TimePoint begun = executor.now();
     auto stream = run(dial());
     const std::string text = fmt::format("POST / HTTP/1.1\r\nHost: hello\r\n{}", body);
     (void)run(send(stream, text));
     EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 504 "));
-    EXPECT_LT(executor_.now() - begun, 10s) << "the server's own patience is 30 s";
+    EXPECT_LT(executor.now() - begun, 10s) << "the server's own patience is 30 s";
     EXPECT_EQ(throttler_->counts().in_flight, 0);
   }
 }

@@ -8,8 +8,7 @@
 #include <deque>
 #include <filesystem>
 
-#include "net/listener.h"
-#include "net/one_shot.h"
+#include "http/talk_fixture.h"
 #include "net/test_util.h"
 #include "net/tls.h"
 #include "serving/fakes.h"
@@ -122,7 +121,7 @@ class FakePod final {
 };
 
 // A gateway with one route, "hello", to pods of one revision.
-class GatewayTest : public testing::Test {
+class GatewayTest : public http::TalkTest {
  protected:
   explicit GatewayTest(ThrottlerOptions options = {.revision = "uid"}) {
     std::string folder = std::filesystem::temp_directory_path() / "ebb-gateway-XXXXXX";
@@ -136,28 +135,22 @@ class GatewayTest : public testing::Test {
         traffic_.add(throttler_, {.ns = "default", .service = "hello", .revision = "hello-00001"});
   }
   ~GatewayTest() override {
-    if (server_) {
-      EXPECT_EQ(run(server_->drain(executor_.now() + std::chrono::seconds(1))), 0u);
+    if (server) {
+      EXPECT_EQ(run(server->drain(executor.now() + std::chrono::seconds(1))), 0u);
     }
+    server.reset();
     pods_.clear();
-    executor_.run_until(TimePoint{});
+    executor.run_until(TimePoint{});
     std::filesystem::remove_all(folder_);
   }
   void start(GatewaySettings settings = {}) {
     gateway_ = std::make_unique<Gateway>(
-        executor_,
+        executor,
         GatewayParts{
             .routes = routes_, .waker = waker_, .clock = clock_, .counters = metrics_.gateway(0)},
         settings);
     listen(*gateway_, server_options(settings, metrics_.gateway(0)));
     publish();
-  }
-  // Only there from now on.
-  void listen(http::Handler& handler, http::ServerOptions options) {
-    if (server_) (void)run(server_->drain(executor_.now() + std::chrono::seconds(1)));
-    auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
-    server_ = std::make_unique<http::Server>(executor_, std::move(fds->front()), handler, options);
-    server_->start();
   }
   // The route, with what backend_ says.
   void publish() {
@@ -170,29 +163,11 @@ class GatewayTest : public testing::Test {
   }
   FakePod& add_pod(const std::string& name, std::deque<Act> acts = {}) {
     const std::string path = folder_ + "/" + name;
-    pods_.push_back(std::make_unique<FakePod>(executor_, path, std::move(acts)));
+    pods_.push_back(std::make_unique<FakePod>(executor, path, std::move(acts)));
     throttler_->pod_added({name, "unix:" + path, true});
     return *pods_.back();
   }
 
-  template <class T>
-  T run(net::Task<T> task) {
-    std::optional<T> result;
-    executor_.spawn(store(std::move(task), &result));
-    const TimePoint limit = executor_.now() + std::chrono::seconds(20);
-    while (!result && executor_.now() < limit) executor_.run_until(limit);
-    if (!result) throw std::runtime_error("the test hangs");
-    return std::move(*result);
-  }
-  template <class T>
-  static net::Task<void> store(net::Task<T> task, std::optional<T>* out) {
-    out->emplace(co_await task);
-  }
-  net::Task<net::Stream> dial() {
-    auto stream = co_await net::connect(executor_, server_->address(),
-                                        executor_.now() + std::chrono::seconds(10));
-    co_return std::move(*stream);
-  }
   // Sends one request on a connection of its own; the whole answer.
   std::string call(const std::string& method = "GET", const std::string& body = "",
                    const std::string& fields = "") {
@@ -201,46 +176,16 @@ class GatewayTest : public testing::Test {
     if (!body.empty()) text += fmt::format("Content-Length: {}\r\n", body.size());
     return run(talk(text + "\r\n" + body));
   }
-  net::Task<bool> send(net::Stream& stream, std::string text) {
-    const auto sent = co_await stream.write_all(text, executor_.now() + std::chrono::seconds(10));
-    co_return sent.has_value();
-  }
-  net::Task<std::string> talk(std::string text) {
-    auto stream = co_await dial();
-    (void)co_await stream.write_all(text, executor_.now() + std::chrono::seconds(10));
-    co_return co_await read_to_end(stream);
-  }
   net::Task<std::string> talk_secured(const net::TlsContext& trust) {
     auto stream = co_await dial();
     auto securing =
-        net::connect_tls(stream, trust, "localhost", executor_.now() + std::chrono::seconds(10));
+        net::connect_tls(stream, trust, "localhost", executor.now() + std::chrono::seconds(10));
     const auto secured = co_await securing;
     if (!secured) co_return secured.error().message;
     static constexpr std::string_view kRequest =
         "GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n";
-    (void)co_await stream.write_all(kRequest, executor_.now() + std::chrono::seconds(10));
+    (void)co_await stream.write_all(kRequest, executor.now() + std::chrono::seconds(10));
     co_return co_await read_to_end(stream);
-  }
-  net::Task<std::string> read_to_end(net::Stream& stream) {
-    std::string answer;
-    std::vector<char> buffer(64 * 1024);
-    for (;;) {
-      const auto n = co_await stream.read_some(buffer, executor_.now() + std::chrono::seconds(10));
-      if (!n) co_return answer + (n.error() == net::IoError::kTimeout ? "?" : "!");
-      if (*n == 0) co_return answer;
-      answer.append(buffer.data(), *n);
-    }
-  }
-  net::Task<std::string> read_up_to(net::Stream& stream, std::string end) {
-    std::string answer;
-    char byte = 0;
-    while (!answer.ends_with(end)) {
-      const auto n =
-          co_await stream.read_some({&byte, 1}, executor_.now() + std::chrono::seconds(10));
-      if (!n || *n == 0) co_return answer + "<end>";
-      answer.push_back(byte);
-    }
-    co_return answer;
   }
   // Upgrades, sends 16 MiB, and returns how many came back.
   net::Task<size_t> flood(net::Stream& stream) {
@@ -249,7 +194,7 @@ class GatewayTest : public testing::Test {
     (void)co_await stream.write_all(kRequest, kNever);
     auto head = read_up_to(stream, "early");
     (void)co_await head;
-    executor_.spawn(write_much(stream));
+    executor.spawn(write_much(stream));
     auto reading = read_to_end(stream);
     const std::string back = co_await reading;
     co_return back.size();
@@ -266,7 +211,6 @@ class GatewayTest : public testing::Test {
 
   std::string folder_;
   SystemClock clock_;
-  net::Executor executor_{"test"};
   HungPods source_;
   NoWaker waker_;
   Traffic traffic_;
@@ -276,7 +220,6 @@ class GatewayTest : public testing::Test {
   Backend backend_;
   std::vector<std::unique_ptr<FakePod>> pods_;
   std::unique_ptr<Gateway> gateway_;
-  std::unique_ptr<http::Server> server_;
 };
 
 }  // namespace ebb::serving

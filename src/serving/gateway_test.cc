@@ -78,38 +78,33 @@ TEST_F(GatewayTest, ARequestInAPodThatDiesOnALateStartIsGivenToAnother) {
   // It never was ready: no code of the function has seen the request.
   throttler_->pod_gone("a", {.reason = "Stopped", .message = "", .was_ready = false});
   throttler_->pod_added({"a", "unix:" + folder_ + "/a", false});
-  auto answer = std::make_shared<std::optional<std::string>>();
-  executor_.spawn(store(talk("POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n"
-                             "Content-Length: 4\r\n\r\ndata"),
-                        answer.get()));
-  const TimePoint limit = executor_.now() + 20s;
-  while (pods_[0]->requests.empty() && executor_.now() < limit) executor_.run_until(limit);
+  auto answer =
+      launch(talk("POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n"
+                  "Content-Length: 4\r\n\r\ndata"));
+  run_while([&] { return pods_[0]->requests.empty(); });
   add_pod("b");
   throttler_->pod_gone("a", {.reason = "LoadFailed", .message = "no luck"});
-  while (!*answer && executor_.now() < limit) executor_.run_until(limit);
-  EXPECT_THAT(**answer, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(await(answer), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(pods_[1]->requests.size(), 1u);
 }
 
 TEST_F(GatewayTest, ANodeThatTakesItsLoadingPodsAlongCostsARequestNothing) {
   start();
-  auto answer = std::make_shared<std::optional<std::string>>();
-  const TimePoint limit = executor_.now() + 20s;
+  std::shared_ptr<std::optional<std::string>> answer;
   for (const char* name : {"a", "b"}) {
     add_pod(name, {Act::kReadClose});
     throttler_->pod_gone(name, {.reason = "Stopped", .message = "", .was_ready = false});
     throttler_->pod_added({name, "unix:" + folder_ + "/" + name, false});
     if (pods_.size() == 1) {
-      executor_.spawn(store(talk("POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n"
-                                 "Content-Length: 4\r\n\r\ndata"),
-                            answer.get()));
+      answer =
+          launch(talk("POST / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n"
+                      "Content-Length: 4\r\n\r\ndata"));
     }
-    while (pods_.back()->requests.empty() && executor_.now() < limit) executor_.run_until(limit);
+    run_while([&] { return pods_.back()->requests.empty(); });
     throttler_->pod_gone(name, {.reason = "NodeLost", .message = "its node has gone"});
   }
   add_pod("c");
-  while (!*answer && executor_.now() < limit) executor_.run_until(limit);
-  EXPECT_THAT(**answer, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(await(answer), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(pods_[2]->requests.size(), 1u);
 }
 

@@ -24,16 +24,16 @@ TEST_F(GatewayTest, AnUpgradeIsATunnelThatHoldsItsSlot) {
   EXPECT_THAT(head, HasSubstr("Upgrade: echo\r\n"));
   EXPECT_THAT(pod.requests[0], HasSubstr("upgrade: echo\r\n"));
   EXPECT_THAT(pod.requests[0], HasSubstr("connection: Upgrade\r\n"));
-  executor_.run_until(executor_.now() + 1ms);
-  const TimePoint later = executor_.now() + 150ms;  // beyond both timeouts
-  while (executor_.now() < later) executor_.run_until(later);
+  executor.run_until(executor.now() + 1ms);
+  const TimePoint later = executor.now() + 150ms;  // beyond both timeouts
+  run_until(later);
   EXPECT_EQ(throttler_->counts().in_flight, 1);
   EXPECT_THAT(metrics_.exposition(), HasSubstr("ebb_upgraded_connections 1\n"));
   (void)run(send(stream, "ping"));
   EXPECT_EQ(run(read_up_to(stream, "ping")), "ping");
   stream.shutdown_write();  // the end is passed on, and the pod's end back
   EXPECT_EQ(run(read_to_end(stream)), "");
-  while (throttler_->counts().in_flight > 0) executor_.run_until(executor_.now() + 10ms);
+  while (throttler_->counts().in_flight > 0) executor.run_until(executor.now() + 10ms);
   EXPECT_THAT(metrics_.exposition(), HasSubstr("code=\"1xx\"} 1\n"));
 }
 
@@ -58,9 +58,9 @@ TEST_F(GatewayTest, ATunnelOutlivesNoDrain) {
   auto stream = run(dial());
   (void)run(send(stream, kUpgrade));
   (void)run(read_up_to(stream, "early"));
-  EXPECT_EQ(run(server_->drain(executor_.now() + 50ms)), 0u);
+  EXPECT_EQ(run(server->drain(executor.now() + 50ms)), 0u);
   EXPECT_EQ(throttler_->counts().in_flight, 0);
-  server_.reset();
+  server.reset();
 }
 
 TEST_F(GatewayTest, AnUpgradeNobodyAskedForIsNoAnswer) {
@@ -83,8 +83,7 @@ TEST_F(GatewayTest, Http2IsNotSmuggledInByAnUpgrade) {
            "GET / HTTP/1.1\r\nHost: hello\r\nUpgrade: h2c\r\n"
            "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n\r\n"));
   EXPECT_THAT(run(read_up_to(stream, "\r\n\r\n")), StartsWith("HTTP/1.1 101 "));
-  const TimePoint limit = executor_.now() + 10s;
-  while (pod.requests.size() < 2 && executor_.now() < limit) executor_.run_until(limit);
+  run_while([&] { return pod.requests.size() < 2; });
   ASSERT_EQ(pod.requests.size(), 2u);
   for (const auto& request : pod.requests) {
     EXPECT_THAT(request, Not(HasSubstr("h2c")));

@@ -36,21 +36,21 @@ class H2cTest : public GatewayTest {
   H2cTest() : GatewayTest({.revision = "uid", .h2c = true}) {
     const std::string path = folder_ + "/pod";
     auto listening = net::bind_shared(net::Address::unix_path(path), 1);
-    pod_.emplace(executor_, std::move(listening->front()), function_,
+    pod_.emplace(executor, std::move(listening->front()), function_,
                  http::ServerOptions{.http2 = true});
     pod_->start();
     throttler_->pod_added({"pod", "unix:" + path, true});
     start();
-    session_ = http::open_h2_client(executor_, run(dial()));
+    session_ = http::open_h2_client(executor, run(dial()));
   }
   ~H2cTest() override {
     session_->cut();
-    EXPECT_EQ(run(server_->drain(soon())), 0u);
-    server_.reset();
+    EXPECT_EQ(run(server->drain(soon())), 0u);
+    server.reset();
     gateway_.reset();
-    run(pod_->drain(executor_.now()));
+    run(pod_->drain(executor.now()));
   }
-  [[nodiscard]] TimePoint soon() const { return executor_.now() + 10s; }
+  [[nodiscard]] TimePoint soon() const { return executor.now() + 10s; }
   // Sends "abc" by its length and then, after `pause`, the trailer.
   net::Task<H2cAnswer> call(std::string trailer, Duration pause = {}) {
     H2cAnswer answer;
@@ -63,7 +63,7 @@ class H2cTest : public GatewayTest {
     (void)co_await one.send_head("POST", "/", fields, http::BodyLength::sized(3, true), "abc",
                                  soon());
     if (pause > Duration::zero()) {
-      auto nap = executor_.sleep_until(executor_.now() + pause);
+      auto nap = executor.sleep_until(executor.now() + pause);
       co_await nap;
     }
     (void)co_await one.finish_body(trailers, soon());

@@ -48,9 +48,18 @@ PodConnections::Pool& PodConnections::pool_of(const std::shared_ptr<QueueProxy>&
   return pool;
 }
 
-void PodConnections::sweep() {
-  const TimePoint before = executor_.turn_time() - (reserve_.reached() ? Duration() : kIdleTime);
+size_t PodConnections::idle() const {
+  size_t all = 0;
+  for (const auto& [pod, pool] : pools_) all += pool.idle.idle();
+  return all;
+}
+
+void PodConnections::close_idle(TimePoint before) {
   for (auto& [pod, pool] : pools_) pool.idle.sweep(before);
+}
+
+void PodConnections::sweep() {
+  close_idle(reserve_.reached() ? TimePoint::max() : executor_.turn_time() - kIdleTime);
   std::erase_if(pools_, [](const auto& entry) {
     if (!entry.second.pod.expired()) return false;
     for (const auto& session : entry.second.sessions) session->drain();

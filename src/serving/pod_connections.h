@@ -39,8 +39,11 @@ class PodConnections final {
   // Keeps it, if it can be used again.
   void put(const std::shared_ptr<QueueProxy>& pod,
            std::unique_ptr<http::ClientExchange> connection);
+  // Closes those that have been idle since before that: all of them where descriptors are short.
+  void close_idle(TimePoint before = TimePoint::max());
   void clear() { pools_.clear(); }
   [[nodiscard]] size_t pods() const { return pools_.size(); }
+  [[nodiscard]] size_t idle() const;
 
  private:
   struct Pool {
