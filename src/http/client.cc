@@ -40,9 +40,11 @@ struct ClientConnection::Impl {
   BodyDecoder decoder;
   Request request = Request::kSent;  // before the first request: as after one
   Response response = Response::kDone;
-  BodyLength body;      // of the request; kNone, kSized or kChunked
-  uint64_t unsent = 0;  // kSized: announced and not yet written
-  std::string out;      // the head, and the framing of a chunk
+  BodyLength body;             // of the request; kNone, kSized or kChunked
+  uint64_t unsent = 0;         // kSized: announced and not yet written
+  std::string out;             // the head, and the framing of a chunk
+  int interim = 0;             // heads of the answer so far
+  bool given_interim = false;  // the last of them is still in use
   bool to_head = false;
   bool response_begun = false;
   bool failed = false;
@@ -57,6 +59,8 @@ void ClientConnection::Impl::begin_exchange(std::string_view method, BodyLength 
   unsent = body.kind == BodyLength::Kind::kSized ? body.size : 0;
   to_head = method == "HEAD";
   response_begun = false;
+  interim = 0;
+  given_interim = false;
   decoder = BodyDecoder();
   input.begin_message();
   parser.reset();
@@ -160,24 +164,27 @@ net::Task<HttpResult<void>> ClientConnection::finish_body(const Fields& trailers
   co_return HttpResult<void>();
 }
 
-net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadline) {
+net::Task<HttpResult<ResponseHead*>> ClientConnection::next_head(TimePoint deadline) {
   Impl& c = *impl_;
-  if (c.response != Impl::Response::kNone) co_return fail(HttpError::kMalformed);
-  for (int interim = 0; interim <= kMaxInterim;) {
+  if (c.failed || c.response != Impl::Response::kNone) co_return fail(HttpError::kMalformed);
+  if (std::exchange(c.given_interim, false)) {
+    c.input.begin_message();
+    c.parser.reset();
+  }
+  for (;;) {
     const auto size = c.parser.response(c.input.unread_view(), c.to_head, c.head);
     if (!size) co_return c.give_up(size.error().code);
     if (*size > 0) {
       c.input.consume(*size);
-      if (c.head.status >= 200 || c.head.status == 101) {
-        c.input.pin_head();
-        c.decoder = BodyDecoder(c.head.body);
-        c.response = c.decoder.done() ? Impl::Response::kDone : Impl::Response::kHead;
+      if (c.head.is_interim()) {
+        if (++c.interim > kMaxInterim) co_return c.give_up(HttpError::kMalformed);
+        c.given_interim = true;
         co_return &c.head;
       }
-      ++interim;
-      c.input.begin_message();
-      c.parser.reset();
-      continue;
+      c.input.pin_head();
+      c.decoder = BodyDecoder(c.head.body);
+      c.response = c.decoder.done() ? Impl::Response::kDone : Impl::Response::kHead;
+      co_return &c.head;
     }
     const auto received = co_await c.stream.read_some(c.input.head_space(), deadline);
     if (!received) co_return c.give_up(received.error());
@@ -187,7 +194,6 @@ net::Task<HttpResult<ResponseHead*>> ClientConnection::read_head(TimePoint deadl
     c.response_begun = true;
     c.input.added(*received);
   }
-  co_return c.give_up(HttpError::kMalformed);
 }
 
 net::Task<HttpResult<std::string_view>> ClientConnection::read_body(TimePoint deadline) {

@@ -23,8 +23,6 @@ namespace ebb::http {
 
 class ClientConnection final : public ClientExchange {
  public:
-  static constexpr int kMaxInterim = 16;
-
   explicit ClientConnection(net::Stream stream, HeadLimits limits = {});
   ClientConnection(ClientConnection&&) noexcept;
   ClientConnection& operator=(ClientConnection&&) noexcept;
@@ -38,8 +36,7 @@ class ClientConnection final : public ClientExchange {
                                                       TimePoint deadline) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish_body(const Fields& trailers,
                                                         TimePoint deadline) override;
-  // Up to kMaxInterim 1xx answers are skipped.
-  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline) override;
+  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> next_head(TimePoint deadline) override;
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline) override;
   [[nodiscard]] const Fields& trailers() const override;
   [[nodiscard]] bool reusable() const override;

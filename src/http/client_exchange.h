@@ -40,10 +40,15 @@ class ClientExchange {
   [[nodiscard]] virtual net::Task<HttpResult<void>> finish_body(const Fields& trailers,
                                                                 TimePoint deadline) = 0;
 
-  // The response head; 1xx answers other than 101 are skipped (101 ends the connection's use
-  // for HTTP). kClosed if the server closed before the first byte. Valid until the next
-  // send_head; the caller may change it.
-  [[nodiscard]] virtual net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline) = 0;
+  // Interim heads, such as 103, that one answer may have.
+  static constexpr int kMaxInterim = 16;
+  // The next head: interim ones, one after another, and then the answer's (or 101, which ends
+  // the connection's use for HTTP). kClosed if the server closed before the first byte;
+  // kMalformed after too many. Valid until the next call and send_head; the caller may
+  // change it.
+  [[nodiscard]] virtual net::Task<HttpResult<ResponseHead*>> next_head(TimePoint deadline) = 0;
+  // The answer's own.
+  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline);
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] virtual net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline) = 0;
   // The fields behind the body, once that has ended.
@@ -63,5 +68,12 @@ class ClientExchange {
   // Ends it now: what is pending ends with an error.
   virtual void close() = 0;
 };
+
+inline net::Task<HttpResult<ResponseHead*>> ClientExchange::read_head(TimePoint deadline) {
+  for (;;) {
+    auto head = co_await next_head(deadline);
+    if (!head || !(*head)->is_interim()) co_return head;
+  }
+}
 
 }  // namespace ebb::http

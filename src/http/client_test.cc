@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "http/server_fixture.h"
+#include "net/test_util.h"
 
 namespace ebb::http {
 namespace {
@@ -218,6 +219,36 @@ TEST_F(ClientTest, SkipsInterimAnswersUpToABound) {
   EXPECT_EQ(fetch_from(many + interim + final).error, HttpError::kMalformed);
 }
 
+TEST_F(ClientTest, GivesInterimHeadsToWhoAsks) {
+  auto [mine, theirs] = net::socket_pair();
+  ClientConnection client(net::Stream(executor, std::move(mine)));
+  net::Stream peer(executor, std::move(theirs));
+  Fields fields;
+  fields.add("Host", "h");
+  ASSERT_TRUE(run(client.send_head("GET", "/", fields, {}, "", soon())));
+  const std::string answer =
+      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  const auto sent = [](net::Stream& to, std::string_view text) -> net::Task<bool> {
+    const auto written = co_await to.write_all(text, kNever);
+    co_return written.has_value();
+  };
+  ASSERT_TRUE(run(sent(peer, answer)));
+  auto head = run(client.next_head(soon()));
+  ASSERT_TRUE(head);
+  EXPECT_EQ((*head)->status, 103);
+  EXPECT_EQ((*head)->fields.get("link"), "</a>");
+  EXPECT_FALSE(client.reusable());
+  head = run(client.next_head(soon()));
+  ASSERT_TRUE(head);
+  EXPECT_EQ((*head)->status, 102);
+  head = run(client.next_head(soon()));
+  ASSERT_TRUE(head);
+  EXPECT_EQ((*head)->status, 200);
+  EXPECT_EQ(run(client.read_body(soon())).value_or(""), "ok");
+  EXPECT_TRUE(client.reusable());
+}
+
 TEST_F(ClientTest, SwitchingProtocolsEndsReuse) {
   const Answer a =
       fetch_from("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
@@ -291,11 +322,9 @@ TEST_F(ClientTest, PoolGivesTheLastPutAndDropsTheDead) {
 
 TEST_F(ClientTest, WhatComesWhileAConnectionIsIdleIsNobodysAnswer) {
   for (const bool closes : {false, true}) {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    const UniqueFd peer(ends[1]);
+    auto [ours, peer] = net::socket_pair();
     ConnectionPool pool(2);
-    pool.put(std::make_unique<ClientConnection>(net::Stream(executor, UniqueFd(ends[0]))),
+    pool.put(std::make_unique<ClientConnection>(net::Stream(executor, std::move(ours))),
              executor.now());
     executor.run_until(executor.now());
     auto idle = pool.take();

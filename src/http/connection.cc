@@ -435,25 +435,27 @@ bool Connection::append_head(const ResponseHead& head) {
                  body_error_.has_value() || continue_due() || framing_ == Framing::kUntilClose;
 
   if (!append_status_line(out_, head.status, head.reason)) return false;
-  bool has_date = false;
-  bool has_connection = false;
-  for (const Field& f : head.fields) has_connection |= iequals(f.name, "connection");
-  for (const Field& f : head.fields) {
-    if (is_hop_by_hop(f.name) || iequals(f.name, "content-length")) continue;
-    if (has_connection && head.fields.has_token("connection", f.name)) continue;
-    has_date = has_date || iequals(f.name, "date");
-    if (!append_field(out_, f.name, f.value)) return false;
-  }
+  if (!append_fields(head.fields)) return false;
   append_framing(out_, field, size);
   if (close_after_) {
     out_.append("Connection: close\r\n");
   } else if (request_.minor_version == 0) {
     out_.append("Connection: keep-alive\r\n");
   }
-  if (!has_date) {
+  if (!head.fields.get("date")) {
     out_.append("Date: ").append(server_.date.at(std::time(nullptr))).append("\r\n");
   }
   out_.append("\r\n");
+  return true;
+}
+
+bool Connection::append_fields(const Fields& fields) {
+  const bool has_connection = fields.get("connection").has_value();
+  for (const Field& f : fields) {
+    if (is_hop_by_hop(f.name) || iequals(f.name, "content-length")) continue;
+    if (has_connection && fields.has_token("connection", f.name)) continue;
+    if (!append_field(out_, f.name, f.value)) return false;
+  }
   return true;
 }
 
@@ -484,6 +486,18 @@ net::Task<HttpResult<TunnelEnd>> Connection::switch_protocols(const ResponseHead
   watch_for_death(stream_.native_handle());
   const TunnelEnd end{.stream = &stream_, .received = input_.unread_view()};
   co_return end;
+}
+
+net::Task<HttpResult<void>> Connection::send_interim(const ResponseHead& head) {
+  if (begun() || !head.is_interim() || head.status < 100) co_return fail(HttpError::kMalformed);
+  if (request_.minor_version == 0) co_return HttpResult<void>();
+  if (!append_status_line(out_, head.status, head.reason) || !append_fields(head.fields)) {
+    out_.clear();
+    co_return fail(HttpError::kMalformed);
+  }
+  out_.append("\r\n");
+  auto sending = send({}, {});
+  co_return co_await sending;
 }
 
 net::Task<HttpResult<void>> Connection::begin(const ResponseHead& head) {

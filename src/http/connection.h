@@ -57,6 +57,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;
   [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
   void cancel_read() override;
+  [[nodiscard]] net::Task<HttpResult<void>> send_interim(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] bool body_read() const override { return decoder_.done(); }
@@ -104,6 +105,8 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] net::Task<HttpResult<void>> finish_sending();
   void begin_exchange();
   [[nodiscard]] bool append_head(const ResponseHead& head);
+  // But what concerns one connection and its framing.
+  [[nodiscard]] bool append_fields(const Fields& fields);
   [[nodiscard]] bool append_switch(const ResponseHead& head);
   [[nodiscard]] bool continue_due() const;
 

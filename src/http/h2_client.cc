@@ -79,16 +79,21 @@ net::Task<HttpResult<void>> H2ClientExchange::finish_body(const Fields& trailers
   return stream_->write({}, true, &trailers, deadline);
 }
 
-net::Task<HttpResult<ResponseHead*>> H2ClientExchange::read_head(TimePoint deadline) {
+net::Task<HttpResult<ResponseHead*>> H2ClientExchange::next_head(TimePoint deadline) {
   if (!stream_) co_return fail(HttpError::kIo);
   const auto came = co_await stream_->wait_for_head(deadline);
   if (!came) co_return fail(came.error());
-  const auto status = to_number<int>(stream_->head().get(":status"));
-  if (!status || *status < 200 || *status > 999) co_return fail(HttpError::kMalformed);
+  const bool interim = stream_->take_interim(interim_);
+  const H2Fields& fields = interim ? interim_ : stream_->head();
+  const auto status = to_number<int>(fields.get(":status"));
   head_ = ResponseHead();
-  head_.status = *status;
-  stream_->head().view(head_.fields);
-  if (stream_->only_head()) {
+  head_.status = status.value_or(0);
+  // HTTP/2 has no 101 (RFC 9113 8.6).
+  if (head_.status < 100 || head_.status > 999 || head_.is_interim() != interim) {
+    co_return fail(HttpError::kMalformed);
+  }
+  fields.view(head_.fields);
+  if (interim || stream_->only_head()) {
     head_.body = BodyLength::none();
   } else if (const auto size = content_length(head_.fields)) {
     head_.body = BodyLength::sized(*size, stream_->may_have_trailers());

@@ -33,7 +33,7 @@ class H2ClientExchange final : public ClientExchange {
                                                       TimePoint deadline) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish_body(const Fields& trailers,
                                                         TimePoint deadline) override;
-  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> read_head(TimePoint deadline) override;
+  [[nodiscard]] net::Task<HttpResult<ResponseHead*>> next_head(TimePoint deadline) override;
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body(TimePoint deadline) override;
   [[nodiscard]] const Fields& trailers() const override { return trailers_; }
   // The session is what is used again.
@@ -46,6 +46,7 @@ class H2ClientExchange final : public ClientExchange {
  private:
   std::shared_ptr<H2Session> session_;
   std::unique_ptr<H2Stream> stream_;  // null: nothing was sent
+  H2Fields interim_;
   ResponseHead head_;
   Fields trailers_;
   bool sized_ = false;

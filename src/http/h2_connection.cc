@@ -71,6 +71,7 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] net::Task<bool> body_comes(TimePoint until) override;
   void cancel_read() override { stream_.cancel_read(); }
   [[nodiscard]] const Fields& trailers() const override { return trailers_; }
+  [[nodiscard]] net::Task<HttpResult<void>> send_interim(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> begin(const ResponseHead& head) override;
   [[nodiscard]] net::Task<HttpResult<void>> write(std::string_view piece) override;
   [[nodiscard]] net::Task<HttpResult<void>> finish(const Fields& trailers) override;
@@ -89,7 +90,7 @@ class H2Exchange final : public Exchange {
 
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, bool last,
                                                  const Fields* trailers);
-  [[nodiscard]] std::optional<Fields> answer_fields(const ResponseHead& head, std::string& length);
+  [[nodiscard]] static std::optional<Fields> passed_fields(const Fields& fields);
 
   H2Connection& connection_;
   H2Stream& stream_;
@@ -161,8 +162,7 @@ bool H2Exchange::continue_if_due() {
   if (!waits || stream_.unread() > 0) return true;
   if (begun()) return false;
   continued_ = true;
-  connection_.session().submit_interim(stream_, 100);
-  return true;
+  return connection_.session().submit_interim(stream_, 100, {});
 }
 
 net::Task<bool> H2Exchange::body_comes(TimePoint until) {
@@ -191,22 +191,26 @@ net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
 }
 
 // Lower case and without what concerns one connection; nullopt if one may not stand there.
-std::optional<Fields> H2Exchange::answer_fields(const ResponseHead& head, std::string& length) {
+std::optional<Fields> H2Exchange::passed_fields(const Fields& fields) {
   Fields out;
-  out.reserve(head.fields.size() + 2);
-  bool has_date = false;
-  const bool has_connection = head.fields.get("connection").has_value();
-  for (const Field& field : head.fields) {
+  out.reserve(fields.size() + 2);
+  const bool has_connection = fields.get("connection").has_value();
+  for (const Field& field : fields) {
     if (is_hop_by_hop(field.name) && !iequals(field.name, "trailer")) continue;
     if (iequals(field.name, "content-length")) continue;
-    if (has_connection && head.fields.has_token("connection", field.name)) continue;
-    has_date = has_date || iequals(field.name, "date");
+    if (has_connection && fields.has_token("connection", field.name)) continue;
     if (!is_token(field.name) || !is_field_value(field.value)) return std::nullopt;
     out.add(field.name, field.value);
   }
-  if (!has_date) out.add("date", connection_.server().date.at(std::time(nullptr)));
-  if (!length.empty()) out.add("content-length", length);
   return out;
+}
+
+net::Task<HttpResult<void>> H2Exchange::send_interim(const ResponseHead& head) {
+  using Done = net::Task<HttpResult<void>>;
+  const auto fields = passed_fields(head.fields);
+  const bool sent = !begun() && head.is_interim() && head.status >= 100 && fields &&
+                    connection_.session().submit_interim(stream_, head.status, *fields);
+  return Done::ready(sent ? HttpResult<void>() : fail(HttpError::kMalformed));
 }
 
 net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
@@ -229,7 +233,11 @@ net::Task<HttpResult<void>> H2Exchange::begin(const ResponseHead& head) {
   const bool more = !no_body_ && (!known || size > 0 || head.body.trailers);
   // gRPC ends such an answer in its head; a length would say otherwise to it.
   if (head.fields.get("grpc-status")) length.clear();
-  const auto fields = answer_fields(head, length);
+  auto fields = passed_fields(head.fields);
+  if (fields && !fields->get("date")) {
+    fields->add("date", connection_.server().date.at(std::time(nullptr)));
+  }
+  if (fields && !length.empty()) fields->add("content-length", length);
   if (!fields || !connection_.session().submit_answer(stream_, head.status, *fields, more)) {
     return Done::ready(fail(HttpError::kMalformed));
   }

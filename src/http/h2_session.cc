@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "http/chars.h"
+#include "http/client_exchange.h"
 #include "net/executor.h"
 
 namespace ebb::http {
@@ -24,7 +25,6 @@ constexpr Duration kLingerTime = std::chrono::seconds(1);
 constexpr size_t kLivePerStream = 2;
 // Frames that may wait to be sent; the peer reads nothing, or provokes more than it reads.
 constexpr size_t kMostQueued = 4096;
-constexpr int kMaxInterim = 16;
 constexpr double kBudget = 2000;
 constexpr double kBudgetPerSecond = 200;
 
@@ -357,13 +357,17 @@ void H2Session::complete_head(H2Stream& stream) {
     if (arriving_.get() == &stream) arrived_.push_back(std::move(arriving_));
     return;
   }
-  // An interim answer is passed over.
-  if (stream.head_.get(":status").starts_with('1') && ++stream.interim_ <= kMaxInterim) {
-    stream.head_ = H2Fields();
-    stream.head_too_large_ = false;
-  } else {
+  if (!stream.head_.get(":status").starts_with('1') ||
+      ++stream.interims_ > ClientExchange::kMaxInterim) {
     stream.head_complete_ = true;
+    return;
   }
+  size_t bytes = stream.head_.bytes();
+  for (const H2Fields& head : stream.interim_) bytes += head.bytes();
+  if (!std::exchange(stream.head_too_large_, false) && bytes <= options_.head.bytes) {
+    stream.interim_.push_back(std::move(stream.head_));
+  }
+  stream.head_ = H2Fields();
 }
 
 void H2Session::note(net::Wakeup& who) {
@@ -394,11 +398,14 @@ bool H2Session::submit_answer(H2Stream& stream, int status, const Fields& fields
   return true;
 }
 
-void H2Session::submit_interim(H2Stream& stream, int status) {
+bool H2Session::submit_interim(H2Stream& stream, int status, const Fields& fields) {
   const std::string text = std::to_string(status);
-  const nghttp2_nv nv = to_nv(":status", text);
-  nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, nullptr, &nv, 1, nullptr);
+  std::vector<nghttp2_nv> nv{to_nv(":status", text)};
+  if (!append(nv, fields)) return false;
+  nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, nullptr, nv.data(),
+                         nv.size(), nullptr);
   flush();
+  return true;
 }
 
 std::unique_ptr<H2Stream> H2Session::submit_request(const std::vector<Field>& fields, bool more) {

@@ -86,8 +86,11 @@ class H2Stream final {
   [[nodiscard]] net::Task<bool> comes(TimePoint until);
   // A read() that waits ends with kClosed. A later one reads on.
   void cancel_read();
-  // Waits for the head of an answer: kTimeout, kTruncated (reset) or kClosed (never begun).
+  // Waits for the head of an answer, or one that comes before it: kTimeout, kTruncated (reset)
+  // or kClosed (never begun).
   [[nodiscard]] net::Task<HttpResult<void>> wait_for_head(TimePoint deadline);
+  // The first of those before it that was not taken yet; false: there is none.
+  [[nodiscard]] bool take_interim(H2Fields& head);
 
   // --- What goes ---
 
@@ -113,7 +116,8 @@ class H2Stream final {
   bool only_head_ = false;
   bool ended_ = false;
   bool closed_ = false;
-  int interim_ = 0;  // answers before the answer
+  int interims_ = 0;              // heads before the answer's, so far
+  std::deque<H2Fields> interim_;  // those not taken, together no larger than a head may be
   bool read_canceled_ = false;
   bool refused_ = false;
   bool answer_begun_ = false;  // something of the peer's head has come
@@ -162,8 +166,8 @@ class H2Session final {
   // Server: the head of an answer; it leaves with what is written next. `more`: a body or
   // trailers follow. False, and nothing done, if a field may not stand there.
   [[nodiscard]] bool submit_answer(H2Stream& stream, int status, const Fields& fields, bool more);
-  // Server: an answer before the answer, such as 100.
-  void submit_interim(H2Stream& stream, int status);
+  // Server: a head before the answer's, such as 100. False likewise.
+  [[nodiscard]] bool submit_interim(H2Stream& stream, int status, const Fields& fields);
   // Client: a new request, whose fields begin with the pseudo ones. Nullptr if a field may
   // not stand there or the connection takes no more requests.
   [[nodiscard]] std::unique_ptr<H2Stream> submit_request(const std::vector<Field>& fields,

@@ -48,12 +48,20 @@ void H2Stream::cancel_read() {
 }
 
 net::Task<HttpResult<void>> H2Stream::wait_for_head(TimePoint deadline) {
-  while (!head_complete_) {
+  while (!head_complete_ && interim_.empty()) {
     if (closed_) co_return fail(answer_begun_ ? HttpError::kTruncated : HttpError::kClosed);
     const bool woken = co_await readable_.wait(deadline);
     if (!woken) co_return fail(HttpError::kTimeout);
   }
-  co_return head_too_large_ ? HttpResult<void>(fail(HttpError::kHeadTooLarge)) : HttpResult<void>();
+  const bool too_large = head_too_large_ && interim_.empty();
+  co_return too_large ? HttpResult<void>(fail(HttpError::kHeadTooLarge)) : HttpResult<void>();
+}
+
+bool H2Stream::take_interim(H2Fields& head) {
+  if (interim_.empty()) return false;
+  head = std::move(interim_.front());
+  interim_.pop_front();
+  return true;
 }
 
 net::Task<HttpResult<void>> H2Stream::write(std::string_view piece, bool last,

@@ -79,6 +79,9 @@ struct ResponseHead {
   Fields fields;
   BodyLength body;
   bool keep_alive = true;
+
+  // Another head follows (RFC 9110 15.2); 101 is the last.
+  [[nodiscard]] bool is_interim() const { return status < 200 && status != 101; }
 };
 
 // True for fields that concern one connection only and are never forwarded

@@ -93,6 +93,11 @@ class Exchange {
   // The fields behind the body, once that has been read to its end.
   [[nodiscard]] virtual const Fields& trailers() const = 0;
 
+  // Sends a head that comes before the answer's, such as 103, at once: its status and
+  // fields, without those that begin() drops. To a client of HTTP/1.0, which knows none,
+  // nothing. kMalformed, and nothing sent, where that is not possible: the answer has begun,
+  // it is not ResponseHead::is_interim(), or a field would break the framing.
+  [[nodiscard]] virtual net::Task<HttpResult<void>> send_interim(const ResponseHead& head) = 0;
   // Sends a response head. `head.body` says how the body is framed towards the
   // client (kUntilClose becomes chunked for HTTP/1.1 clients, kNone is a length of
   // 0; for HEAD, 204 and 304 no body is sent); the server adds Connection,

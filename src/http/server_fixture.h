@@ -45,6 +45,8 @@ class PathHandler final : public Handler {
       co_await write_pieces(x, BodyLength::sized(5), 3, true);
     } else if (path == "/hold") {
       co_await hold(x);
+    } else if (path == "/hints") {
+      co_await hints(x);
     } else if (path == "/status") {
       co_await status(x);
     } else if (path == "/bad-field") {
@@ -122,6 +124,26 @@ class PathHandler final : public Handler {
     auto waiting = shot.receiver.wait(kNever);
     (void)co_await waiting;
     (void)co_await x.respond(200, "text/plain", "held\n");
+  }
+
+  net::Task<void> hints(Exchange& x) {
+    ResponseHead head;
+    head.status = 103;
+    head.fields.add("Link", "</style.css>; rel=preload");
+    head.fields.add("Connection", "X-Mine");
+    head.fields.add("X-Mine", "1");
+    head.fields.add("Content-Length", "7");
+    const auto sent = co_await x.send_interim(head);
+    if (!sent) last_error = sent.error();
+    for (const int status : {101, 200}) {
+      head.status = status;
+      const auto wrong = co_await x.send_interim(head);
+      if (wrong) last_error = HttpError::kUnsupported;
+    }
+    (void)co_await x.respond(200, "text/plain", "hinted\n");
+    head.status = 103;
+    const auto late = co_await x.send_interim(head);
+    if (late) last_error = HttpError::kUnsupported;
   }
 
   net::Task<void> status(Exchange& x) {  // /status?204

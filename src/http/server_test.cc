@@ -54,6 +54,18 @@ TEST_F(ServerTest, HeadIsSentFramingWithoutBody) {
   EXPECT_THAT(answer, Not(HasSubstr("abc")));
 }
 
+TEST_F(ServerTest, InterimHeadsComeBeforeTheAnswers) {
+  start();
+  const auto answer = run(talk(last_get("/hints")));
+  EXPECT_THAT(answer,
+              StartsWith("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+                         "HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, EndsWith("hinted\n"));
+  EXPECT_THAT(run(talk("GET /hints HTTP/1.0\r\n\r\n")), StartsWith("HTTP/1.1 200 OK\r\n"))
+      << "it knows none";
+  EXPECT_EQ(handler.last_error, std::nullopt);
+}
+
 TEST_F(ServerTest, StatusesWithoutBody) {
   start();
   const auto answer = run(talk(get("/status?204") + get("/status?304") + last_get("/status?200")));

@@ -22,6 +22,10 @@ class FakeExchange final : public http::Exchange {
   }
   [[nodiscard]] net::Task<bool> body_comes(TimePoint /*until*/) override { co_return true; }
   void cancel_read() override {}
+  [[nodiscard]] net::Task<http::HttpResult<void>> send_interim(
+      const http::ResponseHead& /*head*/) override {
+    co_return http::HttpResult<void>();
+  }
   [[nodiscard]] net::Task<http::HttpResult<void>> begin(
       const http::ResponseHead& /*head*/) override {
     co_return http::HttpResult<void>();

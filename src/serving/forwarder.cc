@@ -56,6 +56,8 @@ struct Forwarding final {
   net::Task<void> upload(net::OneShot<bool>::Sender done);
   net::Task<void> end_upload();
   net::Task<Forwarded> answer();
+  net::Task<http::HttpResult<http::ResponseHead*>> pass_interim(http::ResponseHead* head,
+                                                                TimePoint deadline);
   net::Task<Forwarded> no_answer(http::HttpError error);
   void watch_silence();
   void note_silence();
@@ -229,7 +231,8 @@ net::Task<Forwarded> Forwarding::answer() {
   };
   if (exchange.tells_of_leaving()) executor.arm(look, asked_at + kClientLeaves);
   if (options.idle != Duration::zero()) watch_silence();
-  const auto head = co_await connection->read_head(deadline);
+  auto head = co_await connection->next_head(deadline);
+  if (head && (*head)->is_interim()) head = co_await pass_interim(*head, deadline);
   look.disarm();
   quiet.disarm();
   if (!head) co_return co_await no_answer(silent ? http::HttpError::kTimeout : head.error());
@@ -259,6 +262,23 @@ net::Task<Forwarded> Forwarding::answer() {
   co_await pass_body();
   look.disarm();
   co_return Forwarded::kAnswered;
+}
+
+// Passes on what comes before the answer's head, such as early hints (RFC 9110 15.2), and
+// returns that. 100 it leaves out: that the body may come has been said.
+net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::ResponseHead* head,
+                                                                          TimePoint deadline) {
+  for (;;) {
+    asked_at = executor.now();  // it is not silent
+    if (head->status != 100) {
+      const auto sent = co_await exchange.send_interim(*head);
+      left = !sent && sent.error() != http::HttpError::kMalformed;
+      if (left) co_return fail(sent.error());
+    }
+    const auto next = co_await connection->next_head(deadline);
+    if (!next || !(*next)->is_interim()) co_return next;
+    head = *next;
+  }
 }
 
 net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
@@ -376,7 +396,9 @@ net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
 // The connection broke. kAnswered: its client has to be told.
 net::Task<Forwarded> Forwarding::after_break() {
   if (connection->response_begun()) co_return Forwarded::kAnswered;
-  co_await end_upload();  // which may have passed on something until now
+  // More may have been passed on until now; a pod that ended only its side still takes it.
+  connection->close();
+  co_await end_upload();
   if (client_broke || !request.replayable()) co_return Forwarded::kAnswered;
   if (options.may_replay) {
     const bool again = co_await may_replay();

@@ -30,6 +30,7 @@ enum class Act {
   kSilence,      // reads it and says nothing
   kHalf,         // begins an answer and goes silent
   kUpgrade,      // 101, then sends back what comes
+  kHints,        // 200 as kAnswer, after 100 and 103
   kEarly,        // answers to the head, whatever comes of the body
 };
 
@@ -85,6 +86,10 @@ class FakePod final {
       if (act == Act::kReadClose) co_return;
       std::string answer =
           fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", request.size(), request);
+      if (act == Act::kHints) {
+        answer =
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + answer;
+      }
       if (act == Act::kHalf) answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
       if (act == Act::kUpgrade) {
         answer =

@@ -123,6 +123,16 @@ TEST_F(GatewayTest, WhatIsOursCannotBeMadeUp) {
   }
 }
 
+TEST_F(GatewayTest, EarlyHintsArePassedOn) {
+  start();
+  FakePod& pod = add_pod("a", {Act::kHints, Act::kHints});
+  EXPECT_THAT(call(),
+              StartsWith("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(call(), HasSubstr("HTTP/1.1 200 OK\r\n"));
+  EXPECT_EQ(pod.connections, 1) << "it can be used again";
+  EXPECT_THAT(metrics_.exposition(), HasSubstr("code=\"2xx\"} 2\n"));
+}
+
 TEST_F(GatewayTest, ServerTimingAsAsked) {
   start({.server_timing = ServerTiming::kAll});
   add_pod("a");

@@ -12,6 +12,10 @@ struct H2cFunction final : http::Handler {
   net::Task<void> serve(http::Exchange& x) override {
     const auto body = co_await x.read_all(1000);
     if (!body) co_return;
+    http::ResponseHead hints;
+    hints.status = 103;
+    hints.fields.add("link", "</a>");
+    (void)co_await x.send_interim(hints);
     http::ResponseHead head;
     head.body = http::BodyLength::sized(body->size(), true);
     (void)co_await x.begin(head);
@@ -24,6 +28,7 @@ struct H2cFunction final : http::Handler {
 };
 
 struct H2cAnswer {
+  std::string hint;  // from before it
   int status = 0;
   std::string body;
   std::string trailer;
@@ -67,7 +72,11 @@ class H2cTest : public GatewayTest {
       co_await nap;
     }
     (void)co_await one.finish_body(trailers, soon());
-    const auto head = co_await one.read_head(soon());
+    auto head = co_await one.next_head(soon());
+    if (head && (*head)->status == 103) {
+      answer.hint = (*head)->fields.get("link").value_or("");
+      head = co_await one.next_head(soon());
+    }
     if (!head) {
       answer.failed = true;
       co_return answer;
@@ -93,6 +102,12 @@ TEST_F(H2cTest, TrailersBehindBodiesOfKnownLengthGoBothWays) {
   EXPECT_FALSE(answer.failed);
   EXPECT_EQ(answer.body, "abc");
   EXPECT_EQ(answer.trailer, "told");
+}
+
+TEST_F(H2cTest, EarlyHintsArePassedOn) {
+  const H2cAnswer answer = run(call(""));
+  EXPECT_EQ(answer.hint, "</a>");
+  EXPECT_EQ(answer.status, 200);
 }
 
 TEST_F(H2cTest, TrailersMayComeLaterThanTheBody) {

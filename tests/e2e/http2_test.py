@@ -88,6 +88,18 @@ print(json.dumps(out))
 '''
 
 
+# The runtime has no word for what comes before the answer.
+HINTS = """
+import time
+
+def handle(request):
+    connection = request._reader._connection.socket
+    connection.sendall(b"HTTP/1.1 103 Early Hints\\r\\nLink: </style.css>\\r\\n\\r\\n")
+    time.sleep(1)
+    return "hinted"
+"""
+
+
 class Http2(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -123,6 +135,18 @@ class Http2(unittest.TestCase):
                                 "-H", "cookie: a=1", "-H", "cookie: b=2", self.url],
                                text=True, capture_output=True, timeout=PATIENCE).stdout
         self.assertIn("a=1; b=2", lines)
+
+    def test_early_hints_come_before_the_answer(self):
+        self.ebb.deploy("hints", HINTS)
+        for flag, version in (("--http2-prior-knowledge", "2"), ("--http1.1", "1.1")):
+            with subprocess.Popen(["curl", "-siN", flag, "-H", "Host: hints.default.localhost",
+                                   self.url], stdout=subprocess.PIPE, text=True) as curl:
+                self.assertEqual(curl.stdout.readline().split()[:2], [f"HTTP/{version}", "103"])
+                self.assertEqual(curl.stdout.readline().lower(), "link: </style.css>\n")
+                self.assertIsNone(curl.poll(), "the answer does not exist yet")
+                self.assertEqual(curl.stdout.readline(), "\n")
+                self.assertEqual(curl.stdout.readline().split()[:2], [f"HTTP/{version}", "200"])
+                self.assertTrue(curl.stdout.read().endswith("\n\nhinted"))
 
     def test_pieces_arrive_one_by_one(self):
         self.ebb.deploy("stream", STREAM)
