@@ -160,7 +160,8 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
   backend.throttler = std::make_shared<serving::Throttler>(
       serving::ThrottlerOptions{.revision = uid,
                                 .concurrency = static_cast<int>(plan->pod->concurrency),
-                                .h2c = plan->pod->h2c},
+                                .h2c = plan->pod->h2c,
+                                .budget = traffic_.budget()},
       pods_, clock_, [this, uid](const std::string& /*pod*/, const std::string& error) {
         autoscaler_.start_ended(uid, error);
       });

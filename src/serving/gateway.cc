@@ -23,6 +23,8 @@ const char* name_of(Refused::Why why) {
       return "queue_full";
     case Refused::Why::kQueueBytes:
       return "queue_bytes";
+    case Refused::Why::kQueueShare:
+      return "queue_share";
     case Refused::Why::kTimeout:
       return "queue_timeout";
     case Refused::Why::kStartFailed:
@@ -225,6 +227,7 @@ net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord&
       break;
     case Refused::Why::kQueueFull:
     case Refused::Why::kQueueBytes:
+    case Refused::Why::kQueueShare:
       text = fmt::format("function {} is overloaded: {}", name, refused.message);
       break;
     case Refused::Why::kTimeout:

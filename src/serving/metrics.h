@@ -78,7 +78,7 @@ class Histogram final {
 inline constexpr auto kRefusals = std::to_array<std::string_view>(
     {"no_route", "not_ready", "queue_full", "queue_bytes", "queue_timeout", "start_failed",
      "deleted", "client_left", "timeout", "pod_failed", "pod_unreachable", "bad_answer",
-     "client_failed", "bad_request", "https_redirect", "short_of_descriptors"});
+     "client_failed", "bad_request", "https_redirect", "short_of_descriptors", "queue_share"});
 
 // One revision's numbers on one executor.
 struct RevisionCounters {

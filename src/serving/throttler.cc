@@ -60,6 +60,7 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
   retries_.deposit();
   waiting_.emplace_hint(waiting_.end(), number, Waiter{std::move(sender), bytes, clock_.now()});
   waiting_bytes_ += bytes;
+  if (options_.budget) options_.budget->enter(bytes);
   grant_waiting();  // if a slot came free since try_acquire
   const bool crowded = !pods_.empty() && !waiting_.empty() && !crowd_told_;
   crowd_told_ = crowd_told_ || crowded;
@@ -67,7 +68,9 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
 }
 
 Throttler::Waiters::iterator Throttler::erase_waiter(Waiters::iterator waiter) {
-  waiting_bytes_ -= waiter->second.bytes;
+  const size_t bytes = waiter->second.bytes;
+  waiting_bytes_ -= bytes;
+  if (options_.budget) options_.budget->leave({.requests = 1, .bytes = bytes});
   return waiting_.erase(waiter);
 }
 
@@ -99,6 +102,13 @@ std::optional<Refused> Throttler::refusal(size_t bytes) const {
     return Refused{Refused::Why::kQueueBytes,
                    fmt::format("the {} requests that wait for it hold {} bytes already",
                                waiting_.size(), waiting_bytes_),
+                   1};
+  }
+  if (options_.budget && !options_.budget->has_room(waiting(), bytes)) {
+    return Refused{Refused::Why::kQueueShare,
+                   fmt::format("{} requests wait for it, and {} for all functions: more of it "
+                               "would leave too little room for others",
+                               waiting_.size(), options_.budget->taken().requests),
                    1};
   }
   return std::nullopt;
@@ -180,6 +190,7 @@ void Throttler::grant_waiting() {
 }
 
 void Throttler::refuse_waiting(const Refused& refused) {
+  if (options_.budget) options_.budget->leave(waiting());
   waiting_bytes_ = 0;
   pass(clock_.now());
   for (auto& [ticket, waiter] : std::exchange(waiting_, {})) {
@@ -292,9 +303,9 @@ void Throttler::pod_ready(const std::string& name, Duration load) {
         loading_ -= pod->in_flight_;
       }
       pod->ready_ = true;
-      pod->starting_ = false;
       pod->load_took_ = load;
       pod->loaded_at_ = clock_.now();
+      pod->starting_ = false;
       pod->idle_since_ = clock_.now();
     }
   }

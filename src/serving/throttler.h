@@ -23,6 +23,7 @@
 #include "scaling/policy.h"
 #include "scheduling/scale_target.h"
 #include "serving/queue_proxy.h"
+#include "serving/waiting_budget.h"
 
 namespace ebb::serving {
 
@@ -31,6 +32,7 @@ struct Refused {
   enum class Why {
     kQueueFull,    // too many wait already
     kQueueBytes,   // those who wait hold too much memory
+    kQueueShare,   // or too much of what all revisions' may hold
     kTimeout,      // no slot came free in time
     kStartFailed,  // its pod could not be started
     kGone,         // the revision was deleted
@@ -77,6 +79,8 @@ struct ThrottlerOptions {
   size_t max_waiting = 10000;            // requests held for want of a slot
   size_t max_waiting_bytes = 64u << 20;  // of memory that they hold
   bool h2c = false;                      // the function speaks HTTP/2
+  // Shared with all other revisions' requests that wait; null: those do not count.
+  std::shared_ptr<WaitingBudget> budget = nullptr;
 };
 
 // How many requests may be sent a second time: a fifth of the first sendings, so that
@@ -208,6 +212,9 @@ class Throttler final : public scheduling::PodListener,
   using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
 
   void release(QueueProxy& pod, TimePoint since);
+  [[nodiscard]] Waiting waiting() const {
+    return {.requests = waiting_.size(), .bytes = waiting_bytes_};
+  }
   Waiters::iterator erase_waiter(Waiters::iterator waiter);
   // With a free slot, or null; a frozen one only if there is no other.
   std::shared_ptr<QueueProxy> pick();

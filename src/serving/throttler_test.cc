@@ -302,6 +302,43 @@ TEST_F(ThrottlerTest, TheQueueIsBounded) {
   EXPECT_EQ(entry.refused->why, Refused::Why::kQueueFull);
 }
 
+TEST_F(ThrottlerTest, RevisionsShareTheRoomForThoseThatWait) {
+  const auto budget = std::make_shared<WaitingBudget>(Waiting{.requests = 12, .bytes = 1200});
+  const auto revision = [&] {
+    return std::make_shared<Throttler>(ThrottlerOptions{.revision = "uid", .budget = budget},
+                                       source_, clock_, [](const auto&, const auto&) {});
+  };
+  std::deque<Throttler::GrantShot::Pair> shots;
+  // How many get in until one does not.
+  const auto fill = [&](Throttler& throttler, size_t bytes) {
+    size_t in = 0;
+    for (;; ++in) {
+      shots.push_back(shot());
+      static_cast<void>(throttler.enqueue(shots.back().sender, bytes));
+      const auto refused = got(shots.back().receiver);
+      if (!refused) continue;
+      EXPECT_EQ(refused->error().why, Refused::Why::kQueueShare);
+      return in;
+    }
+  };
+  auto one = revision();
+  EXPECT_EQ(fill(*one, 1), 6u) << "half of all";
+  auto two = revision();
+  EXPECT_EQ(fill(*two, 1), 3u) << "of what is left";
+  one->leave(1);
+  one->leave(2);
+  EXPECT_EQ(fill(*two, 1), 1u) << "two share alike: 4 and 4, and as many are free";
+  EXPECT_EQ(fill(*one, 1), 0u);
+  one->close();
+  two->close();
+  EXPECT_EQ(budget->taken().requests, 0u);
+  EXPECT_EQ(budget->taken().bytes, 0u);
+  auto three = revision();
+  EXPECT_EQ(fill(*three, 200), 3u) << "of bytes, too";
+  three->pods_unavailable("no node");
+  EXPECT_EQ(budget->taken().bytes, 0u);
+}
+
 TEST_F(ThrottlerTest, WhoTimedOutLeavesNothingBehind) {
   auto throttler = make(1);
   const auto late = [&] {

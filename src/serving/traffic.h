@@ -21,8 +21,19 @@ class Traffic final : public scaling::MetricsSource {
     std::shared_ptr<RevisionMetrics> metrics;
   };
 
+  // Requests that may wait, for each executor as many as it has connections; bytes that they
+  // may hold.
+  static constexpr size_t kMostWaiting = 20'000;
+  static constexpr size_t kMostWaitingBytes = 256u << 20;
+
   // `executors`: that serve requests.
-  explicit Traffic(size_t executors = 1) : executors_(executors) {}
+  explicit Traffic(size_t executors = 1)
+      : executors_(executors),
+        budget_(std::make_shared<WaitingBudget>(
+            Waiting{.requests = executors * kMostWaiting, .bytes = kMostWaitingBytes})) {}
+
+  // For the throttlers of all revisions.
+  [[nodiscard]] const std::shared_ptr<WaitingBudget>& budget() const { return budget_; }
 
   // Returns where the revision's requests are counted.
   std::shared_ptr<RevisionMetrics> add(std::shared_ptr<Throttler> throttler,
@@ -34,6 +45,7 @@ class Traffic final : public scaling::MetricsSource {
 
  private:
   const size_t executors_;
+  const std::shared_ptr<WaitingBudget> budget_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
 };

@@ -1,0 +1,48 @@
+// What the requests that wait for pods may hold, those of all revisions together, and how that
+// is shared: a revision's requests may be as many, and hold as much, as is free. One revision
+// in trouble can so take half of all, n of them 1/(n+1) each, and as much again stays free for
+// the others (dynamic queue thresholds; Choudhury and Hahne, 1998).
+//
+// Thread-safe; nobody waits. Those who ask at the same moment may get a little more.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+namespace ebb::serving {
+
+struct Waiting {
+  size_t requests = 0;
+  size_t bytes = 0;  // of memory that they hold
+};
+
+class WaitingBudget final {
+ public:
+  explicit WaitingBudget(Waiting most) : most_(most) {}
+
+  // Whether one request more that holds so many bytes may wait beside the revision's own.
+  [[nodiscard]] bool has_room(Waiting own, size_t bytes) const {
+    const Waiting all = taken();
+    return own.requests + all.requests < most_.requests &&
+           own.bytes + all.bytes + bytes <= most_.bytes;
+  }
+  void enter(size_t bytes) {
+    requests_.fetch_add(1, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void leave(Waiting some) {
+    requests_.fetch_sub(some.requests, std::memory_order_relaxed);
+    bytes_.fetch_sub(some.bytes, std::memory_order_relaxed);
+  }
+  [[nodiscard]] Waiting taken() const {
+    return {.requests = requests_.load(std::memory_order_relaxed),
+            .bytes = bytes_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  const Waiting most_;
+  std::atomic<size_t> requests_ = 0;
+  std::atomic<size_t> bytes_ = 0;
+};
+
+}  // namespace ebb::serving
