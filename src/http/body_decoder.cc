@@ -152,9 +152,10 @@ const char* BodyDecoder::take_trailer(char c) {
       state_ = State::kTrailerStart;
       return c == '\n' ? nullptr : "trailer does not end in CR LF";
     default:  // kLastLf
+      if (c != '\n') return "chunked body does not end in CR LF";
       state_ = State::kDone;
       end_trailers();
-      return c == '\n' ? nullptr : "chunked body does not end in CR LF";
+      return nullptr;
   }
 }
 

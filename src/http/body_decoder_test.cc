@@ -22,6 +22,7 @@ Decoded decode(BodyLength length, std::string text, size_t step) {
     const auto got = decoder.decode(bytes);
     if (!got) {
       out.error = got.error().what;
+      EXPECT_FALSE(decoder.done());
       return out;
     }
     out.data.append(got->data);

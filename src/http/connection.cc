@@ -55,8 +55,6 @@ Connection::Connection(ServerState& server, net::Stream stream)
 Connection::~Connection() { server_.closed(*this); }
 
 void Connection::close_if_idle() {
-  // Its client has the answer: nothing is cut but what nobody wants.
-  if (skipping_) return stream_.cancel_read();
   // A request that is on its way in is still served.
   if (idle_ && stream_.quiet()) stream_.close();
 }
@@ -276,15 +274,17 @@ net::Task<bool> Connection::settle() {
 
 net::Task<bool> Connection::skip_body() {
   if (decoder_.done()) co_return true;
-  const TimePoint end = server_.executor.now() + kSkipTime;
-  skipping_ = true;
-  while (!decoder_.done() && !server_.draining) {
+  TimePoint end = server_.executor.now() + kSkipTime;
+  bool hurries = false;
+  while (!decoder_.done()) {
+    if (server_.draining && !std::exchange(hurries, true)) {
+      end = std::min(end, server_.executor.turn_time() + kLingerTime);
+    }
     const TimePoint pause = server_.executor.turn_time() + kSkipPause;
     const auto piece = co_await read_piece(stream_, input_, decoder_, std::min(end, pause));
-    if (!piece || decoder_.received() > server_.options.max_body) break;
+    if (!piece || decoder_.received() > server_.options.max_body) co_return false;
   }
-  skipping_ = false;
-  co_return decoder_.done();
+  co_return true;
 }
 
 net::Task<void> Connection::linger_and_close() {
@@ -398,6 +398,7 @@ net::Task<HttpResult<std::string_view>> Connection::read_more() {
   read_canceled_ = false;
   const auto continued = co_await send_continue();
   if (!continued) co_return fail(continued.error());
+  if (read_canceled_) co_return fail(HttpError::kClosed);
   auto piece = co_await read_decoded(server_.executor.now() + server_.options.body_timeout);
   if (!piece && read_canceled_) co_return fail(HttpError::kClosed);
   if (!piece) body_error_ = piece.error();

@@ -115,10 +115,9 @@ class Connection final : public Exchange, public OpenConnection {
   const net::Address client_;
   InputBuffer input_;
   HeadParser parser_;
-  bool idle_ = true;       // waits for the first byte of a request
-  bool served_ = false;    // had a request before
-  bool tunnel_ = false;    // has left HTTP
-  bool skipping_ = false;  // skip_body()
+  bool idle_ = true;     // waits for the first byte of a request
+  bool served_ = false;  // had a request before
+  bool tunnel_ = false;  // has left HTTP
   std::optional<H2Start> http2_;
 
   // The exchange under way.

@@ -186,7 +186,7 @@ net::Task<HttpResult<std::string_view>> H2Exchange::read_body() {
     }
     if (received_ > options_.max_body) piece = fail(HttpError::kBodyTooLarge);
   }
-  if (!piece) body_error_ = piece.error();
+  if (!piece && piece.error() != HttpError::kClosed) body_error_ = piece.error();
   co_return piece;
 }
 

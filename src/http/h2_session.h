@@ -184,6 +184,8 @@ class H2Session final {
   [[nodiscard]] bool ended() const { return ended_; }
   // Client: it takes another request now.
   [[nodiscard]] bool has_room() const;
+  // No request is under way.
+  [[nodiscard]] bool idle() const { return live_ == 0; }
   // Nothing has come yet, or no request.
   [[nodiscard]] bool is_new() const { return requests_ == 0; }
   [[nodiscard]] net::Executor& executor() const { return executor_; }

@@ -93,10 +93,12 @@ struct Forwarding final {
   Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
+  bool upload_ends = false;
   bool uploaded = true;   // the pod was given all of the request
   TimePoint asked_at{};   // when it was given that, or began to be
   net::Timer look{};      // for the client's leaving, or the pod's
   net::Timer quiet{};     // for the pod's silence before it answers
+  TimePoint able_at{};    // when it had its code and all of the request, as far as is known
   bool silent = false;    // it was for too long
   bool left = false;      // the client, before there was an answer
   bool sending = false;   // a piece of the answer is on its way to the client
@@ -140,6 +142,7 @@ net::Task<Forwarded> Forwarding::not_connected(net::IoError error) {
     co_return Forwarded::kAnswered;
   }
   if (error == net::IoError::kTimeout && executor.now() >= options.deadline) {
+    uploaded = false;  // nor does its own end
     co_await explain(http::HttpError::kTimeout);
     co_return Forwarded::kAnswered;
   }
@@ -181,7 +184,7 @@ net::Task<void> Forwarding::send_rest() {
 net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
   // The next piece takes its place.
   if (!request.first().empty()) request.body_passed_on();
-  for (;;) {
+  while (!upload_ends) {
     const auto piece = co_await exchange.read_body();
     if (!piece) {
       // kClosed: by end_upload().
@@ -190,6 +193,7 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
       break;
     }
     record.bytes_in += piece->size();
+    request.body_passed_on();  // its end, too
     if (piece->empty()) {
       const http::Fields trailers = passed_on(exchange.trailers());
       const auto finished = co_await connection->finish_body(trailers, options.deadline);
@@ -197,7 +201,6 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
       asked_at = executor.now();
       break;
     }
-    request.body_passed_on();
     const auto sent = co_await connection->send_body(*piece, options.deadline);
     if (!sent) break;  // the answer, or its absence, tells why
   }
@@ -207,6 +210,7 @@ net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
 // It uses our state, and the connection.
 net::Task<void> Forwarding::end_upload() {
   if (!uploading) co_return;
+  upload_ends = true;
   exchange.cancel_read();
   auto ending = uploading->wait(kNever);
   static_cast<void>(co_await ending);
@@ -272,8 +276,8 @@ net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::
     asked_at = executor.now();  // it is not silent
     if (head->status != 100) {
       const auto sent = co_await exchange.send_interim(*head);
-      left = !sent && sent.error() != http::HttpError::kMalformed;
-      if (left) co_return fail(sent.error());
+      left = left || (!sent && sent.error() != http::HttpError::kMalformed);
+      if (!sent && left) co_return fail(sent.error());
     }
     const auto next = co_await connection->next_head(deadline);
     if (!next || !(*next)->is_interim()) co_return next;
@@ -289,10 +293,14 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
     exchange.close_after();
     co_return Forwarded::kAnswered;
   }
-  if (error == http::HttpError::kTimeout) note_silence();
-  if (error == http::HttpError::kClosed || error == http::HttpError::kIo) {
+  const bool broken = error == http::HttpError::kClosed || error == http::HttpError::kIo;
+  // At the deadline the sending of the body may have ended first, and the stream with it.
+  if (broken && executor.now() >= options.deadline) error = http::HttpError::kTimeout;
+  if (error == http::HttpError::kTimeout) {
+    note_silence();
+  } else if (broken) {
     const auto outcome = co_await after_break();
-    if (outcome != Forwarded::kAnswered) co_return outcome;
+    if (outcome != Forwarded::kAnswered || client_broke) co_return outcome;
   }
   co_await explain(error);
   co_return Forwarded::kAnswered;
@@ -301,9 +309,13 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
 // A pod is silent once it has loaded its code and got all of the request.
 void Forwarding::watch_silence() {
   const TimePoint now = executor.turn_time();
-  const auto load = slot.pod().load();
   const bool able = uploaded && !slot.pod().starting();
-  const TimePoint since = able ? std::max(asked_at, load ? load->at : TimePoint()) : now;
+  if (able && able_at == TimePoint()) {
+    // It may have answered somebody before it is known when it had loaded.
+    const auto load = slot.pod().load();
+    able_at = load ? load->at : now;
+  }
+  const TimePoint since = able ? std::max(asked_at, able_at) : now;
   if (now >= since + options.idle) {
     silent = true;
     connection->close();
@@ -316,7 +328,8 @@ void Forwarding::watch_silence() {
 // No sign of a hang is the silence of a pod that still loads its code or has not got all of
 // the request, or that had little of its time since the rest went by in the queue.
 void Forwarding::note_silence() {
-  const bool had_time = silent || executor.now() - asked_at >= options.response_start / 2;
+  const Duration bound = std::min(options.response_start, options.timeout);
+  const bool had_time = silent || executor.now() - asked_at >= bound / 2;
   if (uploaded && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 

@@ -1,10 +1,12 @@
 // How long a request may take, and bodies that do not come, or not at once.
+#include "http/h2_client.h"
 #include "serving/gateway_fixture.h"
 
 namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -85,6 +87,20 @@ TEST_F(GatewayTest, APodIsSilentFromWhenItHasLoadedItsCodeAndGotAllOfTheRequest)
   EXPECT_GE(executor.now(), loaded + 100ms);
 }
 
+TEST_F(GatewayTest, APodThatAnswersBeforeItIsKnownToHaveLoadedHasItsTimeToo) {
+  backend_.idle = 100ms;
+  start();
+  add_pod("cold", {Act::kSilence, Act::kAnswer});
+  throttler_->pod_gone("cold", {.reason = "Stopped", .message = ""});
+  throttler_->pod_added({"cold", "unix:" + folder_ + "/cold", false});
+  const auto answer = launch(talk("GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n"));
+  run_until(executor.now() + 250ms);
+  EXPECT_THAT(call(), StartsWith("HTTP/1.1 200 "));
+  const TimePoint able = executor.now();
+  EXPECT_THAT(await(answer), HasSubstr("(idleTimeoutSeconds)"));
+  EXPECT_GE(executor.now(), able + 100ms);
+}
+
 TEST_F(GatewayTest, ARequestOfWhoseBodyNothingHasComeIsSentAgain) {
   start();
   FakePod& pod = add_pod("a", {Act::kCloseUnread, Act::kAnswer});
@@ -96,6 +112,29 @@ TEST_F(GatewayTest, ARequestOfWhoseBodyNothingHasComeIsSentAgain) {
   run_while([&] { return pod.connections == 1; });
   (void)run(send(stream, "data"));
   EXPECT_THAT(run(read_up_to(stream, "data")), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(retries(), 1u);
+}
+
+TEST_F(GatewayTest, SoIsOneOfHttp2) {
+  start();
+  FakePod& pod = add_pod("a", {Act::kCloseUnread, Act::kAnswer});
+  const auto session = http::open_h2_client(executor, run(dial()));
+  {
+    http::H2ClientExchange one(session);
+    http::Fields fields;
+    fields.add("host", "hello");
+    ASSERT_TRUE(run(one.send_head("POST", "/", fields, http::BodyLength::sized(4), "", soon())));
+    run_while([&] { return pod.connections == 0; });
+    throttler_->pod_gone("a", {.reason = "OOMKilled", .message = "out of memory"});
+    throttler_->pod_added({"b", "unix:" + folder_ + "/a", true});
+    run_while([&] { return pod.connections == 1; });
+    ASSERT_TRUE(run(one.send_body("data", soon())));
+    const auto head = run(one.read_head(soon()));
+    ASSERT_TRUE(head);
+    EXPECT_EQ((*head)->status, 200);
+    EXPECT_THAT(pod.requests.at(0), EndsWith("data"));
+  }
+  session->cut();
   EXPECT_EQ(retries(), 1u);
 }
 

@@ -54,12 +54,24 @@ size_t PodConnections::idle() const {
   return all;
 }
 
+void PodConnections::close_idle() {
+  close_idle(TimePoint::max());
+  for (auto& [pod, pool] : pools_) {
+    std::erase_if(pool.sessions, [](const auto& session) {
+      if (!session->idle()) return false;
+      session->drain();
+      return true;
+    });
+  }
+}
+
 void PodConnections::close_idle(TimePoint before) {
   for (auto& [pod, pool] : pools_) pool.idle.sweep(before);
 }
 
 void PodConnections::sweep() {
-  close_idle(reserve_.reached() ? TimePoint::max() : executor_.turn_time() - kIdleTime);
+  close_idle(executor_.turn_time() - kIdleTime);
+  if (reserve_.reached()) close_idle();
   std::erase_if(pools_, [](const auto& entry) {
     if (!entry.second.pod.expired()) return false;
     for (const auto& session : entry.second.sessions) session->drain();

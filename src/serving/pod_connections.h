@@ -39,8 +39,10 @@ class PodConnections final {
   // Keeps it, if it can be used again.
   void put(const std::shared_ptr<QueueProxy>& pod,
            std::unique_ptr<http::ClientExchange> connection);
-  // Closes those that have been idle since before that: all of them where descriptors are short.
-  void close_idle(TimePoint before = TimePoint::max());
+  // Closes the idle ones: descriptors are short.
+  void close_idle();
+  // Of HTTP/1.1 those that have been idle since before that (those of HTTP/2 know themselves).
+  void close_idle(TimePoint before);
   void clear() { pools_.clear(); }
   [[nodiscard]] size_t pods() const { return pools_.size(); }
   [[nodiscard]] size_t idle() const;

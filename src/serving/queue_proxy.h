@@ -48,7 +48,7 @@ class QueueProxy final {
     }
   }
   // True while its code loads.
-  [[nodiscard]] bool starting() const { return starting_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool starting() const { return starting_.load(std::memory_order_acquire); }
   // It takes no new requests and ends with its last one.
   [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_relaxed); }
 
