@@ -140,7 +140,13 @@ net::Task<Result<net::Stream>> ApiClient::connect(TimePoint deadline) {
     auto securing = net::connect_tls(*stream, *tls_, http::host_of(authority_), deadline);
     const auto secured = co_await securing;
     if (!secured && secured.error().code == Errc::kPermission) {
-      co_return broken(secured.error().message +
+      const std::string& why = secured.error().message;
+      if (why.ends_with("expired") || why.ends_with("not yet valid")) {
+        co_return broken(why +
+                         ". Look at the clocks of both machines; a new certificate is made "
+                         "where `ebb up` starts");
+      }
+      co_return broken(why +
                        ". Use the kubeconfig that belongs to it, or give the certificate of its "
                        "authority, tls/ca.crt of its data folder, with --certificate-authority");
     }

@@ -24,7 +24,8 @@ namespace ebb::net {
 namespace {
 
 constexpr size_t kMaxNames = 64;  // in a certificate
-constexpr auto kClockSkew = std::chrono::hours(1);
+// The clock may have been ahead when it was made, and have been put right since.
+constexpr auto kBackdated = std::chrono::days(365);
 
 using Number = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
 
@@ -116,7 +117,7 @@ Result<Pair> make(const char* common_name, const std::string& names, Pair* ca, W
   const WallTime until =
       now + (ca != nullptr ? std::chrono::hours(kServerLifetime) : std::chrono::hours(kCaLifetime));
   bool ok = X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
-            set_lifetime(certificate, now - kClockSkew, until) &&
+            set_lifetime(certificate, now - kBackdated, until) &&
             set_name(X509_get_subject_name(certificate), common_name) &&
             X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) == 1 &&
             X509_set_pubkey(certificate, out.key.get()) == 1;

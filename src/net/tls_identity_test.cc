@@ -56,6 +56,12 @@ TEST_F(TlsIdentityTest, IsRenewedBeforeItsEnd) {
   EXPECT_NE(load(now_ + kCaLifetime - kCaRenew + days(1)).ca_pem, made_.identity.ca_pem);
 }
 
+TEST_F(TlsIdentityTest, HoldsIfTheClockWasAhead) {
+  const TlsIdentity earlier = load(now_ - days(300));
+  EXPECT_EQ(earlier.ca_pem, made_.identity.ca_pem);
+  EXPECT_EQ(earlier.certificate_pem, made_.identity.certificate_pem);
+}
+
 TEST_F(TlsIdentityTest, BrokenFilesAreReplaced) {
   ASSERT_TRUE(write_file_atomic(made_.folder + "/tls/server.key", "broken", 0600));
   const TlsIdentity mended = load(now_);
