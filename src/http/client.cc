@@ -166,7 +166,7 @@ net::Task<HttpResult<void>> ClientConnection::finish_body(const Fields& trailers
 
 net::Task<HttpResult<ResponseHead*>> ClientConnection::next_head(TimePoint deadline) {
   Impl& c = *impl_;
-  if (c.failed || c.response != Impl::Response::kNone) co_return fail(HttpError::kMalformed);
+  if (c.response != Impl::Response::kNone) co_return fail(HttpError::kMalformed);
   if (std::exchange(c.given_interim, false)) {
     c.input.begin_message();
     c.parser.reset();

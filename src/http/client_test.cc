@@ -249,6 +249,30 @@ TEST_F(ClientTest, GivesInterimHeadsToWhoAsks) {
   EXPECT_TRUE(client.reusable());
 }
 
+TEST_F(ClientTest, AnAnswerIsReadThoughTheRequestCouldNotBeSent) {
+  Fields fields;
+  fields.add("Host", "h");
+  for (const std::string_view answer :
+       {"", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 413 No\r\nConnection: close\r\n\r\n"}) {
+    auto [ours, theirs] = net::socket_pair();
+    ClientConnection client(net::Stream(executor, std::move(ours)));
+    ASSERT_EQ(::write(theirs.get(), answer.data(), answer.size()),
+              static_cast<ssize_t>(answer.size()));
+    theirs.reset();
+    EXPECT_FALSE(run(client.send_head("POST", "/", fields, BodyLength::sized(3), "abc", soon())));
+    const auto head = run(client.read_head(soon()));
+    if (answer.empty()) {
+      ASSERT_FALSE(head);
+      EXPECT_EQ(head.error(), HttpError::kClosed) << "it may be sent again";
+      EXPECT_TRUE(client.was_reset());
+    } else {
+      ASSERT_TRUE(head) << to_string(head.error());
+      EXPECT_EQ((*head)->status, 413);
+    }
+    EXPECT_FALSE(client.reusable());
+  }
+}
+
 TEST_F(ClientTest, SwitchingProtocolsEndsReuse) {
   const Answer a =
       fetch_from("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");

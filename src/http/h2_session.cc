@@ -347,9 +347,11 @@ bool H2Session::take_in(std::string_view bytes) {
   }
   run_noted();
   flush();
-  if (!ended_ && nghttp2_session_get_outbound_queue_size(session_.get()) > kMostQueued) cut();
+  if (!ended_ && queued() > kMostQueued) cut();
   return taken >= 0 && !ended_;
 }
+
+size_t H2Session::queued() const { return nghttp2_session_get_outbound_queue_size(session_.get()); }
 
 void H2Session::complete_head(H2Stream& stream) {
   if (role_ == Role::kServer) {

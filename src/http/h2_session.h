@@ -184,6 +184,8 @@ class H2Session final {
   [[nodiscard]] bool ended() const { return ended_; }
   // Client: it takes another request now.
   [[nodiscard]] bool has_room() const;
+  // Frames that wait to be sent, those of bodies apart.
+  [[nodiscard]] size_t queued() const;
   // No request is under way.
   [[nodiscard]] bool idle() const { return live_ == 0; }
   // Nothing has come yet, or no request.

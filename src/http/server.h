@@ -94,9 +94,10 @@ class Exchange {
   [[nodiscard]] virtual const Fields& trailers() const = 0;
 
   // Sends a head that comes before the answer's, such as 103, at once: its status and
-  // fields, without those that begin() drops. To a client of HTTP/1.0, which knows none,
-  // nothing. kMalformed, and nothing sent, where that is not possible: the answer has begun,
-  // it is not ResponseHead::is_interim(), or a field would break the framing.
+  // fields, without those that begin() drops. To a client of HTTP/1.0, which knows none, or
+  // of HTTP/2 that takes nothing of what is sent, nothing. kMalformed, and nothing sent, where that
+  // is not possible: the answer has begun, it is not ResponseHead::is_interim(), or a field would
+  // break the framing.
   [[nodiscard]] virtual net::Task<HttpResult<void>> send_interim(const ResponseHead& head) = 0;
   // Sends a response head. `head.body` says how the body is framed towards the
   // client (kUntilClose becomes chunked for HTTP/1.1 clients, kNone is a length of

@@ -273,12 +273,20 @@ net::Task<Forwarded> Forwarding::answer() {
 net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::ResponseHead* head,
                                                                           TimePoint deadline) {
   for (;;) {
-    asked_at = executor.now();  // it is not silent
     if (head->status != 100) {
+      // What the client takes its time for is not the pod's silence.
+      quiet.disarm();
+      const TimePoint begun = executor.now();
+      exchange.send_by(options.deadline);
       const auto sent = co_await exchange.send_interim(*head);
+      exchange.send_by(kNever);  // an answer of ours may come later than that
       left = left || (!sent && sent.error() != http::HttpError::kMalformed);
       if (!sent && left) co_return fail(sent.error());
+      deadline = std::min(options.deadline, deadline + (executor.now() - begun));
+      if (executor.now() >= options.deadline) co_return fail(http::HttpError::kTimeout);
     }
+    asked_at = executor.now();
+    if (options.idle != Duration::zero()) watch_silence();
     const auto next = co_await connection->next_head(deadline);
     if (!next || !(*next)->is_interim()) co_return next;
     head = *next;
@@ -295,7 +303,9 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
   }
   const bool broken = error == http::HttpError::kClosed || error == http::HttpError::kIo;
   // At the deadline the sending of the body may have ended first, and the stream with it.
-  if (broken && executor.now() >= options.deadline) error = http::HttpError::kTimeout;
+  if ((broken || error == http::HttpError::kTruncated) && executor.now() >= options.deadline) {
+    error = http::HttpError::kTimeout;
+  }
   if (error == http::HttpError::kTimeout) {
     note_silence();
   } else if (broken) {

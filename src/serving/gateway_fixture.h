@@ -31,6 +31,7 @@ enum class Act {
   kHalf,         // begins an answer and goes silent
   kUpgrade,      // 101, then sends back what comes
   kHints,        // 200 as kAnswer, after 100 and 103
+  kManyHints,    // 200, after as many and as large ones as there may be
   kEarly,        // answers to the head, whatever comes of the body
 };
 
@@ -89,6 +90,13 @@ class FakePod final {
       if (act == Act::kHints) {
         answer =
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + answer;
+      }
+      if (act == Act::kManyHints) {
+        answer.clear();
+        for (int i = 0; i < http::ClientExchange::kMaxInterim; ++i) {
+          answer += fmt::format("HTTP/1.1 103 Early Hints\r\nLink: {:x<30000}\r\n\r\n", "");
+        }
+        answer += "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
       }
       if (act == Act::kHalf) answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
       if (act == Act::kUpgrade) {

@@ -21,6 +21,13 @@ class ShortGatewayTest : public GatewayTest {
     for (char& byte : body) (void)run(read_byte(stream, byte));
     return head + body;
   }
+  net::Task<net::Stream> dial_and_be_accepted() {
+    auto stream = co_await dial();
+    static constexpr std::string_view kUnknown = "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n";
+    (void)co_await stream.write_all(kUnknown, soon());
+    (void)co_await read_up_to(stream, "there are\n");
+    co_return stream;
+  }
   net::Task<bool> read_byte(net::Stream& stream, char& byte) {
     const auto n = co_await stream.read_some({&byte, 1}, executor.now() + 10s);
     co_return n.has_value();
@@ -29,8 +36,8 @@ class ShortGatewayTest : public GatewayTest {
 
 TEST_F(ShortGatewayTest, AShortageIsWaitedOutAndSaysNothingOfThePod) {
   start();
+  auto stream = run(dial_and_be_accepted());
   FakePod& pod = add_pod("a", {Act::kAnswer});
-  auto stream = run(dial());
   std::optional<net::NoDescriptors> shortage(std::in_place);
   net::Timer ends;
   ends.fire = [&] { shortage.reset(); };
@@ -42,8 +49,8 @@ TEST_F(ShortGatewayTest, AShortageIsWaitedOutAndSaysNothingOfThePod) {
 TEST_F(ShortGatewayTest, AShortageThatLastsIsNamed) {
   backend_.timeout = 2s;
   start();
+  auto stream = run(dial_and_be_accepted());
   FakePod& pod = add_pod("a");
-  auto stream = run(dial());
   std::optional<net::NoDescriptors> shortage(std::in_place);
   const std::string answer = ask(stream);
   shortage.reset();

@@ -329,6 +329,9 @@ TEST_F(ThrottlerTest, RevisionsShareTheRoomForThoseThatWait) {
   one->leave(2);
   EXPECT_EQ(fill(*two, 1), 1u) << "two share alike: 4 and 4, and as many are free";
   EXPECT_EQ(fill(*one, 1), 0u);
+  auto late = revision();
+  EXPECT_EQ(fill(*late, 1000), 1u) << "one may always wait, or it would never have a pod";
+  late->close();
   one->close();
   two->close();
   EXPECT_EQ(budget->taken().requests, 0u);

@@ -1,7 +1,8 @@
 // What the requests that wait for pods may hold, those of all revisions together, and how that
 // is shared: a revision's requests may be as many, and hold as much, as is free. One revision
 // in trouble can so take half of all, n of them 1/(n+1) each, and as much again stays free for
-// the others (dynamic queue thresholds; Choudhury and Hahne, 1998).
+// the others (dynamic queue thresholds; Choudhury and Hahne, 1998). Those that come later have
+// their share as the earlier ones' requests end; one request of each may wait at once.
 //
 // Thread-safe; nobody waits. Those who ask at the same moment may get a little more.
 #pragma once
@@ -22,6 +23,7 @@ class WaitingBudget final {
 
   // Whether one request more that holds so many bytes may wait beside the revision's own.
   [[nodiscard]] bool has_room(Waiting own, size_t bytes) const {
+    if (own.requests == 0) return true;  // or nobody would start a pod for it
     const Waiting all = taken();
     return own.requests + all.requests < most_.requests &&
            own.bytes + all.bytes + bytes <= most_.bytes;
