@@ -45,6 +45,8 @@ net::Task<Result<GatewayAnswer>> GatewayClient::exchange(const GatewayRequest& r
   if (!is_given(request, "Host")) fields.add("Host", request.host);
   if (!is_given(request, "User-Agent")) fields.add("User-Agent", "ebb");
   if (!is_given(request, "Accept")) fields.add("Accept", "*/*");
+  // It is no browser that could be sent to https.
+  if (!is_given(request, "X-Forwarded-Proto")) fields.add("X-Forwarded-Proto", "https");
   for (const auto& [name, value] : request.headers) fields.add(name, value);
   fields.add("Connection", "close");
   http::BodyLength length;

@@ -45,8 +45,9 @@ net::Task<Throttler::Grant> wait_for_slot(http::Exchange& exchange,
   const ClientWatch::Guard guard(watch, exchange, shot.sender);
   auto waiting = shot.receiver.wait(deadline);
   auto grant = co_await waiting;
-  if (!grant) {
-    throttler->leave(ticket.number);
+  const bool too_late = grant && *grant && executor.now() >= deadline;
+  if (!grant) throttler->leave(ticket.number);
+  if (!grant || too_late) {
     co_return fail(
         Refused{Refused::Why::kTimeout, "no pod had room for it before its deadline", 1});
   }

@@ -77,6 +77,7 @@ struct Forwarding final {
   net::Task<void> answer_error(int status, const char* why, std::string text,
                                int retry_after_s = 0);
   void client_failed(http::HttpError error);
+  net::Task<void> explain_client_failure();
 
   OutgoingRequest& request;
   PodConnections& connections;
@@ -87,10 +88,10 @@ struct Forwarding final {
   RequestRecord& record = request.record();
   net::Executor& executor = exchange.executor();
   std::unique_ptr<http::ClientExchange> connection = nullptr;
-  bool reused = false;        // the connection has carried requests before
-  bool client_broke = false;  // while its body was read: the server answers for it
-  bool keep = false;          // the connection ended well
-  Duration asked_for_exit{};  // how long, so far
+  bool reused = false;  // the connection has carried requests before
+  std::optional<http::HttpError> client_error = std::nullopt;  // of its body
+  bool keep = false;                                           // the connection ended well
+  Duration asked_for_exit{};                                   // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
   std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
   bool upload_ends = false;
@@ -217,11 +218,33 @@ net::Task<void> Forwarding::end_upload() {
   uploading.reset();
 }
 
-// The server answers for a client that failed to send its body.
 void Forwarding::client_failed(http::HttpError error) {
-  client_broke = true;
+  client_error = error;
   record.refused = "client_failed";
   if (record.status == 0) record.status = http::status_of(error);
+}
+
+// Nobody is told if the client has gone.
+net::Task<void> Forwarding::explain_client_failure() {
+  std::string text;
+  switch (*client_error) {
+    case http::HttpError::kTimeout:
+      text = "the request's body did not come on in time";
+      break;
+    case http::HttpError::kBodyTooLarge:
+      text = fmt::format("the request's body is larger than {} bytes", options.max_body);
+      break;
+    case http::HttpError::kHeadTooLarge:
+      text = "the trailers behind the request's body are too large";
+      break;
+    case http::HttpError::kMalformed:
+      text = "the request's body is not valid HTTP";
+      break;
+    default:
+      co_return;
+  }
+  if (exchange.begun()) co_return;
+  co_await refuse(exchange, record, record.status, std::move(text));
 }
 
 net::Task<Forwarded> Forwarding::answer() {
@@ -294,7 +317,10 @@ net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::
 }
 
 net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
-  if (client_broke) co_return Forwarded::kAnswered;
+  if (client_error) {
+    co_await explain_client_failure();
+    co_return Forwarded::kAnswered;
+  }
   if (left) {
     record.status = 499;
     record.refused = "client_left";
@@ -310,7 +336,11 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
     note_silence();
   } else if (broken) {
     const auto outcome = co_await after_break();
-    if (outcome != Forwarded::kAnswered || client_broke) co_return outcome;
+    if (outcome != Forwarded::kAnswered) co_return outcome;
+    if (client_error) {
+      co_await explain_client_failure();
+      co_return Forwarded::kAnswered;
+    }
   }
   co_await explain(error);
   co_return Forwarded::kAnswered;
@@ -422,7 +452,7 @@ net::Task<Forwarded> Forwarding::after_break() {
   // More may have been passed on until now; a pod that ended only its side still takes it.
   connection->close();
   co_await end_upload();
-  if (client_broke || !request.replayable()) co_return Forwarded::kAnswered;
+  if (client_error || !request.replayable()) co_return Forwarded::kAnswered;
   if (options.may_replay) {
     const bool again = co_await may_replay();
     if (again) co_return Forwarded::kReplay;
@@ -486,8 +516,11 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
     const Duration bound = all ? options.timeout : silent ? options.idle : options.response_start;
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
                                    all ? "answer" : "begin to answer", to_seconds(bound), setting);
+    const bool queued = all && record.queued() >= options.timeout / 2;
+    if (queued)
+      text += fmt::format(": the request waited {:.3f} s for a pod", to_seconds(record.queued()));
     // The time may have gone by while the client sent its body.
-    if (uploaded) {
+    if (uploaded && !queued) {
       co_await blame("RequestTimedOut", 504, "timeout", std::move(text));
     } else {
       co_await answer_error(504, "timeout", std::move(text));
@@ -533,7 +566,10 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
                  .options = options};
   if (request.has_unread_body()) {
     const bool ready = co_await the.first_piece();
-    if (!ready) co_return Forwarded::kAnswered;
+    if (!ready) {
+      co_await the.explain_client_failure();
+      co_return Forwarded::kAnswered;
+    }
   }
   the.take_connection();
   if (!the.connection) {

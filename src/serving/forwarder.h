@@ -96,6 +96,7 @@ struct ForwardOptions {
   Duration timeout{};         // which that came from, for messages
   Duration response_start{};  // the pod's time for the first byte
   Duration idle{};            // longest silence of the pod; 0: none
+  uint64_t max_body = 0;      // that the server takes, for messages
   Duration tunnel_grace{};    // for an upgraded connection whose pod drains
   bool may_replay = true;     // it was not sent a second time yet
   ServerTiming timing = ServerTiming::kCold;

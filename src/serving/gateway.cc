@@ -182,6 +182,7 @@ net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record
                          .timeout = backend.timeout,
                          .response_start = backend.response_start,
                          .idle = backend.idle,
+                         .max_body = settings_.max_body,
                          .tunnel_grace = backend.timeout,
                          .timing = settings_.server_timing,
                          .counters = &parts_.counters};

@@ -213,14 +213,29 @@ TEST_F(GatewayTest, AnAnswerThatStopsIsCut) {
   EXPECT_EQ(throttler_->counts().in_flight, 0);
 }
 
+TEST_F(GatewayTest, ABodyThatIsNoneIsRefused) {
+  start();
+  FakePod& pod = add_pod("a");
+  const auto answer =
+      run(talk("POST / HTTP/1.1\r\nHost: hello\r\nX-Request-Id: mine\r\n"
+               "Transfer-Encoding: chunked\r\n\r\nzz\r\n"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(answer, HasSubstr("x-request-id: mine\r\n"));
+  EXPECT_THAT(answer, EndsWith("the request's body is not valid HTTP\n"));
+  EXPECT_EQ(pod.connections, 0);
+}
+
 TEST_F(GatewayTest, ABodyOverTheLimitIsRefused) {
   start({.max_body = 10});
   FakePod& pod = add_pod("a");
   EXPECT_THAT(call("POST", "0123456789"), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(call("POST", "0123456789a"), StartsWith("HTTP/1.1 413 "));
-  EXPECT_THAT(run(talk("POST / HTTP/1.1\r\nHost: hello\r\nTransfer-Encoding: chunked\r\n\r\n"
-                       "b\r\n0123456789a\r\n0\r\n\r\n")),
-              StartsWith("HTTP/1.1 413 "));
+  const auto answer =
+      run(talk("POST / HTTP/1.1\r\nHost: hello\r\nX-Request-Id: mine\r\n"
+               "Transfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(answer, HasSubstr("x-request-id: mine\r\n"));
+  EXPECT_THAT(answer, EndsWith("the request's body is larger than 10 bytes\n"));
   EXPECT_EQ(pod.requests.size(), 1u);
 }
 

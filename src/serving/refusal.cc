@@ -4,7 +4,7 @@
 
 namespace ebb::serving {
 
-net::Task<void> refuse(http::Exchange& exchange, const RequestRecord& record, int status,
+net::Task<void> refuse(http::Exchange& exchange, RequestRecord& record, int status,
                        std::string text, int retry_after_s) {
   http::Fields extra;
   extra.add("x-request-id", record.id);
@@ -14,6 +14,7 @@ net::Task<void> refuse(http::Exchange& exchange, const RequestRecord& record, in
     co_return;
   }
   text += '\n';
+  if (exchange.request().method != "HEAD") record.bytes_out += text.size();
   const std::string seconds = std::to_string(retry_after_s);
   if (retry_after_s > 0) extra.add("retry-after", seconds);
   static_cast<void>(co_await exchange.respond(status, "text/plain; charset=utf-8", text, &extra));
