@@ -132,6 +132,7 @@ net::Task<HttpResult<void>> ClientConnection::send_head(std::string_view method,
   if (!c.reusable()) return Done::ready(fail(HttpError::kMalformed));
   c.begin_exchange(method, body);
   if (!c.append_head(method, target, fields)) {
+    c.response = Impl::Response::kDone;  // none will come: nothing was asked
     return Done::ready(c.give_up(HttpError::kMalformed));
   }
   return c.send(first_body, deadline);

@@ -207,12 +207,15 @@ std::optional<Fields> H2Exchange::passed_fields(const Fields& fields) {
 
 net::Task<HttpResult<void>> H2Exchange::send_interim(const ResponseHead& head) {
   using Done = net::Task<HttpResult<void>>;
-  // A client that takes nothing gets none of them, rather than that they are held for it.
-  constexpr size_t kMostQueued = 32;
-  if (connection_.session().queued() > kMostQueued) return Done::ready(HttpResult<void>());
   const auto fields = passed_fields(head.fields);
-  const bool sent = !begun() && head.is_interim() && head.status >= 100 && fields &&
-                    connection_.session().submit_interim(stream_, head.status, *fields);
+  if (begun() || !head.is_interim() || head.status < 100 || !fields) {
+    return Done::ready(fail(HttpError::kMalformed));
+  }
+  // A client that takes nothing gets none of them, rather than that they are held for it.
+  const size_t most_queued = 2 * H2Options().max_streams;
+  H2Session& session = connection_.session();
+  const bool sent =
+      session.queued() > most_queued || session.submit_interim(stream_, head.status, *fields);
   return Done::ready(sent ? HttpResult<void>() : fail(HttpError::kMalformed));
 }
 

@@ -24,9 +24,9 @@
 
 namespace ebb::node {
 
-// From a pod's SIGTERM to its SIGKILL.
 // The reason of the end of a pod that was to fork others and should not.
 inline constexpr const char* kCannotFork = "CannotFork";
+// From a pod's SIGTERM to its SIGKILL.
 inline constexpr auto kStopGrace = std::chrono::seconds(3);
 
 class PodProcess final {

@@ -220,6 +220,7 @@ net::Task<void> Forwarding::end_upload() {
 
 void Forwarding::client_failed(http::HttpError error) {
   client_error = error;
+  if (record.refused != nullptr) return;  // another answer is on its way
   record.refused = "client_failed";
   if (record.status == 0) record.status = http::status_of(error);
 }
@@ -239,6 +240,9 @@ net::Task<void> Forwarding::explain_client_failure() {
       break;
     case http::HttpError::kMalformed:
       text = "the request's body is not valid HTTP";
+      break;
+    case http::HttpError::kTruncated:  // a client that ended only its side reads it
+      text = "the request's body ended early";
       break;
     default:
       co_return;
@@ -306,9 +310,9 @@ net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::
       left = left || (!sent && sent.error() != http::HttpError::kMalformed);
       if (!sent && left) co_return fail(sent.error());
       deadline = std::min(options.deadline, deadline + (executor.now() - begun));
-      if (executor.now() >= options.deadline) co_return fail(http::HttpError::kTimeout);
     }
     asked_at = executor.now();
+    if (asked_at >= options.deadline) co_return fail(http::HttpError::kTimeout);
     if (options.idle != Duration::zero()) watch_silence();
     const auto next = co_await connection->next_head(deadline);
     if (!next || !(*next)->is_interim()) co_return next;
@@ -516,7 +520,8 @@ net::Task<void> Forwarding::explain(http::HttpError error) {
     const Duration bound = all ? options.timeout : silent ? options.idle : options.response_start;
     std::string text = fmt::format("function {} did not {} within {} s ({})", name,
                                    all ? "answer" : "begin to answer", to_seconds(bound), setting);
-    const bool queued = all && record.queued() >= options.timeout / 2;
+    // Of one that was sent again, it is not known apart from the first pod's time.
+    const bool queued = all && record.retries == 0 && record.queued() >= options.timeout / 2;
     if (queued)
       text += fmt::format(": the request waited {:.3f} s for a pod", to_seconds(record.queued()));
     // The time may have gone by while the client sent its body.
@@ -576,7 +581,7 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
     const auto failed = co_await the.connect();
     if (failed) co_return *failed;
   }
-  // If it fails, there may be an answer all the same: see read_head.
+  // If it fails, there may be an answer all the same: next_head tells.
   const http::RequestHead& head = request.head();
   std::string_view target = head.target;
   std::string rewritten;  // what a client says to a proxy

@@ -55,7 +55,6 @@ class H2cTest : public GatewayTest {
     gateway_.reset();
     run(pod_->drain(executor.now()));
   }
-  [[nodiscard]] TimePoint soon() const { return executor.now() + 10s; }
   // Sends "abc" by its length and then, after `pause`, the trailer.
   net::Task<H2cAnswer> call(std::string trailer, Duration pause = {}) {
     H2cAnswer answer;

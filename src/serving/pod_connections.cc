@@ -55,7 +55,7 @@ size_t PodConnections::idle() const {
 }
 
 void PodConnections::close_idle() {
-  close_idle(TimePoint::max());
+  close_unused_since(TimePoint::max());
   for (auto& [pod, pool] : pools_) {
     std::erase_if(pool.sessions, [](const auto& session) {
       if (!session->idle()) return false;
@@ -65,13 +65,16 @@ void PodConnections::close_idle() {
   }
 }
 
-void PodConnections::close_idle(TimePoint before) {
+void PodConnections::close_unused_since(TimePoint before) {
   for (auto& [pod, pool] : pools_) pool.idle.sweep(before);
 }
 
 void PodConnections::sweep() {
-  close_idle(executor_.turn_time() - kIdleTime);
-  if (reserve_.reached()) close_idle();
+  if (reserve_.reached()) {
+    close_idle();
+  } else {
+    close_unused_since(executor_.turn_time() - kIdleTime);
+  }
   std::erase_if(pools_, [](const auto& entry) {
     if (!entry.second.pod.expired()) return false;
     for (const auto& session : entry.second.sessions) session->drain();

@@ -42,7 +42,7 @@ class PodConnections final {
   // Closes the idle ones: descriptors are short.
   void close_idle();
   // Of HTTP/1.1 those that have been idle since before that (those of HTTP/2 know themselves).
-  void close_idle(TimePoint before);
+  void close_unused_since(TimePoint before);
   void clear() { pools_.clear(); }
   [[nodiscard]] size_t pods() const { return pools_.size(); }
   [[nodiscard]] size_t idle() const;

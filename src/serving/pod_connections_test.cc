@@ -86,7 +86,7 @@ TEST(PodConnections, ConnectionsThatAreNotUsedAreClosedInTime) {
   auto one = connections.open(pod, net::Stream(executor, std::move(ours)));
   connections.put(pod, std::move(one));
   EXPECT_EQ(connections.idle(), 1u);
-  connections.close_idle(executor.now() - PodConnections::kIdleTime);
+  connections.close_unused_since(executor.now() - PodConnections::kIdleTime);
   EXPECT_EQ(connections.idle(), 1u) << "it was used lately";
   EXPECT_EQ(connections.pods(), 1u);
   connections.close_idle();
