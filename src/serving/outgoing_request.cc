@@ -1,8 +1,10 @@
+#include "serving/outgoing_request.h"
+
 #include <algorithm>
 #include <array>
 
 #include "http/chars.h"
-#include "serving/forwarder.h"
+#include "serving/routing_table.h"
 
 namespace ebb::serving {
 
