@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "control/autoscaler.h"
+#include "control/pod_load.h"
 #include "control/pod_metrics.h"
 #include "scheduling/scale_target.h"
 
@@ -50,8 +51,27 @@ class FakeNode final : public scheduling::ScaleTarget, public scheduling::PodSou
   int next = 0;
 };
 
-// One revision on such a node, and the time in the test's hand.
-class AutoScalerTest : public testing::Test {
+// The time in the test's hand.
+class AutoScalerFixture : public testing::Test {
+ protected:
+  void pass(AutoScaler& scaler, Duration time) {
+    for (Duration passed{}; passed < time; passed += std::chrono::seconds(1)) {
+      clock_.advance(std::chrono::seconds(1));
+      scaler.tick();
+      settle();
+    }
+  }
+  void settle() { executor_.run_until(TimePoint{}); }
+
+  FakeClock clock_;
+  net::Executor executor_{"control"};
+  serving::Traffic traffic_;
+  EventRecorder events_{clock_};
+  PodMetrics metrics_{clock_};
+};
+
+// One revision on such a node.
+class AutoScalerTest : public AutoScalerFixture {
  protected:
   void add(int concurrency = 1, int min = 0,
            const std::function<void(ScalePlan&, scaling::PolicySpec&)>& change = {}) {
@@ -77,47 +97,18 @@ class AutoScalerTest : public testing::Test {
     plan.policy = std::make_shared<const scaling::PolicySpec>(std::move(spec));
     scaler_.add(plan);
   }
-  void pass(Duration time) {
-    for (Duration passed{}; passed < time; passed += std::chrono::seconds(1)) {
-      clock_.advance(std::chrono::seconds(1));
-      scaler_.tick();
-      settle();
-    }
-  }
-  void settle() { executor_.run_until(TimePoint{}); }
-
-  FakeClock clock_;
-  net::Executor executor_{"control"};
-  serving::Traffic traffic_;
-  FakeNode node_;
-  EventRecorder events_{clock_};
+  void pass(Duration time) { AutoScalerFixture::pass(scaler_, time); }
   // All pods use so much of a core from the last call to this one.
-  void use(double cores) {
-    const auto now_ns = static_cast<uint64_t>(clock_.now().time_since_epoch().count());
-    cpu_ns_ += static_cast<uint64_t>(cores * static_cast<double>(now_ns - measured_ns_));
-    measured_ns_ = now_ns;
-    node::PodUsage message;
-    for (const auto& name : node_.names) {
-      message.pods.push_back({.pod = name,
-                              .revision = "uid",
-                              .ready = 1,
-                              .age_ms = 600'000,
-                              .state_age_ms = 600'000,
-                              .at_ns = now_ns,
-                              .cpu_ns = cpu_ns_,
-                              .memory_bytes = 1 << 20});
-    }
-    metrics_.on_message("node", message);
-  }
-  PodMetrics metrics_{clock_};
-  uint64_t measured_ns_ = 0;
-  uint64_t cpu_ns_ = 0;
+  void use(double cores) { load_.use("uid", node_.names, cores); }
+
+  FakeNode node_;
+  PodLoad load_{clock_, metrics_};
   AutoScaler scaler_{executor_, traffic_, node_, clock_, {.events = &events_, .pods = &metrics_}};
   std::shared_ptr<serving::Throttler> throttler_;
 };
 
 // Many revisions, each on a node of its own whose pods take one request at a time.
-class AutoScalerOfMany : public testing::Test {
+class AutoScalerOfMany : public AutoScalerFixture {
  protected:
   struct One {
     FakeNode node;
@@ -175,14 +166,7 @@ class AutoScalerOfMany : public testing::Test {
     ASSERT_TRUE(grant && *grant);
     held.pop_front();
   }
-  void pass(Duration time) {
-    for (Duration passed{}; passed < time; passed += std::chrono::seconds(1)) {
-      clock_.advance(std::chrono::seconds(1));
-      scaler_.tick();
-      settle();
-    }
-  }
-  void settle() { executor_.run_until(TimePoint{}); }
+  void pass(Duration time) { AutoScalerFixture::pass(scaler_, time); }
   [[nodiscard]] size_t pods(const std::string& uid) { return ones_[uid].node.names.size(); }
 
   // Scales each revision on a node of its own.
@@ -197,13 +181,8 @@ class AutoScalerOfMany : public testing::Test {
     std::map<std::string, One>& ones_;
   };
 
-  FakeClock clock_;
-  net::Executor executor_{"control"};
-  serving::Traffic traffic_;
   std::map<std::string, One> ones_;
   Nodes nodes_{ones_};
-  EventRecorder events_{clock_};
-  PodMetrics metrics_{clock_};
   AutoScaler scaler_{executor_, traffic_, nodes_, clock_, {.events = &events_, .pods = &metrics_}};
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/controller.h"
+#include "control/pod_load.h"
 #include "control/staged_pods.h"
 #include "resources/client_fixture.h"
 
@@ -97,29 +98,14 @@ class HpaReconcilerTest : public resources::ClientFixture {
   }
   // Each pod of the revision uses so much of a core from the last call to this one.
   void use(const std::string& revision, const std::vector<std::string>& pods, double cores) {
-    const auto now_ns = static_cast<uint64_t>(clock_.now().time_since_epoch().count());
-    cpu_ns_ += static_cast<uint64_t>(cores * static_cast<double>(now_ns - measured_ns_));
-    measured_ns_ = now_ns;
-    node::PodUsage message;
-    for (const auto& pod : pods) {
-      message.pods.push_back({.pod = pod,
-                              .revision = "uid-" + revision,
-                              .ready = 1,
-                              .age_ms = 600'000,
-                              .state_age_ms = 600'000,
-                              .at_ns = now_ns,
-                              .cpu_ns = cpu_ns_,
-                              .memory_bytes = 1 << 20});
-    }
-    metrics_.on_message("node", message);
+    load_.use("uid-" + revision, pods, cores);
   }
 
   StagedPods pods_;
   serving::Traffic traffic_;
   EventRecorder events_{clock_};
   PodMetrics metrics_{clock_};
-  uint64_t measured_ns_ = 0;
-  uint64_t cpu_ns_ = 0;
+  PodLoad load_{clock_, metrics_};
   int reconciled_ = 0;
   AutoScaler autoscaler_{
       executor_, traffic_, pods_, clock_, {.events = &events_, .pods = &metrics_}};
