@@ -85,7 +85,7 @@ net::Task<void> Connection::run() {
     }
     if (request_.body.kind == BodyLength::Kind::kSized &&
         request_.body.size > server_.options.max_body) {
-      const std::string what = too_large();
+      const std::string what = body_fault(HttpError::kBodyTooLarge, server_.options.max_body);
       co_await refuse_head(413, what);
       co_return;
     }
@@ -247,8 +247,7 @@ net::Task<bool> Connection::settle() {
     } else if (!body_error_) {
       co_await refuse(500, "the request was not answered");
     } else {
-      const std::string what =
-          *body_error_ == HttpError::kBodyTooLarge ? too_large() : to_string(*body_error_);
+      const std::string what = body_fault(*body_error_, server_.options.max_body);
       co_await refuse(status_of(*body_error_), what);
     }
     co_return false;
@@ -297,10 +296,6 @@ net::Task<void> Connection::linger_and_close() {
     dropped += *received;
   }
   stream_.close();
-}
-
-std::string Connection::too_large() const {
-  return fmt::format("the request body is larger than {} bytes", server_.options.max_body);
 }
 
 net::Task<void> Connection::refuse_head(int status, std::string_view what) {

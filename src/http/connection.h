@@ -94,7 +94,6 @@ class Connection final : public Exchange, public OpenConnection {
                                        std::string_view request_id = {});
   // Likewise, for a request that the handler never gets.
   [[nodiscard]] net::Task<void> refuse_head(int status, std::string_view what);
-  [[nodiscard]] std::string too_large() const;  // its body, in words
   [[nodiscard]] net::Task<void> linger_and_close();
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);

@@ -1,4 +1,4 @@
-// The parts of Exchange that follow from its virtual functions.
+// The parts of Exchange that follow from its virtual functions, and what belongs to no version.
 #include "http/server.h"
 
 namespace ebb::http {
@@ -35,6 +35,27 @@ net::Task<HttpResult<void>> Exchange::respond(int status, std::string_view conte
   if (done && !body.empty()) done = co_await write(body);
   if (done) done = co_await finish();
   co_return done;
+}
+
+std::string body_fault(HttpError error, uint64_t max_body) {
+  switch (error) {
+    case HttpError::kTimeout:
+      return "the request's body did not come on in time";
+    case HttpError::kBodyTooLarge:
+      return fmt::format("the request's body is larger than {} bytes", max_body);
+    case HttpError::kHeadTooLarge:
+      return "the trailers behind the request's body are too large";
+    case HttpError::kTruncated:  // a client that ended only its side reads it
+      return "the request's body ended early";
+    case HttpError::kClosed:
+    case HttpError::kIo:
+      return "";
+    case HttpError::kMalformed:
+    case HttpError::kUnsupported:
+    case HttpError::kVersion:
+      break;
+  }
+  return "the request's body is not valid HTTP";
 }
 
 }  // namespace ebb::http

@@ -46,9 +46,6 @@ class H2Exchange final : public Exchange {
   // or never gets.
   [[nodiscard]] net::Task<void> refuse(int status, std::string what, std::string id = {});
   [[nodiscard]] net::Task<void> refuse_head(int status, std::string what);
-  [[nodiscard]] std::string too_large() const {
-    return fmt::format("the request body is larger than {} bytes", options_.max_body);
-  }
 
   [[nodiscard]] const RequestHead& request() const override { return request_; }
   [[nodiscard]] TimePoint received_at() const override { return received_at_; }
@@ -330,10 +327,8 @@ net::Task<void> H2Exchange::settle() {
     co_return;
   }
   const int status = body_error_ ? status_of(*body_error_) : 500;
-  std::string what = !body_error_                               ? "the request was not answered"
-                     : *body_error_ == HttpError::kBodyTooLarge ? too_large()
-                     : *body_error_ == HttpError::kHeadTooLarge ? "the trailers are too large"
-                                                                : to_string(*body_error_);
+  std::string what =
+      body_error_ ? body_fault(*body_error_, options_.max_body) : "the request was not answered";
   co_await refuse(status, std::move(what));
 }
 
@@ -378,7 +373,8 @@ net::Task<void> H2Connection::serve(std::shared_ptr<H2Connection> self,
   }
   if (exchange.request().body.kind == BodyLength::Kind::kSized &&
       exchange.request().body.size > options.max_body) {
-    co_await exchange.refuse_head(413, exchange.too_large());
+    co_await exchange.refuse_head(413,
+                                  body_fault(HttpError::kBodyTooLarge, options.max_body));
     co_return;
   }
   const RequestHead& head = exchange.request();

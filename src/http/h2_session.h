@@ -134,7 +134,7 @@ class H2Stream final {
 };
 
 struct H2Options {
-  HeadLimits head;
+  HeadLimits head = {};
   uint32_t max_streams = 128;                         // that the peer may have open
   uint32_t stream_window = 64 * 1024;                 // bytes
   uint32_t connection_window = 1024 * 1024;           // bytes

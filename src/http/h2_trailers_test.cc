@@ -199,7 +199,7 @@ TEST_F(H2TrailersTest, AGrpcCallWhoseBodyIsSlowHasPassedItsDeadline) {
     co_await receiving;
     co_return true;
   }(receive(*stream, answer)));
-  expect_grpc(answer, "4", "timed out");
+  expect_grpc(answer, "4", "did not come on in time");
 }
 
 }  // namespace

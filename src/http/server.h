@@ -34,7 +34,7 @@
 namespace ebb::http {
 
 struct ServerOptions {
-  HeadLimits head;
+  HeadLimits head = {};
   uint64_t max_body = 256ull << 20;                   // bytes; over it: 413
   Duration head_timeout = std::chrono::seconds(15);   // from the first byte to the end of the head
   Duration idle_timeout = std::chrono::seconds(75);   // between requests
@@ -144,6 +144,10 @@ class Exchange {
                                                     std::string_view body,
                                                     const Fields* extra = nullptr);
 };
+
+// What a client is told whose request's body could not be read: "the request's body is larger
+// than 100 bytes"; "" where nobody is left to be told. `max_body`: of the server.
+[[nodiscard]] std::string body_fault(HttpError error, uint64_t max_body);
 
 // A request that the server answers itself, since its head cannot be served.
 struct RefusedHead {

@@ -21,7 +21,9 @@ class TalkTest : public testing::Test {
 
   // Serves from now on, and nothing else does.
   void listen(Handler& handler, const ServerOptions& options) {
-    if (server) EXPECT_EQ(run(server->drain(soon())), 0u);
+    if (server) {
+      EXPECT_EQ(run(server->drain(soon())), 0u);
+    }
     auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
     ASSERT_TRUE(fds) << fds.error().message;
     server.emplace(executor, std::move(fds->front()), handler, options);

@@ -14,16 +14,18 @@ Tunnel::Tunnel(TunnelEnd client, TunnelEnd server, Duration idle)
       idle_(idle),
       last_active_(client.stream->executor().now()) {}
 
-net::Task<void> Tunnel::run() {
+net::Task<bool> Tunnel::run() {
   net::Executor& executor = up_.to->executor();
   auto shot = net::OneShot<bool>::make(executor);
   executor.spawn(pump_beside(down_, shot.sender));
   co_await pump(up_);
   auto other = shot.receiver.wait(kNever);  // ends as this one does
   static_cast<void>(co_await other);
+  co_return !cut_;
 }
 
 void Tunnel::cut() {
+  cut_ = true;
   up_.to->close();
   down_.to->close();
 }

@@ -7,7 +7,7 @@
 //
 //   auto client = co_await exchange.switch_protocols(head);
 //   http::Tunnel tunnel(*client, connection.tunnel_end(), idle);
-//   co_await tunnel.run();
+//   const bool well = co_await tunnel.run();
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,8 @@ class Tunnel final {
   // outlive run(), and are closed by it unless both directions ended well.
   Tunnel(TunnelEnd client, TunnelEnd server, Duration idle);
 
-  [[nodiscard]] net::Task<void> run();
+  // True if each peer ended its direction; false if that was an error, silence or cut().
+  [[nodiscard]] net::Task<bool> run();
   // Closes both streams; run() then returns.
   void cut();
 
@@ -60,6 +61,7 @@ class Tunnel final {
   const Duration idle_;
   TimePoint last_active_;
   bool half_closed_ = false;
+  bool cut_ = false;
 };
 
 }  // namespace ebb::http

@@ -92,7 +92,7 @@ std::string access_line(const RequestRecord& record, const http::RequestHead& re
   if (record.retries > 0) add_number(out, "retries", record.retries);
   if (record.upgraded) out += ",\"upgraded\":true";
   if (record.cut) out += ",\"cut\":true";
-  if (record.refused != nullptr) add_text(out, "refused", record.refused);
+  if (record.refused) add_text(out, "refused", to_string(*record.refused));
   out += "}\n";
   return out;
 }

@@ -24,7 +24,7 @@ void ClientWatch::look() {
     Guard& guard = *guards_.front();
     guards_.splice(guards_.end(), guards_, guards_.begin());
     if (!guard.exchange_.client_left()) continue;
-    Throttler::Grant left = fail(Refused{Refused::Why::kClientLeft, "the client has gone", 0});
+    Throttler::Grant left = fail(Refused{Refusal::kClientLeft, "the client has gone", 0});
     static_cast<void>(guard.sender_.set(std::move(left)));  // resumes it later
   }
   if (!guards_.empty()) executor_.arm(timer_, executor_.now() + kPeriod);
@@ -49,9 +49,9 @@ net::Task<Throttler::Grant> wait_for_slot(http::Exchange& exchange,
   if (!grant) throttler->leave(ticket.number);
   if (!grant || too_late) {
     co_return fail(
-        Refused{Refused::Why::kTimeout, "no pod had room for it before its deadline", 1});
+        Refused{Refusal::kQueueTimeout, "no pod had room for it before its deadline", 1});
   }
-  if (!*grant && grant->error().why == Refused::Why::kClientLeft) throttler->leave(ticket.number);
+  if (!*grant && grant->error().why == Refusal::kClientLeft) throttler->leave(ticket.number);
   co_return std::move(*grant);
 }
 

@@ -93,7 +93,7 @@ TEST_F(ActivatorTest, AClientThatLeavesIsDroppedFromTheQueue) {
   ask(stays, &kept);
   leaves.left = true;
   run_until([&] { return dropped.has_value(); });
-  EXPECT_EQ(dropped->error().why, Refused::Why::kClientLeft);
+  EXPECT_EQ(dropped->error().why, Refusal::kClientLeft);
   EXPECT_EQ(throttler_->counts().waiting, 1);
   EXPECT_FALSE(kept);
   add_pod("a");
@@ -112,7 +112,7 @@ TEST_F(ActivatorTest, TheQueueIsBoundedInBytes) {
   Grant grants[3];
   for (auto& grant : grants) ask(exchange, &grant);
   run_until([&] { return grants[2].has_value(); });
-  EXPECT_EQ(grants[2]->error().why, Refused::Why::kQueueBytes);
+  EXPECT_EQ(grants[2]->error().why, Refusal::kQueueBytes);
   EXPECT_EQ(throttler_->counts().waiting_bytes, 2000u);
   throttler_->close();
   run_until([&] { return grants[1].has_value(); });
@@ -125,7 +125,7 @@ TEST_F(ActivatorTest, NobodyWaitsBeyondTheDeadline) {
   Grant grant;
   ask(exchange, &grant, 5ms);
   run_until([&] { return grant.has_value(); });
-  EXPECT_EQ(grant->error().why, Refused::Why::kTimeout);
+  EXPECT_EQ(grant->error().why, Refusal::kQueueTimeout);
   EXPECT_EQ(throttler_->counts().waiting, 0);
 }
 

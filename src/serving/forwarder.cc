@@ -4,8 +4,10 @@
 
 #include "http/uri.h"
 #include "net/listener.h"
-#include "net/one_shot.h"
-#include "serving/refusal.h"
+#include "serving/error_answer.h"
+#include "serving/pod_failure.h"
+#include "serving/upgrade.h"
+#include "serving/upload.h"
 
 namespace ebb::serving {
 namespace {
@@ -31,19 +33,9 @@ constexpr Duration kFirstPiece = std::chrono::milliseconds(20);
 constexpr Duration kClientLook = std::chrono::seconds(1);
 // How often a request that waits for its answer looks, where that can be known.
 constexpr Duration kClientLeaves = std::chrono::milliseconds(100);
-// How often an upgraded connection looks whether its pod drains.
-constexpr Duration kDrainLook = std::chrono::seconds(1);
 
 TimePoint earlier(TimePoint deadline, Duration from_now) {
   return std::min(deadline, std::chrono::steady_clock::now() + from_now);
-}
-
-http::Fields passed_on(const http::Fields& trailers) {
-  http::Fields out;
-  for (const http::Field& field : trailers) {
-    if (http::may_be_trailer(field.name) && !is_ours(field.name)) out.add(field.name, field.value);
-  }
-  return out;
 }
 
 // One request on its way to one pod.
@@ -53,16 +45,15 @@ struct Forwarding final {
   net::Task<Forwarded> not_connected(net::IoError error);
   net::Task<bool> first_piece();
   net::Task<void> send_rest();
-  net::Task<void> upload(net::OneShot<bool>::Sender done);
-  net::Task<void> end_upload();
   net::Task<Forwarded> answer();
   net::Task<http::HttpResult<http::ResponseHead*>> pass_interim(http::ResponseHead* head,
                                                                 TimePoint deadline);
   net::Task<Forwarded> no_answer(http::HttpError error);
+  [[nodiscard]] TimePoint silent_since() const;
   void watch_silence();
   void note_silence();
   net::Task<void> pass_body();
-  net::Task<void> tunnel(const http::ResponseHead* head);
+  net::Task<void> switch_protocols(const http::ResponseHead* head);
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
   net::Task<void> ask_for_exit(Duration patience);
@@ -72,12 +63,13 @@ struct Forwarding final {
   [[nodiscard]] bool can_be_unread() const {
     return (request.whole() || only_head()) && request.wire_size() <= kOneRead;
   }
+  [[nodiscard]] LateAnswer lateness() const;
   net::Task<void> explain(http::HttpError error);
-  net::Task<void> blame(const char* event, int status, const char* why, std::string text);
-  net::Task<void> answer_error(int status, const char* why, std::string text,
-                               int retry_after_s = 0);
-  void client_failed(http::HttpError error);
-  net::Task<void> explain_client_failure();
+  net::Task<void> tell(PodFailure failure);
+  net::Task<void> tell_of_bad_answer(http::HttpError error);
+  net::Task<void> tell_of_break();
+  net::Task<void> explain_client_error();
+  void note_client_error();
 
   OutgoingRequest& request;
   PodConnections& connections;
@@ -88,16 +80,14 @@ struct Forwarding final {
   RequestRecord& record = request.record();
   net::Executor& executor = exchange.executor();
   std::unique_ptr<http::ClientExchange> connection = nullptr;
-  bool reused = false;  // the connection has carried requests before
-  std::optional<http::HttpError> client_error = std::nullopt;  // of its body
-  bool keep = false;                                           // the connection ended well
-  Duration asked_for_exit{};                                   // how long, so far
+  Upload upload{request, options.deadline};
+  bool reused = false;        // the connection has carried requests before
+  bool asked = false;         // the head was sent, or began to be
+  bool keep = false;          // and ended well with this one
+  Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
-  std::optional<net::OneShot<bool>::Receiver> uploading = std::nullopt;
-  bool upload_ends = false;
-  bool uploaded = true;   // the pod was given all of the request
-  TimePoint asked_at{};   // when it was given that, or began to be
-  net::Timer look{};      // for the client's leaving, or the pod's
+  TimePoint heard_at{};   // when the pod was asked, or gave a head before the answer's
+  net::Timer look{};      // for the client's leaving
   net::Timer quiet{};     // for the pod's silence before it answers
   TimePoint able_at{};    // when it had its code and all of the request, as far as is known
   bool silent = false;    // it was for too long
@@ -136,14 +126,11 @@ net::Task<std::optional<Forwarded>> Forwarding::connect() {
 
 net::Task<Forwarded> Forwarding::not_connected(net::IoError error) {
   if (error == net::IoError::kExhausted) {  // which says nothing of the pod
-    co_await answer_error(503, "short_of_descriptors",
-                          "the gateway is short of file descriptors: raise their limit (ulimit "
-                          "-Hn, LimitNOFILE)",
-                          1);
+    ErrorAnswer shortage = short_of_descriptors();
+    co_await refuse(exchange, record, std::move(shortage));
     co_return Forwarded::kAnswered;
   }
   if (error == net::IoError::kTimeout && executor.now() >= options.deadline) {
-    uploaded = false;  // nor does its own end
     co_await explain(http::HttpError::kTimeout);
     co_return Forwarded::kAnswered;
   }
@@ -162,105 +149,49 @@ net::Task<bool> Forwarding::first_piece() {
     co_return true;
   }
   const auto begun = co_await request.read_first();
-  if (!begun) client_failed(begun.error());
+  if (!begun) upload.client_failed(begun.error());
   co_return begun.has_value();
 }
 
-// Sends what of the body did not go with the head.
+// Sends what did not go with the head.
 net::Task<void> Forwarding::send_rest() {
   // HTTP/2 may have trailers behind the last byte that was announced, which a pod of HTTP/1.1
   // could not be told.
   const bool incomplete = slot.pod().h2c() && request.head().body.trailers && !exchange.body_read();
   if (request.whole() && !incomplete) {
-    const http::Fields trailers = passed_on(exchange.trailers());
-    static_cast<void>(co_await connection->finish_body(trailers, options.deadline));
-    co_return;
+    co_await upload.finish(*connection);
+  } else {
+    upload.begin(*connection);
   }
-  auto shot = net::OneShot<bool>::make(executor);
-  uploading.emplace(std::move(shot.receiver));
-  uploaded = false;
-  executor.spawn(upload(shot.sender));
 }
 
-net::Task<void> Forwarding::upload(net::OneShot<bool>::Sender done) {
-  // The next piece takes its place.
-  if (!request.first().empty()) request.body_passed_on();
-  while (!upload_ends) {
-    const auto piece = co_await exchange.read_body();
-    if (!piece) {
-      // kClosed: by end_upload().
-      if (piece.error() != http::HttpError::kClosed) client_failed(piece.error());
-      connection->close();  // wakes who waits for the answer
-      break;
-    }
-    record.bytes_in += piece->size();
-    request.body_passed_on();  // its end, too
-    if (piece->empty()) {
-      const http::Fields trailers = passed_on(exchange.trailers());
-      const auto finished = co_await connection->finish_body(trailers, options.deadline);
-      uploaded = finished.has_value();
-      asked_at = executor.now();
-      break;
-    }
-    const auto sent = co_await connection->send_body(*piece, options.deadline);
-    if (!sent) break;  // the answer, or its absence, tells why
-  }
-  done.set(true);
-}
-
-// It uses our state, and the connection.
-net::Task<void> Forwarding::end_upload() {
-  if (!uploading) co_return;
-  upload_ends = true;
-  exchange.cancel_read();
-  auto ending = uploading->wait(kNever);
-  static_cast<void>(co_await ending);
-  uploading.reset();
-}
-
-void Forwarding::client_failed(http::HttpError error) {
-  client_error = error;
-  if (record.refused != nullptr) return;  // another answer is on its way
-  record.refused = "client_failed";
-  if (record.status == 0) record.status = http::status_of(error);
+// For the log, whatever the client was told.
+void Forwarding::note_client_error() {
+  if (!upload.client_error()) return;
+  if (!record.refused) record.refused = Refusal::kClientFailed;
+  if (record.status == 0) record.status = http::status_of(*upload.client_error());
 }
 
 // Nobody is told if the client has gone.
-net::Task<void> Forwarding::explain_client_failure() {
-  std::string text;
-  switch (*client_error) {
-    case http::HttpError::kTimeout:
-      text = "the request's body did not come on in time";
-      break;
-    case http::HttpError::kBodyTooLarge:
-      text = fmt::format("the request's body is larger than {} bytes", options.max_body);
-      break;
-    case http::HttpError::kHeadTooLarge:
-      text = "the trailers behind the request's body are too large";
-      break;
-    case http::HttpError::kMalformed:
-      text = "the request's body is not valid HTTP";
-      break;
-    case http::HttpError::kTruncated:  // a client that ended only its side reads it
-      text = "the request's body ended early";
-      break;
-    default:
-      co_return;
-  }
-  if (exchange.begun()) co_return;
-  co_await refuse(exchange, record, record.status, std::move(text));
+net::Task<void> Forwarding::explain_client_error() {
+  const http::HttpError error = *upload.client_error();
+  ErrorAnswer answer{.why = Refusal::kClientFailed,
+                     .status = http::status_of(error),
+                     .text = http::body_fault(error, options.max_body)};
+  if (answer.text.empty() || exchange.begun()) return net::Task<void>::ready();
+  return refuse(exchange, record, std::move(answer));
 }
 
 net::Task<Forwarded> Forwarding::answer() {
-  asked_at = executor.turn_time();
-  const TimePoint deadline = std::min(options.deadline, asked_at + options.response_start);
+  heard_at = executor.turn_time();
+  const TimePoint deadline = std::min(options.deadline, heard_at + options.response_start);
   // Of HTTP/1.1 it is not known for sure: there the pod's answer is waited for.
   look.fire = [this] {
     left = exchange.client_left();
     if (left) return connection->close();
     executor.arm(look, executor.now() + kClientLeaves);
   };
-  if (exchange.tells_of_leaving()) executor.arm(look, asked_at + kClientLeaves);
+  if (exchange.tells_of_leaving()) executor.arm(look, heard_at + kClientLeaves);
   if (options.idle != Duration::zero()) watch_silence();
   auto head = co_await connection->next_head(deadline);
   if (head && (*head)->is_interim()) head = co_await pass_interim(*head, deadline);
@@ -270,7 +201,7 @@ net::Task<Forwarded> Forwarding::answer() {
   record.first_byte_at = executor.now();
   slot.pod().answered();
   if ((*head)->status == 101) {
-    co_await tunnel(*head);
+    co_await switch_protocols(*head);
     co_return Forwarded::kAnswered;
   }
   http::ResponseHead& answer = **head;
@@ -284,7 +215,7 @@ net::Task<Forwarded> Forwarding::answer() {
   if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record.id);
   const auto begun = co_await exchange.begin(answer);
   if (!begun) {
-    if (!exchange.begun()) co_await explain(http::HttpError::kMalformed);
+    if (!exchange.begun()) co_await tell_of_bad_answer(http::HttpError::kMalformed);
     co_return Forwarded::kAnswered;
   }
   record.status = answer.status;
@@ -311,8 +242,8 @@ net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::
       if (!sent && left) co_return fail(sent.error());
       deadline = std::min(options.deadline, deadline + (executor.now() - begun));
     }
-    asked_at = executor.now();
-    if (asked_at >= options.deadline) co_return fail(http::HttpError::kTimeout);
+    heard_at = executor.now();
+    if (heard_at >= options.deadline) co_return fail(http::HttpError::kTimeout);
     if (options.idle != Duration::zero()) watch_silence();
     const auto next = co_await connection->next_head(deadline);
     if (!next || !(*next)->is_interim()) co_return next;
@@ -321,13 +252,13 @@ net::Task<http::HttpResult<http::ResponseHead*>> Forwarding::pass_interim(http::
 }
 
 net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
-  if (client_error) {
-    co_await explain_client_failure();
+  if (upload.client_error()) {
+    co_await explain_client_error();
     co_return Forwarded::kAnswered;
   }
   if (left) {
-    record.status = 499;
-    record.refused = "client_left";
+    record.status = kClientLeftStatus;
+    record.refused = Refusal::kClientLeft;
     exchange.close_after();
     co_return Forwarded::kAnswered;
   }
@@ -341,8 +272,8 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
   } else if (broken) {
     const auto outcome = co_await after_break();
     if (outcome != Forwarded::kAnswered) co_return outcome;
-    if (client_error) {
-      co_await explain_client_failure();
+    if (upload.client_error()) {
+      co_await explain_client_error();
       co_return Forwarded::kAnswered;
     }
   }
@@ -350,16 +281,19 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
   co_return Forwarded::kAnswered;
 }
 
+// While it is the pod's turn.
+TimePoint Forwarding::silent_since() const { return std::max(heard_at, *upload.pods_turn()); }
+
 // A pod is silent once it has loaded its code and got all of the request.
 void Forwarding::watch_silence() {
   const TimePoint now = executor.turn_time();
-  const bool able = uploaded && !slot.pod().starting();
+  const bool able = upload.pods_turn() && !slot.pod().starting();
   if (able && able_at == TimePoint()) {
     // It may have answered somebody before it is known when it had loaded.
     const auto load = slot.pod().load();
     able_at = load ? load->at : now;
   }
-  const TimePoint since = able ? std::max(asked_at, able_at) : now;
+  const TimePoint since = able ? std::max(silent_since(), able_at) : now;
   if (now >= since + options.idle) {
     silent = true;
     connection->close();
@@ -373,8 +307,9 @@ void Forwarding::watch_silence() {
 // the request, or that had little of its time since the rest went by in the queue.
 void Forwarding::note_silence() {
   const Duration bound = std::min(options.response_start, options.timeout);
-  const bool had_time = silent || executor.now() - asked_at >= bound / 2;
-  if (uploaded && had_time && !slot.pod().starting()) throttler->pod_silent(slot.pod());
+  if (!upload.pods_turn() || slot.pod().starting()) return;
+  const bool had_time = silent || executor.now() - silent_since() >= bound / 2;
+  if (had_time) throttler->pod_silent(slot.pod());
 }
 
 net::Task<void> Forwarding::pass_body() {
@@ -411,43 +346,19 @@ net::Task<void> Forwarding::pass_body() {
   record.cut = !finished;
 }
 
-// From here on the connection belongs to the function and its client. Neither the
-// request's timeout nor the one for the first byte counts any more, only the idle one;
-// the slot is held all the while. When its pod drains, the connection may last for as
-// long as a request might have.
-net::Task<void> Forwarding::tunnel(const http::ResponseHead* head) {
-  if (!request.upgrade()) {
-    co_await explain(http::HttpError::kMalformed);
-    co_return;
-  }
+// From here on the connection belongs to the function and its client.
+net::Task<void> Forwarding::switch_protocols(const http::ResponseHead* head) {
   http::ResponseHead answer = *head;
   if (!answer.fields.get("x-request-id")) answer.fields.add("x-request-id", record.id);
-  const auto client = co_await exchange.switch_protocols(answer);
+  http::HttpResult<http::TunnelEnd> client = fail(http::HttpError::kMalformed);
+  if (request.upgrade()) client = co_await exchange.switch_protocols(answer);
   if (!client) {
-    if (!exchange.begun()) co_await explain(http::HttpError::kMalformed);
+    if (!exchange.begun()) co_await tell_of_bad_answer(http::HttpError::kMalformed);
     co_return;
   }
   record.status = 101;
   record.upgraded = true;
-  http::Tunnel tunnel(*client, connection->tunnel_end(), options.idle);
-  TimePoint drained_by = kNever;
-  look.fire = [&] {
-    const TimePoint now = executor.now();
-    if (drained_by == kNever && slot.pod().draining()) drained_by = now + options.tunnel_grace;
-    if (now >= drained_by) {
-      record.cut = true;
-      tunnel.cut();
-    } else {
-      executor.arm(look, std::min(drained_by, now + kDrainLook));
-    }
-  };
-  executor.arm(look, executor.now() + kDrainLook);
-  if (options.counters != nullptr) options.counters->upgraded.add();
-  co_await tunnel.run();
-  look.disarm();
-  if (options.counters != nullptr) options.counters->upgraded.subtract();
-  record.bytes_in += tunnel.to_server();
-  record.bytes_out += tunnel.to_client();
+  co_await pass_upgraded(*client, connection->tunnel_end(), slot.pod(), options, record);
 }
 
 // The connection broke. kAnswered: its client has to be told.
@@ -455,8 +366,8 @@ net::Task<Forwarded> Forwarding::after_break() {
   if (connection->response_begun()) co_return Forwarded::kAnswered;
   // More may have been passed on until now; a pod that ended only its side still takes it.
   connection->close();
-  co_await end_upload();
-  if (client_error || !request.replayable()) co_return Forwarded::kAnswered;
+  co_await upload.end();
+  if (upload.client_error() || !request.replayable()) co_return Forwarded::kAnswered;
   if (options.may_replay) {
     const bool again = co_await may_replay();
     if (again) co_return Forwarded::kReplay;
@@ -495,67 +406,53 @@ net::Task<void> Forwarding::ask_for_exit(Duration patience) {
   exit = co_await exiting;
 }
 
-net::Task<void> Forwarding::answer_error(int status, const char* why, std::string text,
-                                         int retry_after_s) {
-  record.status = status;
-  record.refused = why;
-  co_await refuse(exchange, record, status, std::move(text), retry_after_s);
+net::Task<void> Forwarding::tell(PodFailure failure) {
+  if (failure.event != nullptr) {
+    throttler->pod_misbehaved(slot.pod(), failure.event, failure.answer.text);
+  }
+  return refuse(exchange, record, std::move(failure.answer));
 }
 
-// As answer_error, for what the function's author should hear of, too.
-net::Task<void> Forwarding::blame(const char* event, int status, const char* why,
-                                  std::string text) {
-  throttler->pod_misbehaved(slot.pod(), event, text);
-  co_await answer_error(status, why, std::move(text));
+net::Task<void> Forwarding::tell_of_bad_answer(http::HttpError error) {
+  return tell(bad_answer(options.function, error));
+}
+
+// Which bound was reached.
+LateAnswer Forwarding::lateness() const {
+  LateAnswer how{.was_asked = asked && upload.pods_turn()};
+  if (executor.now() >= options.deadline) {
+    how.allowed = options.timeout;
+    // Of one that was sent again, it is not known apart from the first pod's time.
+    const bool queued = record.retries == 0 && record.queued() >= options.timeout / 2;
+    if (queued) how.waited_for_pod = record.queued();
+  } else if (silent) {
+    how.bound = LateAnswer::Bound::kSilence;
+    how.allowed = options.idle;
+  } else {
+    how.bound = LateAnswer::Bound::kFirstByte;
+    how.allowed = options.response_start;
+  }
+  return how;
+}
+
+net::Task<void> Forwarding::tell_of_break() {
+  co_await ask_for_exit(kExitReportTimeout);
+  PodFailure failure = broken_connection(options.function, exit);
+  co_await tell(std::move(failure));
 }
 
 // Tells the client why there is no answer.
 net::Task<void> Forwarding::explain(http::HttpError error) {
-  const std::string_view name = options.function;
-  if (error == http::HttpError::kTimeout) {
-    const bool all = executor.now() >= options.deadline;
-    const char* setting = all      ? "timeoutSeconds"
-                          : silent ? "idleTimeoutSeconds"
-                                   : "responseStartTimeoutSeconds";
-    const Duration bound = all ? options.timeout : silent ? options.idle : options.response_start;
-    std::string text = fmt::format("function {} did not {} within {} s ({})", name,
-                                   all ? "answer" : "begin to answer", to_seconds(bound), setting);
-    // Of one that was sent again, it is not known apart from the first pod's time.
-    const bool queued = all && record.retries == 0 && record.queued() >= options.timeout / 2;
-    if (queued)
-      text += fmt::format(": the request waited {:.3f} s for a pod", to_seconds(record.queued()));
-    // The time may have gone by while the client sent its body.
-    if (uploaded && !queued) {
-      co_await blame("RequestTimedOut", 504, "timeout", std::move(text));
-    } else {
-      co_await answer_error(504, "timeout", std::move(text));
-    }
-    co_return;
-  }
-  if (error == http::HttpError::kHeadTooLarge) {
-    constexpr http::HeadLimits kLimits;
-    co_await blame("BadAnswer", 502, "bad_answer",
-                   fmt::format("function {} gave an answer whose head is larger than {} bytes or "
-                               "{} fields",
-                               name, kLimits.bytes, kLimits.fields));
-    co_return;
-  }
-  if (error == http::HttpError::kMalformed || error == http::HttpError::kUnsupported ||
-      error == http::HttpError::kVersion) {
-    co_await blame("BadAnswer", 502, "bad_answer",
-                   fmt::format("function {} gave an answer that is not valid HTTP", name));
-    co_return;
-  }
-  co_await ask_for_exit(kExitReportTimeout);
-  if (!exit) {
-    co_await blame("NoAnswer", 502, "pod_failed",
-                   fmt::format("function {} closed the connection without an answer", name));
-  } else if (!exit->was_ready) {
-    co_await answer_error(503, "start_failed",
-                          fmt::format("function {} failed to start: {}", name, exit->message), 1);
-  } else {
-    const std::string why = exit->message.empty() ? "its pod was stopped" : exit->message;
-    co_await answer_error(502, "pod_failed", fmt::format("function {} failed: {}", name, why));
+  switch (error) {
+    case http::HttpError::kTimeout:
+      return tell(late_answer(options.function, lateness()));
+    case http::HttpError::kHeadTooLarge:
+    case http::HttpError::kMalformed:
+    case http::HttpError::kUnsupported:
+    case http::HttpError::kVersion:
+      return tell_of_bad_answer(error);
+    default:
+      return tell_of_break();
   }
 }
 
@@ -572,7 +469,8 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (request.has_unread_body()) {
     const bool ready = co_await the.first_piece();
     if (!ready) {
-      co_await the.explain_client_failure();
+      co_await the.explain_client_error();
+      the.note_client_error();
       co_return Forwarded::kAnswered;
     }
   }
@@ -586,19 +484,21 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   std::string_view target = head.target;
   std::string rewritten;  // what a client says to a proxy
   if (!target.starts_with('/')) target = rewritten = http::origin_form(target);
+  the.asked = true;
   const auto sent = co_await the.connection->send_head(
       head.method, target, request.fields(), head.body, request.first(), options.deadline);
   if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();
   const auto outcome = co_await the.answer();
-  if (the.uploading) {
+  if (the.upload.begun()) {
     // A pod that has answered needs no more of the body, nor does its client wait for that.
-    the.keep = the.keep && the.uploaded;
+    the.keep = the.keep && the.upload.complete();
     if (!the.keep) {
       the.connection->close();
       the.slot.release();
     }
-    co_await the.end_upload();
+    co_await the.upload.end();
   }
+  the.note_client_error();
   if (the.keep && the.connection->reusable()) {
     connections.put(the.slot.shared_pod(), std::move(the.connection));
   }

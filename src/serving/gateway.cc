@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "http/head_writer.h"
 #include "http/uri.h"
-#include "serving/refusal.h"
+#include "serving/error_answer.h"
 
 namespace ebb::serving {
 namespace {
@@ -16,26 +16,6 @@ namespace {
 constexpr int kUnreachedPods = 3;
 constexpr size_t kMaxRequestId = 128;
 constexpr uint64_t kFirstId = 0x10000000;  // so that ids are of one length for long
-
-const char* name_of(Refused::Why why) {
-  switch (why) {
-    case Refused::Why::kQueueFull:
-      return "queue_full";
-    case Refused::Why::kQueueBytes:
-      return "queue_bytes";
-    case Refused::Why::kQueueShare:
-      return "queue_share";
-    case Refused::Why::kTimeout:
-      return "queue_timeout";
-    case Refused::Why::kStartFailed:
-      return "start_failed";
-    case Refused::Why::kGone:
-      return "deleted";
-    case Refused::Why::kClientLeft:
-      return "client_left";
-  }
-  return "?";
-}
 
 // What may go into logs and headers of others as it is.
 bool is_sane_id(std::string_view id) {
@@ -109,7 +89,7 @@ std::string Gateway::refused(const http::RefusedHead& request) {
   record.id = request_id(request.head);
   record.secure = request.secure;
   record.status = request.status;
-  record.refused = "bad_request";
+  record.refused = Refusal::kBadRequest;
   if (!request.head.authority.empty()) {
     record.route = table().find(http::host_of(request.head.authority));
   }
@@ -122,30 +102,30 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, 
   http::host_of(exchange.request().authority, host);
   record.route = table().find(host);
   if (!record.route) {
-    record.status = 404;
-    record.refused = "no_route";
-    return refuse(exchange, record, 404,
-                  fmt::format("no function answers for the host {}: deploy one, or see `ebb "
-                              "get services` for those that there are",
-                              in_quotes(host)));
+    return refuse(exchange, record,
+                  {.why = Refusal::kNoRoute,
+                   .status = 404,
+                   .text = fmt::format("no function answers for the host {}: deploy one, or see "
+                                       "`ebb get services` for those that there are",
+                                       in_quotes(host))});
   }
   if (record.route->only_inside && !inside) {
-    record.status = 404;
-    record.refused = "no_route";
-    return refuse(exchange, record, 404,
-                  fmt::format("function {} answers other functions only (its label "
-                              "networking.knative.dev/visibility is cluster-local)",
-                              record.route->name));
+    return refuse(exchange, record,
+                  {.why = Refusal::kNoRoute,
+                   .status = 404,
+                   .text = fmt::format("function {} answers other functions only (its label "
+                                       "networking.knative.dev/visibility is cluster-local)",
+                                       record.route->name)});
   }
   if (!inside && redirects(exchange)) return redirect(exchange, record, host);
   record.backend = choose(exchange.request(), *record.route);
   if (record.backend == nullptr) {
-    record.status = 503;
-    record.refused = "not_ready";
-    return refuse(
-        exchange, record, 503,
-        fmt::format("function {} is not ready: {}", record.route->name, record.route->not_ready),
-        1);
+    return refuse(exchange, record,
+                  {.why = Refusal::kNotReady,
+                   .status = 503,
+                   .text = fmt::format("function {} is not ready: {}", record.route->name,
+                                       record.route->not_ready),
+                   .retry_after_s = 1});
   }
   return pass_on(exchange, record);
 }
@@ -161,7 +141,7 @@ net::Task<void> Gateway::redirect(http::Exchange& exchange, RequestRecord& recor
                                   std::string host) {
   constexpr uint16_t kDefaultPort = 443;
   record.status = 308;
-  record.refused = "https_redirect";
+  record.refused = Refusal::kHttpsRedirect;
   std::string url = "https://" + host;
   if (*settings_.https_port != kDefaultPort) url += fmt::format(":{}", *settings_.https_port);
   const std::string target = http::origin_form(exchange.request().target);
@@ -210,50 +190,44 @@ net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record
     if (outcome == Forwarded::kUnreached) ++unreached;
     if (outcome == Forwarded::kReplay) options.may_replay = false;
   }
-  record.status = 502;
-  record.refused = "pod_unreachable";
-  co_await refuse(exchange, record, 502,
-                  fmt::format("the pods of function {} cannot be reached", record.route->name), 1);
+  ErrorAnswer unreachable{
+      .why = Refusal::kPodUnreachable,
+      .status = 502,
+      .text = fmt::format("the pods of function {} cannot be reached", record.route->name),
+      .retry_after_s = 1};
+  co_await refuse(exchange, record, std::move(unreachable));
 }
 
 net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                         Refused refused) {
-  const std::string& name = record.route->name;
-  record.refused = name_of(refused.why);
-  record.status = 503;
-  std::string text;
-  switch (refused.why) {
-    case Refused::Why::kStartFailed:
-      text = fmt::format("function {} failed to start: {}", name, refused.message);
-      break;
-    case Refused::Why::kQueueFull:
-    case Refused::Why::kQueueBytes:
-    case Refused::Why::kQueueShare:
-      text = fmt::format("function {} is overloaded: {}", name, refused.message);
-      break;
-    case Refused::Why::kTimeout:
-      record.status = 504;
-      text = fmt::format("function {} was too busy: {}", name, refused.message);
-      break;
-    case Refused::Why::kGone:
-      record.status = 404;
-      refused.retry_after_s = 0;
-      text = fmt::format("function {} has been deleted", name);
-      break;
-    case Refused::Why::kClientLeft:
-      // Nobody reads it: what nginx logs in this case.
-      record.status = 499;
-      exchange.close_after();
-      co_return;
+  if (refused.why == Refusal::kClientLeft) {
+    record.status = kClientLeftStatus;
+    record.refused = refused.why;
+    exchange.close_after();
+    return net::Task<void>::ready();
   }
-  co_await refuse(exchange, record, record.status, std::move(text), refused.retry_after_s);
+  ErrorAnswer answer{
+      .why = refused.why, .status = 503, .text = {}, .retry_after_s = refused.retry_after_s};
+  const char* verdict = "is overloaded";
+  if (refused.why == Refusal::kStartFailed) verdict = "failed to start";
+  if (refused.why == Refusal::kQueueTimeout) {
+    answer.status = 504;
+    verdict = "was too busy";
+  }
+  answer.text = fmt::format("function {} {}: {}", record.route->name, verdict, refused.message);
+  if (refused.why == Refusal::kDeleted) {
+    answer.status = 404;
+    answer.retry_after_s = 0;
+    answer.text = fmt::format("function {} has been deleted", record.route->name);
+  }
+  return refuse(exchange, record, std::move(answer));
 }
 
 void Gateway::report(const http::RequestHead& head, const net::Address& client,
                      RequestRecord& record) {
   record.ended_at = executor_.now();
   parts_.counters.count(record);
-  if (record.refused != nullptr && record.route && record.status >= 500) log_failure(head, record);
+  if (record.refused && record.route && record.status >= 500) log_failure(head, record);
   if (parts_.access_log == nullptr) return;
   const std::string line = access_line(record, head, client, record.ended_at, parts_.clock.wall());
   parts_.access_log->write(line);
@@ -272,7 +246,7 @@ void Gateway::log_failure(const http::RequestHead& head, const RequestRecord& re
       "gateway",
       "request failed: status={} reason={} namespace={} service={} revision={} "
       "pod={} id={} method={} duration_us={}",
-      record.status, record.refused, record.route->ns, record.route->name,
+      record.status, to_string(*record.refused), record.route->ns, record.route->name,
       record.backend != nullptr ? record.backend->name : "-", record.pod ? record.pod->pod() : "-",
       record.id, head.method,
       std::chrono::duration_cast<std::chrono::microseconds>(record.ended_at - record.received_at)

@@ -50,6 +50,22 @@ TEST_F(GatewayTest, ARequestThatIsNotAllThereSaysNothingOfThePod) {
   EXPECT_TRUE(source_.hung.empty());
 }
 
+TEST_F(GatewayTest, APodThatDoesNotTakeTheBodyIsSilentToo) {
+  backend_.response_start = 200ms;
+  start();
+  add_pod("a", std::deque<Act>(Throttler::kHungAfter, Act::kStuck));
+  for (int i = 0; i < Throttler::kHungAfter; ++i) {
+    auto stream = run(dial());
+    const std::string request = fmt::format(
+        "POST / HTTP/1.1\r\nHost: hello\r\nContent-Length: {0}\r\n\r\n{1:x<{0}}", 4 << 20, "");
+    auto sent = launch(send(stream, request));
+    const std::string answer = run(read_up_to(stream, "(responseStartTimeoutSeconds)"));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 504 "));
+    EXPECT_TRUE(await(sent)) << "the rest is read and dropped";
+  }
+  EXPECT_EQ(source_.hung, std::vector<std::string>{"a"});
+}
+
 TEST_F(GatewayTest, SilenceBeforeTheAnswerIsIdleToo) {
   backend_.idle = 30ms;
   start();

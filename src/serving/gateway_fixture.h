@@ -33,6 +33,7 @@ enum class Act {
   kHints,        // 200 as kAnswer, after 100 and 103
   kManyHints,    // 200, after as many and as large ones as there may be
   kEarly,        // answers to the head, whatever comes of the body
+  kStuck,        // reads its head and nothing more, and says nothing
 };
 
 // A pod whose acts are given, one for each request, over all connections.
@@ -73,8 +74,8 @@ class FakePod final {
       }
       std::string request;
       const auto has_enough = [&] {
-        return is_whole(request) ||
-               (act == Act::kEarly && request.find("\r\n\r\n") != std::string::npos);
+        return is_whole(request) || ((act == Act::kEarly || act == Act::kStuck) &&
+                                     request.find("\r\n\r\n") != std::string::npos);
       };
       while (!has_enough()) {
         std::array<char, 4096> buffer;
@@ -85,6 +86,13 @@ class FakePod final {
       requests.push_back(request);
       if (!acts_.empty()) acts_.pop_front();
       if (act == Act::kReadClose) co_return;
+      if (act == Act::kStuck) {
+        while (!stream.peer_left()) {
+          auto nap = executor_.sleep_until(executor_.now() + std::chrono::milliseconds(1));
+          co_await nap;
+        }
+        co_return;
+      }
       std::string answer =
           fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", request.size(), request);
       if (act == Act::kHints) {

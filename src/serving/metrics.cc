@@ -7,11 +7,6 @@
 namespace ebb::serving {
 namespace {
 
-size_t index_of(std::string_view refusal) {
-  const auto found = std::find(kRefusals.begin(), kRefusals.end(), refusal);
-  return static_cast<size_t>(found - kRefusals.begin()) % kRefusals.size();
-}
-
 // A revision's numbers of all executors together, and how it is now.
 struct Sum {
   std::shared_ptr<const RevisionMetrics> metrics;
@@ -22,7 +17,7 @@ struct Sum {
   std::array<uint64_t, Histogram<kStartBounds>::kBuckets> wait{};
   double duration_sum = 0;
   double wait_sum = 0;
-  std::array<uint64_t, kRefusals.size()> refused{};
+  std::array<uint64_t, kRefusalNames.size()> refused{};
   uint64_t retries = 0;
   uint64_t cold_starts = 0;
   uint64_t bytes_in = 0;
@@ -78,7 +73,7 @@ std::vector<const RevisionCounters*> RevisionMetrics::all() const {
 void GatewayCounters::count(const RequestRecord& record) {
   const bool routed = record.backend != nullptr && record.backend->metrics;
   if (!routed) {
-    if (record.refused != nullptr) unrouted[index_of(record.refused)].add();
+    if (record.refused) unrouted[index_of(*record.refused)].add();
     return;
   }
   RevisionCounters& counters = record.backend->metrics->on(index);
@@ -86,7 +81,7 @@ void GatewayCounters::count(const RequestRecord& record) {
   counters.by_class[static_cast<size_t>(status_class - 1)].add();
   if (!record.upgraded) counters.duration.observe(record.ended_at - record.received_at);
   if (record.asked_at != TimePoint{}) counters.wait.observe(record.queued());
-  if (record.refused != nullptr) counters.refused[index_of(record.refused)].add();
+  if (record.refused) counters.refused[index_of(*record.refused)].add();
   if (record.retries > 0) counters.retries.add(static_cast<uint64_t>(record.retries));
   counters.bytes_in.add(record.bytes_in);
   counters.bytes_out.add(record.bytes_out);
@@ -155,10 +150,10 @@ void Metrics::write_requests(Exposition& out) const {
   out.family("ebb_requests_refused_total", "counter",
              "Requests that the gateway answered in the function's place, by reason.");
   for (const Sum& sum : sums) {
-    for (size_t i = 0; i < kRefusals.size(); ++i) {
+    for (size_t i = 0; i < kRefusalNames.size(); ++i) {
       if (sum.refused[i] == 0) continue;
       const auto l = sum.labels();
-      out.sample("ebb_requests_refused_total", {l[0], l[1], l[2], {"reason", kRefusals[i]}},
+      out.sample("ebb_requests_refused_total", {l[0], l[1], l[2], {"reason", kRefusalNames[i]}},
                  static_cast<double>(sum.refused[i]));
     }
   }
@@ -201,11 +196,12 @@ void Metrics::write_gateways(Exposition& out) const {
   }
   out.family("ebb_requests_unrouted_total", "counter",
              "Requests for which there was no revision, by reason.");
-  for (size_t i = 0; i < kRefusals.size(); ++i) {
+  for (size_t i = 0; i < kRefusalNames.size(); ++i) {
     uint64_t sum = 0;
     for (const auto& gateway : gateways_) sum += gateway->unrouted[i].value();
     if (sum == 0) continue;
-    out.sample("ebb_requests_unrouted_total", {{"reason", kRefusals[i]}}, static_cast<double>(sum));
+    out.sample("ebb_requests_unrouted_total", {{"reason", kRefusalNames[i]}},
+               static_cast<double>(sum));
   }
   uint64_t upgraded = 0;
   uint64_t connections = 0;

@@ -74,18 +74,12 @@ class Histogram final {
   Counter nanoseconds_;
 };
 
-// Why the gateway answered in a function's place: the values of RequestRecord.refused.
-inline constexpr auto kRefusals = std::to_array<std::string_view>(
-    {"no_route", "not_ready", "queue_full", "queue_bytes", "queue_timeout", "start_failed",
-     "deleted", "client_left", "timeout", "pod_failed", "pod_unreachable", "bad_answer",
-     "client_failed", "bad_request", "https_redirect", "short_of_descriptors", "queue_share"});
-
 // One revision's numbers on one executor.
 struct RevisionCounters {
   std::array<Counter, 5> by_class;  // 1xx .. 5xx
   Histogram<kDurationBounds> duration;
   Histogram<kStartBounds> wait;
-  std::array<Counter, kRefusals.size()> refused;
+  std::array<Counter, kRefusalNames.size()> refused;
   Counter retries;
   Counter cold_starts;
   Counter bytes_in;
@@ -125,7 +119,7 @@ struct alignas(64) GatewayCounters {
   void count(const RequestRecord& record);
 
   const size_t index;  // of the executor
-  std::array<Counter, kRefusals.size()> unrouted;
+  std::array<Counter, kRefusalNames.size()> unrouted;
   std::array<Histogram<kStartBounds>, kPhases> phases;
   Histogram<kStartBounds> cold_start;  // from the first byte in to the first byte out
   Counter upgraded;                    // open now

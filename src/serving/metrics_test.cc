@@ -54,7 +54,7 @@ TEST_F(MetricsTest, AddsUpWhatExecutorsCount) {
   metrics_.gateway(0).count(record(200, 7ms));
   metrics_.gateway(1).count(record(200, 30s));
   auto refused = record(503, 1ms);
-  refused.refused = "queue_full";
+  refused.refused = Refusal::kQueueFull;
   refused.asked_at = refused.received_at;
   refused.granted_at = {};
   metrics_.gateway(1).count(refused);
@@ -87,7 +87,7 @@ TEST_F(MetricsTest, WhoWasNeverCalledTakesNoRoom) {
 
 TEST_F(MetricsTest, CountsWhatHasNoRevision) {
   RequestRecord lost;
-  lost.refused = "no_route";
+  lost.refused = Refusal::kNoRoute;
   lost.status = 404;
   metrics_.gateway(0).count(lost);
   metrics_.gateway(1).count(lost);

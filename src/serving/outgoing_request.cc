@@ -17,6 +17,14 @@ bool is_ours(std::string_view name) {
       kOurs, [&](std::string_view one) { return std::ranges::equal(name, one, same); });
 }
 
+http::Fields passed_on(const http::Fields& trailers) {
+  http::Fields out;
+  for (const http::Field& field : trailers) {
+    if (http::may_be_trailer(field.name) && !is_ours(field.name)) out.add(field.name, field.value);
+  }
+  return out;
+}
+
 namespace {
 
 // RFC 9110 7.6.1: a client may not name what concerns more than its connection; Host is what

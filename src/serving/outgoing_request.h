@@ -14,6 +14,9 @@ namespace ebb::serving {
 // What a function may trust to be ours, such as X-Forwarded-For, by whatever spelling.
 [[nodiscard]] bool is_ours(std::string_view name);
 
+// What goes on of the fields behind a body, in either direction.
+[[nodiscard]] http::Fields passed_on(const http::Fields& trailers);
+
 // A request as pods get it; it may be sent to one after another as long as its body has
 // not been passed on. Belongs to the coroutine that serves the request.
 class OutgoingRequest final {

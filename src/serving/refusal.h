@@ -1,18 +1,46 @@
-// Error answers of the request path: short plain text that says what happened.
+// Why the gateway answered in a function's place, as the access log, logs and metrics name it.
 #pragma once
 
-#include <string>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
-
-#include "http/server.h"
-#include "net/task.h"
-#include "serving/request_record.h"
 
 namespace ebb::serving {
 
-// Answers `status` with `text` and a line end, and the request's id. `retry_after_s` > 0
-// adds Retry-After. A gRPC call is told the same as its status and message.
-[[nodiscard]] net::Task<void> refuse(http::Exchange& exchange, RequestRecord& record, int status,
-                                     std::string text, int retry_after_s = 0);
+enum class Refusal : uint8_t {
+  // Before there was a revision for the request.
+  kBadRequest,
+  kNoRoute,
+  kNotReady,
+  kHttpsRedirect,
+  // Before it had a slot in a pod.
+  kQueueFull,     // too many wait already
+  kQueueBytes,    // those who wait hold too much memory
+  kQueueShare,    // or too much of what all revisions' may hold
+  kQueueTimeout,  // no slot came free in time
+  kStartFailed,   // its pod could not be started
+  kDeleted,       // with its revision
+  kClientLeft,    // nobody is there for the answer
+  // With a pod.
+  kPodUnreachable,
+  kPodFailed,
+  kBadAnswer,
+  kTimeout,
+  kClientFailed,  // its body
+  kShortOfDescriptors,
+};
+
+// By the enumerators' order.
+inline constexpr auto kRefusalNames = std::to_array<std::string_view>(
+    {"bad_request", "no_route", "not_ready", "https_redirect", "queue_full", "queue_bytes",
+     "queue_share", "queue_timeout", "start_failed", "deleted", "client_left", "pod_unreachable",
+     "pod_failed", "bad_answer", "timeout", "client_failed", "short_of_descriptors"});
+static_assert(kRefusalNames.size() == static_cast<size_t>(Refusal::kShortOfDescriptors) + 1);
+
+[[nodiscard]] constexpr size_t index_of(Refusal why) { return static_cast<size_t>(why); }
+[[nodiscard]] constexpr std::string_view to_string(Refusal why) {
+  return kRefusalNames[index_of(why)];
+}
 
 }  // namespace ebb::serving

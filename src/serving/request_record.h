@@ -7,12 +7,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "net/block_cache.h"
 #include "serving/queue_proxy.h"
+#include "serving/refusal.h"
 #include "serving/routing_table.h"
 
 namespace ebb::serving {
@@ -29,6 +31,9 @@ enum class Phase {
 inline constexpr size_t kPhases = 5;
 inline constexpr std::array<std::string_view, kPhases> kPhaseNames = {"queue", "schedule", "pod",
                                                                       "code", "first_byte"};
+
+// The status that nginx logs where nobody waited for an answer.
+inline constexpr int kClientLeftStatus = 499;
 
 struct RequestRecord {
   // --- What was asked ---
@@ -47,12 +52,12 @@ struct RequestRecord {
   bool no_pods = false;   // when it asked
   bool cold = false;      // it waited for a pod's start
   int retries = 0;        // sendings after the first
-  int status = 0;         // of the answer; 499: the client left before it
+  int status = 0;         // of the answer, or kClientLeftStatus
   uint64_t bytes_in = 0;  // of the bodies, without framing
   uint64_t bytes_out = 0;
   bool upgraded = false;
-  bool cut = false;               // the answer was begun and not finished
-  const char* refused = nullptr;  // why the gateway answered itself: "queue_full", ...
+  bool cut = false;                               // the answer was begun and not finished
+  std::optional<Refusal> refused = std::nullopt;  // why the gateway answered itself
 
   [[nodiscard]] Duration queued() const {
     const TimePoint until = granted_at == TimePoint{} ? ended_at : granted_at;

@@ -58,9 +58,13 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
   count(+1);
   ++arrivals_;
   retries_.deposit();
-  waiting_.emplace_hint(waiting_.end(), number, Waiter{std::move(sender), bytes, clock_.now()});
+  waiting_.emplace_hint(
+      waiting_.end(), number,
+      Waiter{.sender = std::move(sender),
+             .bytes = bytes,
+             .since = clock_.now(),
+             .place = options_.budget ? options_.budget->enter(bytes) : WaitingBudget::Place()});
   waiting_bytes_ += bytes;
-  if (options_.budget) options_.budget->enter(bytes);
   grant_waiting();  // if a slot came free since try_acquire
   const bool crowded = !pods_.empty() && !waiting_.empty() && !crowd_told_;
   crowd_told_ = crowd_told_ || crowded;
@@ -68,9 +72,7 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
 }
 
 Throttler::Waiters::iterator Throttler::erase_waiter(Waiters::iterator waiter) {
-  const size_t bytes = waiter->second.bytes;
-  waiting_bytes_ -= bytes;
-  if (options_.budget) options_.budget->leave({.requests = 1, .bytes = bytes});
+  waiting_bytes_ -= waiter->second.bytes;
   return waiting_.erase(waiter);
 }
 
@@ -88,27 +90,28 @@ bool Throttler::may_retry() {
 
 std::optional<Refused> Throttler::refusal(size_t bytes) const {
   if (closed_) {
-    return Refused{Refused::Why::kGone, "the revision has been deleted", 1};
+    return Refused{Refusal::kDeleted, "the revision has been deleted", 1};
   }
   if (pods_.empty() && clock_.now() < retry_at_) {
     const auto wait = std::chrono::ceil<std::chrono::seconds>(retry_at_ - clock_.now());
-    return Refused{Refused::Why::kStartFailed, last_failure_, static_cast<int>(wait.count())};
+    return Refused{Refusal::kStartFailed, last_failure_, static_cast<int>(wait.count())};
   }
   if (waiting_.size() >= options_.max_waiting) {
-    return Refused{Refused::Why::kQueueFull,
+    return Refused{Refusal::kQueueFull,
                    fmt::format("{} requests wait for it already", waiting_.size()), 1};
   }
   if (bytes > options_.max_waiting_bytes - std::min(waiting_bytes_, options_.max_waiting_bytes)) {
-    return Refused{Refused::Why::kQueueBytes,
+    return Refused{Refusal::kQueueBytes,
                    fmt::format("the {} requests that wait for it hold {} bytes already",
                                waiting_.size(), waiting_bytes_),
                    1};
   }
   if (options_.budget && !options_.budget->has_room(waiting(), bytes)) {
-    return Refused{Refused::Why::kQueueShare,
-                   fmt::format("{} requests wait for it, and {} for all functions: more of it "
-                               "would leave too little room for others",
-                               waiting_.size(), options_.budget->taken().requests),
+    const Waiting all = options_.budget->taken();
+    return Refused{Refusal::kQueueShare,
+                   fmt::format("{} requests wait for it with {} bytes, and {} for all functions "
+                               "with {}: more of it would leave too little room for others",
+                               waiting_.size(), waiting_bytes_, all.requests, all.bytes),
                    1};
   }
   return std::nullopt;
@@ -190,7 +193,6 @@ void Throttler::grant_waiting() {
 }
 
 void Throttler::refuse_waiting(const Refused& refused) {
-  if (options_.budget) options_.budget->leave(waiting());
   waiting_bytes_ = 0;
   pass(clock_.now());
   for (auto& [ticket, waiter] : std::exchange(waiting_, {})) {
@@ -339,7 +341,7 @@ void Throttler::start_failed(const std::string& pod, const std::string& message)
   retry_at_ =
       clock_.now() + std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
   ++failures_;
-  if (pods_.empty()) refuse_waiting({Refused::Why::kStartFailed, message, 1});
+  if (pods_.empty()) refuse_waiting({Refusal::kStartFailed, message, 1});
   on_start_(pod, message);
 }
 
@@ -374,7 +376,7 @@ scheduling::PodListener::Drain Throttler::begin_drain(int count) {
 void Throttler::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  refuse_waiting({Refused::Why::kGone, "the revision has been deleted", 1});
+  refuse_waiting({Refusal::kDeleted, "the revision has been deleted", 1});
 }
 
 // --- The AutoScaler ---

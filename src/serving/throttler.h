@@ -23,22 +23,14 @@
 #include "scaling/policy.h"
 #include "scheduling/scale_target.h"
 #include "serving/queue_proxy.h"
+#include "serving/refusal.h"
 #include "serving/waiting_budget.h"
 
 namespace ebb::serving {
 
 // Why a request was not let in.
 struct Refused {
-  enum class Why {
-    kQueueFull,    // too many wait already
-    kQueueBytes,   // those who wait hold too much memory
-    kQueueShare,   // or too much of what all revisions' may hold
-    kTimeout,      // no slot came free in time
-    kStartFailed,  // its pod could not be started
-    kGone,         // the revision was deleted
-    kClientLeft,   // nobody is there for the answer
-  };
-  Why why = Why::kTimeout;
+  Refusal why;
   std::string message;
   int retry_after_s = 1;
 };
@@ -74,7 +66,7 @@ class [[nodiscard]] Slot final {
 };
 
 struct ThrottlerOptions {
-  std::string revision;                  // uid
+  std::string revision = {};             // uid
   int concurrency = 0;                   // requests at a time in one pod; 0: no limit
   size_t max_waiting = 10000;            // requests held for want of a slot
   size_t max_waiting_bytes = 64u << 20;  // of memory that they hold
@@ -208,6 +200,7 @@ class Throttler final : public scheduling::PodListener,
     GrantShot::Sender sender;
     size_t bytes = 0;
     TimePoint since;
+    WaitingBudget::Place place;
   };
   using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
 

@@ -299,7 +299,7 @@ TEST_F(ThrottlerTest, TheQueueIsBounded) {
   static_cast<void>(throttler->enqueue(b.sender));
   const auto entry = throttler->try_acquire();
   ASSERT_TRUE(entry.refused);
-  EXPECT_EQ(entry.refused->why, Refused::Why::kQueueFull);
+  EXPECT_EQ(entry.refused->why, Refusal::kQueueFull);
 }
 
 TEST_F(ThrottlerTest, RevisionsShareTheRoomForThoseThatWait) {
@@ -317,7 +317,7 @@ TEST_F(ThrottlerTest, RevisionsShareTheRoomForThoseThatWait) {
       static_cast<void>(throttler.enqueue(shots.back().sender, bytes));
       const auto refused = got(shots.back().receiver);
       if (!refused) continue;
-      EXPECT_EQ(refused->error().why, Refused::Why::kQueueShare);
+      EXPECT_EQ(refused->error().why, Refusal::kQueueShare);
       return in;
     }
   };
@@ -390,7 +390,7 @@ TEST_F(ThrottlerTest, AFailedStartRefusesWhoWaitsAndBacksOff) {
   ASSERT_TRUE(entry.refused);
   EXPECT_EQ(entry.refused->message, "no handle");
   static_cast<void>(throttler->enqueue(waiting.sender));
-  EXPECT_EQ(got(waiting.receiver).value().error().why, Refused::Why::kStartFailed);
+  EXPECT_EQ(got(waiting.receiver).value().error().why, Refusal::kStartFailed);
   clock_.advance(1001ms);
   EXPECT_FALSE(throttler->try_acquire().refused);  // the next one may try again
 }
@@ -435,8 +435,8 @@ TEST_F(ThrottlerTest, AfterCloseEveryoneIsRefused) {
   auto waiting = shot();
   static_cast<void>(throttler->enqueue(waiting.sender));
   throttler->close();
-  EXPECT_EQ(got(waiting.receiver).value().error().why, Refused::Why::kGone);
-  EXPECT_EQ(throttler->try_acquire().refused->why, Refused::Why::kGone);
+  EXPECT_EQ(got(waiting.receiver).value().error().why, Refusal::kDeleted);
+  EXPECT_EQ(throttler->try_acquire().refused->why, Refusal::kDeleted);
   EXPECT_EQ(throttler->counts().waiting, 0);
 }
 

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <utility>
 
 namespace ebb::serving {
 
@@ -20,6 +21,26 @@ struct Waiting {
 class WaitingBudget final {
  public:
   explicit WaitingBudget(Waiting most) : most_(most) {}
+  WaitingBudget(const WaitingBudget&) = delete;
+  WaitingBudget& operator=(const WaitingBudget&) = delete;
+
+  // One request's place; gives itself back. Must not outlive the budget.
+  class [[nodiscard]] Place final {
+   public:
+    Place() = default;  // none
+    Place(Place&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+    Place& operator=(Place&&) = delete;
+    ~Place() {
+      if (budget_ != nullptr) budget_->leave(bytes_);
+    }
+
+   private:
+    friend class WaitingBudget;
+    Place(WaitingBudget& budget, size_t bytes) : budget_(&budget), bytes_(bytes) {}
+    WaitingBudget* budget_ = nullptr;
+    size_t bytes_ = 0;
+  };
 
   // Whether one request more that holds so many bytes may wait beside the revision's own.
   [[nodiscard]] bool has_room(Waiting own, size_t bytes) const {
@@ -28,13 +49,10 @@ class WaitingBudget final {
     return own.requests + all.requests < most_.requests &&
            own.bytes + all.bytes + bytes <= most_.bytes;
   }
-  void enter(size_t bytes) {
+  Place enter(size_t bytes) {
     requests_.fetch_add(1, std::memory_order_relaxed);
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  void leave(Waiting some) {
-    requests_.fetch_sub(some.requests, std::memory_order_relaxed);
-    bytes_.fetch_sub(some.bytes, std::memory_order_relaxed);
+    return {*this, bytes};
   }
   [[nodiscard]] Waiting taken() const {
     return {.requests = requests_.load(std::memory_order_relaxed),
@@ -42,6 +60,11 @@ class WaitingBudget final {
   }
 
  private:
+  void leave(size_t bytes) {
+    requests_.fetch_sub(1, std::memory_order_relaxed);
+    bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+
   const Waiting most_;
   std::atomic<size_t> requests_ = 0;
   std::atomic<size_t> bytes_ = 0;

@@ -5,8 +5,10 @@ import collections
 import concurrent.futures
 import json
 import os
+import pathlib
 import signal
 import socket
+import tempfile
 import threading
 import time
 import unittest
@@ -449,17 +451,24 @@ class RequestPath(unittest.TestCase):
 
 class Ending(unittest.TestCase):
     def test_an_open_websocket_does_not_hold_up_the_end(self):
-        with Ebb() as ebb:
-            ebb.deploy("ws", WEBSOCKET)
-            ws = WebSocket(ebb.gateway, "ws.default.localhost")
-            ws.send(b"hello")
-            self.assertEqual(ws.receive(), b"hello")
-            start = time.monotonic()
-            ebb.signal(signal.SIGINT)
-            self.assertEqual(ebb.wait(), 0, "".join(ebb.log))
-            self.assertLess(time.monotonic() - start, 15)
-            self.assertEqual(ebb.leftovers(), [])
-            ws.close()
+        with tempfile.TemporaryDirectory() as folder:
+            access_log = pathlib.Path(folder, "access.log")
+            with Ebb("--access-log", str(access_log)) as ebb:
+                ebb.deploy("ws", WEBSOCKET)
+                closed = WebSocket(ebb.gateway, "ws.default.localhost")
+                closed.close()
+                ws = WebSocket(ebb.gateway, "ws.default.localhost")
+                ws.send(b"hello")
+                self.assertEqual(ws.receive(), b"hello")
+                start = time.monotonic()
+                ebb.signal(signal.SIGINT)
+                self.assertEqual(ebb.wait(), 0, "".join(ebb.log))
+                self.assertLess(time.monotonic() - start, 15)
+                self.assertEqual(ebb.leftovers(), [])
+                ws.close()
+            lines = [json.loads(line) for line in access_log.read_text().splitlines()]
+            upgraded = [line for line in lines if line.get("upgraded")]
+            self.assertEqual([line.get("cut", False) for line in upgraded], [False, True], lines)
 
 
 if __name__ == "__main__":
