@@ -373,8 +373,7 @@ net::Task<void> H2Connection::serve(std::shared_ptr<H2Connection> self,
   }
   if (exchange.request().body.kind == BodyLength::Kind::kSized &&
       exchange.request().body.size > options.max_body) {
-    co_await exchange.refuse_head(413,
-                                  body_fault(HttpError::kBodyTooLarge, options.max_body));
+    co_await exchange.refuse_head(413, body_fault(HttpError::kBodyTooLarge, options.max_body));
     co_return;
   }
   const RequestHead& head = exchange.request();
