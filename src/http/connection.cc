@@ -258,7 +258,7 @@ net::Task<bool> Connection::settle() {
     co_return false;
   }
   if (body_error_ || continue_due()) {
-    co_await linger_and_close();
+    co_await linger_and_close(kSkipTime);
     co_return false;
   }
   // Some clients know only from the connection's end that they have the whole answer.
@@ -267,33 +267,33 @@ net::Task<bool> Connection::settle() {
   const bool skipped = co_await skip_body();
   if (skipped && !close_after_) co_return true;
   const bool all_read = skipped && input_.empty() && stream_.quiet();
-  if (!all_read) co_await linger_and_close();
+  if (!all_read) co_await linger_and_close(kLingerTime);
   co_return false;
 }
 
 net::Task<bool> Connection::skip_body() {
   if (decoder_.done()) co_return true;
   TimePoint end = server_.executor.now() + kSkipTime;
-  bool hurries = false;
   while (!decoder_.done()) {
-    if (server_.draining && !std::exchange(hurries, true)) {
-      end = std::min(end, server_.executor.turn_time() + kLingerTime);
-    }
-    const TimePoint pause = server_.executor.turn_time() + kSkipPause;
-    const auto piece = co_await read_piece(stream_, input_, decoder_, std::min(end, pause));
+    const auto piece = co_await read_piece(stream_, input_, decoder_, skip_deadline(end));
     if (!piece || decoder_.received() > server_.options.max_body) co_return false;
   }
   co_return true;
 }
 
-net::Task<void> Connection::linger_and_close() {
+TimePoint Connection::skip_deadline(TimePoint& end) const {
+  const TimePoint now = server_.executor.turn_time();
+  if (server_.draining) end = std::min(end, now + kLingerTime);
+  return std::min(end, now + kSkipPause);
+}
+
+net::Task<void> Connection::linger_and_close(Duration most) {
   stream_.shutdown_write();
-  const TimePoint deadline = server_.executor.now() + kLingerTime;
-  for (size_t dropped = 0; dropped < kLingerBytes;) {
+  TimePoint end = server_.executor.now() + most;
+  for (;;) {
     const auto received =
-        co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), deadline);
+        co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), skip_deadline(end));
     if (!received || *received == 0) break;
-    dropped += *received;
   }
   stream_.close();
 }
@@ -317,7 +317,8 @@ net::Task<void> Connection::refuse(int status, std::string_view what, std::strin
   out_ += "\r\n";
   if (request_.method == "HEAD") body.clear();
   const auto sent = co_await send(body, {});
-  if (sent) co_await linger_and_close();
+  const bool has_body = request_.body.kind != BodyLength::Kind::kNone;
+  if (sent) co_await linger_and_close(has_body ? kSkipTime : kLingerTime);
 }
 
 net::Task<HttpResult<void>> Connection::send(std::string_view piece, std::string_view tail) {

@@ -21,12 +21,11 @@ class Connection final : public Exchange, public OpenConnection {
  public:
   // After an answer that ends a connection early, what the client still sends is
   // read and dropped, so that the answer is not lost to a reset.
-  static constexpr size_t kLingerBytes = 64 * 1024;
   static constexpr Duration kLingerTime = std::chrono::seconds(1);
   // A piece of a body up to this is copied behind its head.
   static constexpr size_t kJoined = 2 * 1024;
-  // What of a request's body the handler left unread is skipped, for so long and with no
-  // longer pause: many clients look for an answer only once they have sent everything.
+  // What of a request's body nobody wants is skipped, for so long and with no longer pause:
+  // many clients look for an answer only once they have sent everything.
   static constexpr Duration kSkipTime = std::chrono::seconds(30);
   static constexpr Duration kSkipPause = std::chrono::seconds(1);
 
@@ -89,12 +88,14 @@ class Connection final : public Exchange, public OpenConnection {
   // carry another request.
   [[nodiscard]] net::Task<bool> settle();
   [[nodiscard]] net::Task<bool> skip_body();
+  // For the next piece of what is dropped until `end`, which a drain brings nearer.
+  [[nodiscard]] TimePoint skip_deadline(TimePoint& end) const;
   // Sends a whole plain text answer and ends the connection.
   [[nodiscard]] net::Task<void> refuse(int status, std::string_view what,
                                        std::string_view request_id = {});
   // Likewise, for a request that the handler never gets.
   [[nodiscard]] net::Task<void> refuse_head(int status, std::string_view what);
-  [[nodiscard]] net::Task<void> linger_and_close();
+  [[nodiscard]] net::Task<void> linger_and_close(Duration most);
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_more();

@@ -262,6 +262,20 @@ TEST_F(GatewayTest, ABodyThatEndsEarlyOrTurnsBadBehindItsFirstPieceIsNamed) {
   EXPECT_EQ(throttler_->counts().in_flight, 0);
 }
 
+TEST_F(GatewayTest, AClientThatReadsOnlyWhenItHasSentAllSeesThatItsBodyIsTooLarge) {
+  start({.max_body = 10});
+  add_pod("a");
+  constexpr size_t kMuch = 16 << 20;
+  for (const std::string& framing :
+       {fmt::format("Content-Length: {}\r\n\r\n", kMuch),
+        fmt::format("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", kMuch)}) {
+    auto stream = run(dial());
+    ASSERT_TRUE(run(send(stream, "POST / HTTP/1.1\r\nHost: hello\r\n" + framing)));
+    ASSERT_TRUE(run(send(stream, std::string(kMuch, 'x')))) << framing;
+    EXPECT_THAT(run(read_up_to(stream, "\n\n")), StartsWith("HTTP/1.1 413 ")) << framing;
+  }
+}
+
 TEST_F(GatewayTest, ABodyOverTheLimitIsRefused) {
   start({.max_body = 10});
   FakePod& pod = add_pod("a");
