@@ -206,7 +206,7 @@ int Front::run() {
                                  .publisher = routes_,
                                  .clock = clock_,
                                  .domain = options_.domain,
-                                 .gateway_port = gateway->port,
+                                 .ports = {.http = gateway->port, .https = redirected_to()},
                                  .gc = options_.gc,
                                  .events = &events_,
                                  .disk = {.blobs = blobs_.get(),
@@ -278,15 +278,21 @@ int Front::run() {
   return exit_code_;
 }
 
+// Where requests by plain HTTP are sent on to, if they are.
+std::optional<uint16_t> Front::redirected_to() const {
+  if (!options_.https_redirect || opened_.sockets.https.empty()) return std::nullopt;
+  const auto address = net::local_address(opened_.sockets.https.front().get());
+  if (!address) return std::nullopt;
+  return address->port;
+}
+
 Result<void> Front::make_workers() {
   serving::GatewaySettings settings = options_.requests;
   if (!opened_.sockets.https.empty()) {
     auto tls = net::TlsContext::server(opened_.certificates, serving::kProtocols);
     if (!tls) return fail(tls.error());
     gateway_tls_.emplace(std::move(*tls));
-    const auto address = net::local_address(opened_.sockets.https.front().get());
-    if (!address) return fail(address.error());
-    if (options_.https_redirect) settings.https_port = address->port;
+    settings.https_port = redirected_to();
   }
   for (size_t i = 0; i < opened_.sockets.gateway.size(); ++i) {
     const serving::GatewayParts parts{.routes = routes_,

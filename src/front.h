@@ -88,6 +88,7 @@ class Front final {
   struct Worker;
 
   int give_up(const std::string& why);
+  [[nodiscard]] std::optional<uint16_t> redirected_to() const;
   Result<void> make_workers();
   void connect_controller();
   void on_controller(const node::FromController& message);

@@ -60,6 +60,19 @@ void say_where_traffic_goes(const std::string& name, const std::string& revision
   }
 }
 
+// That calls `host` by the gateway, whether its name resolves or not.
+std::string curl_command(std::string_view url, const std::string& host,
+                         const net::Address& gateway) {
+  if (!url.starts_with("https://")) {
+    return fmt::format("curl -H 'Host: {}' http://{}/\n", host, gateway.to_string());
+  }
+  const size_t colon = url.find(':', std::string_view("https://").size());
+  const std::string_view port = colon == std::string_view::npos ? "443" : url.substr(colon + 1);
+  const bool v6 = gateway.host.find(':') != std::string::npos;
+  return fmt::format("curl --resolve {0}:{1}:{2} https://{0}:{1}/\n", host, port,
+                     v6 ? "[" + gateway.host + "]" : gateway.host);
+}
+
 }  // namespace
 
 Reach reach_of(const std::string& revision, const Json& service) {
@@ -91,9 +104,10 @@ void show_use(const Json& service, const std::string& ns, bool call, ApiClient& 
   say_where_traffic_goes(name, revision, reach, console);
   const auto gateway = find_gateway({}, client);
   if (!gateway) return;
-  const std::string host = host_of_url(text_at(service, {"status", "url"}));
+  const std::string url = text_at(service, {"status", "url"});
+  const std::string host = host_of_url(url);
   const auto say_curl = [&](const std::string& to) {
-    console.out << fmt::format("curl -H 'Host: {}' http://{}/\n", to, gateway->to_string());
+    console.out << curl_command(url, to, *gateway);
   };
   say_curl(host);
   if (!reach.host.empty() && reach.host != host) say_curl(reach.host);

@@ -61,7 +61,7 @@ Reconcilers::Reconcilers(net::Executor& executor, Uses uses)
                          .revisions = revisions_,
                          .publisher = publisher_,
                          .events = uses.events},
-                        uses.gateway_port),
+                        uses.ports),
       labeler_({.client = uses.client,
                 .clock = uses.clock,
                 .configurations = configurations_,

@@ -46,7 +46,7 @@ class Reconcilers final {
     serving::RoutingPublisher& publisher;
     const Clock& clock;
     std::string domain;               // hosts are NAME.NAMESPACE.DOMAIN
-    uint16_t gateway_port = 80;       // for URLs
+    GatewayPorts ports{};             // for URLs
     ControllerOptions retries{};      // of all work queues
     RevisionGcSettings gc{};          // at the start; see set_gc()
     EventRecorder* events = nullptr;  // nullptr: nobody asks

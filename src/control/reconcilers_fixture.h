@@ -30,7 +30,7 @@ constexpr const char* kHost = "hello.default.example.com";
 // All of a control plane above the pods.
 struct Plane {
   Plane(net::Executor& executor, resources::ResourceClient& client, node::CodeCache& code,
-        const Clock& clock, RevisionGcSettings gc = {})
+        const Clock& clock, RevisionGcSettings gc = {}, GatewayPorts ports = {.http = 8080})
       : events(clock),
         autoscaler(executor, traffic, pods, clock, {.events = &events}),
         host(traffic, pods, autoscaler, clock),
@@ -41,7 +41,7 @@ struct Plane {
                                .publisher = publisher,
                                .clock = clock,
                                .domain = "example.com",
-                               .gateway_port = 8080,
+                               .ports = ports,
                                .retries = {.first_retry = std::chrono::milliseconds(5)},
                                .gc = gc,
                                .events = &events}) {

@@ -226,6 +226,32 @@ TEST_F(ReconcilersTest, AfterARestartWhatWasReadyIsServedWithoutAProof) {
   EXPECT_THAT(targets(kHost), ElementsAre(Pair("hello-00002", 100)));
 }
 
+TEST_F(ReconcilersTest, UrlsAreWhereARequestIsAnswered) {
+  create(1);
+  start_well("hello-00001");
+  until_service("True");
+  const auto restart = [this](GatewayPorts ports) {
+    until([&] { return plane_->reconcilers.synced(); }, "nothing is under way");
+    plane_.reset();
+    plane_ =
+        std::make_unique<Plane>(executor_, client_, *code_, clock_, RevisionGcSettings{}, ports);
+  };
+  const auto until_url = [this](const std::string& url) {
+    until([&] { return get<api::Service>("hello")->status.url == url; }, url);
+  };
+  restart({.http = 80, .https = 443});
+  until_url("https://hello.default.example.com");
+  EXPECT_EQ(get<api::Service>("hello")->status.address_url, "http://hello.default.example.com")
+      << "functions' calls are not sent on";
+  restart({.http = 8080, .https = 8443});
+  until_url("https://hello.default.example.com:8443");
+  // Nobody from outside is let in.
+  change([](api::Service& service) {
+    service.meta.labels[std::string(api::kVisibilityLabel)] = "cluster-local";
+  });
+  until_url("http://hello.default.example.com:8080");
+}
+
 TEST_F(ReconcilersTest, ARevisionMayHaveItsOwnName) {
   upload(1);
   auto service = hello(1);

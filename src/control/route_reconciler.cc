@@ -14,6 +14,17 @@ using resources::ObjectKey;
 constexpr std::string_view kAllTrafficAssigned = "AllTrafficAssigned";
 constexpr std::string_view kIngressReady = "IngressReady";
 constexpr uint16_t kHttpPort = 80;
+constexpr uint16_t kHttpsPort = 443;
+
+bool is_only_inside(const api::Route& route) {
+  return route.meta.labels.contains(std::string(api::kVisibilityLabel));
+}
+
+std::string url(std::string_view scheme, const std::string& host, uint16_t port, uint16_t usual) {
+  std::string out = fmt::format("{}://{}", scheme, host);
+  if (port != usual) out += fmt::format(":{}", port);
+  return out;
+}
 
 // The object, perhaps read past the informer, whose news may be late; nullopt if there
 // is none.
@@ -100,7 +111,7 @@ net::Task<Result<RouteReconciler::Resolution>> RouteReconciler::resolve(api::Rou
   }
   if (!resolution.blocks) {
     for (auto& target : resolution.traffic) {
-      if (!target.tag.empty()) target.url = url_of(key, target.tag);
+      if (!target.tag.empty()) target.url = url_of(route, target.tag);
       names.revisions.insert(target.revision_name);
     }
     remember(key, std::move(names));
@@ -110,8 +121,7 @@ net::Task<Result<RouteReconciler::Resolution>> RouteReconciler::resolve(api::Rou
       resolution.assignment.not_ready = resolution.for_callers;
     }
   }
-  const auto visibility = route.meta.labels.find(std::string(api::kVisibilityLabel));
-  resolution.assignment.only_inside = visibility != route.meta.labels.end();
+  resolution.assignment.only_inside = is_only_inside(route);
   co_return std::move(resolution);
 }
 
@@ -235,8 +245,8 @@ Assignment RouteReconciler::last_assignment(const api::Route& route,
 void RouteReconciler::set_status(api::Route& route, Resolution& resolution) const {
   auto& status = route.status;
   status.observed_generation = route.meta.generation;
-  status.url = url_of({route.meta.ns, route.meta.name}, "");
-  status.address_url = status.url;
+  status.url = url_of(route, "");
+  status.address_url = inner_url_of(route, "");
   const bool routed = !resolution.assignment.parts.empty();
   status.traffic = routed ? std::move(resolution.traffic) : std::vector<api::TrafficTarget>();
 
@@ -303,10 +313,15 @@ RouteReconciler::Keys RouteReconciler::routes_of_revision(const ObjectKey& key) 
   return found == by_revision_.end() ? Keys() : found->second;
 }
 
-std::string RouteReconciler::url_of(const ObjectKey& route, const std::string& tag) const {
-  std::string url = "http://" + uses_.publisher.host_of(route, tag);
-  if (gateway_port_ != kHttpPort) url += fmt::format(":{}", gateway_port_);
-  return url;
+std::string RouteReconciler::url_of(const api::Route& route, const std::string& tag) const {
+  if (!ports_.https || is_only_inside(route)) return inner_url_of(route, tag);
+  const ObjectKey key{route.meta.ns, route.meta.name};
+  return url("https", uses_.publisher.host_of(key, tag), *ports_.https, kHttpsPort);
+}
+
+std::string RouteReconciler::inner_url_of(const api::Route& route, const std::string& tag) const {
+  const ObjectKey key{route.meta.ns, route.meta.name};
+  return url("http", uses_.publisher.host_of(key, tag), ports_.http, kHttpPort);
 }
 
 }  // namespace ebb::control

@@ -23,6 +23,13 @@ namespace ebb::control {
 // that never had a ready one.
 [[nodiscard]] std::string without_ready_revision(const std::string& configuration);
 
+// Where requests arrive.
+struct GatewayPorts {
+  uint16_t http = 80;
+  // Where all from outside are sent on to, by TLS.
+  std::optional<uint16_t> https = std::nullopt;
+};
+
 class RouteReconciler final {
  public:
   struct Uses {
@@ -35,8 +42,8 @@ class RouteReconciler final {
     RoutePublisher& publisher;
     EventRecorder* events = nullptr;  // nullptr: nobody asks
   };
-  // `gateway_port` is where requests arrive; it is part of the URLs unless it is 80.
-  RouteReconciler(Uses uses, uint16_t gateway_port) : uses_(uses), gateway_port_(gateway_port) {}
+  // The port is part of a URL unless it is its scheme's own.
+  RouteReconciler(Uses uses, GatewayPorts ports) : uses_(uses), ports_(ports) {}
 
   [[nodiscard]] net::Task<Result<void>> reconcile(resources::ObjectKey key);
 
@@ -77,10 +84,12 @@ class RouteReconciler final {
   void set_status(api::Route& route, Resolution& resolution) const;
   void record(const api::Route& route, const api::Route::Status& before) const;
   void remember(const resources::ObjectKey& route, Names names);
-  [[nodiscard]] std::string url_of(const resources::ObjectKey& route, const std::string& tag) const;
+  // For who calls from outside, unless the route is for other functions only.
+  [[nodiscard]] std::string url_of(const api::Route& route, const std::string& tag) const;
+  [[nodiscard]] std::string inner_url_of(const api::Route& route, const std::string& tag) const;
 
   Uses uses_;
-  const uint16_t gateway_port_;
+  const GatewayPorts ports_;
   std::map<resources::ObjectKey, Names> names_;
   std::map<resources::ObjectKey, Keys> by_configuration_;
   std::map<resources::ObjectKey, Keys> by_revision_;

@@ -228,8 +228,18 @@ class Redirect(unittest.TestCase):
         certificates = Certificates(self)
         wildcard = certificates.make("wildcard", "*.default.localhost")
         with Ebb("--config", certificates.settings("wildcard", more="httpsRedirect: true\n")) as ebb:
-            ebb.deploy("echo", ECHO)
+            deployed = ebb.deploy("echo", ECHO)
             ebb.deploy("caller", CALLER)
+            # What is shown is where it is reached; other functions go on calling as before.
+            url = f"https://{HOST}:{ebb.https[1]}"
+            status = json.loads(ebb.run("get", "ksvc", "echo", "-o", "json").stdout)["status"]
+            self.assertEqual(status["url"], url)
+            self.assertEqual(status["address"]["url"], f"http://{HOST}:{ebb.gateway[1]}")
+            shown = next(l for l in deployed.stdout.splitlines() if l.startswith("curl "))
+            self.assertEqual(shown, f"curl --resolve {HOST}:{ebb.https[1]}:127.0.0.1 {url}/")
+            called = subprocess.run([*shown.split(), "--cacert", wildcard, "-sS"],
+                                    capture_output=True, text=True)
+            self.assertEqual(called.returncode, 0, called.stderr)
             answer = ebb.get("echo", "/a%20b?c=d", method="POST", body=b"12345")
             self.assertEqual(answer.status, 308)
             self.assertEqual(answer.headers["Location"],
