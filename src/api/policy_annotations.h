@@ -40,7 +40,7 @@ struct PolicyAnnotations {
   bool hybrid_keep_alive = false;                     // ebb.dev/keep-alive: hybrid
   int service_max = 0;  // ebb.dev/service-max-scale: pods of all revisions; 0: no limit
   // ebb.dev/metric-NAME: where the metric NAME is to be had; control/ reads the rest.
-  std::map<std::string, std::string> outside;
+  std::map<std::string, std::string> outside = {};
   friend bool operator==(const PolicyAnnotations&, const PolicyAnnotations&) = default;
 };
 

@@ -279,7 +279,9 @@ TEST(Validate, SwitchesAmongAnnotations) {
     }
     EXPECT_THAT(with("true"), testing::IsEmpty());
     EXPECT_THAT(with("false"), testing::IsEmpty());
-    if (key == "ebb.dev/preload") EXPECT_THAT(with("auto"), testing::IsEmpty());
+    if (key == "ebb.dev/preload") {
+      EXPECT_THAT(with("auto"), testing::IsEmpty());
+    }
   }
 }
 

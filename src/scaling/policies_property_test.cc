@@ -407,7 +407,9 @@ TEST(PoliciesTest, PodCountsThatContradictThemselvesTakeNoPodFromALoad) {
         }
         policy->observe(second.metric);
         const Decision d = policy->decide(second.situation);
-        if (t > 200 && d.valid) EXPECT_GE(d.desired, 7) << kind.name << ready << d.reason;
+        if (t > 200 && d.valid) {
+          EXPECT_GE(d.desired, 7) << kind.name << ready << d.reason;
+        }
       }
     }
   }

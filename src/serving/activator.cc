@@ -47,6 +47,7 @@ net::Task<Throttler::Grant> wait_for_slot(http::Exchange& exchange,
   auto grant = co_await waiting;
   const bool too_late = grant && *grant && executor.now() >= deadline;
   if (!grant) throttler->leave(ticket.number);
+  if (too_late) (*grant)->give_back_unused();
   if (!grant || too_late) {
     co_return fail(
         Refused{Refusal::kQueueTimeout, "no pod had room for it before its deadline", 1});

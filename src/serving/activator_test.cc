@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "serving/fake_exchange.h"
 #include "serving/fakes.h"
 
@@ -127,6 +129,27 @@ TEST_F(ActivatorTest, NobodyWaitsBeyondTheDeadline) {
   run_until([&] { return grant.has_value(); });
   EXPECT_EQ(grant->error().why, Refusal::kQueueTimeout);
   EXPECT_EQ(throttler_->counts().waiting, 0);
+}
+
+TEST_F(ActivatorTest, ASlotThatComesTooLateIsGivenBackAndCountsAsNoCall) {
+  make({});
+  FakeExchange exchange(executor_);
+  Grant grant;
+  const TimePoint deadline = executor_.now() + 5ms;
+  executor_.spawn(ask_task(exchange, &grant, deadline));
+  add_pod("a");  // its word for the waiter is seen in the loop's next turn
+  while (executor_.now() < deadline) std::this_thread::sleep_until(deadline);
+  run_until([&] { return grant.has_value(); });
+  EXPECT_EQ(grant->error().why, Refusal::kQueueTimeout);
+  EXPECT_EQ(throttler_->counts().in_flight, 0);
+  EXPECT_EQ(throttler_->sample(clock_.now()).ended, 0);
+
+  Grant other;
+  ask(exchange, &other);
+  run_until([&] { return other.has_value(); });
+  ASSERT_TRUE(*other);
+  other.reset();
+  EXPECT_GT(throttler_->sample(clock_.now()).ended, 0);
 }
 
 TEST(RetryBudget, IsAFifthOfTheRequests) {

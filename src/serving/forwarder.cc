@@ -477,7 +477,10 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   the.take_connection();
   if (!the.connection) {
     const auto failed = co_await the.connect();
-    if (failed) co_return *failed;
+    if (failed) {
+      the.slot.give_back_unused();
+      co_return *failed;
+    }
   }
   // If it fails, there may be an answer all the same: next_head tells.
   const http::RequestHead& head = request.head();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
 #include "base/quote.h"
 #include "base/random.h"
 #include "http/head_writer.h"
@@ -45,6 +44,7 @@ Gateway::Gateway(net::Executor& executor, GatewayParts parts, GatewaySettings se
       settings_(settings),
       connections_(executor),
       watch_(executor),
+      failures_(executor),
       id_prefix_(random_hex(6)) {}
 
 const RoutingTable& Gateway::table() {
@@ -149,9 +149,10 @@ net::Task<void> Gateway::redirect(http::Exchange& exchange, RequestRecord& recor
   http::Fields extra;
   extra.add("location", url);
   extra.add("x-request-id", record.id);
+  constexpr std::string_view kText = "this function is reached by https://\n";
+  if (exchange.request().method != "HEAD") record.bytes_out += kText.size();
   // An error here means that the client has gone.
-  auto answering = exchange.respond(308, "text/plain; charset=utf-8",
-                                    "this function is reached by https://\n", &extra);
+  auto answering = exchange.respond(308, "text/plain; charset=utf-8", kText, &extra);
   static_cast<void>(co_await answering);
 }
 
@@ -227,30 +228,10 @@ void Gateway::report(const http::RequestHead& head, const net::Address& client,
                      RequestRecord& record) {
   record.ended_at = executor_.now();
   parts_.counters.count(record);
-  if (record.refused && record.route && record.status >= 500) log_failure(head, record);
+  if (record.refused && record.route && record.status >= 500) failures_.write(head, record);
   if (parts_.access_log == nullptr) return;
   const std::string line = access_line(record, head, client, record.ended_at, parts_.clock.wall());
   parts_.access_log->write(line);
-}
-
-void Gateway::log_failure(const http::RequestHead& head, const RequestRecord& record) {
-  if (record.ended_at - failures_since_ >= std::chrono::seconds(1)) {
-    if (failures_ > kFailureLines) {
-      log::warn("gateway", "{} more requests failed in a second", failures_ - kFailureLines);
-    }
-    failures_since_ = record.ended_at;
-    failures_ = 0;
-  }
-  if (++failures_ > kFailureLines) return;
-  log::warn(
-      "gateway",
-      "request failed: status={} reason={} namespace={} service={} revision={} "
-      "pod={} id={} method={} duration_us={}",
-      record.status, to_string(*record.refused), record.route->ns, record.route->name,
-      record.backend != nullptr ? record.backend->name : "-", record.pod ? record.pod->pod() : "-",
-      record.id, head.method,
-      std::chrono::duration_cast<std::chrono::microseconds>(record.ended_at - record.received_at)
-          .count());
 }
 
 }  // namespace ebb::serving

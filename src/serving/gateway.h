@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "serving/access_log.h"
 #include "serving/activator.h"
+#include "serving/failure_log.h"
 #include "serving/forwarder.h"
 #include "serving/metrics.h"
 #include "serving/pod_connections.h"
@@ -69,9 +70,6 @@ class Gateway final : public http::Handler {
     Gateway& gateway_;
   };
 
-  // At most this many lines about failed requests a second; the rest is counted.
-  static constexpr int kFailureLines = 10;
-
   [[nodiscard]] const RoutingTable& table();
   [[nodiscard]] bool redirects(const http::Exchange& exchange) const;
   [[nodiscard]] const Backend* choose(const http::RequestHead& head, const Route& route) const;
@@ -84,7 +82,6 @@ class Gateway final : public http::Handler {
   [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                                Refused refused);
   void report(const http::RequestHead& head, const net::Address& client, RequestRecord& record);
-  void log_failure(const http::RequestHead& head, const RequestRecord& record);
 
   net::Executor& executor_;
   Inside inside_{*this};
@@ -92,14 +89,13 @@ class Gateway final : public http::Handler {
   const GatewaySettings settings_;
   PodConnections connections_;
   ClientWatch watch_;
+  FailureLog failures_;
   uint64_t version_ = 0;
   std::shared_ptr<const RoutingTable> table_;  // shared: see RoutingPublisher
   const std::string id_prefix_;
   uint64_t ids_ = 0;
   std::string fresh_id_;  // these two: room that is used again
   std::string host_;
-  TimePoint failures_since_{};
-  int failures_ = 0;
 };
 
 }  // namespace ebb::serving

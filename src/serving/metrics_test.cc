@@ -10,6 +10,7 @@ namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Eq;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -132,7 +133,7 @@ TEST(Exposition, EscapesWhatUsersName) {
   Exposition out;
   out.family("m", "gauge", "a\\b\nc");
   out.sample("m", {{"l", "q\"\\\n"}}, 0.25);
-  EXPECT_EQ(out.take(), "# HELP m a\\\\b\\nc\n# TYPE m gauge\nm{l=\"q\\\"\\\\\\n\"} 0.25\n");
+  EXPECT_THAT(out.take(), Eq("# HELP m a\\\\b\\nc\n# TYPE m gauge\nm{l=\"q\\\"\\\\\\n\"} 0.25\n"));
 }
 
 TEST(Exposition, HistogramsAreCumulative) {
@@ -140,9 +141,10 @@ TEST(Exposition, HistogramsAreCumulative) {
   const std::array<double, 2> bounds{0.5, 1};
   const std::array<uint64_t, 3> counts{1, 2, 4};
   out.histogram("h", {}, bounds, counts, 9.5);
-  EXPECT_EQ(out.take(),
-            "h_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 7\nh_sum 9.5\n"
-            "h_count 7\n");
+  EXPECT_THAT(
+      out.take(),
+      Eq("h_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 7\nh_sum 9.5\n"
+         "h_count 7\n"));
 }
 
 }  // namespace

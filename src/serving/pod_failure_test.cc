@@ -17,11 +17,13 @@ TEST(LateAnswer, NamesTheSettingThatWasReached) {
   const auto text = [](Bound bound, Duration allowed) {
     return late_answer("hello", {.bound = bound, .allowed = allowed}).answer.text;
   };
-  EXPECT_EQ(text(Bound::kWhole, 30s), "function hello did not answer within 30 s (timeoutSeconds)");
-  EXPECT_EQ(text(Bound::kFirstByte, 1500ms),
-            "function hello did not begin to answer within 1.5 s (responseStartTimeoutSeconds)");
-  EXPECT_EQ(text(Bound::kSilence, 2s),
-            "function hello did not begin to answer within 2 s (idleTimeoutSeconds)");
+  EXPECT_THAT(text(Bound::kWhole, 30s),
+              StrEq("function hello did not answer within 30 s (timeoutSeconds)"));
+  EXPECT_THAT(
+      text(Bound::kFirstByte, 1500ms),
+      StrEq("function hello did not begin to answer within 1.5 s (responseStartTimeoutSeconds)"));
+  EXPECT_THAT(text(Bound::kSilence, 2s),
+              StrEq("function hello did not begin to answer within 2 s (idleTimeoutSeconds)"));
 }
 
 TEST(LateAnswer, IsTheFunctionsOnlyIfTheTimeWasItsOwn) {
@@ -41,18 +43,18 @@ TEST(BadAnswer, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(large.answer.status, 502);
   EXPECT_EQ(large.answer.why, Refusal::kBadAnswer);
   EXPECT_THAT(large.event, StrEq("BadAnswer"));
-  EXPECT_EQ(bad_answer("hello", http::HttpError::kMalformed).answer.text,
-            "function hello gave an answer that is not valid HTTP");
+  EXPECT_THAT(bad_answer("hello", http::HttpError::kMalformed).answer.text,
+              StrEq("function hello gave an answer that is not valid HTTP"));
 }
 
 TEST(BrokenConnection, SaysHowThePodEnded) {
   const PodFailure alive = broken_connection("hello", std::nullopt);
-  EXPECT_EQ(alive.answer.text, "function hello closed the connection without an answer");
+  EXPECT_THAT(alive.answer.text, StrEq("function hello closed the connection without an answer"));
   EXPECT_THAT(alive.event, StrEq("NoAnswer"));
 
   scheduling::PodExit exit{.reason = "OOMKilled", .message = "out of memory", .was_ready = true};
   const PodFailure killed = broken_connection("hello", exit);
-  EXPECT_EQ(killed.answer.text, "function hello failed: out of memory");
+  EXPECT_THAT(killed.answer.text, StrEq("function hello failed: out of memory"));
   EXPECT_EQ(killed.answer.status, 502);
   EXPECT_EQ(killed.answer.why, Refusal::kPodFailed);
   EXPECT_EQ(killed.event, nullptr) << "the pod's end has an event of its own";
@@ -62,7 +64,7 @@ TEST(BrokenConnection, SaysHowThePodEnded) {
 
   exit = {.reason = "LoadFailed", .message = "SyntaxError", .was_ready = false};
   const PodFailure unready = broken_connection("hello", exit);
-  EXPECT_EQ(unready.answer.text, "function hello failed to start: SyntaxError");
+  EXPECT_THAT(unready.answer.text, StrEq("function hello failed to start: SyntaxError"));
   EXPECT_EQ(unready.answer.status, 503);
   EXPECT_EQ(unready.answer.retry_after_s, 1);
   EXPECT_EQ(unready.answer.why, Refusal::kStartFailed);

@@ -7,6 +7,11 @@
 
 namespace ebb::serving {
 
+void Slot::give_back_unused() {
+  if (owner_) owner_->release(*pod_, std::nullopt);
+  disarm();
+}
+
 void Slot::release() {
   if (!owner_) return;
   owner_->release(*pod_, since_);
@@ -201,17 +206,16 @@ void Throttler::refuse_waiting(const Refused& refused) {
   }
 }
 
-void Throttler::release(QueueProxy& pod, TimePoint since) {
+void Throttler::release(QueueProxy& pod, std::optional<TimePoint> since) {
   bool drained = false;
   {
     const std::lock_guard lock(mutex_);
     count(-1);
-    if (pod.ready_) {
+    if (!pod.ready_) --loading_;
+    if (pod.ready_ && since) {
       const TimePoint loaded = pod.loaded_at_.load(std::memory_order_relaxed);
       ++ended_;
-      service_ += std::max(0.0, to_seconds(changed_at_ - std::max(since, loaded)));
-    } else {
-      --loading_;
+      service_ += std::max(0.0, to_seconds(changed_at_ - std::max(*since, loaded)));
     }
     if (--pod.in_flight_ == 0) pod.idle_since_ = changed_at_;
     drained = pod.draining_ && pod.in_flight_ == 0 && !pod.exit_;

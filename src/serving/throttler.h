@@ -53,6 +53,8 @@ class [[nodiscard]] Slot final {
   [[nodiscard]] QueueProxy& pod() const { return *pod_; }
   [[nodiscard]] const std::shared_ptr<QueueProxy>& shared_pod() const { return pod_; }
   void release();
+  // Gives it back without a request having been sent: it does not count as one that ended.
+  void give_back_unused();
 
  private:
   friend class Throttler;
@@ -204,7 +206,8 @@ class Throttler final : public scheduling::PodListener,
   };
   using Waiters = std::map<uint64_t, Waiter>;  // by ticket: oldest first
 
-  void release(QueueProxy& pod, TimePoint since);
+  // `since`: when the request entered the pod; nullopt: it never did.
+  void release(QueueProxy& pod, std::optional<TimePoint> since);
   [[nodiscard]] Waiting waiting() const {
     return {.requests = waiting_.size(), .bytes = waiting_bytes_};
   }
