@@ -197,6 +197,13 @@ int Front::run() {
   const auto gateway = net::local_address(opened_.sockets.gateway.front().get());
   const auto api = net::local_address(opened_.sockets.api.get());
   if (!gateway || !api) return give_up("the listening sockets have no address");
+  if (!opened_.sockets.https.empty()) {
+    const auto https = net::local_address(opened_.sockets.https.front().get());
+    if (!https) return give_up(https.error().message);
+    https_ = *https;
+  }
+  control::GatewayPorts ports{.http = gateway->port};
+  if (options_.https_redirect && https_) ports.https = https_->port;
   reconcilers_ = std::make_unique<control::Reconcilers>(
       control_,
       control::Reconcilers::Uses{.client = *client_,
@@ -206,7 +213,7 @@ int Front::run() {
                                  .publisher = routes_,
                                  .clock = clock_,
                                  .domain = options_.domain,
-                                 .ports = {.http = gateway->port, .https = redirected_to()},
+                                 .ports = ports,
                                  .gc = options_.gc,
                                  .events = &events_,
                                  .disk = {.blobs = blobs_.get(),
@@ -225,6 +232,7 @@ int Front::run() {
           .hosts = net::tls_names_of(*api),
           .version = cli::version(),
           .gateway = gateway->to_string(),
+          .https = https_ ? https_->to_string() : "",
           .ready = [this] { return phase_ == Phase::kOpen; },
           .metrics = [this] { return metrics_.exposition(); },
           .state = opened_.data.store() + "/state.db",
@@ -278,21 +286,13 @@ int Front::run() {
   return exit_code_;
 }
 
-// Where requests by plain HTTP are sent on to, if they are.
-std::optional<uint16_t> Front::redirected_to() const {
-  if (!options_.https_redirect || opened_.sockets.https.empty()) return std::nullopt;
-  const auto address = net::local_address(opened_.sockets.https.front().get());
-  if (!address) return std::nullopt;
-  return address->port;
-}
-
 Result<void> Front::make_workers() {
   serving::GatewaySettings settings = options_.requests;
   if (!opened_.sockets.https.empty()) {
     auto tls = net::TlsContext::server(opened_.certificates, serving::kProtocols);
     if (!tls) return fail(tls.error());
     gateway_tls_.emplace(std::move(*tls));
-    settings.https_port = redirected_to();
+    if (options_.https_redirect) settings.https_port = https_->port;
   }
   for (size_t i = 0; i < opened_.sockets.gateway.size(); ++i) {
     const serving::GatewayParts parts{.routes = routes_,

@@ -88,7 +88,6 @@ class Front final {
   struct Worker;
 
   int give_up(const std::string& why);
-  [[nodiscard]] std::optional<uint16_t> redirected_to() const;
   Result<void> make_workers();
   void connect_controller();
   void on_controller(const node::FromController& message);
@@ -141,8 +140,9 @@ class Front final {
   net::Timer reconnect_;
   net::Timer settle_pools_;
   std::unique_ptr<node::DnsForwarder> dns_;
-  std::string node_address_;        // where pods find us
-  uint16_t pods_gateway_port_ = 0;  // there
+  std::string node_address_;           // where pods find us
+  uint16_t pods_gateway_port_ = 0;     // there
+  std::optional<net::Address> https_;  // where the gateway speaks it, if it does
   UniqueFd signals_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;

@@ -162,6 +162,7 @@ Response ApiServer::info() const {
   Response response;
   response.body["version"] = options_.version;
   response.body["gateway"] = options_.gateway;
+  if (!options_.https.empty()) response.body["https"] = options_.https;
   Json& runtimes = response.body["runtimes"] = Json::array();
   if (!options_.runtimes) return response;
   for (const auto& runtime : options_.runtimes()) {

@@ -35,6 +35,7 @@ struct ApiServerOptions {
   std::vector<std::string> hosts;  // further names that clients may call it by
   std::string version;             // of ebb
   std::string gateway;             // where functions are called, for the user: "127.0.0.1:8080"
+  std::string https = {};          // likewise by TLS; empty: not
   std::function<bool()> ready;     // for /readyz; empty: always
   std::function<std::string()> metrics;  // Prometheus' text, for /metrics; empty: none
   std::string state = {};                // file of the SQLite store, for backups; empty: none

@@ -66,7 +66,9 @@ class Unpacker final {
     const char* raw = archive_entry_pathname(entry);
     const std::string name = raw == nullptr ? "" : raw;
     const int64_t size = archive_entry_size(entry);
-    const bool file = archive_entry_filetype(entry) == AE_IFREG && size >= 0;
+    // A hard link counts as a file that is empty.
+    const bool file = archive_entry_filetype(entry) == AE_IFREG &&
+                      archive_entry_hardlink(entry) == nullptr && size >= 0;
     if (file && name == kNote) return read_note(size);
     // The note comes first: what follows is of a format that is known.
     if (file && has_note_ && name == kBackupState && size <= kMaxState && !has_state_) {

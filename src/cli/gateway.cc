@@ -89,13 +89,16 @@ Result<GatewayAnswer> GatewayClient::call(const GatewayRequest& request,
   return std::move(*out);
 }
 
-Result<net::Address> find_gateway(const std::string& wish, ApiClient& api) {
-  std::string text = wish;
-  if (text.empty()) {
-    const auto info = api.get("/apis/ebb.dev/v1/info", api.now() + kCallTimeout);
-    if (!info) return fail(info.error());
-    text = text_at(*info, {"gateway"});
-  }
+namespace {
+
+// What the API says of itself under that name; "" for nothing.
+Result<std::string> told(const std::string& name, ApiClient& api) {
+  const auto info = api.get("/apis/ebb.dev/v1/info", api.now() + kCallTimeout);
+  if (!info) return fail(info.error());
+  return text_at(*info, {name});
+}
+
+Result<net::Address> seen_from_here(const std::string& text, const ApiClient& api) {
   auto address = net::Address::parse(text);
   if (!address) {
     return fail(Errc::kInvalid,
@@ -103,6 +106,22 @@ Result<net::Address> find_gateway(const std::string& wish, ApiClient& api) {
   }
   if (address->host == "0.0.0.0" || address->host == "::") address->host = api.address().host;
   return address;
+}
+
+}  // namespace
+
+Result<net::Address> find_gateway(const std::string& wish, ApiClient& api) {
+  if (!wish.empty()) return seen_from_here(wish, api);
+  const auto text = told("gateway", api);
+  if (!text) return fail(text.error());
+  return seen_from_here(*text, api);
+}
+
+Result<net::Address> find_https(ApiClient& api) {
+  const auto text = told("https", api);
+  if (!text) return fail(text.error());
+  if (text->empty()) return fail(Errc::kNotFound, "the gateway does not speak HTTPS");
+  return seen_from_here(*text, api);
 }
 
 std::string host_of_url(const std::string& url) {

@@ -63,6 +63,8 @@ class GatewayClient final {
 // Where the gateway is, seen from here: ADDR:PORT in `wish`, else what the API says; a
 // gateway that listens everywhere is at the API's address.
 [[nodiscard]] Result<net::Address> find_gateway(const std::string& wish, ApiClient& api);
+// And where it speaks HTTPS; kNotFound if it does not.
+[[nodiscard]] Result<net::Address> find_https(ApiClient& api);
 
 // The host of "http://hello.default.localhost:8080/".
 [[nodiscard]] std::string host_of_url(const std::string& url);

@@ -60,17 +60,18 @@ void say_where_traffic_goes(const std::string& name, const std::string& revision
   }
 }
 
-// That calls `host` by the gateway, whether its name resolves or not.
-std::string curl_command(std::string_view url, const std::string& host,
-                         const net::Address& gateway) {
-  if (!url.starts_with("https://")) {
-    return fmt::format("curl -H 'Host: {}' http://{}/\n", host, gateway.to_string());
-  }
-  const size_t colon = url.find(':', std::string_view("https://").size());
-  const std::string_view port = colon == std::string_view::npos ? "443" : url.substr(colon + 1);
+// These call `host` at the gateway, whether its name resolves or not.
+std::string curl_by_http(const std::string& host, const net::Address& gateway) {
+  return fmt::format("curl -H 'Host: {}' http://{}/\n", host, gateway.to_string());
+}
+
+std::string curl_by_https(const std::string& host, const net::Address& gateway) {
+  constexpr uint16_t kHttps = 443;
   const bool v6 = gateway.host.find(':') != std::string::npos;
-  return fmt::format("curl --resolve {0}:{1}:{2} https://{0}:{1}/\n", host, port,
-                     v6 ? "[" + gateway.host + "]" : gateway.host);
+  const std::string address = v6 ? fmt::format("[{}]", gateway.host) : gateway.host;
+  const std::string port = gateway.port == kHttps ? "" : fmt::format(":{}", gateway.port);
+  return fmt::format("curl --resolve {}:{}:{} https://{}{}/\n", host, gateway.port, address, host,
+                     port);
 }
 
 }  // namespace
@@ -104,10 +105,12 @@ void show_use(const Json& service, const std::string& ns, bool call, ApiClient& 
   say_where_traffic_goes(name, revision, reach, console);
   const auto gateway = find_gateway({}, client);
   if (!gateway) return;
+  const auto https = find_https(client);
   const std::string url = text_at(service, {"status", "url"});
   const std::string host = host_of_url(url);
   const auto say_curl = [&](const std::string& to) {
-    console.out << curl_command(url, to, *gateway);
+    console.out << (https && url.starts_with("https://") ? curl_by_https(to, *https)
+                                                         : curl_by_http(to, *gateway));
   };
   say_curl(host);
   if (!reach.host.empty() && reach.host != host) say_curl(reach.host);

@@ -278,7 +278,10 @@ void RouteReconciler::record(const api::Route& route, const api::Route::Status& 
     uses_.events->record(api::Route::kind(), route.meta, EventRecorder::Type::kWarning,
                          assigned->reason, assigned->message);
   }
-  if (now.traffic == before.traffic || now.traffic.empty()) return;
+  const auto same = [](const api::TrafficTarget& a, const api::TrafficTarget& b) {
+    return a.revision_name == b.revision_name && a.percent == b.percent && a.tag == b.tag;
+  };
+  if (std::ranges::equal(now.traffic, before.traffic, same) || now.traffic.empty()) return;
   std::string where;
   for (const auto& target : now.traffic) {
     where += fmt::format("{}{}% to {}", where.empty() ? "" : ", ", target.percent.value_or(0),

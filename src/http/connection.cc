@@ -258,7 +258,7 @@ net::Task<bool> Connection::settle() {
     co_return false;
   }
   if (body_error_ || continue_due()) {
-    co_await linger_and_close(kSkipTime);
+    co_await linger_and_close(true);
     co_return false;
   }
   // Some clients know only from the connection's end that they have the whole answer.
@@ -267,7 +267,8 @@ net::Task<bool> Connection::settle() {
   const bool skipped = co_await skip_body();
   if (skipped && !close_after_) co_return true;
   const bool all_read = skipped && input_.empty() && stream_.quiet();
-  if (!all_read) co_await linger_and_close(kLingerTime);
+  const bool too_large = decoder_.received() > server_.options.max_body;
+  if (!all_read) co_await linger_and_close(too_large);
   co_return false;
 }
 
@@ -287,13 +288,14 @@ TimePoint Connection::skip_deadline(TimePoint& end) const {
   return std::min(end, now + kSkipPause);
 }
 
-net::Task<void> Connection::linger_and_close(Duration most) {
+net::Task<void> Connection::linger_and_close(bool in_body) {
   stream_.shutdown_write();
-  TimePoint end = server_.executor.now() + most;
-  for (;;) {
+  TimePoint end = server_.executor.now() + (in_body ? kSkipTime : kLingerTime);
+  for (size_t dropped = 0; in_body || dropped < kLingerBytes;) {
     const auto received =
         co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), skip_deadline(end));
     if (!received || *received == 0) break;
+    dropped += *received;
   }
   stream_.close();
 }
@@ -317,8 +319,7 @@ net::Task<void> Connection::refuse(int status, std::string_view what, std::strin
   out_ += "\r\n";
   if (request_.method == "HEAD") body.clear();
   const auto sent = co_await send(body, {});
-  const bool has_body = request_.body.kind != BodyLength::Kind::kNone;
-  if (sent) co_await linger_and_close(has_body ? kSkipTime : kLingerTime);
+  if (sent) co_await linger_and_close(request_.body.kind != BodyLength::Kind::kNone);
 }
 
 net::Task<HttpResult<void>> Connection::send(std::string_view piece, std::string_view tail) {

@@ -1,5 +1,5 @@
 // HTTP messages as values: what the codecs produce and the request path passes on.
-// Protocol-neutral: HTTP/2 will fill the same types.
+// HTTP/1.1 and HTTP/2 fill the same types.
 #pragma once
 
 #include <cstdint>

@@ -21,11 +21,15 @@ net::Task<bool> Tunnel::run() {
   co_await pump(up_);
   auto other = shot.receiver.wait(kNever);  // ends as this one does
   static_cast<void>(co_await other);
-  co_return !cut_;
+  co_return well_;
 }
 
 void Tunnel::cut() {
-  cut_ = true;
+  well_ = false;
+  close();
+}
+
+void Tunnel::close() {
   up_.to->close();
   down_.to->close();
 }
@@ -51,7 +55,11 @@ net::Task<void> Tunnel::pump(Way& way) {
     if (!piece.empty()) {
       way.bytes += piece.size();
       const auto sent = co_await to.write_all(piece, executor.now() + kWriteTimeout);
-      if (!sent) break;
+      if (!sent) {
+        // The other has closed: it wants no more.
+        well_ = well_ && half_closed_ && sent.error() != net::IoError::kTimeout;
+        break;
+      }
       last_active_ = executor.now();
     }
     // Looks again at times: the other way may have ended meanwhile.
@@ -62,7 +70,10 @@ net::Task<void> Tunnel::pump(Way& way) {
       piece = {};
       continue;
     }
-    if (!received) break;
+    if (!received) {
+      well_ = well_ && half_closed_ && received.error() != net::IoError::kTimeout;
+      break;
+    }
     last_active_ = executor.now();
     if (*received == 0) {
       to.shutdown_write();
@@ -71,7 +82,7 @@ net::Task<void> Tunnel::pump(Way& way) {
     }
     piece = {block.get(), *received};
   }
-  cut();
+  close();
 }
 
 }  // namespace ebb::http

@@ -37,7 +37,8 @@ class Tunnel final {
   // outlive run(), and are closed by it unless both directions ended well.
   Tunnel(TunnelEnd client, TunnelEnd server, Duration idle);
 
-  // True if each peer ended its direction; false if that was an error, silence or cut().
+  // True if both peers ended it, the second perhaps without a last word; false if that was an
+  // error, silence or cut().
   [[nodiscard]] net::Task<bool> run();
   // Closes both streams; run() then returns.
   void cut();
@@ -55,13 +56,14 @@ class Tunnel final {
   [[nodiscard]] net::Task<void> pump(Way& way);
   [[nodiscard]] net::Task<void> pump_beside(Way& way, net::OneShot<bool>::Sender done);
   [[nodiscard]] TimePoint silence_ends() const;
+  void close();
 
   Way up_;
   Way down_;
   const Duration idle_;
   TimePoint last_active_;
   bool half_closed_ = false;
-  bool cut_ = false;
+  bool well_ = true;
 };
 
 }  // namespace ebb::http

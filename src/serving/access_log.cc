@@ -86,10 +86,10 @@ std::string access_line(const RequestRecord& record, const http::RequestHead& re
   add_number(out, "bytes_in", static_cast<int64_t>(record.bytes_in));
   add_number(out, "bytes_out", static_cast<int64_t>(record.bytes_out));
   add_number(out, "duration_us", microseconds(record.ended_at - record.received_at));
-  add_number(out, "queue_us", microseconds(record.queued()));
+  add_number(out, "queue_us", microseconds(record.waited));
   out.append(",\"cold\":").append(record.cold ? "true" : "false");
   if (record.secure) out += ",\"tls\":true";
-  if (record.retries > 0) add_number(out, "retries", record.retries);
+  if (record.retries() > 0) add_number(out, "retries", record.retries());
   if (record.upgraded) out += ",\"upgraded\":true";
   if (record.cut) out += ",\"cut\":true";
   if (record.refused) add_text(out, "refused", to_string(*record.refused));

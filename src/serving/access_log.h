@@ -5,7 +5,8 @@
 //
 //   auto log = AccessLog::open("/var/log/ebb/access.log");
 //   if (!log) return fail(log.error());
-//   (*log)->write(record, exchange, wall, now);
+//   (*log)->start();
+//   (*log)->write(access_line(record, head, client, now, wall));
 //   (*log)->reopen();    // after the file was renamed by a rotation
 #pragma once
 
@@ -40,7 +41,9 @@ class AccessLog final {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
+  // Due once: what is written before it waits for it, and is lost without.
   void start();
+  // A line with its end.
   void write(std::string_view line);
   // Opens its path anew before the next write. If that fails (logged), goes on with the
   // old file.

@@ -38,8 +38,7 @@ TEST(AccessLine, IsJsonWithMicroseconds) {
   record.received_at = clock.now();
   clock.advance(1234567us);
   record.ended_at = clock.now();
-  record.asked_at = record.received_at + 10us;
-  record.granted_at = record.asked_at + 500us;
+  record.waited = 500us;
   record.id = "abc";
   record.status = 200;
   record.bytes_in = 3;

@@ -1,8 +1,9 @@
 // Holds a request while its revision has no room (at zero, or in a burst), tells the
 // AutoScaler at once, and lets it go on the moment a pod has a slot.
 //
-//   auto grant = co_await admit(exchange, throttler, waker, watch, deadline, &waited);
-//   if (!grant) co_return refuse(grant.error());
+//   Admission how;
+//   auto grant = co_await admit(exchange, throttler, waker, watch, deadline, how);
+//   if (!grant) ...   // Refused: why
 #pragma once
 
 #include <list>

@@ -16,10 +16,17 @@ net::Task<void> refuse(http::Exchange& exchange, RequestRecord& record, ErrorAns
   }
   answer.text += '\n';
   if (exchange.request().method != "HEAD") record.bytes_out += answer.text.size();
+  if (!answer.location.empty()) extra.add("location", answer.location);
   const std::string seconds = std::to_string(answer.retry_after_s);
   if (answer.retry_after_s > 0) extra.add("retry-after", seconds);
   static_cast<void>(
       co_await exchange.respond(answer.status, "text/plain; charset=utf-8", answer.text, &extra));
+}
+
+void note_client_left(http::Exchange& exchange, RequestRecord& record) {
+  record.status = kClientLeftStatus;
+  record.refused = Refusal::kClientLeft;
+  exchange.close_after();
 }
 
 }  // namespace ebb::serving

@@ -50,6 +50,7 @@ struct Forwarding final {
                                                                 TimePoint deadline);
   net::Task<Forwarded> no_answer(http::HttpError error);
   [[nodiscard]] TimePoint silent_since() const;
+  [[nodiscard]] bool had_time() const;
   void watch_silence();
   void note_silence();
   net::Task<void> pass_body();
@@ -82,7 +83,7 @@ struct Forwarding final {
   std::unique_ptr<http::ClientExchange> connection = nullptr;
   Upload upload{request, options.deadline};
   bool reused = false;        // the connection has carried requests before
-  bool asked = false;         // the head was sent, or began to be
+  bool head_sent = false;     // or it began to be
   bool keep = false;          // and ended well with this one
   Duration asked_for_exit{};  // how long, so far
   std::optional<scheduling::PodExit> exit = std::nullopt;
@@ -257,9 +258,7 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
     co_return Forwarded::kAnswered;
   }
   if (left) {
-    record.status = kClientLeftStatus;
-    record.refused = Refusal::kClientLeft;
-    exchange.close_after();
+    note_client_left(exchange, record);
     co_return Forwarded::kAnswered;
   }
   const bool broken = error == http::HttpError::kClosed || error == http::HttpError::kIo;
@@ -284,10 +283,18 @@ net::Task<Forwarded> Forwarding::no_answer(http::HttpError error) {
 // While it is the pod's turn.
 TimePoint Forwarding::silent_since() const { return std::max(heard_at, *upload.pods_turn()); }
 
+// It had a good part of the time that went by: the rest went by in the queue, or while the
+// client sent its body.
+bool Forwarding::had_time() const {
+  const Duration bound = std::min(options.response_start, options.timeout);
+  return silent ||
+         (head_sent && upload.pods_turn() && executor.now() - silent_since() >= bound / 2);
+}
+
 // A pod is silent once it has loaded its code and got all of the request.
 void Forwarding::watch_silence() {
   const TimePoint now = executor.turn_time();
-  const bool able = upload.pods_turn() && !slot.pod().starting();
+  const bool able = upload.done() && !slot.pod().starting();
   if (able && able_at == TimePoint()) {
     // It may have answered somebody before it is known when it had loaded.
     const auto load = slot.pod().load();
@@ -306,10 +313,7 @@ void Forwarding::watch_silence() {
 // No sign of a hang is the silence of a pod that still loads its code or has not got all of
 // the request, or that had little of its time since the rest went by in the queue.
 void Forwarding::note_silence() {
-  const Duration bound = std::min(options.response_start, options.timeout);
-  if (!upload.pods_turn() || slot.pod().starting()) return;
-  const bool had_time = silent || executor.now() - silent_since() >= bound / 2;
-  if (had_time) throttler->pod_silent(slot.pod());
+  if (had_time() && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
 net::Task<void> Forwarding::pass_body() {
@@ -419,12 +423,10 @@ net::Task<void> Forwarding::tell_of_bad_answer(http::HttpError error) {
 
 // Which bound was reached.
 LateAnswer Forwarding::lateness() const {
-  LateAnswer how{.was_asked = asked && upload.pods_turn()};
+  LateAnswer how{.was_pods_turn = head_sent && (upload.done() || had_time())};
   if (executor.now() >= options.deadline) {
     how.allowed = options.timeout;
-    // Of one that was sent again, it is not known apart from the first pod's time.
-    const bool queued = record.retries == 0 && record.queued() >= options.timeout / 2;
-    if (queued) how.waited_for_pod = record.queued();
+    if (record.waited >= options.timeout / 2) how.waited_for_pod = record.waited;
   } else if (silent) {
     how.bound = LateAnswer::Bound::kSilence;
     how.allowed = options.idle;
@@ -469,6 +471,7 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   if (request.has_unread_body()) {
     const bool ready = co_await the.first_piece();
     if (!ready) {
+      the.slot.give_back_unused();
       co_await the.explain_client_error();
       the.note_client_error();
       co_return Forwarded::kAnswered;
@@ -487,7 +490,8 @@ net::Task<Forwarded> forward(OutgoingRequest& request, PodConnections& connectio
   std::string_view target = head.target;
   std::string rewritten;  // what a client says to a proxy
   if (!target.starts_with('/')) target = rewritten = http::origin_form(target);
-  the.asked = true;
+  the.head_sent = true;
+  ++the.record.sendings;
   const auto sent = co_await the.connection->send_head(
       head.method, target, request.fields(), head.body, request.first(), options.deadline);
   if (sent && head.body.kind != http::BodyLength::Kind::kNone) co_await the.send_rest();

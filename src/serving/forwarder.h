@@ -29,7 +29,7 @@ enum class ServerTiming {
 struct ForwardOptions {
   std::string_view function;  // "hello", for messages
   TimePoint deadline;         // of the whole request
-  Duration timeout{};         // which that came from, for messages
+  Duration timeout{};         // which that came from
   Duration response_start{};  // the pod's time for the first byte
   Duration idle{};            // longest silence of the pod; 0: none
   uint64_t max_body = 0;      // that the server takes, for messages

@@ -140,20 +140,15 @@ bool Gateway::redirects(const http::Exchange& exchange) const {
 net::Task<void> Gateway::redirect(http::Exchange& exchange, RequestRecord& record,
                                   std::string host) {
   constexpr uint16_t kDefaultPort = 443;
-  record.status = 308;
-  record.refused = Refusal::kHttpsRedirect;
   std::string url = "https://" + host;
   if (*settings_.https_port != kDefaultPort) url += fmt::format(":{}", *settings_.https_port);
   const std::string target = http::origin_form(exchange.request().target);
   if (target.starts_with('/')) url += target;  // "*" is none
-  http::Fields extra;
-  extra.add("location", url);
-  extra.add("x-request-id", record.id);
-  constexpr std::string_view kText = "this function is reached by https://\n";
-  if (exchange.request().method != "HEAD") record.bytes_out += kText.size();
-  // An error here means that the client has gone.
-  auto answering = exchange.respond(308, "text/plain; charset=utf-8", kText, &extra);
-  static_cast<void>(co_await answering);
+  return refuse(exchange, record,
+                {.why = Refusal::kHttpsRedirect,
+                 .status = 308,
+                 .text = "this function is reached by https://",
+                 .location = std::move(url)});
 }
 
 net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record) {
@@ -173,21 +168,20 @@ net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record
     Admission how;
     auto grant =
         co_await admit(exchange, backend.throttler, parts_.waker, watch_, options.deadline, how);
-    if (record.asked_at == TimePoint{}) {
-      record.asked_at = how.asked;
-      record.no_pods = how.no_pods;
-    }
+    record.asked_at = how.asked;
+    record.no_pods = how.no_pods;
+    record.cold = record.cold || how.no_pods;
+    if (how.asked != TimePoint{}) record.waited += executor_.now() - how.asked;
     if (!grant) {
       co_await answer_refusal(exchange, record, std::move(grant.error()));
       co_return;
     }
     record.granted_at = executor_.now();
     record.pod = grant->shared_pod();
-    record.cold = record.cold || how.no_pods || record.pod->starting();
+    record.cold = record.cold || record.pod->starting();
     const auto outcome =
         co_await forward(request, connections_, backend.throttler, std::move(*grant), options);
     if (outcome == Forwarded::kAnswered) co_return;
-    ++record.retries;
     if (outcome == Forwarded::kUnreached) ++unreached;
     if (outcome == Forwarded::kReplay) options.may_replay = false;
   }
@@ -202,9 +196,7 @@ net::Task<void> Gateway::pass_on(http::Exchange& exchange, RequestRecord& record
 net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                         Refused refused) {
   if (refused.why == Refusal::kClientLeft) {
-    record.status = kClientLeftStatus;
-    record.refused = refused.why;
-    exchange.close_after();
+    note_client_left(exchange, record);
     return net::Task<void>::ready();
   }
   ErrorAnswer answer{
@@ -218,7 +210,6 @@ net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord&
   answer.text = fmt::format("function {} {}: {}", record.route->name, verdict, refused.message);
   if (refused.why == Refusal::kDeleted) {
     answer.status = 404;
-    answer.retry_after_s = 0;
     answer.text = fmt::format("function {} has been deleted", record.route->name);
   }
   return refuse(exchange, record, std::move(answer));

@@ -36,6 +36,24 @@ TEST_F(GatewayTest, AnIdUnfitForLogsIsReplaced) {
               Not(HasSubstr("xxx")));
 }
 
+TEST_F(GatewayTest, APodThatCannotBeReachedWasSentNothing) {
+  start();
+  throttler_->pod_added({"gone", "unix:" + folder_ + "/gone", true});
+  auto answer = launch(talk("GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n"));
+  run_while([&] { return throttler_->counts().waiting == 0; });  // for another
+  const TimePoint begun = executor.now();
+  run_until(begun + 20ms);
+  add_pod("a");
+  EXPECT_THAT(await(answer), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(retries(), 0u);
+  const auto& wait = backend_.metrics->on(0).wait;
+  std::array<uint64_t, Histogram<kStartBounds>::kBuckets> buckets{};
+  const double waited = wait.add_to(buckets);
+  EXPECT_GE(waited, 0.02) << "all that it waited";
+  EXPECT_LE(waited, to_seconds(executor.now() - begun) + 0.01) << "and no more";
+  EXPECT_EQ(std::accumulate(buckets.begin(), buckets.end(), 0u), 1u);
+}
+
 TEST_F(GatewayTest, ARequestThatMeetsAnIdleCloseIsSentAgain) {
   start();
   FakePod& pod = add_pod("a", {Act::kAnswer, Act::kCloseUnread, Act::kAnswer});

@@ -80,9 +80,9 @@ void GatewayCounters::count(const RequestRecord& record) {
   const int status_class = std::clamp(record.status / 100, 1, 5);
   counters.by_class[static_cast<size_t>(status_class - 1)].add();
   if (!record.upgraded) counters.duration.observe(record.ended_at - record.received_at);
-  if (record.asked_at != TimePoint{}) counters.wait.observe(record.queued());
+  if (record.waited > Duration::zero()) counters.wait.observe(record.waited);
   if (record.refused) counters.refused[index_of(*record.refused)].add();
-  if (record.retries > 0) counters.retries.add(static_cast<uint64_t>(record.retries));
+  if (record.retries() > 0) counters.retries.add(static_cast<uint64_t>(record.retries()));
   counters.bytes_in.add(record.bytes_in);
   counters.bytes_out.add(record.bytes_out);
   if (!record.cold || record.first_byte_at == TimePoint{}) return;
@@ -159,7 +159,8 @@ void Metrics::write_requests(Exposition& out) const {
   }
   write(out, sums, "ebb_request_retries_total", "counter", "Requests sent to a pod once more.",
         [](const Sum& s) { return static_cast<double>(s.retries); });
-  write(out, sums, "ebb_cold_starts_total", "counter", "Requests that waited for a pod's start.",
+  write(out, sums, "ebb_cold_starts_total", "counter",
+        "Requests that waited for a pod's start and were answered by it.",
         [](const Sum& s) { return static_cast<double>(s.cold_starts); });
   write(out, sums, "ebb_pods_hung_total", "counter", "Pods replaced since they stopped answering.",
         [](const Sum& s) { return static_cast<double>(s.now.hung); });

@@ -5,7 +5,7 @@
 // are made with its first request on an executor and go when the revision goes.
 //
 //   Metrics metrics(traffic, executors);
-//   Gateway gateway(executor, {.counters = metrics.gateway(0), ...});
+//   Gateway gateway(executor, {.counters = metrics.gateway(0), ...}, settings);
 //   metrics.add_collector([&](Exposition& out) { ... });   // what other layers know
 //   std::string text = metrics.exposition();               // any thread
 #pragma once

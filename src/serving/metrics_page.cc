@@ -3,7 +3,8 @@
 namespace ebb::serving {
 
 net::Task<void> MetricsPage::serve(http::Exchange& exchange) {
-  if (exchange.request().target != "/metrics") {
+  const std::string_view target = exchange.request().target;
+  if (target.substr(0, target.find('?')) != "/metrics") {
     const auto told = co_await exchange.respond(404, "text/plain", "only /metrics is here\n");
     static_cast<void>(told);
     co_return;

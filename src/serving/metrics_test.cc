@@ -56,7 +56,7 @@ TEST_F(MetricsTest, AddsUpWhatExecutorsCount) {
   metrics_.gateway(1).count(record(200, 30s));
   auto refused = record(503, 1ms);
   refused.refused = Refusal::kQueueFull;
-  refused.asked_at = refused.received_at;
+  refused.waited = 1ms;
   refused.granted_at = {};
   metrics_.gateway(1).count(refused);
   const std::string text = metrics_.exposition();

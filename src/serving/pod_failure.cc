@@ -16,7 +16,7 @@ PodFailure late_answer(std::string_view function, const LateAnswer& how) {
   }
   // The time may have gone by while the client sent its body.
   return {.answer = {.why = Refusal::kTimeout, .status = 504, .text = std::move(text)},
-          .event = how.was_asked && !waited ? "RequestTimedOut" : nullptr};
+          .event = how.was_pods_turn && !waited ? "RequestTimedOut" : nullptr};
 }
 
 PodFailure bad_answer(std::string_view function, http::HttpError error) {

@@ -13,7 +13,8 @@ namespace ebb::serving {
 
 struct PodFailure {
   ErrorAnswer answer;
-  // Of the Kubernetes event by which the author hears of it; null: it was not the function.
+  // Of the Kubernetes event by which the author hears of it; null: it was not the function, or
+  // the pod's end has an event of its own.
   const char* event = nullptr;
 };
 
@@ -27,7 +28,7 @@ struct LateAnswer {
   Bound bound = Bound::kWhole;
   Duration allowed{};
   Duration waited_for_pod{};  // where that took most of it; else 0
-  bool was_asked = true;      // the pod had been given all of the request
+  bool was_pods_turn = true;  // the pod had been given all that there was of the request
 };
 [[nodiscard]] PodFailure late_answer(std::string_view function, const LateAnswer& how);
 

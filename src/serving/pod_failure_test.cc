@@ -31,7 +31,7 @@ TEST(LateAnswer, IsTheFunctionsOnlyIfTheTimeWasItsOwn) {
   EXPECT_THAT(own.event, StrEq("RequestTimedOut"));
   EXPECT_EQ(own.answer.why, Refusal::kTimeout);
   EXPECT_EQ(own.answer.status, 504);
-  EXPECT_EQ(late_answer("hello", {.allowed = 1s, .was_asked = false}).event, nullptr);
+  EXPECT_EQ(late_answer("hello", {.allowed = 1s, .was_pods_turn = false}).event, nullptr);
   const PodFailure queued = late_answer("hello", {.allowed = 1s, .waited_for_pod = 800ms});
   EXPECT_EQ(queued.event, nullptr);
   EXPECT_THAT(queued.answer.text, HasSubstr("the request waited 0.800 s for a pod"));

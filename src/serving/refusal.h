@@ -1,4 +1,5 @@
-// Why the gateway answered in a function's place, as the access log, logs and metrics name it.
+// Why a request did not run its course: mostly, why the gateway answered in the function's
+// place. As the access log, logs and metrics name it.
 #pragma once
 
 #include <array>

@@ -4,6 +4,7 @@
 // A value; belongs to the executor that serves the request.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -45,13 +46,14 @@ struct RequestRecord {
 
   // --- How it went ---
   std::shared_ptr<QueueProxy> pod;  // shared: outlives the pod; the last one that was tried
-  TimePoint asked_at{};             // when it began to wait for a slot; {}: it got one at once
-  TimePoint granted_at{};           // {}: it never got one
+  TimePoint asked_at{};             // when it began to wait for that one; {}: it got it at once
+  TimePoint granted_at{};           // when it got its slot there; {}: it never had one
   TimePoint first_byte_at{};        // of the answer; {}: the pod gave none
   TimePoint ended_at{};
-  bool no_pods = false;   // when it asked
+  bool no_pods = false;   // when it began to wait for that one
+  Duration waited{};      // for slots, in all; without the time in a pod that it was lost with
   bool cold = false;      // it waited for a pod's start
-  int retries = 0;        // sendings after the first
+  int sendings = 0;       // to pods, one after another
   int status = 0;         // of the answer, or kClientLeftStatus
   uint64_t bytes_in = 0;  // of the bodies, without framing
   uint64_t bytes_out = 0;
@@ -59,10 +61,7 @@ struct RequestRecord {
   bool cut = false;                               // the answer was begun and not finished
   std::optional<Refusal> refused = std::nullopt;  // why the gateway answered itself
 
-  [[nodiscard]] Duration queued() const {
-    const TimePoint until = granted_at == TimePoint{} ? ended_at : granted_at;
-    return asked_at == TimePoint{} ? Duration{} : until - asked_at;
-  }
+  [[nodiscard]] int retries() const { return std::max(0, sendings - 1); }
 };
 
 // How long each phase of a cold start took. `code` is known from the Local Controller,

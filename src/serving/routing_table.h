@@ -5,8 +5,9 @@
 // one route among 10,000 copies about fifty pointers.
 //
 //   publisher.apply({{"hello.default.localhost", std::make_shared<const Route>(...)}});
-//   const Route* route = publisher.table()->find("hello.default.localhost");
-//   const Backend& backend = route->choose(tag).backend;
+//   const auto route = publisher.table()->find("hello.default.localhost");
+//   const Backend* tagged = route->tagged("next");   // nullptr: no such tag
+//   const Backend& backend = route->choose();
 #pragma once
 
 #include <array>
@@ -32,7 +33,7 @@ struct Backend {
   std::string name;                                     // of the revision
   Duration timeout = std::chrono::seconds(300);         // the whole request
   Duration response_start = std::chrono::seconds(300);  // until the first byte
-  Duration idle{};                                      // between bytes; 0: none
+  Duration idle{};                                      // longest silence of the pod; 0: none
   std::shared_ptr<RevisionMetrics> metrics;  // shared: with requests in flight; may be null
 };
 

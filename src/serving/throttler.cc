@@ -95,7 +95,7 @@ bool Throttler::may_retry() {
 
 std::optional<Refused> Throttler::refusal(size_t bytes) const {
   if (closed_) {
-    return Refused{Refusal::kDeleted, "the revision has been deleted", 1};
+    return Refused{Refusal::kDeleted, "the revision has been deleted", 0};
   }
   if (pods_.empty() && clock_.now() < retry_at_) {
     const auto wait = std::chrono::ceil<std::chrono::seconds>(retry_at_ - clock_.now());
@@ -380,7 +380,7 @@ scheduling::PodListener::Drain Throttler::begin_drain(int count) {
 void Throttler::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  refuse_waiting({Refusal::kDeleted, "the revision has been deleted", 1});
+  refuse_waiting({Refusal::kDeleted, "the revision has been deleted", 0});
 }
 
 // --- The AutoScaler ---

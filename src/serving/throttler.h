@@ -112,7 +112,7 @@ class Throttler final : public scheduling::PodListener,
 
   // --- The request path; any executor ---
 
-  // Counts the request in. It leaves when the slot is released or it is refused.
+  // With a slot the request is counted in until that goes; without, nothing is counted.
   struct Entry {
     std::optional<Slot> slot;
     std::optional<Refused> refused;

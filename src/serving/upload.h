@@ -34,8 +34,11 @@ class Upload final {
 
   // The pod was given all of the body.
   [[nodiscard]] bool complete() const { return complete_; }
+  // Nothing of it is still to be given.
+  [[nodiscard]] bool done() const { return !begun() || complete_; }
   // Since when it is the pod that has to go on: it was given all of the request, or does not
-  // take what has come. {}: since the head was sent. nullopt while the client is waited for.
+  // take a piece that has come. {}: since the head was sent. nullopt while the client is
+  // waited for.
   [[nodiscard]] std::optional<TimePoint> pods_turn() const { return pods_turn_; }
 
   // The client failed to send its body.
