@@ -30,9 +30,12 @@
 namespace ebb::exec {
 namespace {
 
-constexpr size_t kMaxOrder = 128 * 1024;                       // bytes
-constexpr int kFirstPauseUs = 500;                             // between two tries to connect
-constexpr int kLastPauseUs = 20'000;                           // doubling up to it
+constexpr size_t kMaxOrder = 128 * 1024;  // bytes
+// Between two tries to connect: an eighth of the time that the start has taken so far, so
+// that a start is never much longer than the program's own.
+constexpr auto kLeastPause = std::chrono::microseconds(250);
+constexpr auto kMostPause = std::chrono::milliseconds(20);
+constexpr int kPausesInStart = 8;
 constexpr auto kNoticeAfter = std::chrono::milliseconds(700);  // of waiting
 constexpr int kProbeTimeoutMs = 1000;                          // for each step of an HTTP probe
 constexpr int kEvents = 64;                                    // fetched at a time
@@ -240,7 +243,7 @@ std::optional<Target> try_ready(const Order& order, std::string& lacks) {
   lacks = "nothing listens on port " + std::to_string(order.port) + " ($PORT)";
   for (const bool v6 : {false, true}) {
     const Target target = loopback(order.port, v6);
-    const int fd = try_connect(target, kLastPauseUs / 1000);
+    const int fd = try_connect(target, static_cast<int>(kMostPause.count()));
     if (fd < 0) continue;
     const bool ready = order.probe.empty() || passes_probe(fd, order, lacks);
     ::close(fd);
@@ -252,18 +255,23 @@ std::optional<Target> try_ready(const Order& order, std::string& lacks) {
 // Until the program serves; the Local Controller keeps the deadline, and is told what is
 // waited for.
 Target wait_until_ready(const Order& order, const Program& program, Signals& signals) {
-  auto notice_at = std::chrono::steady_clock::now() + kNoticeAfter;
+  using Clock = std::chrono::steady_clock;
+  const auto begun = Clock::now();
+  auto notice_at = begun + kNoticeAfter;
   std::string lacks;
   std::string told;
-  for (int pause_us = kFirstPauseUs;; pause_us = std::min(2 * pause_us, kLastPauseUs)) {
+  for (;;) {
     if (const auto target = try_ready(order, lacks)) return *target;
-    if (lacks != told && std::chrono::steady_clock::now() > notice_at) {
+    const auto now = Clock::now();
+    if (lacks != told && now > notice_at) {
       tell('N', lacks);
       told = lacks;
-      notice_at = std::chrono::steady_clock::now() + kNoticeAfter;  // it may flap
+      notice_at = now + kNoticeAfter;  // it may flap
     }
     pollfd waiting = {.fd = signals.fd(), .events = POLLIN, .revents = 0};
-    const timespec pause = {.tv_sec = 0, .tv_nsec = pause_us * 1000L};
+    const auto wait =
+        std::clamp<Clock::duration>((now - begun) / kPausesInStart, kLeastPause, kMostPause);
+    const timespec pause = {.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(wait).count()};
     if (::ppoll(&waiting, 1, &pause, nullptr) != 1) continue;
     if (const auto status = signals.handle(program)) {
       give_up(describe_end(program, *status) + " before it listened on port " +

@@ -79,7 +79,7 @@ TEST(BodyDecoder, JoinsChunksOfOneRead) {
   EXPECT_EQ(text.substr(step->consumed), "NEXT");
 }
 
-TEST(BodyDecoder, TakesExtensionsAndDropsTrailers) {
+TEST(BodyDecoder, TakesExtensionsAndTrailers) {
   const auto out = chunked("3;a;b=\"c d\"\r\nabc\r\n000\r\nX-T: v\r\nY:\r\n\r\nNEXT");
   EXPECT_EQ(out.error, "");
   EXPECT_EQ(out.data, "abc");

@@ -52,7 +52,23 @@ TEST_F(GatewayTest, ASilentTunnelEndsIfAskedTo) {
   EXPECT_EQ(throttler_->counts().in_flight, 0);
 }
 
-TEST_F(GatewayTest, ATunnelOutlivesNoDrain) {
+TEST_F(GatewayTest, ATunnelOutlivesItsPodsDrainByTheTimeout) {
+  backend_.timeout = 200ms;
+  start();
+  add_pod("a", {Act::kUpgrade});
+  auto stream = run(dial());
+  (void)run(send(stream, kUpgrade));
+  (void)run(read_up_to(stream, "early"));
+  const TimePoint begun = executor.now();
+  EXPECT_EQ(throttler_->begin_drain(1).chosen.size(), 1u);
+  (void)run(send(stream, "ping"));
+  EXPECT_EQ(run(read_up_to(stream, "ping")), "ping");
+  EXPECT_EQ(run(read_to_end(stream)), "");
+  EXPECT_GE(executor.now() - begun, 200ms);
+  run_while([&] { return throttler_->counts().in_flight > 0; });
+}
+
+TEST_F(GatewayTest, AServersDrainEndsATunnel) {
   start();
   add_pod("a", {Act::kUpgrade});
   auto stream = run(dial());

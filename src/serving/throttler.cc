@@ -437,6 +437,7 @@ void Throttler::entered(QueueProxy& pod) {
 
 void Throttler::begin_sampling(TimePoint now) {
   const std::lock_guard lock(mutex_);
+  // arrivals_ stay: the request that woke the AutoScaler is in them.
   area_ = 0;
   waiting_area_ = 0;
   ended_ = 0;
