@@ -456,8 +456,13 @@ void Front::open() {
 void Front::announce() {
   const auto& data = opened_.data;
   std::fprintf(stderr, "ebb %s is up\n", cli::version());
-  std::fprintf(stderr, "  gateway     http://%s   (functions: http://NAME.NAMESPACE.%s)\n",
-               workers_.front()->server.address().to_string().c_str(), options_.domain.c_str());
+  const uint16_t port = workers_.front()->server.address().port;
+  const std::string where =
+      options_.https_redirect && https_
+          ? fmt::format("https://NAME.NAMESPACE.{}:{}", options_.domain, https_->port)
+          : fmt::format("http://NAME.NAMESPACE.{}:{}", options_.domain, port);
+  std::fprintf(stderr, "  gateway     http://%s   (functions: %s)\n",
+               workers_.front()->server.address().to_string().c_str(), where.c_str());
   if (gateway_tls_) {
     std::fprintf(stderr, "  https       https://%s\n",
                  workers_.front()->https->address().to_string().c_str());

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -105,6 +106,7 @@ class Plan final {
         constexpr mode_t kTypes[] = {AE_IFREG, AE_IFDIR, AE_IFLNK, AE_IFIFO, AE_IFCHR, AE_IFREG};
         const size_t kind = byte() % std::size(kTypes);
         std::string name = text();
+        name.resize(std::strlen(name.c_str()));  // a tar's names end with the first NUL
         if (kind != 0 && name.empty()) name = "store/state.db";
         if (name == "ebb-backup.json" || name.empty()) return;
         if (kind == 0 && (name == "store/state.db" || name.starts_with("blobs/"))) return;

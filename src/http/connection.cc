@@ -291,11 +291,10 @@ TimePoint Connection::skip_deadline(TimePoint& end) const {
 net::Task<void> Connection::linger_and_close(bool in_body) {
   stream_.shutdown_write();
   TimePoint end = server_.executor.now() + (in_body ? kSkipTime : kLingerTime);
-  for (size_t dropped = 0; in_body || dropped < kLingerBytes;) {
+  for (;;) {
     const auto received =
         co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), skip_deadline(end));
     if (!received || *received == 0) break;
-    dropped += *received;
   }
   stream_.close();
 }

@@ -21,7 +21,6 @@ class Connection final : public Exchange, public OpenConnection {
  public:
   // After an answer that ends a connection early, what the client still sends is
   // read and dropped, so that the answer is not lost to a reset.
-  static constexpr size_t kLingerBytes = 64 * 1024;
   static constexpr Duration kLingerTime = std::chrono::seconds(1);
   // A piece of a body up to this is copied behind its head.
   static constexpr size_t kJoined = 2 * 1024;
@@ -96,7 +95,7 @@ class Connection final : public Exchange, public OpenConnection {
                                        std::string_view request_id = {});
   // Likewise, for a request that the handler never gets.
   [[nodiscard]] net::Task<void> refuse_head(int status, std::string_view what);
-  // `in_body`: for as long as a body is skipped, however long it is.
+  // `in_body`: for as long as a body is skipped.
   [[nodiscard]] net::Task<void> linger_and_close(bool in_body);
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);

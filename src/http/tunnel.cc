@@ -57,7 +57,7 @@ net::Task<void> Tunnel::pump(Way& way) {
       const auto sent = co_await to.write_all(piece, executor.now() + kWriteTimeout);
       if (!sent) {
         // The other has closed: it wants no more.
-        well_ = well_ && half_closed_ && sent.error() != net::IoError::kTimeout;
+        well_ = well_ && half_closed_ && sent.error() == net::IoError::kClosed;
         break;
       }
       last_active_ = executor.now();
@@ -71,7 +71,7 @@ net::Task<void> Tunnel::pump(Way& way) {
       continue;
     }
     if (!received) {
-      well_ = well_ && half_closed_ && received.error() != net::IoError::kTimeout;
+      well_ = well_ && half_closed_ && received.error() == net::IoError::kClosed;
       break;
     }
     last_active_ = executor.now();

@@ -375,7 +375,7 @@ struct Executor::Impl::Leaving {
   }
   // The peer is to see a broken connection, and no end that there is not.
   void cut() {
-    log::warn("net", "{} bytes that a peer has not taken in time are dropped", unsent.size());
+    log::debug("net", "{} bytes that a peer has not taken in time are dropped", unsent.size());
     const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     leave();

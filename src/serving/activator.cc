@@ -37,8 +37,9 @@ net::Task<Throttler::Grant> wait_for_slot(http::Exchange& exchange,
                                           ClientWatch& watch, TimePoint deadline, Admission& how) {
   net::Executor& executor = exchange.executor();
   auto shot = Throttler::GrantShot::make(executor);
-  how.asked = executor.now();
+  const TimePoint asked = executor.now();
   const auto ticket = throttler->enqueue(shot.sender, exchange.held_bytes());
+  if (ticket.queued) how.asked = asked;
   how.no_pods = ticket.no_pods;
   if (ticket.no_pods) waker.wake(throttler->revision());
   if (ticket.crowded) waker.crowded(throttler->revision());

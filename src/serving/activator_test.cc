@@ -115,6 +115,7 @@ TEST_F(ActivatorTest, TheQueueIsBoundedInBytes) {
   for (auto& grant : grants) ask(exchange, &grant);
   run_until([&] { return grants[2].has_value(); });
   EXPECT_EQ(grants[2]->error().why, Refusal::kQueueBytes);
+  EXPECT_EQ(how_.asked, TimePoint{}) << "it did not wait";
   EXPECT_EQ(throttler_->counts().waiting_bytes, 2000u);
   throttler_->close();
   run_until([&] { return grants[1].has_value(); });

@@ -138,7 +138,7 @@ bool Gateway::redirects(const http::Exchange& exchange) const {
 }
 
 net::Task<void> Gateway::redirect(http::Exchange& exchange, RequestRecord& record,
-                                  std::string host) {
+                                  const std::string& host) {
   constexpr uint16_t kDefaultPort = 443;
   std::string url = "https://" + host;
   if (*settings_.https_port != kDefaultPort) url += fmt::format(":{}", *settings_.https_port);

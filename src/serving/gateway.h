@@ -77,7 +77,7 @@ class Gateway final : public http::Handler {
   [[nodiscard]] net::Task<void> answer(http::Exchange& exchange, bool inside);
   [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record, bool inside);
   [[nodiscard]] net::Task<void> redirect(http::Exchange& exchange, RequestRecord& record,
-                                         std::string host);
+                                         const std::string& host);
   [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);
   [[nodiscard]] net::Task<void> answer_refusal(http::Exchange& exchange, RequestRecord& record,
                                                Refused refused);

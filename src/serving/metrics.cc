@@ -160,7 +160,7 @@ void Metrics::write_requests(Exposition& out) const {
   write(out, sums, "ebb_request_retries_total", "counter", "Requests sent to a pod once more.",
         [](const Sum& s) { return static_cast<double>(s.retries); });
   write(out, sums, "ebb_cold_starts_total", "counter",
-        "Requests that waited for a pod's start and were answered by it.",
+        "Answered requests that had waited for a pod's start.",
         [](const Sum& s) { return static_cast<double>(s.cold_starts); });
   write(out, sums, "ebb_pods_hung_total", "counter", "Pods replaced since they stopped answering.",
         [](const Sum& s) { return static_cast<double>(s.now.hung); });

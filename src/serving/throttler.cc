@@ -73,7 +73,7 @@ Throttler::Ticket Throttler::enqueue(GrantShot::Sender sender, size_t bytes) {
   grant_waiting();  // if a slot came free since try_acquire
   const bool crowded = !pods_.empty() && !waiting_.empty() && !crowd_told_;
   crowd_told_ = crowd_told_ || crowded;
-  return {.number = number, .no_pods = pods_.empty(), .crowded = crowded};
+  return {.number = number, .queued = true, .no_pods = pods_.empty(), .crowded = crowded};
 }
 
 Throttler::Waiters::iterator Throttler::erase_waiter(Waiters::iterator waiter) {

@@ -124,6 +124,7 @@ class Throttler final : public scheduling::PodListener,
   // perhaps at once.
   struct Ticket {
     uint64_t number = 0;
+    bool queued = false;   // it waits, or has got its slot at once
     bool no_pods = false;  // the AutoScaler must be woken
     bool crowded = false;  // and here told: the pods are full. Not said again until
                            // crowd_seen()
