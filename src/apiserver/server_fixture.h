@@ -65,7 +65,7 @@ class ServerFixture : public ::testing::Test {
     std::string target;
     std::string body = {};  // NOLINT(readability-redundant-member-init): g++ warns without
     std::string content_type = "application/json";
-    std::string authorization = std::string("Bearer ") + kToken;
+    std::string authorization = fmt::format("Bearer {}", kToken);
     std::string host = "127.0.0.1";
     std::string accept = "application/json";
   };

@@ -258,23 +258,24 @@ net::Task<bool> Connection::settle() {
     co_return false;
   }
   if (body_error_ || continue_due()) {
-    co_await linger_and_close(true);
+    co_await linger_and_close(server_.executor.now() + kSkipTime);
     co_return false;
   }
   // Some clients know only from the connection's end that they have the whole answer.
   if (close_after_) stream_.shutdown_write();
   // Closing with bytes unread resets the connection, which may hit the answer.
-  const bool skipped = co_await skip_body();
+  const TimePoint skip_end = server_.executor.now() + kSkipTime;
+  const bool skipped = co_await skip_body(skip_end);
   if (skipped && !close_after_) co_return true;
   const bool all_read = skipped && input_.empty() && stream_.quiet();
   const bool too_large = decoder_.received() > server_.options.max_body;
-  if (!all_read) co_await linger_and_close(too_large);
+  if (!all_read) {
+    co_await linger_and_close(too_large ? skip_end : server_.executor.now() + kLingerTime);
+  }
   co_return false;
 }
 
-net::Task<bool> Connection::skip_body() {
-  if (decoder_.done()) co_return true;
-  TimePoint end = server_.executor.now() + kSkipTime;
+net::Task<bool> Connection::skip_body(TimePoint end) {
   while (!decoder_.done()) {
     const auto piece = co_await read_piece(stream_, input_, decoder_, skip_deadline(end));
     if (!piece || decoder_.received() > server_.options.max_body) co_return false;
@@ -288,9 +289,8 @@ TimePoint Connection::skip_deadline(TimePoint& end) const {
   return std::min(end, now + kSkipPause);
 }
 
-net::Task<void> Connection::linger_and_close(bool in_body) {
+net::Task<void> Connection::linger_and_close(TimePoint end) {
   stream_.shutdown_write();
-  TimePoint end = server_.executor.now() + (in_body ? kSkipTime : kLingerTime);
   for (;;) {
     const auto received =
         co_await stream_.read_some(input_.body_space(InputBuffer::kBodyBlock), skip_deadline(end));
@@ -318,7 +318,10 @@ net::Task<void> Connection::refuse(int status, std::string_view what, std::strin
   out_ += "\r\n";
   if (request_.method == "HEAD") body.clear();
   const auto sent = co_await send(body, {});
-  if (sent) co_await linger_and_close(request_.body.kind != BodyLength::Kind::kNone);
+  const bool has_body = request_.body.kind != BodyLength::Kind::kNone;
+  if (sent) {
+    co_await linger_and_close(server_.executor.now() + (has_body ? kSkipTime : kLingerTime));
+  }
 }
 
 net::Task<HttpResult<void>> Connection::send(std::string_view piece, std::string_view tail) {

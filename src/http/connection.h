@@ -87,7 +87,8 @@ class Connection final : public Exchange, public OpenConnection {
   // Brings any other to its end after the handler returned. True if the connection can
   // carry another request.
   [[nodiscard]] net::Task<bool> settle();
-  [[nodiscard]] net::Task<bool> skip_body();
+  // False if there is more of it than may be by then, or no more comes.
+  [[nodiscard]] net::Task<bool> skip_body(TimePoint end);
   // For the next piece of what is dropped until `end`, which a drain brings nearer.
   [[nodiscard]] TimePoint skip_deadline(TimePoint& end) const;
   // Sends a whole plain text answer and ends the connection.
@@ -95,8 +96,8 @@ class Connection final : public Exchange, public OpenConnection {
                                        std::string_view request_id = {});
   // Likewise, for a request that the handler never gets.
   [[nodiscard]] net::Task<void> refuse_head(int status, std::string_view what);
-  // `in_body`: for as long as a body is skipped.
-  [[nodiscard]] net::Task<void> linger_and_close(bool in_body);
+  // Reads and drops what comes until then, or until a pause.
+  [[nodiscard]] net::Task<void> linger_and_close(TimePoint end);
   // Sends what is held back in out_, and then the others.
   [[nodiscard]] net::Task<HttpResult<void>> send(std::string_view piece, std::string_view tail);
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_more();

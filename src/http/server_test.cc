@@ -335,6 +335,20 @@ TEST_F(ServerTest, AnAnswerEndsWhileItsRequestsBodyIsSkipped) {
   }
 }
 
+TEST_F(ServerTest, AnAnswerIsSeenByWhoSendsMoreThanMayBeBeforeItReads) {
+  constexpr size_t kMuch = 16 << 20;
+  ServerOptions options;
+  options.max_body = 1000;
+  start(options);
+  auto stream = run(dial());
+  // The handler answers without the body.
+  ASSERT_TRUE(run(send(stream, fmt::format("POST /hello HTTP/1.1\r\nHost: h\r\n"
+                                           "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+                                           kMuch))));
+  EXPECT_TRUE(run(send(stream, std::string(kMuch, 'x'))));
+  EXPECT_THAT(run(read_up_to(stream, "hello\n")), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(ServerTest, ADrainDoesNotWaitForABodyThatNobodyWants) {
   start();
   auto stream = run(dial());

@@ -83,6 +83,14 @@ TEST_F(TunnelTest, AResetOfOneThatTheOtherWaitsForIsACut) {
   EXPECT_EQ(::read(server_.get(), buffer, sizeof buffer), 0) << "both are closed";
 }
 
+TEST_F(TunnelTest, WhatIsClosedOnThisSideIsACutEvenIfOneHasEnded) {
+  start();
+  ::shutdown(server_.get(), SHUT_WR);
+  executor_.run_until(executor_.now() + 10ms);
+  to_client_->close();  // as a drain does
+  EXPECT_FALSE(ends_well());
+}
+
 TEST_F(TunnelTest, CutIsNoGoodEnd) {
   start();
   tunnel_->cut();
