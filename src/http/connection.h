@@ -51,6 +51,7 @@ class Connection final : public Exchange, public OpenConnection {
   [[nodiscard]] const net::Address& client() const override { return client_; }
   [[nodiscard]] bool secure() const override { return server_.options.tls != nullptr; }
   [[nodiscard]] bool client_left() const override { return stream_.peer_left(); }
+  [[nodiscard]] bool was_cut() const override { return server_.cutting; }
   [[nodiscard]] size_t held_bytes() const override { return sizeof(*this) + input_.memory(); }
   [[nodiscard]] net::Executor& executor() const override { return server_.executor; }
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read_body() override;

@@ -52,6 +52,7 @@ class H2Exchange final : public Exchange {
   [[nodiscard]] const net::Address& client() const override { return connection_.client(); }
   [[nodiscard]] bool secure() const override { return options_.tls != nullptr; }
   [[nodiscard]] bool client_left() const override { return stream_.broken(); }
+  [[nodiscard]] bool was_cut() const override { return connection_.server().cutting; }
   [[nodiscard]] size_t held_bytes() const override {
     // Of a body that is on its way, what may come.
     const size_t body = stream_.ended() ? stream_.unread() : H2Options().stream_window;

@@ -36,6 +36,7 @@ struct ServerState {
   DateCache date;
   std::unordered_set<OpenConnection*> open;
   bool draining = false;
+  bool cutting = false;  // the drain's time is over
   std::optional<net::OneShot<bool>::Sender> when_empty;
 
   void opened(OpenConnection& connection) {

@@ -18,8 +18,9 @@ namespace {
 
 // How long a client that connected just before a drain has for its first byte.
 constexpr Duration kNewGrace = std::chrono::milliseconds(100);
-// How long the handlers of cut connections have to return.
-constexpr Duration kUnwindTime = std::chrono::seconds(1);
+// How long the handlers of cut connections have to return: one that waits for somebody else
+// may look only each second whether its client is there.
+constexpr Duration kUnwindTime = std::chrono::seconds(2);
 
 // What the kernel may hold of answers that are not on their way yet, in bytes for each
 // connection. By itself it holds megabytes, and shows nothing of a client that reads slowly
@@ -100,6 +101,7 @@ Server::Server(net::Executor& executor, UniqueFd listening, Handler& handler,
                                                      {},
                                                      {},
                                                      false,
+                                                     false,
                                                      std::nullopt});
 }
 
@@ -131,13 +133,14 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
     ++cut_tunnels;
   }
   if (cut_tunnels > 0) {
-    log::info("http", "{} upgraded connections were cut", cut_tunnels);
+    log::info("http", "cut {} upgraded connection{}", cut_tunnels, cut_tunnels == 1 ? "" : "s");
     // Their handlers return on their own now, though the deadline may have passed.
     deadline = std::max(deadline, state->executor.now() + kUnwindTime);
   }
   co_await wait_until_empty(*state, deadline);
   const size_t cut = state->open.size();
   if (cut == 0) co_return cut;
+  state->cutting = true;
   for (OpenConnection* connection : std::vector(state->open.begin(), state->open.end())) {
     if (state->open.contains(connection)) connection->cut();
   }

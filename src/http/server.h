@@ -66,6 +66,8 @@ class Exchange {
   // True if the client has gone, or ended its side of the connection: while it waits
   // for an answer these cannot be told apart, and hardly any client does the second.
   [[nodiscard]] virtual bool client_left() const = 0;
+  // The server has cut the connection, at the end of a drain.
+  [[nodiscard]] virtual bool was_cut() const = 0;
   // Bytes of memory that the request holds.
   [[nodiscard]] virtual size_t held_bytes() const = 0;
   [[nodiscard]] virtual net::Executor& executor() const = 0;
@@ -181,8 +183,8 @@ class Server final {
   void start();  // on the executor's thread
   // Accepts no more (who connected before is served), closes idle connections, lets
   // requests in flight finish with
-  // "Connection: close"; at the deadline cuts the rest and gives their handlers one
-  // second to return. Returns how many were cut. Call it once.
+  // "Connection: close"; at the deadline cuts the rest and gives their handlers two
+  // seconds to return. Returns how many were cut. Call it once.
   [[nodiscard]] net::Task<size_t> drain(TimePoint deadline);
 
   [[nodiscard]] net::Address address() const;

@@ -9,24 +9,37 @@
 namespace ebb::http {
 
 Tunnel::Tunnel(TunnelEnd client, TunnelEnd server, Duration idle)
-    : up_{.from = client, .to = server.stream},
-      down_{.from = server, .to = client.stream},
+    : up_{.from = client,
+          .to = server.stream,
+          .from_broke = TunnelOutcome::kClientBroke,
+          .to_broke = TunnelOutcome::kServerBroke},
+      down_{.from = server,
+            .to = client.stream,
+            .from_broke = TunnelOutcome::kServerBroke,
+            .to_broke = TunnelOutcome::kClientBroke},
       idle_(idle),
       last_active_(client.stream->executor().now()) {}
 
-net::Task<bool> Tunnel::run() {
+net::Task<TunnelOutcome> Tunnel::run() {
   net::Executor& executor = up_.to->executor();
   auto shot = net::OneShot<bool>::make(executor);
   executor.spawn(pump_beside(down_, shot.sender));
   co_await pump(up_);
   auto other = shot.receiver.wait(kNever);  // ends as this one does
   static_cast<void>(co_await other);
-  co_return well_;
+  co_return outcome_;
 }
 
 void Tunnel::cut() {
-  well_ = false;
+  outcome_ = TunnelOutcome::kClosedHere;
   close();
+}
+
+void Tunnel::failed(net::IoError error, TunnelOutcome broke) {
+  // Where one has ended, the other may just go.
+  if (outcome_ != TunnelOutcome::kEnded || (half_closed() && error == net::IoError::kClosed))
+    return;
+  outcome_ = error == net::IoError::kCanceled ? TunnelOutcome::kClosedHere : broke;
 }
 
 void Tunnel::close() {
@@ -36,7 +49,7 @@ void Tunnel::close() {
 
 TimePoint Tunnel::silence_ends() const {
   Duration allowed = idle_ == Duration::zero() ? Duration::max() : idle_;
-  if (half_closed_) allowed = std::min(allowed, kHalfClosed);
+  if (half_closed()) allowed = std::min(allowed, kHalfClosed);
   return allowed == Duration::max() ? kNever : last_active_ + allowed;
 }
 
@@ -56,8 +69,7 @@ net::Task<void> Tunnel::pump(Way& way) {
       way.bytes += piece.size();
       const auto sent = co_await to.write_all(piece, executor.now() + kWriteTimeout);
       if (!sent) {
-        // The other has closed: it wants no more.
-        well_ = well_ && half_closed_ && sent.error() == net::IoError::kClosed;
+        failed(sent.error(), way.to_broke);
         break;
       }
       last_active_ = executor.now();
@@ -71,13 +83,14 @@ net::Task<void> Tunnel::pump(Way& way) {
       continue;
     }
     if (!received) {
-      well_ = well_ && half_closed_ && received.error() == net::IoError::kClosed;
+      const bool silent = received.error() == net::IoError::kTimeout;
+      failed(received.error(), silent ? TunnelOutcome::kSilent : way.from_broke);
       break;
     }
     last_active_ = executor.now();
     if (*received == 0) {
       to.shutdown_write();
-      half_closed_ = true;
+      if (!half_closed()) ended_first_ = &way;
       co_return;
     }
     piece = {block.get(), *received};

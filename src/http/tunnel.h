@@ -7,7 +7,7 @@
 //
 //   auto client = co_await exchange.switch_protocols(head);
 //   http::Tunnel tunnel(*client, connection.tunnel_end(), idle);
-//   const bool well = co_await tunnel.run();
+//   const http::TunnelOutcome how = co_await tunnel.run();
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,14 @@ struct TunnelEnd {
   std::string_view received;  // what came behind the head
 };
 
+enum class TunnelOutcome : uint8_t {
+  kEnded,        // by both, the second perhaps without a last word
+  kClientBroke,  // its connection, or it did not take what was sent
+  kServerBroke,
+  kSilent,
+  kClosedHere,  // by cut(), or a stream by its owner
+};
+
 class Tunnel final {
  public:
   static constexpr size_t kBlock = 8 * 1024;
@@ -37,33 +45,38 @@ class Tunnel final {
   // outlive run(), and are closed by it unless both directions ended well.
   Tunnel(TunnelEnd client, TunnelEnd server, Duration idle);
 
-  // True if both peers ended it, the second perhaps without a last word; false if that was an
-  // error, silence or cut().
-  [[nodiscard]] net::Task<bool> run();
+  [[nodiscard]] net::Task<TunnelOutcome> run();
   // Closes both streams; run() then returns.
   void cut();
 
   [[nodiscard]] uint64_t to_server() const { return up_.bytes; }
   [[nodiscard]] uint64_t to_client() const { return down_.bytes; }
+  // The server was the first to end its direction.
+  [[nodiscard]] bool server_ended_first() const { return ended_first_ == &down_; }
 
  private:
   struct Way {
     TunnelEnd from;
     net::Stream* to;
+    TunnelOutcome from_broke;
+    TunnelOutcome to_broke;
     uint64_t bytes = 0;
   };
 
   [[nodiscard]] net::Task<void> pump(Way& way);
   [[nodiscard]] net::Task<void> pump_beside(Way& way, net::OneShot<bool>::Sender done);
+  [[nodiscard]] bool half_closed() const { return ended_first_ != nullptr; }
   [[nodiscard]] TimePoint silence_ends() const;
+  // What an error means, unless another came first. `broke`: whose it is.
+  void failed(net::IoError error, TunnelOutcome broke);
   void close();
 
   Way up_;
   Way down_;
   const Duration idle_;
   TimePoint last_active_;
-  bool half_closed_ = false;
-  bool well_ = true;
+  const Way* ended_first_ = nullptr;
+  TunnelOutcome outcome_ = TunnelOutcome::kEnded;
 };
 
 }  // namespace ebb::http

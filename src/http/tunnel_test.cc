@@ -27,10 +27,10 @@ class TunnelTest : public testing::Test {
     tunnel_.emplace(TunnelEnd{&*to_client_, {}}, TunnelEnd{&*to_server_, {}}, idle);
     executor_.spawn(run());
   }
-  net::Task<void> run() { well_ = co_await tunnel_->run(); }
-  bool ends_well() {
-    net::run_until_true(executor_, [&] { return well_.has_value(); });
-    return well_.value_or(false);
+  net::Task<void> run() { outcome_ = co_await tunnel_->run(); }
+  std::optional<TunnelOutcome> outcome() {
+    net::run_until_true(executor_, [&] { return outcome_.has_value(); });
+    return outcome_;
   }
   static void send(const UniqueFd& fd, std::string_view text) {
     ASSERT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
@@ -47,7 +47,7 @@ class TunnelTest : public testing::Test {
   std::optional<net::Stream> to_client_;
   std::optional<net::Stream> to_server_;
   std::optional<Tunnel> tunnel_;
-  std::optional<bool> well_;
+  std::optional<TunnelOutcome> outcome_;
 };
 
 TEST_F(TunnelTest, EndsWellWhenBothSidesHave) {
@@ -57,10 +57,19 @@ TEST_F(TunnelTest, EndsWellWhenBothSidesHave) {
   until_moved(4, 5);
   ::shutdown(client_.get(), SHUT_WR);
   ::shutdown(server_.get(), SHUT_WR);
-  EXPECT_TRUE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kEnded);
   char buffer[8];
   EXPECT_EQ(::read(client_.get(), buffer, sizeof buffer), 5);
   EXPECT_EQ(::read(client_.get(), buffer, sizeof buffer), 0) << "the end is passed on";
+}
+
+TEST_F(TunnelTest, SaysWhoEndedFirst) {
+  start();
+  ::shutdown(server_.get(), SHUT_WR);
+  executor_.run_until(executor_.now() + 10ms);
+  ::shutdown(client_.get(), SHUT_WR);
+  EXPECT_EQ(outcome(), TunnelOutcome::kEnded);
+  EXPECT_TRUE(tunnel_->server_ended_first());
 }
 
 TEST_F(TunnelTest, WhenOneSideHasEndedTheOtherMayJustGo) {
@@ -70,7 +79,7 @@ TEST_F(TunnelTest, WhenOneSideHasEndedTheOtherMayJustGo) {
   ::shutdown(server_.get(), SHUT_WR);
   executor_.run_until(executor_.now() + 10ms);
   client_.reset();  // with "bye" unread: a reset
-  EXPECT_TRUE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kEnded);
 }
 
 TEST_F(TunnelTest, AResetOfOneThatTheOtherWaitsForIsACut) {
@@ -78,9 +87,18 @@ TEST_F(TunnelTest, AResetOfOneThatTheOtherWaitsForIsACut) {
   send(server_, "data");
   until_moved(0, 4);
   client_.reset();
-  EXPECT_FALSE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kClientBroke);
   char buffer[8];
   EXPECT_EQ(::read(server_.get(), buffer, sizeof buffer), 0) << "both are closed";
+}
+
+TEST_F(TunnelTest, SaysWhichSideBroke) {
+  start();
+  send(client_, "data");
+  until_moved(4, 0);
+  server_.reset();
+  EXPECT_EQ(outcome(), TunnelOutcome::kServerBroke);
+  EXPECT_FALSE(tunnel_->server_ended_first());
 }
 
 TEST_F(TunnelTest, WhatIsClosedOnThisSideIsACutEvenIfOneHasEnded) {
@@ -88,19 +106,19 @@ TEST_F(TunnelTest, WhatIsClosedOnThisSideIsACutEvenIfOneHasEnded) {
   ::shutdown(server_.get(), SHUT_WR);
   executor_.run_until(executor_.now() + 10ms);
   to_client_->close();  // as a drain does
-  EXPECT_FALSE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kClosedHere);
 }
 
 TEST_F(TunnelTest, CutIsNoGoodEnd) {
   start();
   tunnel_->cut();
-  EXPECT_FALSE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kClosedHere);
 }
 
 TEST_F(TunnelTest, SilenceIsNoGoodEnd) {
   start(20ms);
   const TimePoint begun = executor_.now();
-  EXPECT_FALSE(ends_well());
+  EXPECT_EQ(outcome(), TunnelOutcome::kSilent);
   EXPECT_GE(executor_.now() - begun, 20ms);
 }
 

@@ -91,7 +91,7 @@ std::string access_line(const RequestRecord& record, const http::RequestHead& re
   if (record.secure) out += ",\"tls\":true";
   if (record.retries() > 0) add_number(out, "retries", record.retries());
   if (record.upgraded) out += ",\"upgraded\":true";
-  if (record.cut) out += ",\"cut\":true";
+  if (record.cut) add_text(out, "cut", to_string(*record.cut));
   if (record.refused) add_text(out, "refused", to_string(*record.refused));
   out += "}\n";
   return out;

@@ -22,9 +22,9 @@ void FailureLog::write(const http::RequestHead& head, const RequestRecord& recor
       "gateway",
       "request failed: status={} reason={} namespace={} service={} revision={} "
       "pod={} id={} method={} duration_us={}",
-      record.status, to_string(*record.refused), record.route->ns, record.route->name,
-      record.backend != nullptr ? record.backend->name : "-", record.pod ? record.pod->pod() : "-",
-      record.id, head.method,
+      record.status, record.cut ? to_string(*record.cut) : to_string(*record.refused),
+      record.route->ns, record.route->name, record.backend != nullptr ? record.backend->name : "-",
+      record.pod ? record.pod->pod() : "-", record.id, head.method,
       std::chrono::duration_cast<std::chrono::microseconds>(record.ended_at - record.received_at)
           .count());
 }

@@ -19,7 +19,7 @@ class FailureLog final {
   FailureLog(const FailureLog&) = delete;
   FailureLog& operator=(const FailureLog&) = delete;
 
-  // Of a request that was refused and had a route.
+  // Of a request that was refused, or whose answer was cut, and that had a route.
   void write(const http::RequestHead& head, const RequestRecord& record);
 
  private:

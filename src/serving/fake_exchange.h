@@ -15,6 +15,7 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] const net::Address& client() const override { return client_; }
   [[nodiscard]] bool secure() const override { return false; }
   [[nodiscard]] bool client_left() const override { return left; }
+  [[nodiscard]] bool was_cut() const override { return false; }
   [[nodiscard]] size_t held_bytes() const override { return bytes; }
   [[nodiscard]] net::Executor& executor() const override { return executor_; }
   [[nodiscard]] net::Task<http::HttpResult<std::string_view>> read_body() override {

@@ -53,7 +53,10 @@ struct Forwarding final {
   [[nodiscard]] bool had_time() const;
   void watch_silence();
   void note_silence();
-  net::Task<void> pass_body();
+  net::Task<std::optional<Cut>> pass_body();
+  [[nodiscard]] Cut cut_by_pod(http::HttpError error) const;
+  [[nodiscard]] Cut cut_by_client(http::HttpError error) const;
+  void tell_author(Cut why);
   net::Task<void> switch_protocols(const http::ResponseHead* head);
   net::Task<Forwarded> after_break();
   net::Task<bool> may_replay();
@@ -92,7 +95,7 @@ struct Forwarding final {
   net::Timer quiet{};     // for the pod's silence before it answers
   TimePoint able_at{};    // when it had its code and all of the request, as far as is known
   bool silent = false;    // it was for too long
-  bool left = false;      // the client, before there was an answer
+  bool left = false;      // the client, as `look` has found
   bool sending = false;   // a piece of the answer is on its way to the client
   uint64_t seen_out = 0;  // of the answer's body, when `look` looked last
 };
@@ -220,9 +223,8 @@ net::Task<Forwarded> Forwarding::answer() {
     co_return Forwarded::kAnswered;
   }
   record.status = answer.status;
-  record.cut = true;  // until it has ended well
   exchange.send_by(options.deadline);
-  co_await pass_body();
+  record.cut = co_await pass_body();
   look.disarm();
   co_return Forwarded::kAnswered;
 }
@@ -316,16 +318,50 @@ void Forwarding::note_silence() {
   if (had_time() && !slot.pod().starting()) throttler->pod_silent(slot.pod());
 }
 
-net::Task<void> Forwarding::pass_body() {
+// Where nothing more of a begun answer came.
+Cut Forwarding::cut_by_pod(http::HttpError error) const {
+  if (exchange.was_cut()) return Cut::kShutdown;
+  if (left) return Cut::kClientLeft;
+  switch (error) {
+    case http::HttpError::kTimeout:
+      return executor.now() >= options.deadline ? Cut::kTimeout : Cut::kIdleTimeout;
+    case http::HttpError::kMalformed:
+    case http::HttpError::kUnsupported:
+    case http::HttpError::kHeadTooLarge:  // trailers
+      return Cut::kBadAnswer;
+    default:
+      return Cut::kPodFailed;
+  }
+}
+
+void Forwarding::tell_author(Cut why) {
+  const auto event =
+      cut_answer(options.function, why, why == Cut::kTimeout ? options.timeout : options.idle);
+  if (event) throttler->pod_misbehaved(slot.pod(), event->reason, event->text);
+}
+
+// Where the client took nothing more.
+Cut Forwarding::cut_by_client(http::HttpError error) const {
+  switch (error) {
+    case http::HttpError::kTimeout:
+      return executor.now() >= options.deadline ? Cut::kTimeout : Cut::kClientLeft;
+    case http::HttpError::kMalformed:  // more than the length that was announced, or less
+    case http::HttpError::kTruncated:
+      return Cut::kBadAnswer;
+    default:
+      return exchange.was_cut() ? Cut::kShutdown : Cut::kClientLeft;
+  }
+}
+
+// Why it did not come to its end, if so: then the client must not take it for whole.
+net::Task<std::optional<Cut>> Forwarding::pass_body() {
   // A function that is silent, such as a stream of events, learns nothing of a client that
   // leaves, and would keep its slot. While something is sent, sending tells: of a client
   // that takes its time, too.
   seen_out = record.bytes_out;
   look.fire = [this] {
-    if (!sending && record.bytes_out == seen_out && exchange.client_left()) {
-      connection->close();
-      return;
-    }
+    left = !sending && record.bytes_out == seen_out && exchange.client_left();
+    if (left) return connection->close();
     seen_out = record.bytes_out;
     executor.arm(look, executor.now() + kClientLook);
   };
@@ -335,19 +371,24 @@ net::Task<void> Forwarding::pass_body() {
                                    ? options.deadline
                                    : earlier(options.deadline, options.idle);
     const auto piece = co_await connection->read_body(deadline);
-    if (!piece) co_return;  // cut: the client must not take it for whole
+    if (!piece) {
+      const Cut why = cut_by_pod(piece.error());
+      tell_author(why);
+      co_return why;
+    }
     if (piece->empty()) break;
     record.bytes_out += piece->size();
     sending = true;
     const auto written = co_await exchange.write(*piece);
-    if (!written) co_return;
+    if (!written) co_return cut_by_client(written.error());
     sending = false;
   }
   look.disarm();
   keep = true;
   const http::Fields trailers = passed_on(connection->trailers());
   const auto finished = co_await exchange.finish(trailers);
-  record.cut = !finished;
+  if (!finished) co_return cut_by_client(finished.error());
+  co_return std::nullopt;
 }
 
 // From here on the connection belongs to the function and its client.
@@ -362,7 +403,13 @@ net::Task<void> Forwarding::switch_protocols(const http::ResponseHead* head) {
   }
   record.status = 101;
   record.upgraded = true;
-  co_await pass_upgraded(*client, connection->tunnel_end(), slot.pod(), options, record);
+  const bool pod_ended =
+      co_await pass_upgraded(*client, connection->tunnel_end(), slot.pod(), options, record);
+  if (!pod_ended) co_return;
+  // As a pod that dies does.
+  slot.release();
+  co_await ask_for_exit(kSoonReported);
+  if (exit) record.cut = Cut::kPodFailed;
 }
 
 // The connection broke. kAnswered: its client has to be told.

@@ -219,7 +219,9 @@ void Gateway::report(const http::RequestHead& head, const net::Address& client,
                      RequestRecord& record) {
   record.ended_at = executor_.now();
   parts_.counters.count(record);
-  if (record.refused && record.route && record.status >= 500) failures_.write(head, record);
+  const bool failed =
+      (record.refused && record.status >= 500) || (record.cut && is_failure(*record.cut));
+  if (failed && record.route) failures_.write(head, record);
   if (parts_.access_log == nullptr) return;
   const std::string line = access_line(record, head, client, record.ended_at, parts_.clock.wall());
   parts_.access_log->write(line);

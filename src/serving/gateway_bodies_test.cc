@@ -6,8 +6,10 @@ namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::StartsWith;
 
 TEST_F(GatewayTest, TimeoutsAreNamedByPhase) {
@@ -228,6 +230,54 @@ TEST_F(GatewayTest, AnAnswerThatStopsIsCut) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
   EXPECT_TRUE(answer.ends_with("half!")) << answer;
   EXPECT_EQ(throttler_->counts().in_flight, 0);
+  EXPECT_THAT(cuts(), ElementsAre("idle_timeout"));
+  EXPECT_THAT(source_.misbehaved, ElementsAre(HasSubstr("(idleTimeoutSeconds)")));
+}
+
+TEST_F(GatewayTest, AnAnswerThatTakesTooLongIsCut) {
+  backend_.timeout = 50ms;
+  start();
+  add_pod("a", {Act::kHalf});
+  EXPECT_THAT(call(), EndsWith("half!"));
+  EXPECT_THAT(cuts(), ElementsAre("timeout"));
+  EXPECT_THAT(source_.misbehaved,
+              ElementsAre("RequestTimedOut: function hello did not end its answer within 0.05 s "
+                          "(timeoutSeconds)"));
+}
+
+TEST_F(GatewayTest, AnAnswerThatItsPodBreaksOffOrGetsWrongIsCut) {
+  start();
+  add_pod("a", {Act::kHalfClose, Act::kBadBody});
+  EXPECT_THAT(call(), EndsWith("half!"));
+  EXPECT_THAT(cuts(), ElementsAre("pod_failed"));
+  EXPECT_THAT(source_.misbehaved, IsEmpty());
+  EXPECT_THAT(call(), EndsWith("half\r\n!"));
+  EXPECT_THAT(cuts(), ElementsAre("pod_failed", "bad_answer"));
+  EXPECT_THAT(source_.misbehaved, ElementsAre(StartsWith("BadAnswer: ")));
+}
+
+TEST_F(GatewayTest, AnAnswerWhoseClientLeavesIsCut) {
+  start();
+  add_pod("a", {Act::kHalf});
+  {
+    auto stream = run(dial());
+    (void)run(send(stream, "GET / HTTP/1.1\r\nHost: hello\r\n\r\n"));
+    (void)run(read_up_to(stream, "half"));
+  }
+  run_while([&] { return throttler_->counts().in_flight > 0; });
+  EXPECT_THAT(cuts(), ElementsAre("client_left"));
+}
+
+TEST_F(GatewayTest, AnAnswerUnderWayWhenADrainsTimeIsOverIsCut) {
+  start();
+  add_pod("a", {Act::kHalf});
+  auto stream = run(dial());
+  (void)run(send(stream, "GET / HTTP/1.1\r\nHost: hello\r\n\r\n"));
+  (void)run(read_up_to(stream, "half"));
+  EXPECT_EQ(run(server->drain(executor.now() + 20ms)), 1u);
+  EXPECT_EQ(throttler_->counts().in_flight, 0) << "its end has been seen";
+  EXPECT_THAT(cuts(), ElementsAre("shutdown"));
+  server.reset();
 }
 
 TEST_F(GatewayTest, ABodyThatIsNoneIsRefused) {

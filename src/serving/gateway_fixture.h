@@ -17,9 +17,14 @@
 
 namespace ebb::serving {
 
-struct HungPods final : NoSource {
+struct ToldOf final : NoSource {
   void pod_hung(const std::string& pod) override { hung.push_back(pod); }
+  void pod_misbehaved(const std::string& /*pod*/, const std::string& reason,
+                      const std::string& message) override {
+    misbehaved.push_back(reason + ": " + message);
+  }
   std::vector<std::string> hung;
+  std::vector<std::string> misbehaved;
 };
 
 // What a pod does with one request of a connection.
@@ -29,6 +34,8 @@ enum class Act {
   kReadClose,    // reads it and closes
   kSilence,      // reads it and says nothing
   kHalf,         // begins an answer and goes silent
+  kHalfClose,    // begins an answer and closes
+  kBadBody,      // begins an answer of chunks that are none
   kUpgrade,      // 101, then sends back what comes
   kHints,        // 200 as kAnswer, after 100 and 103
   kManyHints,    // 200, after as many and as large ones as there may be
@@ -106,17 +113,20 @@ class FakePod final {
         }
         answer += "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
       }
-      if (act == Act::kHalf) answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+      if (act == Act::kHalf || act == Act::kHalfClose) {
+        answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+      }
+      if (act == Act::kBadBody) {
+        answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n";
+      }
       if (act == Act::kUpgrade) {
         answer =
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
             "early";
       }
       if (act != Act::kSilence) (void)co_await stream.write_all(answer, kNever);
-      if (act == Act::kUpgrade) {
-        co_await echo(stream);
-        co_return;
-      }
+      if (act == Act::kUpgrade) co_await echo(stream);
+      if (act == Act::kUpgrade || act == Act::kHalfClose) co_return;
     }
   }
   net::Task<void> echo(net::Stream& stream) {
@@ -228,11 +238,19 @@ class GatewayTest : public http::TalkTest {
     }
     to.shutdown_write();
   }
+  // Why answers were cut so far.
+  std::vector<std::string_view> cuts() {
+    std::vector<std::string_view> out;
+    for (size_t i = 0; i < kCutNames.size(); ++i) {
+      out.insert(out.end(), backend_.metrics->on(0).cut[i].value(), kCutNames[i]);
+    }
+    return out;
+  }
   uint64_t retries() { return backend_.metrics->on(0).retries.value(); }
 
   std::string folder_;
   SystemClock clock_;
-  HungPods source_;
+  ToldOf source_;
   NoWaker waker_;
   Traffic traffic_;
   Metrics metrics_{traffic_, 1};

@@ -5,7 +5,9 @@ namespace ebb::serving {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
@@ -35,6 +37,7 @@ TEST_F(GatewayTest, AnUpgradeIsATunnelThatHoldsItsSlot) {
   EXPECT_EQ(run(read_to_end(stream)), "");
   while (throttler_->counts().in_flight > 0) executor.run_until(executor.now() + 10ms);
   EXPECT_THAT(metrics_.exposition(), HasSubstr("code=\"1xx\"} 1\n"));
+  EXPECT_THAT(cuts(), IsEmpty()) << "both have ended it";
 }
 
 TEST_F(GatewayTest, ATunnelMovesMuchWithBackPressure) {
@@ -50,6 +53,7 @@ TEST_F(GatewayTest, ASilentTunnelEndsIfAskedTo) {
   add_pod("a", {Act::kUpgrade});
   EXPECT_TRUE(run(talk(kUpgrade)).find("early") != std::string::npos);
   EXPECT_EQ(throttler_->counts().in_flight, 0);
+  EXPECT_THAT(cuts(), ElementsAre("idle_timeout"));
 }
 
 TEST_F(GatewayTest, ATunnelOutlivesItsPodsDrainByTheTimeout) {
@@ -66,6 +70,7 @@ TEST_F(GatewayTest, ATunnelOutlivesItsPodsDrainByTheTimeout) {
   EXPECT_EQ(run(read_to_end(stream)), "");
   EXPECT_GE(executor.now() - begun, 200ms);
   run_while([&] { return throttler_->counts().in_flight > 0; });
+  EXPECT_THAT(cuts(), ElementsAre("pod_drained"));
 }
 
 TEST_F(GatewayTest, AServersDrainEndsATunnel) {
@@ -76,6 +81,7 @@ TEST_F(GatewayTest, AServersDrainEndsATunnel) {
   (void)run(read_up_to(stream, "early"));
   EXPECT_EQ(run(server->drain(executor.now() + 50ms)), 0u);
   EXPECT_EQ(throttler_->counts().in_flight, 0);
+  EXPECT_THAT(cuts(), ElementsAre("shutdown"));
   server.reset();
 }
 

@@ -18,6 +18,7 @@ struct Sum {
   double duration_sum = 0;
   double wait_sum = 0;
   std::array<uint64_t, kRefusalNames.size()> refused{};
+  std::array<uint64_t, kCutNames.size()> cut{};
   uint64_t retries = 0;
   uint64_t cold_starts = 0;
   uint64_t bytes_in = 0;
@@ -29,6 +30,7 @@ struct Sum {
     duration_sum += c.duration.add_to(duration);
     wait_sum += c.wait.add_to(wait);
     for (size_t i = 0; i < refused.size(); ++i) refused[i] += c.refused[i].value();
+    for (size_t i = 0; i < cut.size(); ++i) cut[i] += c.cut[i].value();
     retries += c.retries.value();
     cold_starts += c.cold_starts.value();
     bytes_in += c.bytes_in.value();
@@ -46,6 +48,23 @@ void write(Exposition& out, const std::vector<Sum>& sums, std::string_view name,
   out.family(name, type, help);
   for (const Sum& sum : sums) {
     if (sum.called) out.sample(name, sum.labels(), value(sum));
+  }
+}
+
+// A counter for each of some kinds, those that there were.
+template <size_t N>
+void write_kinds(Exposition& out, const std::vector<Sum>& sums, std::string_view name,
+                 std::string_view help, std::string_view label,
+                 const std::array<std::string_view, N>& kinds,
+                 std::array<uint64_t, N> Sum::* counts) {
+  out.family(name, "counter", help);
+  for (const Sum& sum : sums) {
+    for (size_t i = 0; i < N; ++i) {
+      const uint64_t count = (sum.*counts)[i];
+      if (count == 0) continue;
+      const auto l = sum.labels();
+      out.sample(name, {l[0], l[1], l[2], {label, kinds[i]}}, static_cast<double>(count));
+    }
   }
 }
 
@@ -82,6 +101,7 @@ void GatewayCounters::count(const RequestRecord& record) {
   if (!record.upgraded) counters.duration.observe(record.ended_at - record.received_at);
   if (record.waited > Duration::zero()) counters.wait.observe(record.waited);
   if (record.refused) counters.refused[index_of(*record.refused)].add();
+  if (record.cut) counters.cut[index_of(*record.cut)].add();
   if (record.retries() > 0) counters.retries.add(static_cast<uint64_t>(record.retries()));
   counters.bytes_in.add(record.bytes_in);
   counters.bytes_out.add(record.bytes_out);
@@ -124,16 +144,9 @@ void Metrics::write_requests(Exposition& out) const {
 
   static constexpr auto kClasses =
       std::to_array<std::string_view>({"1xx", "2xx", "3xx", "4xx", "5xx"});
-  out.family("ebb_requests_total", "counter",
-             "Requests answered, by the class of the status; 499: the client left.");
-  for (const Sum& sum : sums) {
-    for (size_t i = 0; i < kClasses.size(); ++i) {
-      if (sum.by_class[i] == 0) continue;
-      const auto l = sum.labels();
-      out.sample("ebb_requests_total", {l[0], l[1], l[2], {"code", kClasses[i]}},
-                 static_cast<double>(sum.by_class[i]));
-    }
-  }
+  write_kinds(out, sums, "ebb_requests_total",
+              "Requests answered, by the class of the status; 499: the client left.", "code",
+              kClasses, &Sum::by_class);
   out.family("ebb_request_duration_seconds", "histogram",
              "From the first byte of a request to the last of its answer.");
   for (const Sum& sum : sums) {
@@ -147,16 +160,13 @@ void Metrics::write_requests(Exposition& out) const {
     if (sum.wait_sum <= 0) continue;
     out.histogram("ebb_request_wait_seconds", sum.labels(), kStartBounds, sum.wait, sum.wait_sum);
   }
-  out.family("ebb_requests_refused_total", "counter",
-             "Requests that the gateway answered in the function's place, by reason.");
-  for (const Sum& sum : sums) {
-    for (size_t i = 0; i < kRefusalNames.size(); ++i) {
-      if (sum.refused[i] == 0) continue;
-      const auto l = sum.labels();
-      out.sample("ebb_requests_refused_total", {l[0], l[1], l[2], {"reason", kRefusalNames[i]}},
-                 static_cast<double>(sum.refused[i]));
-    }
-  }
+  write_kinds(out, sums, "ebb_requests_refused_total",
+              "Requests that the gateway answered in the function's place, by reason.", "reason",
+              kRefusalNames, &Sum::refused);
+  write_kinds(out, sums, "ebb_answers_cut_total",
+              "Answers that were begun and not finished, and upgraded connections that did not "
+              "come to their own end, by reason.",
+              "reason", kCutNames, &Sum::cut);
   write(out, sums, "ebb_request_retries_total", "counter", "Requests sent to a pod once more.",
         [](const Sum& s) { return static_cast<double>(s.retries); });
   write(out, sums, "ebb_cold_starts_total", "counter",

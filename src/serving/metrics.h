@@ -80,6 +80,7 @@ struct RevisionCounters {
   Histogram<kDurationBounds> duration;
   Histogram<kStartBounds> wait;
   std::array<Counter, kRefusalNames.size()> refused;
+  std::array<Counter, kCutNames.size()> cut;
   Counter retries;
   Counter cold_starts;
   Counter bytes_in;

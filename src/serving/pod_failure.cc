@@ -54,6 +54,26 @@ PodFailure broken_connection(std::string_view function,
                      .text = fmt::format("function {} failed: {}", function, why)}};
 }
 
+std::optional<PodEvent> cut_answer(std::string_view function, Cut why, Duration allowed) {
+  switch (why) {
+    case Cut::kTimeout:
+      return PodEvent{"RequestTimedOut",
+                      fmt::format("function {} did not end its answer within {} s (timeoutSeconds)",
+                                  function, to_seconds(allowed))};
+    case Cut::kIdleTimeout:
+      return PodEvent{"RequestTimedOut",
+                      fmt::format("function {} was silent for {} s before its answer had ended "
+                                  "(idleTimeoutSeconds)",
+                                  function, to_seconds(allowed))};
+    case Cut::kBadAnswer:
+      return PodEvent{
+          "BadAnswer",
+          fmt::format("function {} gave an answer whose body is not valid HTTP", function)};
+    default:
+      return std::nullopt;
+  }
+}
+
 ErrorAnswer short_of_descriptors() {
   return {.why = Refusal::kShortOfDescriptors,
           .status = 503,

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "http/message.h"
 #include "scheduling/scale_target.h"
+#include "serving/cut.h"
 #include "serving/error_answer.h"
 
 namespace ebb::serving {
@@ -38,6 +40,15 @@ struct LateAnswer {
 // The connection broke. `exit`: how the pod ended, if it did.
 [[nodiscard]] PodFailure broken_connection(std::string_view function,
                                            const std::optional<scheduling::PodExit>& exit);
+
+// The pod did not end the answer that it had begun. `allowed`: the bound that it reached, if it
+// did. Nothing where it is not the function's fault, or the pod's end has an event of its own.
+struct PodEvent {
+  const char* reason;
+  std::string text;
+};
+[[nodiscard]] std::optional<PodEvent> cut_answer(std::string_view function, Cut why,
+                                                 Duration allowed);
 
 // There is no connection to be had, which says nothing of the pod.
 [[nodiscard]] ErrorAnswer short_of_descriptors();

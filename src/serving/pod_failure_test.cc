@@ -47,6 +47,18 @@ TEST(BadAnswer, SaysWhatIsWrongWithIt) {
               StrEq("function hello gave an answer that is not valid HTTP"));
 }
 
+TEST(CutAnswer, IsToldOfWhereTheFunctionIsAtFaultAndNothingElseTells) {
+  const auto timed = cut_answer("hello", Cut::kTimeout, 30s);
+  ASSERT_TRUE(timed);
+  EXPECT_THAT(timed->reason, StrEq("RequestTimedOut"));
+  EXPECT_EQ(timed->text, "function hello did not end its answer within 30 s (timeoutSeconds)");
+  EXPECT_THAT(cut_answer("hello", Cut::kIdleTimeout, 2s)->text, HasSubstr("was silent for 2 s"));
+  EXPECT_THAT(cut_answer("hello", Cut::kBadAnswer, {})->reason, StrEq("BadAnswer"));
+  for (const Cut why : {Cut::kClientLeft, Cut::kPodFailed, Cut::kPodDrained, Cut::kShutdown}) {
+    EXPECT_FALSE(cut_answer("hello", why, {})) << to_string(why);
+  }
+}
+
 TEST(BrokenConnection, SaysHowThePodEnded) {
   const PodFailure alive = broken_connection("hello", std::nullopt);
   EXPECT_THAT(alive.answer.text, StrEq("function hello closed the connection without an answer"));

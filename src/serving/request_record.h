@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "net/block_cache.h"
+#include "serving/cut.h"
 #include "serving/queue_proxy.h"
 #include "serving/refusal.h"
 #include "serving/routing_table.h"
@@ -58,7 +59,7 @@ struct RequestRecord {
   uint64_t bytes_in = 0;  // of the bodies, without framing
   uint64_t bytes_out = 0;
   bool upgraded = false;
-  bool cut = false;                               // the answer was begun and not finished
+  std::optional<Cut> cut = std::nullopt;          // why the answer was begun and not finished
   std::optional<Refusal> refused = std::nullopt;  // why the gateway answered itself
 
   [[nodiscard]] int retries() const { return std::max(0, sendings - 1); }

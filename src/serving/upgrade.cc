@@ -10,9 +10,25 @@ namespace {
 // How often it is looked whether the pod drains.
 constexpr Duration kDrainLook = std::chrono::seconds(1);
 
+std::optional<Cut> cut_of(http::TunnelOutcome outcome, bool drained) {
+  switch (outcome) {
+    case http::TunnelOutcome::kEnded:
+      return std::nullopt;
+    case http::TunnelOutcome::kClientBroke:
+      return Cut::kClientLeft;
+    case http::TunnelOutcome::kServerBroke:
+      return Cut::kPodFailed;
+    case http::TunnelOutcome::kSilent:
+      return Cut::kIdleTimeout;
+    case http::TunnelOutcome::kClosedHere:
+      return drained ? Cut::kPodDrained : Cut::kShutdown;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-net::Task<void> pass_upgraded(http::TunnelEnd client, http::TunnelEnd pod_end,
+net::Task<bool> pass_upgraded(http::TunnelEnd client, http::TunnelEnd pod_end,
                               const QueueProxy& pod, const ForwardOptions& options,
                               RequestRecord& record) {
   net::Executor& executor = client.stream->executor();
@@ -27,12 +43,13 @@ net::Task<void> pass_upgraded(http::TunnelEnd client, http::TunnelEnd pod_end,
   };
   executor.arm(look, executor.now() + kDrainLook);
   if (options.counters != nullptr) options.counters->upgraded.add();
-  const bool well = co_await tunnel.run();
+  const http::TunnelOutcome outcome = co_await tunnel.run();
   look.disarm();
   if (options.counters != nullptr) options.counters->upgraded.subtract();
-  record.cut = !well;
+  record.cut = cut_of(outcome, executor.now() >= drained_by);
   record.bytes_in += tunnel.to_server();
   record.bytes_out += tunnel.to_client();
+  co_return !record.cut && tunnel.server_ended_first();
 }
 
 }  // namespace ebb::serving

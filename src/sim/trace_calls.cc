@@ -102,8 +102,7 @@ std::optional<FieldError> add_line(const Json& line, size_t number, CallRows& ca
   if (wrong) return wrong;
   const std::string ns = string_of(line, "namespace");
   const FunctionId id = calls.function(ns.empty() ? service : ns + "/" + service);
-  const auto cut = line.find("cut");
-  const bool whole = !line.contains("refused") && (cut == line.end() || *cut != true);
+  const bool whole = !line.contains("refused") && !line.contains("cut");
   const Duration execution(std::llround(std::max(0.0, duration - queue) * 1000));
   calls.add(number, id, *at, whole ? execution : CallRows::kUnknown);
   return std::nullopt;
