@@ -406,10 +406,12 @@ net::Task<void> Forwarding::switch_protocols(const http::ResponseHead* head) {
   const bool pod_ended =
       co_await pass_upgraded(*client, connection->tunnel_end(), slot.pod(), options, record);
   if (!pod_ended) co_return;
-  // As a pod that dies does.
+  // As one that dies does. Nobody waits for this, and the request's deadline is long over.
+  auto pod = slot.shared_pod();
   slot.release();
-  co_await ask_for_exit(kSoonReported);
-  if (exit) record.cut = Cut::kPodFailed;
+  auto exiting = throttler->exit_of(std::move(pod), executor, executor.now() + kExitReportTimeout);
+  exit = co_await exiting;
+  if (exit && exit->reason != "Stopped") record.cut = Cut::kPodFailed;
 }
 
 // The connection broke. kAnswered: its client has to be told.

@@ -37,6 +37,7 @@ enum class Act {
   kHalfClose,    // begins an answer and closes
   kBadBody,      // begins an answer of chunks that are none
   kUpgrade,      // 101, then sends back what comes
+  kUpgradeEnd,   // 101, then closes
   kHints,        // 200 as kAnswer, after 100 and 103
   kManyHints,    // 200, after as many and as large ones as there may be
   kEarly,        // answers to the head, whatever comes of the body
@@ -119,14 +120,14 @@ class FakePod final {
       if (act == Act::kBadBody) {
         answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n";
       }
-      if (act == Act::kUpgrade) {
+      if (act == Act::kUpgrade || act == Act::kUpgradeEnd) {
         answer =
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
             "early";
       }
       if (act != Act::kSilence) (void)co_await stream.write_all(answer, kNever);
       if (act == Act::kUpgrade) co_await echo(stream);
-      if (act == Act::kUpgrade || act == Act::kHalfClose) co_return;
+      if (act == Act::kUpgrade || act == Act::kUpgradeEnd || act == Act::kHalfClose) co_return;
     }
   }
   net::Task<void> echo(net::Stream& stream) {

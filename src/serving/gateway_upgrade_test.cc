@@ -73,6 +73,27 @@ TEST_F(GatewayTest, ATunnelOutlivesItsPodsDrainByTheTimeout) {
   EXPECT_THAT(cuts(), ElementsAre("pod_drained"));
 }
 
+TEST_F(GatewayTest, APodThatDiesDoesNotEndATunnelWell) {
+  start();
+  const auto upgrade = [&](const std::string& pod, const char* end) {
+    add_pod(pod, {Act::kUpgradeEnd});
+    auto stream = run(dial());
+    (void)run(send(stream, kUpgrade));
+    (void)run(read_up_to(stream, "early"));
+    if (end != nullptr) throttler_->pod_gone(pod, {.reason = end, .message = ""});
+    EXPECT_EQ(run(read_to_end(stream)), "");
+    stream.close();
+    const uint64_t before = backend_.metrics->on(0).by_class[0].value();
+    run_while([&] { return backend_.metrics->on(0).by_class[0].value() == before; });
+  };
+  upgrade("told", "Stopped");
+  EXPECT_THAT(cuts(), IsEmpty());
+  upgrade("died", "Error");
+  EXPECT_THAT(cuts(), ElementsAre("pod_failed"));
+  upgrade("lives", nullptr);
+  EXPECT_THAT(cuts(), ElementsAre("pod_failed"));
+}
+
 TEST_F(GatewayTest, AServersDrainEndsATunnel) {
   start();
   add_pod("a", {Act::kUpgrade});

@@ -203,6 +203,7 @@ class Timeouts(unittest.TestCase):
         self.assertNotIn(b"\r\n0\r\n", answer, "cut, not ended")
         self.assertGreaterEqual(took, 1)
         self.assertLess(took, 30)
+        wait_until(lambda: "(idleTimeoutSeconds)" in self.described("idle"), "the event")
 
     def test_a_client_that_stops_reading_holds_a_pod_no_longer_than_its_time(self):
         self.serve("stalled", "def handle(request):\n    for _ in range(2000):\n"

@@ -449,6 +449,56 @@ class RequestPath(unittest.TestCase):
         self.assertLessEqual(len(ebb.pods("burst", "Warm")), 15)
 
 
+class CutAnswers(unittest.TestCase):
+    """Each says why, where a user looks."""
+
+    STREAM = ("import asyncio, os\n"
+              "async def handle(request):\n"
+              "    async def events():\n"
+              "        yield 'first'\n"
+              "        if request.path == '/dies': os._exit(3)\n"
+              "        if request.path == '/raises': raise ValueError('no more')\n"
+              "        await asyncio.sleep(3600)\n"
+              "    return events()\n")
+
+    def begin(self, ebb, path):
+        s = socket.create_connection(ebb.gateway, PATIENCE)
+        s.sendall(b"GET %b HTTP/1.1\r\nHost: stream.default.localhost\r\n\r\n" % path.encode())
+        got = b""
+        while b"first" not in got:
+            piece = s.recv(1000)
+            self.assertTrue(piece, got)
+            got += piece
+        return s
+
+    def test_why(self):
+        with tempfile.TemporaryDirectory() as folder:
+            access_log = pathlib.Path(folder, "access.log")
+            with Ebb("--access-log", str(access_log)) as ebb:
+                def cut(number, reason):
+                    wait_until(lambda: ebb.metric("ebb_answers_cut_total", reason=reason) == number,
+                               reason)
+                ebb.deploy("stream", self.STREAM)
+                ebb.deploy("ws", WEBSOCKET.replace("s.sendall(frame(first & 15, data))",
+                                                   "__import__('os')._exit(3)"))
+                self.begin(ebb, "/dies").close()
+                cut(1, "pod_failed")
+                self.begin(ebb, "/raises").close()
+                cut(2, "pod_failed")
+                self.begin(ebb, "/").close()
+                cut(1, "client_left")
+                ws = WebSocket(ebb.gateway, "ws.default.localhost")
+                ws.send(b"die")
+                self.assertIsNone(ws.receive())
+                ws.close()
+                cut(3, "pod_failed")
+                self.assertIn("status=200 reason=pod_failed", "".join(ebb.log))
+            lines = [json.loads(line) for line in access_log.read_text().splitlines()]
+            cuts = [(line["path"], line["cut"]) for line in lines if "cut" in line]
+            self.assertEqual(cuts, [("/dies", "pod_failed"), ("/raises", "pod_failed"),
+                                    ("/", "client_left"), ("/", "pod_failed")])
+
+
 class Ending(unittest.TestCase):
     def test_an_open_websocket_does_not_hold_up_the_end(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -468,7 +518,7 @@ class Ending(unittest.TestCase):
                 ws.close()
             lines = [json.loads(line) for line in access_log.read_text().splitlines()]
             upgraded = [line for line in lines if line.get("upgraded")]
-            self.assertEqual([line.get("cut", False) for line in upgraded], [False, True], lines)
+            self.assertEqual([line.get("cut") for line in upgraded], [None, "shutdown"], lines)
 
 
 if __name__ == "__main__":
