@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <stdio.h>
@@ -195,6 +196,19 @@ int spawn_pod(int socket_fd, const EbbZygoteSpawn& spawn, const int* fds) {
 }
 
 }  // namespace
+
+// What a fork may not share, since a device might write to it meanwhile, it copies (since Linux
+// 5.9; copy_present_page() in mm/memory.c): pinned pages. Registered buffers of an io_uring
+// are. The ring is for nothing else; pods close it with all that is not theirs.
+int ebb_zygote_copy_at_fork(const struct iovec* pieces, unsigned count) {
+  struct io_uring_params parameters = {};
+  const long ring = syscall(SYS_io_uring_setup, 1, &parameters);
+  if (ring < 0) return -errno;
+  if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, pieces, count) == 0) return 0;
+  const int error = errno;
+  close(static_cast<int>(ring));
+  return -error;
+}
 
 int ebb_zygote_serve(int socket_fd, const char* filter_path) {
   // Empty where the kernel has no seccomp: then no spawn message asks for it.

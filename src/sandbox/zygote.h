@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "sandbox/pod_link.h"
 
@@ -49,6 +50,12 @@ struct EbbZygoteReply {
 // kEbbControlFd and kEbbListenFd; 1 in the zygote when the Local Controller has
 // gone; -errno if it cannot start.
 int ebb_zygote_serve(int socket_fd, const char* filter_path);
+
+// Before that, once: whole pages of the caller's memory that every pod will write to. Pods get
+// copies of them as they are cloned, not at their first writes, each of which is a fault and a
+// flush of the TLB. 0, or -errno where the kernel cannot, which changes nothing. The copies are
+// charged to the zygote's cgroup.
+int ebb_zygote_copy_at_fork(const struct iovec* pieces, unsigned count);
 
 #ifdef __cplusplus
 }
