@@ -6,6 +6,7 @@
 // Descriptors: 3 control (pod_process.h has the protocol), 4 the listening socket.
 #include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -80,7 +81,6 @@ void notice(const std::string& words) {
 struct Program {
   pid_t pid = -1;
   std::string path;
-  int exec_error = -1;  // readable: the errno of an exec that failed
 };
 
 std::string describe_exec_error(const std::string& path, int error) {
@@ -118,27 +118,25 @@ Program start(const Order& order, const sigset_t& before) {
   for (const auto& word : line) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
 
-  int error_pipe[2];
-  if (::pipe2(error_pipe, O_CLOEXEC) != 0) give_up("cannot make a pipe");
-  const pid_t pid = ::fork();
-  if (pid < 0) give_up(std::string("cannot start the program: ") + std::strerror(errno));
-  if (pid == 0) {
-    ::sigprocmask(SIG_SETMASK, &before, nullptr);
-    ::setpgid(0, 0);
-    ::execv(words[0], words.data());
-    const int error = errno;
-    static_cast<void>(!::write(error_pipe[1], &error, sizeof error));
-    ::_exit(127);
-  }
-  ::close(error_pipe[1]);
-  return {.pid = pid, .path = line.front(), .exec_error = error_pipe[0]};
+  // Not by fork(): each page that either wrote to would be copied.
+  posix_spawnattr_t how;
+  ::posix_spawnattr_init(&how);
+  ::posix_spawnattr_setflags(
+      &how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setpgroup(&how, 0);
+  ::posix_spawnattr_setsigmask(&how, &before);
+  sigset_t ignored_here;
+  sigemptyset(&ignored_here);
+  sigaddset(&ignored_here, SIGPIPE);
+  ::posix_spawnattr_setsigdefault(&how, &ignored_here);
+  pid_t pid = -1;
+  const int error = ::posix_spawn(&pid, words[0], nullptr, &how, words.data(), environ);
+  ::posix_spawnattr_destroy(&how);
+  if (error != 0) give_up(describe_exec_error(line.front(), error));
+  return {.pid = pid, .path = line.front()};
 }
 
 std::string describe_end(const Program& program, int status) {
-  int error = 0;
-  if (::read(program.exec_error, &error, sizeof error) == sizeof error) {
-    return describe_exec_error(program.path, error);
-  }
   if (WIFEXITED(status)) {
     return program.path + " exited with code " + std::to_string(WEXITSTATUS(status));
   }

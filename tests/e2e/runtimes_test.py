@@ -440,6 +440,15 @@ Server(('::1', int(os.environ['PORT'])), Handler).serve_forever()
                                  ".ebb/python/bin/tool": "#!/bin/sh\necho tool\n"})
         self.assertEqual(self.ebb.get("packages").text, "installed tool\n")
 
+    def test_a_program_starts_with_the_signals_of_any_other(self):
+        status = "$(grep -E '^Sig(Ign|Blk)' /proc/self/status)"
+        server = program("self.answer(os.environ['STATUS'].encode())")["run"]
+        self.deploy("signals", {"run": f'#!/bin/sh\nexport STATUS="{status}"\n'
+                                       "exec /usr/bin/python3 /code/server\n", "server": server})
+        _, blocked, _, ignored = self.ebb.get("signals").text.split()
+        self.assertEqual(int(blocked, 16), 0)
+        self.assertEqual(int(ignored, 16) & 0x7fffffff, 0, "but the C library's own")
+
     def test_a_program_that_ends_is_replaced(self):
         self.deploy("ends", program("os._exit(9) if self.path == '/end' else self.answer(b'here')"))
         self.assertEqual(self.ebb.get("ends").text, "here")
