@@ -35,24 +35,30 @@ def entries(process, begin, end):
 
 
 def written(pid):
-    """[(address, bytes)] of our memory that our fork `pid`, which waits, has written to."""
-    runs = []
+    """The addresses of our pages that our fork `pid`, which waits, has written to."""
+    pages = set()
     for begin, end in writable("self"):
         ours, its = entries("self", begin, end), entries(pid, begin, end)
         for i, (here, there) in enumerate(zip(ours, its)):
-            if not here & PRESENT or there & (PRESENT | FILE | EXCLUSIVE) != PRESENT | EXCLUSIVE:
-                continue
-            address = begin + i * PAGE
-            if runs and sum(runs[-1]) == address:
-                runs[-1] = runs[-1][0], runs[-1][1] + PAGE
-            else:
-                runs.append((address, PAGE))
-    return runs
+            if here & PRESENT and there & (PRESENT | FILE | EXCLUSIVE) == PRESENT | EXCLUSIVE:
+                pages.add(begin + i * PAGE)
+    return pages
 
 
-def copy_at_fork(library, runs):
+def pieces(pages):
+    """[address, bytes, address, bytes ...]: pages that follow each other are one piece."""
+    numbers = array.array("L")
+    for page in sorted(pages):
+        if numbers and numbers[-2] + numbers[-1] == page:
+            numbers[-1] += PAGE
+        else:
+            numbers.extend((page, PAGE))
+    return numbers
+
+
+def copy_at_fork(library, pages):
     """Whether the kernel does so from here on. `library`: libebb_zygote.so."""
-    iovecs = array.array("L", [number for run in runs for number in run])
-    address, _ = iovecs.buffer_info()
+    iovecs = pieces(pages)
+    address, numbers = iovecs.buffer_info()
     library.ebb_zygote_copy_at_fork.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-    return library.ebb_zygote_copy_at_fork(address, len(runs)) == 0
+    return library.ebb_zygote_copy_at_fork(address, numbers // 2) == 0

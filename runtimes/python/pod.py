@@ -47,7 +47,27 @@ ASYNC_FLAGS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 # json.loads() without what it does for other input: a cold pod runs it once.
 decode_json = json.JSONDecoder().scan_once
 
-WARM_ASYNC_SOURCE = "async def handle(request):\n    return 'warm %s' % request.path\n"
+# What a zygote serves to warm itself up, beside warm.py: functions of the other kinds.
+WARM_SOURCES = {
+    "async": """
+async def handle(request):
+    return 'warm %s' % request.path
+""",
+    "wsgi": """
+def app(environ, start_response):
+    start_response('200 OK', [('content-type', 'text/plain')])
+    return [b'warm ', environ['PATH_INFO'].encode()]
+""",
+    "asgi": """
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        raise NotImplementedError
+    await receive()
+    await send({'type': 'http.response.start', 'status': 200,
+                'headers': [(b'content-type', b'text/plain')]})
+    await send({'type': 'http.response.body', 'body': b'warm ' + scope['raw_path']})
+""",
+}
 WARM_REQUEST = b"GET /warm?x=1 HTTP/1.1\r\nhost: warm\r\nuser-agent: ebb\r\n\r\n"
 
 
@@ -123,6 +143,8 @@ WARM_MESSAGE = json.dumps({
 
 WARM_CODE = to_bytes(compile(open(os.path.join(RUNTIME, "warm.py")).read(),
                              os.path.join(RUNTIME, "warm.py"), "exec"))
+WARM_CODES = {kind: to_bytes(compile(source, os.path.join(RUNTIME, "warm.py"), "exec"))
+              for kind, source in WARM_SOURCES.items()}
 
 
 def rehearse(times=1):
@@ -141,14 +163,14 @@ def rehearse(times=1):
     return handle
 
 
-def warm_up(requests):
+def warm_up(requests, answer=None):
     """Serves dummy requests on a private socket, over the very path that real ones
-    take."""
+    take. `answer`: as a Server's; by default that of warm.py, loaded as often."""
     name = "\0ebb-warm-%d" % os.getpid()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)
         listener.listen(8)
-        server = Server(serve_with(rehearse(requests)), 2)
+        server = Server(answer or serve_with(rehearse(requests)), 2)
         server.threads = 2  # so that serving starts no thread: a zygote must have one
         server.listen(listener)
         with socket.socket(socket.AF_UNIX) as client:
@@ -161,15 +183,19 @@ def warm_up(requests):
         server.epoll.close()
 
 
-def warm_up_async(requests):
-    """The same for async functions."""
+def warm_up_async(requests, kind, function):
+    """The same for what one event loop serves."""
     name = "\0ebb-warm-async-%d" % os.getpid()
 
     async def serve():
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(name)
-        handle = run_main(compile(WARM_ASYNC_SOURCE, "/code/warm.py", "exec"), "/code/warm.py")[1]
-        server = await aserver.AsyncServer(aserver.answer_with_handle(handle)).listen(listener, 8)
+        answer = aserver.answer_with_handle(function)
+        if kind == "asgi":
+            lifespan = aserver.Lifespan(function)
+            await lifespan.startup()
+            answer = aserver.answer_with_asgi(function, lifespan.state)
+        server = await aserver.AsyncServer(answer).listen(listener, 8)
         reader, writer = await asyncio.open_unix_connection(name)
         for _ in range(requests):
             writer.write(WARM_REQUEST)
@@ -179,6 +205,18 @@ def warm_up_async(requests):
         await asyncio.sleep(0)
 
     asyncio.run(serve())
+
+
+def warm_up_zygote(requests):
+    """By functions of every kind."""
+    warm_up(requests)
+    for kind, code in WARM_CODES.items():
+        for _ in range(requests):
+            _, function = run_main(from_bytes(code), "warm.py")
+        if kind == "wsgi":
+            warm_up(requests, wsgi.answer_with(function))
+        else:
+            warm_up_async(requests, kind, function)
     sys.modules.pop("main", None)
 
 

@@ -36,38 +36,51 @@ WARM_REQUESTS = 40
 TRIAL_TIME = 10  # seconds
 
 
-def copy_what_pods_write(library, buffer):
-    """Finds that out by a trial pod; without it each is only prepared more slowly."""
+def written_by_trial(buffer, code):
+    """The pages that a pod writes to until it has answered its first request."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind("\0ebb-trial-%d" % os.getpid())
-    listener.listen(1)
-    trial = os.fork()
-    if trial == 0:
-        ours.close()  # so that it ends with us
-        os.dup2(its.fileno(), pod.CONTROL)
-        os.dup2(listener.fileno(), pod.LISTEN)
-        pod.main(buffer)
-    its.close()
-    listener.close()
+    name = "\0ebb-trial-%d" % os.getpid()
+    with ours, its, socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        for each in (ours, client):
+            each.settimeout(TRIAL_TIME)
+        listener.bind(name)
+        listener.listen(1)
+        trial = os.fork()
+        if trial == 0:
+            ours.close()  # so that it ends with us
+            os.dup2(its.fileno(), pod.CONTROL)
+            os.dup2(listener.fileno(), pod.LISTEN)
+            pod.main(buffer)
+        try:
+            its.close()
+            client.connect(name)
+            client.sendall(pod.WARM_REQUEST)  # it waits when the pod begins to serve
+            if ours.recv(1) != b"W":
+                return set()
+            ours.send(b"C" + code)
+            ours.send(b"L" + pod.WARM_MESSAGE)
+            client.recv(65536)
+            return hot_pages.written(trial)
+        finally:
+            os.kill(trial, signal.SIGKILL)
+            os.waitpid(trial, 0)
+
+
+def copy_what_pods_write(library, buffer):
+    """At the fork; see hot_pages.py. Without it each pod is only prepared more slowly."""
     try:
-        ours.settimeout(TRIAL_TIME)
-        if ours.recv(1) == b"W":
-            hot_pages.copy_at_fork(library, hot_pages.written(trial))
+        codes = (pod.WARM_CODE, *pod.WARM_CODES.values())
+        pages = set().union(*(written_by_trial(buffer, code) for code in codes))
+        hot_pages.copy_at_fork(library, pages)
     except OSError:
         pass
-    finally:
-        ours.close()
-        os.kill(trial, signal.SIGKILL)
-        os.waitpid(trial, 0)
 
 
 def main():
     library = ctypes.PyDLL("/ebb/runtime/libebb_zygote.so")
     library.ebb_zygote_serve.argtypes = [ctypes.c_int, ctypes.c_char_p]
     library.ebb_zygote_serve.restype = ctypes.c_int
-    pod.warm_up(WARM_REQUESTS)
-    pod.warm_up_async(WARM_REQUESTS)
+    pod.warm_up_zygote(WARM_REQUESTS)
     buffer = pod.prepare()
     gc.collect()
     gc.freeze()

@@ -33,9 +33,8 @@ class HotPages(unittest.TestCase):
     def write(self, page):
         self.memory[page * PAGE] = page & 255
 
-    def inside(self, runs):
-        return [((a - self.begin) // PAGE, size // PAGE) for a, size in runs
-                if self.begin <= a < self.begin + PAGES * PAGE]
+    def address(self, page):
+        return self.begin + page * PAGE
 
     def in_fork(self, act):
         """Does that in a fork, and returns what it says."""
@@ -61,13 +60,19 @@ class HotPages(unittest.TestCase):
             signal.pause()
         try:
             os.read(here, 1)
-            self.assertEqual(self.inside(hot_pages.written(child)), [(3, 3), (9, 1)],
+            found = hot_pages.written(child)
+            self.assertEqual([i for i in range(PAGES) if self.address(i) in found], [3, 4, 5, 9],
                              "neither what it only read nor what we do not have")
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             os.close(here)
             os.close(there)
+
+    def test_pages_that_follow_each_other_are_one_piece(self):
+        self.assertEqual(list(hot_pages.pieces({5 * PAGE, 3 * PAGE, 4 * PAGE, 9 * PAGE})),
+                         [3 * PAGE, 3 * PAGE, 9 * PAGE, PAGE])
+        self.assertEqual(list(hot_pages.pieces(set())), [])
 
     def faults_of_writing(self, pages):
         def act():
@@ -81,7 +86,7 @@ class HotPages(unittest.TestCase):
         library = ctypes.CDLL(str(BUILD / "runtimes/python/libebb_zygote.so"), use_errno=True)
         hot = range(0, 100)
         self.assertGreaterEqual(self.faults_of_writing(hot), len(hot))
-        if not hot_pages.copy_at_fork(library, [(self.begin, len(hot) * PAGE)]):
+        if not hot_pages.copy_at_fork(library, {self.address(i) for i in hot}):
             self.skipTest("no io_uring here")
         self.assertLess(self.faults_of_writing(hot), len(hot) // 2, "only the interpreter's own")
         self.assertGreaterEqual(self.faults_of_writing(range(100, 190)), 90, "others as before")
@@ -92,7 +97,7 @@ class HotPages(unittest.TestCase):
 
     def test_what_is_no_memory_is_refused(self):
         library = ctypes.CDLL(str(BUILD / "runtimes/python/libebb_zygote.so"))
-        self.assertFalse(hot_pages.copy_at_fork(library, [(PAGE, PAGE)]))
+        self.assertFalse(hot_pages.copy_at_fork(library, {PAGE}))
         self.assertLess(library.ebb_zygote_copy_at_fork(0, 0), 0, "-errno")
 
 
