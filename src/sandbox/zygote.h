@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { kEbbZygoteVersion = 2 };
+enum { kEbbZygoteVersion = 2, kEbbMaxPieces = 4096 };
 
 // Local Controller -> zygote, one SOCK_SEQPACKET message. Descriptors with it, in
 // this order: control, listener, log, then `cgroups` of tasks (v1), or one
@@ -54,7 +54,7 @@ int ebb_zygote_serve(int socket_fd, const char* filter_path);
 // Before that, once: whole pages of the caller's memory that every pod will write to. Pods get
 // copies of them as they are cloned, not at their first writes, each of which is a fault and a
 // flush of the TLB. 0, or -errno where the kernel cannot, which changes nothing. The copies are
-// charged to the zygote's cgroup.
+// charged to the zygote's cgroup. At most kEbbMaxPieces.
 int ebb_zygote_copy_at_fork(const struct iovec* pieces, unsigned count);
 
 #ifdef __cplusplus
