@@ -34,6 +34,7 @@ FILTER = "/proc/self/fd/4"  # the seccomp program, compiled by the Local Control
 # before the fork, so that the pods share it.
 WARM_REQUESTS = 40
 TRIAL_TIME = 10  # seconds
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def written_by_trial(buffer, code):
@@ -45,9 +46,12 @@ def written_by_trial(buffer, code):
             each.settimeout(TRIAL_TIME)
         listener.bind(name)
         listener.listen(1)
+        zygote = os.getpid()
         trial = os.fork()
         if trial == 0:
-            ours.close()  # so that it ends with us
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != zygote:
+                os._exit(0)
             os.dup2(its.fileno(), pod.CONTROL)
             os.dup2(listener.fileno(), pod.LISTEN)
             pod.main(buffer)
