@@ -18,13 +18,13 @@ PRESENT, FILE, EXCLUSIVE = 1 << 63, 1 << 61, 1 << 56
 
 
 def writable(process):
-    """(begin, end) of the private memory that it may write to."""
+    """(begin, end, whether it begins as a file's) of the private memory that it may write to."""
     with open("/proc/%s/maps" % process) as maps:
         for line in maps:
-            place, rights, *_ = line.split()
+            place, rights, _, _, inode, *_ = line.split()
             if rights == "rw-p":
                 begin, end = place.split("-")
-                yield int(begin, 16), int(end, 16)
+                yield int(begin, 16), int(end, 16), inode != "0"
 
 
 def entries(process, begin, end):
@@ -37,7 +37,7 @@ def entries(process, begin, end):
 def written(pid):
     """The addresses of our pages that our fork `pid`, which waits, has written to."""
     pages = set()
-    for begin, end in writable("self"):
+    for begin, end, _ in writable("self"):
         ours, its = entries("self", begin, end), entries(pid, begin, end)
         for i, (here, there) in enumerate(zip(ours, its)):
             if here & PRESENT and there & (PRESENT | FILE | EXCLUSIVE) == PRESENT | EXCLUSIVE:
@@ -45,20 +45,31 @@ def written(pid):
     return pages
 
 
-def pieces(pages):
-    """[address, bytes, address, bytes ...]: pages that follow each other are one piece."""
+def pieces(pages, files):
+    """[address, bytes, address, bytes ...]: pages of one mapping that follow each other are one
+    piece. Without those of files unless `files`."""
     numbers = array.array("L")
-    for page in sorted(pages):
-        if numbers and numbers[-2] + numbers[-1] == page:
-            numbers[-1] += PAGE
-        else:
-            numbers.extend((page, PAGE))
+    for begin, end, is_file in writable("self"):
+        if is_file and not files:
+            continue
+        after = 0
+        for page in range(begin, end, PAGE):
+            if page not in pages:
+                continue
+            if page == after:
+                numbers[-1] += PAGE
+            else:
+                numbers.extend((page, PAGE))
+            after = page + PAGE
     return numbers
 
 
 def copy_at_fork(library, pages):
-    """Whether the kernel does so from here on. `library`: libebb_zygote.so."""
-    iovecs = pieces(pages)
-    address, numbers = iovecs.buffer_info()
-    library.ebb_zygote_copy_at_fork.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-    return library.ebb_zygote_copy_at_fork(address, numbers // 2) == 0
+    """Whether the kernel does so from here on. `library`: libebb_zygote.so. Linux before 6.5
+    refuses memory that began as a file's, such as the interpreter's own variables."""
+    for files in (True, False):
+        iovecs = pieces(pages, files)
+        address, numbers = iovecs.buffer_info()
+        if library.ebb_zygote_copy_at_fork(ctypes.c_void_p(address), numbers // 2) == 0:
+            return True
+    return False

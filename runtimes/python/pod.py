@@ -166,15 +166,14 @@ def rehearse(times=1):
 def warm_up(requests, answer=None):
     """Serves dummy requests on a private socket, over the very path that real ones
     take. `answer`: as a Server's; by default that of warm.py, loaded as often."""
-    name = "\0ebb-warm-%d" % os.getpid()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(name)
+        listener.bind("")  # the kernel finds a name
         listener.listen(8)
         server = Server(answer or serve_with(rehearse(requests)), 2)
         server.threads = 2  # so that serving starts no thread: a zygote must have one
         server.listen(listener)
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(name)
+            client.connect(listener.getsockname())
             for _ in range(requests):
                 client.sendall(WARM_REQUEST)
                 server.step(1)
@@ -185,18 +184,16 @@ def warm_up(requests, answer=None):
 
 def warm_up_async(requests, kind, function):
     """The same for what one event loop serves."""
-    name = "\0ebb-warm-async-%d" % os.getpid()
-
     async def serve():
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(name)
+        listener.bind("")
         answer = aserver.answer_with_handle(function)
         if kind == "asgi":
             lifespan = aserver.Lifespan(function)
             await lifespan.startup()
             answer = aserver.answer_with_asgi(function, lifespan.state)
         server = await aserver.AsyncServer(answer).listen(listener, 8)
-        reader, writer = await asyncio.open_unix_connection(name)
+        reader, writer = await asyncio.open_unix_connection(listener.getsockname())
         for _ in range(requests):
             writer.write(WARM_REQUEST)
             await reader.read(65536)

@@ -40,24 +40,27 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def written_by_trial(buffer, code):
     """The pages that a pod writes to until it has answered its first request."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    name = "\0ebb-trial-%d" % os.getpid()
     with ours, its, socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         for each in (ours, client):
             each.settimeout(TRIAL_TIME)
-        listener.bind(name)
+        listener.bind("")  # the kernel finds a name
         listener.listen(1)
         zygote = os.getpid()
         trial = os.fork()
         if trial == 0:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != zygote:
-                os._exit(0)
-            os.dup2(its.fileno(), pod.CONTROL)
-            os.dup2(listener.fileno(), pod.LISTEN)
-            pod.main(buffer)
+            try:
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != zygote:
+                    os._exit(0)
+                os.dup2(its.fileno(), pod.CONTROL)
+                os.dup2(listener.fileno(), pod.LISTEN)
+                pod.main(buffer)
+            finally:
+                os._exit(1)
         try:
             its.close()
-            client.connect(name)
+            client.connect(listener.getsockname())
+            listener.close()  # so that the trial's end is seen
             client.sendall(pod.WARM_REQUEST)  # it waits when the pod begins to serve
             if ours.recv(1) != b"W":
                 return set()
@@ -76,7 +79,7 @@ def copy_what_pods_write(library, buffer):
         codes = (pod.WARM_CODE, *pod.WARM_CODES.values())
         pages = set().union(*(written_by_trial(buffer, code) for code in codes))
         hot_pages.copy_at_fork(library, pages)
-    except OSError:
+    except Exception:  # pods start all the same
         pass
 
 

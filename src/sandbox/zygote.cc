@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -107,6 +108,20 @@ void touch_copied() {
     volatile char* const begin = static_cast<char*>(g_copied[i].iov_base);
     for (size_t at = 0; at < g_copied[i].iov_len; at += kPage) begin[at] = begin[at];
   }
+}
+
+// Of the pieces, as some may have been freed meanwhile.
+void keep_what_is_there() {
+  unsigned char there[1];
+  unsigned kept = 0;
+  for (unsigned i = 0; i < g_copied_count; ++i) {
+    bool all = true;
+    for (size_t at = 0; all && at < g_copied[i].iov_len; at += kPage) {
+      all = mincore(static_cast<char*>(g_copied[i].iov_base) + at, 1, there) == 0;
+    }
+    if (all) g_copied[kept++] = g_copied[i];
+  }
+  g_copied_count = kept;
 }
 
 // In the pod: isolates itself once its ids are mapped; ends it on failure, with
@@ -228,6 +243,7 @@ int ebb_zygote_copy_at_fork(const struct iovec* pieces, unsigned count) {
 }
 
 int ebb_zygote_serve(int socket_fd, const char* filter_path) {
+  keep_what_is_there();
   // Empty where the kernel has no seccomp: then no spawn message asks for it.
   if (const int error = read_filter(filter_path); error != 0 && error != -EINVAL) return error;
   reply(socket_fd, 0, 0, "");

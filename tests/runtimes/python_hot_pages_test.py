@@ -7,6 +7,7 @@ import pathlib
 import resource
 import signal
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -19,6 +20,7 @@ from hot_pages import PAGE  # noqa: E402
 PAGES = 200
 
 
+@unittest.skipUnless(os.path.exists("/proc/self/pagemap"), "no pagemap here")
 class HotPages(unittest.TestCase):
     def setUp(self):
         self.memory = mmap.mmap(-1, PAGES * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -70,9 +72,28 @@ class HotPages(unittest.TestCase):
             os.close(there)
 
     def test_pages_that_follow_each_other_are_one_piece(self):
-        self.assertEqual(list(hot_pages.pieces({5 * PAGE, 3 * PAGE, 4 * PAGE, 9 * PAGE})),
-                         [3 * PAGE, 3 * PAGE, 9 * PAGE, PAGE])
-        self.assertEqual(list(hot_pages.pieces(set())), [])
+        first, second, alone = (self.address(i) for i in (3, 4, 9))
+        self.assertEqual(list(hot_pages.pieces({second, first, alone}, True)),
+                         [first, 2 * PAGE, alone, PAGE])
+        self.assertEqual(list(hot_pages.pieces(set(), True)), [])
+
+    def test_a_kernel_that_refuses_memory_of_files_gets_the_rest(self):
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x" * PAGE)
+            file.flush()
+            private = mmap.mmap(file.fileno(), PAGE, mmap.MAP_PRIVATE)
+        self.addCleanup(private.close)
+        view = (ctypes.c_char * PAGE).from_buffer(private)
+        pages = {ctypes.addressof(view), self.address(3)}
+        del view
+        asked = []
+
+        class Refuses:
+            def ebb_zygote_copy_at_fork(self, _, count):
+                asked.append(count)
+                return -95 if count == 2 else 0
+        self.assertTrue(hot_pages.copy_at_fork(Refuses(), pages))
+        self.assertEqual(asked, [2, 1])
 
     def faults_of_writing(self, pages):
         def act():
@@ -97,7 +118,6 @@ class HotPages(unittest.TestCase):
 
     def test_what_is_no_memory_is_refused(self):
         library = ctypes.CDLL(str(BUILD / "runtimes/python/libebb_zygote.so"))
-        self.assertFalse(hot_pages.copy_at_fork(library, {PAGE}))
         self.assertLess(library.ebb_zygote_copy_at_fork(0, 0), 0, "-errno")
 
 
