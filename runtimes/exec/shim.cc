@@ -105,6 +105,23 @@ void show_packages() {
   ::setenv("PATH", path.c_str(), 1);
 }
 
+// Not by fork(): each page that either wrote to would be copied. An errno, or 0.
+int spawn(char* const* words, const sigset_t& before, pid_t& pid) {
+  posix_spawnattr_t how;
+  ::posix_spawnattr_init(&how);
+  ::posix_spawnattr_setflags(
+      &how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setpgroup(&how, 0);
+  ::posix_spawnattr_setsigmask(&how, &before);
+  sigset_t ignored_here;
+  sigemptyset(&ignored_here);
+  sigaddset(&ignored_here, SIGPIPE);
+  ::posix_spawnattr_setsigdefault(&how, &ignored_here);
+  const int error = ::posix_spawn(&pid, words[0], nullptr, &how, words, environ);
+  ::posix_spawnattr_destroy(&how);
+  return error;
+}
+
 Program start(const Order& order, const sigset_t& before) {
   show_packages();
   ::setenv("PORT", std::to_string(order.port).c_str(), 1);
@@ -118,20 +135,8 @@ Program start(const Order& order, const sigset_t& before) {
   for (const auto& word : line) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
 
-  // Not by fork(): each page that either wrote to would be copied.
-  posix_spawnattr_t how;
-  ::posix_spawnattr_init(&how);
-  ::posix_spawnattr_setflags(
-      &how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  ::posix_spawnattr_setpgroup(&how, 0);
-  ::posix_spawnattr_setsigmask(&how, &before);
-  sigset_t ignored_here;
-  sigemptyset(&ignored_here);
-  sigaddset(&ignored_here, SIGPIPE);
-  ::posix_spawnattr_setsigdefault(&how, &ignored_here);
   pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, words[0], nullptr, &how, words.data(), environ);
-  ::posix_spawnattr_destroy(&how);
+  const int error = spawn(words.data(), before, pid);
   if (error != 0) give_up(describe_exec_error(line.front(), error));
   return {.pid = pid, .path = line.front()};
 }
@@ -309,11 +314,26 @@ Target wait_until_ready(const Order& order, const Program& program, Signals& sig
   }
 }
 
+// Does what can be done without code, so that the real order meets touched pages.
+void rehearse(const sigset_t& before) {
+  Order order;
+  parse_order(R"({"command": [], "args": ["a"], "env": {"A": "1"}, "port": 8080, "probe": ""})",
+              order);
+  std::string why;
+  find_program(order, kCode, ::getenv("PATH"), why);
+  char none[] = "/code/none";
+  char* const words[] = {none, nullptr};
+  pid_t pid = -1;
+  spawn(words, before, pid);
+  try_ready(order, why);
+}
+
 int run() {
   // Out of reach for the program, which has the same user: no memory, no descriptors.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   for (const int fd : {kEbbControlFd, kEbbListenFd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   Signals signals;
+  rehearse(signals.before());
   tell('W');
   const Order order = wait_for_order();
   const Program program = start(order, signals.before());
