@@ -9,7 +9,9 @@ namespace ebb::http {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 std::string frame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
@@ -373,6 +375,142 @@ TEST_F(H2ServerTest, WhatOnlyBeginsLikeThePrefaceIsHttp1) {
   EXPECT_THAT(run(talk("PUT /all HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
                        "Content-Length: 1\r\n\r\nx")),
               StartsWith("HTTP/1.1 200"));
+}
+
+// A head as the bytes that a client of its own making may send: HPACK's literals (RFC 7541
+// 6.2.2), none of which a library would let pass.
+std::string literals(const std::vector<Field>& fields) {
+  std::string out;
+  const auto text = [&](std::string_view what) {
+    out += static_cast<char>(what.size());  // below 127
+    out += what;
+  };
+  for (const Field& field : fields) {
+    out += '\0';
+    text(field.name);
+    text(field.value);
+  }
+  return out;
+}
+
+// What a function of HTTP/1.1 would understand otherwise than we did.
+TEST_F(H2ServerTest, NothingIsSmuggledIntoHttp1) {
+  start();
+  using namespace std::string_view_literals;
+  const std::vector<Field> good{
+      {":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/hello"}};
+  const std::string goodbye = frame(NGHTTP2_GOAWAY, 0, 0, {"\0\0\0\0\0\0\0\0", 8});
+  const auto served = [&](const std::vector<Field>& fields) {
+    const int before = handler.requests;
+    (void)run(talk(hello() +
+                   frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+                         literals(fields)) +
+                   goodbye));
+    return handler.requests - before;
+  };
+  EXPECT_EQ(served(good), 1) << "the bytes are right";
+  const auto with = [&](Field field) {
+    auto fields = good;
+    fields.push_back(field);
+    return fields;
+  };
+  const std::vector<Field> added{
+      {"transfer-encoding", "chunked"},
+      {"content-length", "5"},  // there is no body
+      {"content-length", "-1"},
+      {"content-length", "0, 0"},
+      {"connection", "x-kept"},
+      {"keep-alive", "timeout=5"},
+      {"proxy-connection", "close"},
+      {"upgrade", "websocket"},
+      {"te", "chunked"},
+      {"x-a", "1\r\nx-b: 2"},
+      {"x-a", "1\nx-b: 2"},
+      {"x-a", "1\rx-b: 2"},
+      {"x-a", "1\0"sv},
+      {"x-a\r\nx-b", "1"},
+      {"x-a: b", "1"},
+      {"x a", "1"},
+      {"X-A", "1"},
+      {"", "1"},
+      {":path", "/other"},
+      {":method", "POST"},
+      {":authority", "other"},
+      {":status", "200"},
+      {":unknown", "1"},
+      {"host", "other"},
+  };
+  for (const Field& field : added) {
+    EXPECT_EQ(served(with(field)), 0)
+        << field.name << ": " << testing::PrintToString(std::string(field.value));
+  }
+  const std::vector<std::pair<size_t, std::string_view>> changed{
+      {0, ""},
+      {0, "GE T"},
+      {0, "GET\r\n"},
+      {0, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"},
+      {2, ""},
+      {2, "h x"},
+      {2, "h\r\nx-b: 2"},
+      {2, "user@h"},
+      {3, ""},
+      {3, "x"},
+      {3, "/ HTTP/1.1"},
+      {3, "/\r\nx-b: 2"},
+      {3, "/\t"},
+      {3, "/#f"},
+      {3, "/ HTTP/1.1\r\n\r\n"},
+      {3, "/\0"sv},
+  };
+  for (const auto& [index, value] : changed) {
+    auto fields = good;
+    fields[index].value = value;
+    EXPECT_EQ(served(fields), 0) << good[index].name << ": "
+                                 << testing::PrintToString(std::string(value));
+  }
+  for (size_t missing = 0; missing < good.size(); ++missing) {
+    auto fields = good;
+    fields.erase(fields.begin() + static_cast<ptrdiff_t>(missing));
+    EXPECT_EQ(served(fields), 0) << "without " << good[missing].name;
+  }
+  auto late = good;
+  late.insert(late.begin(), {"x-a", "1"});
+  EXPECT_EQ(served(late), 0) << "pseudo-fields come first";
+}
+
+// Heads that never end in frames, and a few bytes that stand for many.
+TEST_F(H2ServerTest, HeadsThatGrowWithoutEndAreRefused) {
+  start();
+  const std::string begin = frame(NGHTTP2_HEADERS, 0, 1, "\x82\x86\x84\x41\x01h");
+  std::string nothing = hello() + begin;
+  for (int i = 0; i < 100'000; ++i) nothing += frame(NGHTTP2_CONTINUATION, 0, 1, "");
+  EXPECT_FALSE(run(talk(nothing)).ends_with('?')) << "the connection has ended";
+  std::string much = hello() + begin;
+  const std::string field = literals({{"x-a", std::string_view("0123456789abcdef")}});
+  std::string fields;
+  while (fields.size() < 16'000) fields += field;
+  for (int i = 0; i < 1000; ++i) much += frame(NGHTTP2_CONTINUATION, 0, 1, fields);
+  EXPECT_FALSE(run(talk(much)).ends_with('?'));
+  EXPECT_EQ(handler.requests, 0);
+  // One entry of 3,000 bytes in the dynamic table, named 5,000 times by a byte each.
+  std::string bomb = "\x82\x86\x84\x41\x01h\x40\x03x-b\x7f\xb9\x16";
+  bomb += std::string(3000, 'x') + std::string(5000, '\xbe');
+  const std::string single = bomb.substr(0, bomb.size() - 4999);
+  (void)run(
+      talk(hello() +
+           frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, single) +
+           frame(NGHTTP2_GOAWAY, 0, 0, {"\0\0\0\0\0\0\0\0", 8})));
+  EXPECT_EQ(std::exchange(handler.requests, 0), 1) << "the bytes are right";
+  const std::string answer =
+      run(talk(hello() +
+               frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, bomb) +
+               frame(NGHTTP2_GOAWAY, 0, 0, {"\0\0\0\0\0\0\0\0", 8})));
+  EXPECT_FALSE(answer.ends_with('?'));
+  EXPECT_EQ(handler.requests, 0);
+  EXPECT_THAT(
+      run(talk(hello() + get_frame(1) + frame(NGHTTP2_GOAWAY, 0, 0, {"\0\0\0\0\0\0\0\0", 8}))),
+      Not(EndsWith("?")));
+  EXPECT_EQ(handler.requests, 1) << "others are served";
 }
 
 TEST_F(H2ServerTest, FloodsEndTheConnection) {
