@@ -9,6 +9,9 @@
 namespace ebb::control {
 namespace {
 
+// In a row, of pods that load: then it counts as the function's failure, with its back-off.
+constexpr int kForgivenKills = 2;
+
 node::Preload preload_of(scheduling::Preload wish) {
   switch (wish) {
     case scheduling::Preload::kNever:
@@ -169,6 +172,7 @@ void Scheduler::on_ready(const node::PodReady& message) {
   found->second.ready = true;
   log::debug("scheduler", "pod {} loaded its code in {} us", message.pod, message.load_us);
   if (const auto revision = revisions_.find(found->second.revision); revision != revisions_.end()) {
+    revision->second.killed = 0;
     revision->second.listener->pod_ready(message.pod, std::chrono::microseconds(message.load_us));
   }
 }
@@ -181,12 +185,17 @@ void Scheduler::on_gone(const node::PodGone& message) {
   const std::string uid = pod->second.revision;
   const std::string node = pod->second.ref.node;
   // To callers: what it printed while it served may be about the requests of others.
-  const scheduling::PodExit exit{
-      .reason = message.reason,
-      .message = was_ready ? message.message : node::whole_message(message)};
+  scheduling::PodExit exit{.reason = message.reason,
+                           .message = was_ready ? message.message : node::whole_message(message)};
+  const auto found = revisions_.find(uid);
+  // Whoever kills every one, the code by a limit of its own perhaps, must not have the next at
+  // once.
+  if (exit.reason == scheduling::kKilledFromOutside && found != revisions_.end() &&
+      ++found->second.killed > kForgivenKills) {
+    exit.reason = "Killed";
+  }
   lost(message.pod, exit);
   note_node(node);
-  const auto found = revisions_.find(uid);
   if (found == revisions_.end()) return;
   Revision& revision = found->second;
   if (message.reason != "Stopped") record_end(revision, message, was_ready);

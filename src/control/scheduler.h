@@ -105,6 +105,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     int want = 0;
     int have = 0;     // pods that are not draining
     int missing = 0;  // as its runtime's sum has it
+    int killed = 0;   // pods in a row, from outside while they loaded
   };
   // What is wanted of one runtime.
   struct Runtime {

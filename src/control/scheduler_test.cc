@@ -218,6 +218,26 @@ TEST_F(SchedulerTest, APodThatServedIsReplacedOneThatNeverStartedIsNot) {
   EXPECT_THAT(listener_->pods, ElementsAre("c"));
 }
 
+TEST_F(SchedulerTest, APodThatSomebodyKillsIsReplacedAFewTimes) {
+  for (const char* pod : {"a", "b", "c", "d", "e", "f"}) cold(pod);
+  const auto kill = [&](const char* pod) {
+    tell(node::PodGone{pod, "KilledFromOutside", "killed"});
+  };
+  scheduler_.scale("uid", 1);
+  kill("a");
+  kill("b");
+  EXPECT_THAT(listener_->pods, ElementsAre("c"));
+  EXPECT_THAT(listener_->exits, ElementsAre("KilledFromOutside", "KilledFromOutside"));
+  tell(node::PodReady{"c", 100});  // and it is not the code
+  tell(node::PodGone{"c", "Exited", "exited with code 1"});
+  kill("d");
+  kill("e");
+  EXPECT_THAT(listener_->pods, ElementsAre("f"));
+  kill("f");
+  EXPECT_EQ(listener_->exits.back(), "Killed") << "a failed start, with its back-off";
+  EXPECT_THAT(listener_->pods, IsEmpty());
+}
+
 TEST_F(SchedulerTest, AnOrderThatNobodyReadsIsNoFaultOfTheFunction) {
   cold("a");
   reachable_ = false;

@@ -24,6 +24,7 @@
 #include "node/packet.h"
 #include "sandbox/inject.h"
 #include "sandbox/root.h"
+#include "scheduling/scale_target.h"
 
 namespace ebb::node {
 namespace {
@@ -598,10 +599,18 @@ PodGone PodProcess::obituary(int wait_status) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));
+    } else if (revision_.empty() && warmed_up_) {
+      gone.reason = "NotFound";  // for an order that may be on its way
+      gone.message = "the cold pod has ended";
     } else if (WIFEXITED(wait_status)) {
       gone.reason = "Exited";
       gone.message =
           fmt::format("the function exited with code {}{}", WEXITSTATUS(wait_status), when);
+    } else if (loading && !forked_ && WTERMSIG(wait_status) == SIGKILL) {
+      // The first process of a namespace is out of reach for its own signals (not for those of
+      // its limits).
+      gone.reason = scheduling::kKilledFromOutside;
+      gone.message = "the pod was killed from outside while it loaded its code";
     } else {
       const int signal = WTERMSIG(wait_status);
       gone.reason = "Killed";

@@ -73,10 +73,15 @@ struct PodExit {
   bool was_ready = false;  // its code had been loaded
 };
 
+// Its reason where somebody killed a pod that loaded its code.
+inline constexpr std::string_view kKilledFromOutside = "KilledFromOutside";
+
 // Its end says nothing about the function: it was asked to, or its node has gone, or the
-// cold pod had ended before the order to load the code came. No back-off follows.
+// cold pod had ended before the order to load the code came, or somebody killed it while it
+// loaded. No back-off follows.
 [[nodiscard]] inline bool is_blameless(const PodExit& exit) {
-  return exit.reason == "Stopped" || exit.reason == "NodeLost" || exit.reason == "NotFound";
+  return exit.reason == "Stopped" || exit.reason == "NodeLost" || exit.reason == "NotFound" ||
+         exit.reason == kKilledFromOutside;
 }
 
 // The request path of one revision, as the source of its pods sees it. Called with

@@ -1,6 +1,7 @@
 """A full disk, slow clients, answers and waits beyond their bounds: what each gets, and
 where it can be seen. Nothing else is touched."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -15,6 +16,8 @@ import time
 import unittest
 
 from harness import PATIENCE, Ebb, wait_until
+
+SHORT_WINDOW = ("--annotation", "autoscaling.knative.dev/window=6s")
 
 GOOD = "def handle(request): return 'fine'\n"
 
@@ -132,7 +135,7 @@ class Refused(unittest.TestCase):
             self.assertEqual(len(refused), beyond)
             for answer in refused:
                 self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
-                self.assertIn(b"etry-", answer)
+                self.assertRegex(answer.lower(), rb"\r\nretry-after: \d+\r\n")
                 self.assertIn(b"overloaded", answer)
             self.assertEqual(self.ebb.get("counts").status, 200, "others are served")
             self.assertEqual(self.ebb.metric("ebb_requests_waiting", service="one"), 10_000)
@@ -240,6 +243,24 @@ while True:
         self.assertEqual(nothing.status, 502)
         self.assertIn("closed the connection without an answer", nothing.text)
         wait_until(lambda: "Last failure" in self.described("garbage"), "where a user looks first")
+
+
+class Killed(unittest.TestCase):
+    def test_a_pod_that_loads_costs_its_callers_nothing(self):
+        with Ebb() as ebb:
+            ebb.deploy("slow", "import time\ntime.sleep(1)\n"
+                               "def handle(request): return request.body\n", *SHORT_WINDOW)
+            for again in range(2):
+                wait_until(lambda: ebb.pods("slow") == [], "no pods", PATIENCE * 2)
+                with concurrent.futures.ThreadPoolExecutor(8) as threads:
+                    calls = [threads.submit(ebb.get, "slow", method="POST", body=b"data")
+                             for _ in range(8)]
+                    wait_until(lambda: ebb.pods("slow"), "a pod that loads")
+                    killed, _ = ebb.pods("slow")[0]
+                    self.assertTrue(ebb.kill_pod(killed))
+                    self.assertEqual([call.result().text for call in calls], ["data"] * 8)
+                self.assertNotIn(killed, [name for name, _ in ebb.pods("slow")])
+            self.assertIn("killed from outside", ebb.run("describe", "service", "slow").stdout)
 
 
 class Deployments(unittest.TestCase):

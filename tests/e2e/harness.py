@@ -64,6 +64,7 @@ class Ebb:
         self.data = data or tempfile.mkdtemp(prefix="ebb-e2e-")
         os.chmod(self.data, 0o755)
         self.process = None
+        self.pods_folder = None  # of their cgroups, once it is known
         self.log = []
 
     # --- Life ---
@@ -263,6 +264,28 @@ class Ebb:
         """The sum of the samples that have these labels."""
         return sum(value for pairs, value in self.metrics().get(name, [])
                    if labels.items() <= pairs.items())
+
+    def cgroup_folder(self):
+        """Where the pods' cgroups are."""
+        for mount in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
+            for folder, names, _ in os.walk(mount):
+                for name in names:
+                    if name.startswith("ebb-") and any(
+                            pathlib.Path(folder, name, pod).exists() for pod, _ in self.pods()):
+                        return pathlib.Path(folder, name)
+        return None
+
+    def kill_pod(self, pod):
+        """As somebody from outside does. False if it was gone already."""
+        if self.pods_folder is None:
+            self.pods_folder = self.cgroup_folder()
+        with contextlib.suppress(OSError):
+            # Its first process is the first of its pid namespace: all others end with it.
+            pids = (self.pods_folder / pod / "cgroup.procs").read_text().split()
+            if pids:
+                os.kill(int(pids[0]), signal.SIGKILL)
+                return True
+        return False
 
     # --- What is left ---
 

@@ -11,7 +11,6 @@ import os
 import pathlib
 import random
 import re
-import signal
 import subprocess
 import tempfile
 import threading
@@ -57,17 +56,6 @@ async def app(scope, receive, send):
 SCALING = ("--annotation", "autoscaling.knative.dev/window=6s", "--max", "12")
 
 
-def group_folder(ebb):
-    """Where the pods' cgroups are."""
-    for mount in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
-        for folder, names, _ in os.walk(mount):
-            for name in names:
-                if name.startswith("ebb-") and any(
-                        (pathlib.Path(folder, name) / pod).exists() for pod, _ in ebb.pods()):
-                    return pathlib.Path(folder, name)
-    return None
-
-
 class Mover(threading.Thread):
     """Kills a pod each second and rolls revisions, until it is stopped."""
 
@@ -75,17 +63,15 @@ class Mover(threading.Thread):
         super().__init__()
         self.ebb, self.killed, self.rolled = ebb, set(), 0
         self.ended, self.error = threading.Event(), None
-        self.folder = group_folder(ebb)
 
     def run(self):
         dice = random.Random(7)
         rolled_at = time.monotonic()
         try:
             while not self.ended.wait(1):
-                # The end of one that still loads would be a start that failed.
+                # Also those that still load: that somebody kills these is not the function's fault.
                 serving = [pod["metadata"]["name"] for pod in self.ebb.list("pods")
-                           if pod["metadata"]["labels"]["ebb.dev/state"] == "Warm" and
-                           all(one["ready"] for one in pod["status"]["containerStatuses"])]
+                           if pod["metadata"]["labels"]["ebb.dev/state"] == "Warm"]
                 if serving:
                     self.kill(dice.choice(serving))
                 if time.monotonic() - rolled_at > ROLL_SECONDS:
@@ -95,12 +81,8 @@ class Mover(threading.Thread):
             self.error = error
 
     def kill(self, pod):
-        with contextlib.suppress(OSError):
-            # Its first process is the first of its pid namespace: all others end with it.
-            pids = (self.folder / pod / "cgroup.procs").read_text().split()
-            if pids:
-                os.kill(int(pids[0]), signal.SIGKILL)
-                self.killed.add(pod)
+        if self.ebb.kill_pod(pod):
+            self.killed.add(pod)
 
     def roll(self):
         self.rolled += 1
@@ -120,7 +102,7 @@ class Left:
             name: collections.Counter(map(kind_of, pathlib.Path(f"/proc/{pid}/fd").iterdir()))
             for name, pid in (("front", front), ("controller", controller))}
         self.processes = len(ebb.pods())
-        self.cgroups = sorted(p.name for p in group_folder(ebb).iterdir() if p.is_dir())
+        self.cgroups = sorted(p.name for p in ebb.cgroup_folder().iterdir() if p.is_dir())
         self.sockets = len(list(pathlib.Path(ebb.data, "run/pods").iterdir()))
         self.mounts = pathlib.Path(f"/proc/{controller}/mountinfo").read_text().count("\n")
         self.memory = {
