@@ -83,7 +83,8 @@ net::Task<void> Tunnel::pump(Way& way) {
       continue;
     }
     if (!received) {
-      const bool silent = received.error() == net::IoError::kTimeout;
+      // A client that the other waits for alone may have vanished.
+      const bool silent = received.error() == net::IoError::kTimeout && !server_ended_first();
       failed(received.error(), silent ? TunnelOutcome::kSilent : way.from_broke);
       break;
     }

@@ -63,6 +63,13 @@ TEST_F(TunnelTest, EndsWellWhenBothSidesHave) {
   EXPECT_EQ(::read(client_.get(), buffer, sizeof buffer), 0) << "the end is passed on";
 }
 
+TEST_F(TunnelTest, AClientThatVanishesWhenTheServerHasEndedIsNotIdle) {
+  start(30ms);
+  ::shutdown(server_.get(), SHUT_WR);
+  EXPECT_EQ(outcome(), TunnelOutcome::kClientBroke);
+  EXPECT_TRUE(tunnel_->server_ended_first());
+}
+
 TEST_F(TunnelTest, SaysWhoEndedFirst) {
   start();
   ::shutdown(server_.get(), SHUT_WR);

@@ -321,16 +321,20 @@ void Forwarding::note_silence() {
 // Where nothing more of a begun answer came.
 Cut Forwarding::cut_by_pod(http::HttpError error) const {
   if (exchange.was_cut()) return Cut::kShutdown;
-  if (left) return Cut::kClientLeft;
+  // The upload, or `look`, has closed the pod's connection.
+  if (left || (upload.client_error() && exchange.client_left())) return Cut::kClientLeft;
+  if (upload.client_error()) return Cut::kClientFailed;
+  const bool late = executor.now() >= options.deadline;
   switch (error) {
     case http::HttpError::kTimeout:
-      return executor.now() >= options.deadline ? Cut::kTimeout : Cut::kIdleTimeout;
+      return late ? Cut::kTimeout : Cut::kIdleTimeout;
     case http::HttpError::kMalformed:
     case http::HttpError::kUnsupported:
     case http::HttpError::kHeadTooLarge:  // trailers
       return Cut::kBadAnswer;
-    default:
-      return Cut::kPodFailed;
+    default:  // at the deadline the sending of the body may have ended first, and the stream with
+              // it
+      return late ? Cut::kTimeout : Cut::kPodFailed;
   }
 }
 
@@ -344,7 +348,7 @@ void Forwarding::tell_author(Cut why) {
 Cut Forwarding::cut_by_client(http::HttpError error) const {
   switch (error) {
     case http::HttpError::kTimeout:
-      return executor.now() >= options.deadline ? Cut::kTimeout : Cut::kClientLeft;
+      return Cut::kSlowClient;
     case http::HttpError::kMalformed:  // more than the length that was announced, or less
     case http::HttpError::kTruncated:
       return Cut::kBadAnswer;
@@ -405,8 +409,11 @@ net::Task<void> Forwarding::switch_protocols(const http::ResponseHead* head) {
   record.upgraded = true;
   const bool pod_ended =
       co_await pass_upgraded(*client, connection->tunnel_end(), slot.pod(), options, record);
-  if (!pod_ended) co_return;
-  // As one that dies does. Nobody waits for this, and the request's deadline is long over.
+  if (!pod_ended || (record.cut && *record.cut != Cut::kClientLeft)) co_return;
+  // As one that dies does. Its client does not wait for this.
+  record.ended_at = executor.now();
+  client->stream->close();
+  connection->close();
   auto pod = slot.shared_pod();
   slot.release();
   auto exiting = throttler->exit_of(std::move(pod), executor, executor.now() + kExitReportTimeout);
@@ -446,7 +453,10 @@ net::Task<bool> Forwarding::may_replay() {
     unread = unread || !exit->was_ready;
   }
   if (unread) co_return true;
-  co_return request.idempotent() && throttler->may_retry();
+  if (!request.idempotent()) co_return false;
+  const bool allowed = throttler->may_retry();
+  record.retry_denied = !allowed;
+  co_return allowed;
 }
 
 // Why the pod broke its connection, if it has ended.

@@ -1,5 +1,7 @@
 #include "serving/gateway.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "base/quote.h"
@@ -15,6 +17,27 @@ namespace {
 constexpr int kUnreachedPods = 3;
 constexpr size_t kMaxRequestId = 128;
 constexpr uint64_t kFirstId = 0x10000000;  // so that ids are of one length for long
+
+bool is_address(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const std::string text(host);
+  in6_addr any{};
+  return ::inet_pton(AF_INET, text.c_str(), &any) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &any) == 1;
+}
+
+// As load balancers ask: by an address. A name may be that of a function that has gone.
+bool is_health_check(const http::RequestHead& request, std::string_view host) {
+  return (request.method == "GET" || request.method == "HEAD") &&
+         (request.target == "/healthz" || request.target == "/readyz") &&
+         (host.empty() || host == "localhost" || is_address(host));
+}
+
+// Both sides of an upgraded connection may have had nothing to say.
+bool was_cut_by_function(const RequestRecord& record) {
+  return record.cut && is_failure(*record.cut) &&
+         !(record.upgraded && *record.cut == Cut::kIdleTimeout);
+}
 
 // What may go into logs and headers of others as it is.
 bool is_sane_id(std::string_view id) {
@@ -101,6 +124,8 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, 
   std::string& host = host_;  // used before the first wait
   http::host_of(exchange.request().authority, host);
   record.route = table().find(host);
+  if (!record.route && is_health_check(exchange.request(), host))
+    return answer_health(exchange, record);
   if (!record.route) {
     return refuse(exchange, record,
                   {.why = Refusal::kNoRoute,
@@ -128,6 +153,12 @@ net::Task<void> Gateway::route(http::Exchange& exchange, RequestRecord& record, 
                    .retry_after_s = 1});
   }
   return pass_on(exchange, record);
+}
+
+net::Task<void> Gateway::answer_health(http::Exchange& exchange, RequestRecord& record) {
+  record.status = 200;
+  const auto sent = co_await exchange.respond(200, "text/plain", "ok\n");
+  if (!sent) record.cut = Cut::kClientLeft;
 }
 
 // Not where somebody before us has ended TLS: the client would come back the same way.
@@ -217,13 +248,13 @@ net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord&
 
 void Gateway::report(const http::RequestHead& head, const net::Address& client,
                      RequestRecord& record) {
-  record.ended_at = executor_.now();
+  const TimePoint now = executor_.now();
+  if (record.ended_at == TimePoint{}) record.ended_at = now;
   parts_.counters.count(record);
-  const bool failed =
-      (record.refused && record.status >= 500) || (record.cut && is_failure(*record.cut));
+  const bool failed = (record.refused && record.status >= 500) || was_cut_by_function(record);
   if (failed && record.route) failures_.write(head, record);
   if (parts_.access_log == nullptr) return;
-  const std::string line = access_line(record, head, client, record.ended_at, parts_.clock.wall());
+  const std::string line = access_line(record, head, client, now, parts_.clock.wall());
   parts_.access_log->write(line);
 }
 

@@ -76,6 +76,8 @@ class Gateway final : public http::Handler {
   [[nodiscard]] net::RecycledString request_id(const http::RequestHead& head);
   [[nodiscard]] net::Task<void> answer(http::Exchange& exchange, bool inside);
   [[nodiscard]] net::Task<void> route(http::Exchange& exchange, RequestRecord& record, bool inside);
+  [[nodiscard]] static net::Task<void> answer_health(http::Exchange& exchange,
+                                                     RequestRecord& record);
   [[nodiscard]] net::Task<void> redirect(http::Exchange& exchange, RequestRecord& record,
                                          const std::string& host);
   [[nodiscard]] net::Task<void> pass_on(http::Exchange& exchange, RequestRecord& record);

@@ -235,13 +235,13 @@ TEST_F(GatewayTest, AnAnswerThatStopsIsCut) {
 }
 
 TEST_F(GatewayTest, AnAnswerThatTakesTooLongIsCut) {
-  backend_.timeout = 50ms;
+  backend_.timeout = 300ms;
   start();
   add_pod("a", {Act::kHalf});
   EXPECT_THAT(call(), EndsWith("half!"));
   EXPECT_THAT(cuts(), ElementsAre("timeout"));
   EXPECT_THAT(source_.misbehaved,
-              ElementsAre("RequestTimedOut: function hello did not end its answer within 0.05 s "
+              ElementsAre("RequestTimedOut: function hello did not end its answer within 0.3 s "
                           "(timeoutSeconds)"));
 }
 
@@ -266,6 +266,27 @@ TEST_F(GatewayTest, AnAnswerWhoseClientLeavesIsCut) {
   }
   run_while([&] { return throttler_->counts().in_flight > 0; });
   EXPECT_THAT(cuts(), ElementsAre("client_left"));
+}
+
+TEST_F(GatewayTest, AnAnswerWhoseClientFailsToSendItsBodyIsNotThePodsFault) {
+  start();
+  add_pod("a", {Act::kEarlyHalf, Act::kEarlyHalf});
+  const std::string_view begin =
+      "POST / HTTP/1.1\r\nHost: hello\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n";
+  {
+    auto stream = run(dial());
+    (void)run(send(stream, std::string(begin)));
+    (void)run(read_up_to(stream, "half"));
+  }
+  run_while([&] { return throttler_->counts().in_flight > 0; });
+  EXPECT_THAT(cuts(), ElementsAre("client_left"));
+  auto stream = run(dial());
+  (void)run(send(stream, std::string(begin)));
+  (void)run(read_up_to(stream, "half"));
+  (void)run(send(stream, "zz\r\n"));
+  run_while([&] { return throttler_->counts().in_flight > 0; });
+  EXPECT_THAT(cuts(), ElementsAre("client_left", "client_failed"));
+  EXPECT_THAT(source_.misbehaved, IsEmpty());
 }
 
 TEST_F(GatewayTest, AnAnswerUnderWayWhenADrainsTimeIsOverIsCut) {

@@ -34,6 +34,7 @@ enum class Act {
   kReadClose,    // reads it and closes
   kSilence,      // reads it and says nothing
   kHalf,         // begins an answer and goes silent
+  kEarlyHalf,    // the same to the head, whatever comes of the body
   kHalfClose,    // begins an answer and closes
   kBadBody,      // begins an answer of chunks that are none
   kUpgrade,      // 101, then sends back what comes
@@ -82,8 +83,9 @@ class FakePod final {
       }
       std::string request;
       const auto has_enough = [&] {
-        return is_whole(request) || ((act == Act::kEarly || act == Act::kStuck) &&
-                                     request.find("\r\n\r\n") != std::string::npos);
+        return is_whole(request) ||
+               ((act == Act::kEarly || act == Act::kEarlyHalf || act == Act::kStuck) &&
+                request.find("\r\n\r\n") != std::string::npos);
       };
       while (!has_enough()) {
         std::array<char, 4096> buffer;
@@ -114,7 +116,7 @@ class FakePod final {
         }
         answer += "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
       }
-      if (act == Act::kHalf || act == Act::kHalfClose) {
+      if (act == Act::kHalf || act == Act::kEarlyHalf || act == Act::kHalfClose) {
         answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
       }
       if (act == Act::kBadBody) {

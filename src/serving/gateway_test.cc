@@ -81,6 +81,31 @@ TEST_F(GatewayTest, WhatAFunctionHasReadIsRepeatedOnlyIfThatDoesNoHarm) {
   EXPECT_EQ(retries(), 1u);
 }
 
+TEST_F(GatewayTest, WhatIsSentAgainHasABudget) {
+  start();
+  // Each second request meets an idle connection that its pod closes, having read the request.
+  constexpr int kTimes = 40;
+  std::deque<Act> acts;
+  for (int i = 0; i < kTimes; ++i) acts.insert(acts.end(), {Act::kAnswer, Act::kReadClose});
+  FakePod& pod = add_pod("a", acts);
+  backend_.timeout = 500ms;  // for the report of an exit that does not come
+  publish();
+  int answered = 0;
+  for (int i = 0; i < kTimes; ++i) answered += call().starts_with("HTTP/1.1 200 ") ? 1 : 0;
+  const uint64_t denied = backend_.metrics->on(0).retries_denied.value();
+  EXPECT_EQ(static_cast<uint64_t>(kTimes - answered), denied);
+  EXPECT_GT(denied, 5u);
+  // It begins with so many, and a fifth of the requests is added.
+  const auto again = static_cast<double>(retries());
+  EXPECT_NEAR(again, RetryBudget::kFirst + (kTimes + again) * RetryBudget::kShare, 2);
+  EXPECT_EQ(pod.requests.size(), kTimes + retries());
+  EXPECT_THAT(metrics_.exposition(),
+              HasSubstr(fmt::format(
+                  "ebb_request_retries_denied_total{{"
+                  "namespace=\"default\",service=\"hello\",revision=\"hello-00001\"}} {}\n",
+                  denied)));
+}
+
 TEST_F(GatewayTest, ADeadPodIsPassedOver) {
   start();
   FakePod& dead = add_pod("a");
@@ -106,10 +131,10 @@ TEST_F(GatewayTest, ARequestInAPodThatDiesOnALateStartIsGivenToAnother) {
   EXPECT_EQ(pods_[1]->requests.size(), 1u);
 }
 
-TEST_F(GatewayTest, ANodeThatTakesItsLoadingPodsAlongCostsARequestNothing) {
+TEST_F(GatewayTest, ALoadingPodThatDoesNotEndByItselfCostsARequestNothing) {
   start();
   std::shared_ptr<std::optional<std::string>> answer;
-  for (const char* name : {"a", "b"}) {
+  for (const auto& [name, end] : {std::pair("a", "NodeLost"), {"b", "KilledFromOutside"}}) {
     add_pod(name, {Act::kReadClose});
     throttler_->pod_gone(name, {.reason = "Stopped", .message = "", .was_ready = false});
     throttler_->pod_added({name, "unix:" + folder_ + "/" + name, false});
@@ -119,7 +144,7 @@ TEST_F(GatewayTest, ANodeThatTakesItsLoadingPodsAlongCostsARequestNothing) {
                       "Content-Length: 4\r\n\r\ndata"));
     }
     run_while([&] { return pods_.back()->requests.empty(); });
-    throttler_->pod_gone(name, {.reason = "NodeLost", .message = "its node has gone"});
+    throttler_->pod_gone(name, {.reason = end, .message = "not by itself"});
   }
   add_pod("c");
   EXPECT_THAT(await(answer), StartsWith("HTTP/1.1 200 "));
@@ -210,8 +235,33 @@ TEST_F(GatewayTest, OverTlsTheFunctionIsToldSo) {
   listen(*gateway_, server_options(settings, metrics_.gateway(0), &contexts));
   EXPECT_THAT(run(talk_secured(*client)), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(pod.requests[0], HasSubstr("x-forwarded-proto: https\r\n"));
+  EXPECT_THAT(pod.requests[0],
+              HasSubstr("forwarded: for=127.0.0.1;host=\"hello\";proto=https\r\n"));
   (void)call();  // no TLS
   EXPECT_THAT(metrics_.exposition(), HasSubstr("ebb_gateway_tls_failures_total 1\n"));
+}
+
+TEST_F(GatewayTest, LoadBalancersMayAskForHealthByAnAddress) {
+  start();
+  FakePod& pod = add_pod("a");
+  const auto ask = [&](std::string_view line, std::string_view host) {
+    return run(
+        talk(fmt::format("{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", line, host)));
+  };
+  for (const char* path : {"/healthz", "/readyz"}) {
+    const auto answer = ask(fmt::format("GET {}", path), "127.0.0.1:8080");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(answer, testing::EndsWith("\r\n\r\nok\n"));
+  }
+  EXPECT_THAT(ask("HEAD /healthz", "127.0.0.1"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(ask("POST /healthz", "127.0.0.1"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask("GET /healthz/", "127.0.0.1"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask("GET /healthz", "[::1]:8080"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(ask("GET /healthz", "localhost:8080"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(ask("GET /healthz", "gone.default.localhost"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_TRUE(pod.requests.empty());
+  EXPECT_THAT(ask("GET /healthz", "hello"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(pod.requests.size(), 1u) << "a function's own paths are its own";
 }
 
 TEST_F(GatewayTest, NoRouteNoPodNoGuess) {

@@ -20,6 +20,7 @@ struct Sum {
   std::array<uint64_t, kRefusalNames.size()> refused{};
   std::array<uint64_t, kCutNames.size()> cut{};
   uint64_t retries = 0;
+  uint64_t retries_denied = 0;
   uint64_t cold_starts = 0;
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
@@ -32,6 +33,7 @@ struct Sum {
     for (size_t i = 0; i < refused.size(); ++i) refused[i] += c.refused[i].value();
     for (size_t i = 0; i < cut.size(); ++i) cut[i] += c.cut[i].value();
     retries += c.retries.value();
+    retries_denied += c.retries_denied.value();
     cold_starts += c.cold_starts.value();
     bytes_in += c.bytes_in.value();
     bytes_out += c.bytes_out.value();
@@ -103,6 +105,7 @@ void GatewayCounters::count(const RequestRecord& record) {
   if (record.refused) counters.refused[index_of(*record.refused)].add();
   if (record.cut) counters.cut[index_of(*record.cut)].add();
   if (record.retries() > 0) counters.retries.add(static_cast<uint64_t>(record.retries()));
+  if (record.retry_denied) counters.retries_denied.add();
   counters.bytes_in.add(record.bytes_in);
   counters.bytes_out.add(record.bytes_out);
   if (!record.cold || record.first_byte_at == TimePoint{}) return;
@@ -169,6 +172,9 @@ void Metrics::write_requests(Exposition& out) const {
               "reason", kCutNames, &Sum::cut);
   write(out, sums, "ebb_request_retries_total", "counter", "Requests sent to a pod once more.",
         [](const Sum& s) { return static_cast<double>(s.retries); });
+  write(out, sums, "ebb_request_retries_denied_total", "counter",
+        "Requests that were not sent once more, since too many of their revision had been.",
+        [](const Sum& s) { return static_cast<double>(s.retries_denied); });
   write(out, sums, "ebb_cold_starts_total", "counter",
         "Answered requests that had waited for a pod's start.",
         [](const Sum& s) { return static_cast<double>(s.cold_starts); });

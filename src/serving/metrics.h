@@ -82,6 +82,7 @@ struct RevisionCounters {
   std::array<Counter, kRefusalNames.size()> refused;
   std::array<Counter, kCutNames.size()> cut;
   Counter retries;
+  Counter retries_denied;
   Counter cold_starts;
   Counter bytes_in;
   Counter bytes_out;

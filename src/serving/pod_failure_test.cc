@@ -54,7 +54,8 @@ TEST(CutAnswer, IsToldOfWhereTheFunctionIsAtFaultAndNothingElseTells) {
   EXPECT_EQ(timed->text, "function hello did not end its answer within 30 s (timeoutSeconds)");
   EXPECT_THAT(cut_answer("hello", Cut::kIdleTimeout, 2s)->text, HasSubstr("was silent for 2 s"));
   EXPECT_THAT(cut_answer("hello", Cut::kBadAnswer, {})->reason, StrEq("BadAnswer"));
-  for (const Cut why : {Cut::kClientLeft, Cut::kPodFailed, Cut::kPodDrained, Cut::kShutdown}) {
+  for (const Cut why : {Cut::kClientLeft, Cut::kClientFailed, Cut::kSlowClient, Cut::kPodFailed,
+                        Cut::kPodDrained, Cut::kShutdown}) {
     EXPECT_FALSE(cut_answer("hello", why, {})) << to_string(why);
   }
 }

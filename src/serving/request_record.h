@@ -51,12 +51,13 @@ struct RequestRecord {
   TimePoint granted_at{};           // when it got its slot there; {}: it never had one
   TimePoint first_byte_at{};        // of the answer; {}: the pod gave none
   TimePoint ended_at{};
-  bool no_pods = false;   // when it began to wait for that one
-  Duration waited{};      // for slots, in all; without the time in a pod that it was lost with
-  bool cold = false;      // it waited for a pod's start
-  int sendings = 0;       // to pods, one after another
-  int status = 0;         // of the answer, or kClientLeftStatus
-  uint64_t bytes_in = 0;  // of the bodies, without framing
+  bool no_pods = false;       // when it began to wait for that one
+  Duration waited{};          // for slots, in all; without the time in a pod that it was lost with
+  bool cold = false;          // it waited for a pod's start
+  int sendings = 0;           // to pods, one after another
+  bool retry_denied = false;  // it might have been sent again, but for the budget
+  int status = 0;             // of the answer, or kClientLeftStatus
+  uint64_t bytes_in = 0;      // of the bodies, without framing
   uint64_t bytes_out = 0;
   bool upgraded = false;
   std::optional<Cut> cut = std::nullopt;          // why the answer was begun and not finished

@@ -291,6 +291,30 @@ TEST_F(ThrottlerTest, UnlimitedPodsTakeTheLeastBusy) {
   EXPECT_NE(one.slot->pod().pod(), two.slot->pod().pod());
 }
 
+// So that the others fall idle and can go.
+TEST_F(ThrottlerTest, LimitedPodsAreFilledOneAfterTheOther) {
+  auto throttler = make(3);
+  add(*throttler, "a");
+  add(*throttler, "b");
+  std::vector<Slot> slots;
+  std::map<std::string, int> in_pod;
+  const auto take = [&] {
+    auto entry = throttler->try_acquire();
+    ASSERT_TRUE(entry.slot);
+    ++in_pod[entry.slot->pod().pod()];
+    slots.push_back(std::move(*entry.slot));
+  };
+  for (int i = 0; i < 3; ++i) take();
+  EXPECT_EQ(in_pod.size(), 1u) << "packed";
+  for (int i = 0; i < 3; ++i) take();
+  EXPECT_EQ(in_pod["a"], 3);
+  EXPECT_EQ(in_pod["b"], 3) << "no request is refused while a pod has room";
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  slots.erase(slots.begin());  // of the one that was filled first
+  take();
+  EXPECT_EQ(throttler->counts().in_flight, 6);
+}
+
 TEST_F(ThrottlerTest, TheQueueIsBounded) {
   auto throttler = make(1, 2);
   auto a = shot();

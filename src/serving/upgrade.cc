@@ -49,7 +49,7 @@ net::Task<bool> pass_upgraded(http::TunnelEnd client, http::TunnelEnd pod_end,
   record.cut = cut_of(outcome, executor.now() >= drained_by);
   record.bytes_in += tunnel.to_server();
   record.bytes_out += tunnel.to_client();
-  co_return !record.cut && tunnel.server_ended_first();
+  co_return tunnel.server_ended_first();
 }
 
 }  // namespace ebb::serving

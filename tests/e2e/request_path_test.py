@@ -449,6 +449,71 @@ class RequestPath(unittest.TestCase):
         self.assertLessEqual(len(ebb.pods("burst", "Warm")), 15)
 
 
+# Answers with what it got, byte by byte, and trailers.
+RAW = r'''#!/usr/bin/python3
+import os, socket
+s = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    c, _ = s.accept()
+    got = b""
+    def is_whole():
+        head, end, body = got.partition(b"\r\n\r\n")
+        return end and (b"chunked" not in head or body.endswith(b"\r\n\r\n"))
+    while not is_whole():
+        piece = c.recv(65536)
+        if not piece:
+            break
+        got += piece
+    if got:
+        c.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                  b"Transfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n"
+                  b"%x\r\n%b\r\n0\r\nx-end: fine\r\n\r\n" % (len(got), got))
+    c.close()
+'''
+
+
+class Framing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ebb = Ebb().__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+
+    def exchange(self, text):
+        with socket.create_connection(self.ebb.gateway, PATIENCE) as s:
+            s.sendall(text)
+            got = b""
+            while piece := s.recv(65536):
+                got += piece
+            return got
+
+    def test_trailers_go_through_both_ways(self):
+        self.ebb.deploy("raw", {"run": RAW}, runtime="exec")
+        ask = (b"POST / HTTP/1.1\r\nHost: raw.default.localhost\r\n%bConnection: %b\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n4\r\ndata\r\n0\r\nx-sum: 42\r\nhost: other\r\n\r\n")
+        answer = self.exchange(ask % (b"TE: trailers\r\n", b"close, TE"))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        self.assertIn(b"\r\nx-sum: 42\r\n", answer, "the function got the client's")
+        self.assertNotIn(b"host: other", answer, "a trailer is no place for this")
+        self.assertTrue(answer.endswith(b"\r\n0\r\nx-end: fine\r\n\r\n"), answer)
+        answer = self.exchange(ask % (b"", b"close"))
+        self.assertTrue(answer.endswith(b"\r\n0\r\n\r\n"), answer)
+
+    def test_a_client_that_waits_for_100_is_told_when_there_is_a_pod(self):
+        self.ebb.deploy("echo", "def handle(request): return request.body\n", *SHORT_WINDOW)
+        wait_until(lambda: self.ebb.pods("echo") == [], "no pods", PATIENCE * 2)
+        for start in ("cold", "warm"):
+            with socket.create_connection(self.ebb.gateway, PATIENCE) as s:
+                s.sendall(b"POST / HTTP/1.1\r\nHost: echo.default.localhost\r\nConnection: close\r\n"
+                          b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+                self.assertEqual(s.recv(25, socket.MSG_WAITALL), b"HTTP/1.1 100 Continue\r\n\r\n", start)
+                s.sendall(b"data")
+                got = b""
+                while piece := s.recv(65536):
+                    got += piece
+                self.assertTrue(got.startswith(b"HTTP/1.1 200 "), got)
+                self.assertTrue(got.endswith(b"\r\n\r\ndata"), got)
+
+
 class CutAnswers(unittest.TestCase):
     """Each says why, where a user looks."""
 
