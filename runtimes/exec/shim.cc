@@ -315,16 +315,12 @@ Target wait_until_ready(const Order& order, const Program& program, Signals& sig
 }
 
 // Does what can be done without code, so that the real order meets touched pages.
-void rehearse(const sigset_t& before) {
+void rehearse() {
   Order order;
   parse_order(R"({"command": [], "args": ["a"], "env": {"A": "1"}, "port": 8080, "probe": ""})",
               order);
   std::string why;
   find_program(order, kCode, ::getenv("PATH"), why);
-  char none[] = "/code/none";
-  char* const words[] = {none, nullptr};
-  pid_t pid = -1;
-  spawn(words, before, pid);
   try_ready(order, why);
 }
 
@@ -333,7 +329,7 @@ int run() {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   for (const int fd : {kEbbControlFd, kEbbListenFd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   Signals signals;
-  rehearse(signals.before());
+  rehearse();
   tell('W');
   const Order order = wait_for_order();
   const Program program = start(order, signals.before());

@@ -239,15 +239,14 @@ TEST_F(LocalControllerTest, MemoryIsLimited) {
 }
 
 TEST_F(LocalControllerTest, ALimitBelowWhatAColdPodHoldsIsRefusedInPlainWords) {
-  for (const uint64_t limit : {uint64_t{1}, uint64_t{1024}, uint64_t{64} << 10}) {
+  for (const uint64_t limit : {uint64_t{1}, uint64_t{1024}, uint64_t{1} << 20}) {
     pod_with("def handle(r): pass\n", limit);
     const auto gone = expect<PodGone>();
     EXPECT_EQ(gone.reason, "AssignFailed");
-    EXPECT_THAT(
-        gone.message,
-        testing::MatchesRegex("the memory limit of (1|1Ki|64Ki) is too small for a pod to start "
-                              "in: a pod of the runtime python holds [0-9.]+ MiB before it "
-                              "loads any code. Give it [0-9]+Mi or more"));
+    EXPECT_THAT(gone.message, testing::MatchesRegex(
+                                  "the memory limit of (1|1Ki|1Mi) is too small for a pod to start "
+                                  "in: a pod of the runtime python holds [0-9.]+ MiB before it "
+                                  "loads any code. Give it [0-9]+Mi or more"));
   }
 }
 
@@ -274,9 +273,9 @@ class RefusingZygoteTest : public LocalControllerTest {
     std::ofstream(runtimes_ + "/python/zygote.py") << R"(
 import socket, struct
 s = socket.socket(fileno=3)
-s.send(struct.pack('Iii64s', 2, 0, 0, b''))
+s.send(struct.pack('IiiIQ64s', 3, 0, 0, 0, 0, b''))
 while s.recv(4096):
-    s.send(struct.pack('Iii64s', 2, 0, 1, b'clone a pod'))
+    s.send(struct.pack('IiiIQ64s', 3, 0, 1, 0, 0, b'clone a pod'))
 )";
     LocalControllerTest::SetUp();
   }
@@ -462,7 +461,7 @@ TEST_F(UsageTest, PodsThatServeAndTheNodeAreMeasured) {
   EXPECT_EQ(before.revision, "uid-1");
   EXPECT_EQ(before.ready, 1);
   EXPECT_GE(before.age_ms, before.state_age_ms);
-  EXPECT_GT(before.memory_bytes, 64u << 10);
+  EXPECT_GT(before.memory_bytes, 1u << 20);
   EXPECT_THAT(get(pod), testing::EndsWith("done"));
   PodSample after = sample_of(pod);
   // Older ones may still wait in the socket.

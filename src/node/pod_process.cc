@@ -235,7 +235,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& w
       !mounted) {
     return mounted;
   }
-  if (auto set = set_order_limits(); !set) return set;
+  if (auto set = set_order_limits(copied_); !set) return set;
   auto env = order.env;
   if (network_ != nullptr && !closed_)
     env.emplace("EBB_GATEWAY", "http://" + network_->node_address());
@@ -279,13 +279,13 @@ void PodProcess::take_order(const Assign& order) {
   state_ = PodState::kLoading;
 }
 
-Result<void> PodProcess::set_order_limits() {
+Result<void> PodProcess::set_order_limits(uint64_t copied) {
   sandbox::Limits limits;
   if (order_.memory_bytes != 0) limits.memory_bytes = order_.memory_bytes;
   limits.cpu_millis = order_.cpu_millis;
   if (!cgroup_ || limits == sandbox::Limits()) return {};
   memory_bytes_ = limits.memory_bytes;
-  return set_limits(limits);
+  return set_limits(limits, copied);
 }
 
 Result<void> PodProcess::assign_forked(const Assign& order, PodProcess& parent) {
@@ -304,7 +304,7 @@ Result<void> PodProcess::assign_forked(const Assign& order, PodProcess& parent) 
   std::vector<int> fds{pair->theirs.get(), pod_listener_.get(), pod_log_.get()};
   for (const auto& entrance : *entrances) fds.push_back(entrance.get());
   take_order(order);
-  auto asked = set_order_limits();
+  auto asked = set_order_limits(0);  // another process takes its place
   if (asked) asked = send_packet(parent.control_.get(), "F" + id_, fds);
   if (!asked) {
     be_cold_again();
@@ -453,20 +453,27 @@ bool PodProcess::clear_group() {
   return cgroup_->remove();
 }
 
-Result<void> PodProcess::set_limits(const sandbox::Limits& limits) {
+std::optional<sandbox::CgroupUsage> PodProcess::usage() const {
+  auto usage = cgroup_ ? cgroup_->usage() : std::nullopt;
+  if (usage && !forked_) usage->memory_bytes += copied_;
+  return usage;
+}
+
+Result<void> PodProcess::set_limits(sandbox::Limits limits, uint64_t copied) {
+  const uint64_t asked = limits.memory_bytes;
   // v2 would take any limit, and end the pod for it.
-  if (limits.memory_bytes < kAmpleMemory) {
+  if (asked < kAmpleMemory) {
     const auto usage = cgroup_->usage();
-    if (usage && limits.memory_bytes < usage->memory_bytes) {
+    if (usage && asked < usage->memory_bytes + copied) {
       return fail(Errc::kInvalid, "{}",
-                  too_little_memory(limits.memory_bytes, usage->memory_bytes, runtime_));
+                  too_little_memory(asked, usage->memory_bytes + copied, runtime_));
     }
   }
+  limits.memory_bytes = asked - std::min(asked, copied);
   auto set = cgroup_->set_limits(limits);
   if (set || set.error().code != Errc::kExhausted) return set;
-  return fail(
-      Errc::kInvalid, "{}",
-      too_little_memory(limits.memory_bytes, cgroup_->memory_bytes().value_or(0), runtime_));
+  return fail(Errc::kInvalid, "{}",
+              too_little_memory(asked, cgroup_->memory_bytes().value_or(0) + copied, runtime_));
 }
 
 void PodProcess::say(const std::string& text) {

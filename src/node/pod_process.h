@@ -123,9 +123,9 @@ class PodProcess final {
   [[nodiscard]] TimePoint assigned_at() const { return assigned_at_; }
   [[nodiscard]] TimePoint ready_at() const { return ready_at_; }  // its code was loaded
   // What it has used so far; nullopt where nobody counts it.
-  [[nodiscard]] std::optional<sandbox::CgroupUsage> usage() const {
-    return cgroup_ ? cgroup_->usage() : std::nullopt;
-  }
+  [[nodiscard]] std::optional<sandbox::CgroupUsage> usage() const;
+  // Bytes that its fork from the zygote has copied, which its cgroup does not count.
+  void note_copied(uint64_t bytes) { copied_ = bytes; }
 
  private:
   PodProcess(net::Executor& executor, std::string id, std::string runtime, uint32_t slot,
@@ -139,13 +139,14 @@ class PodProcess final {
   void be_cold_again();
   void take_order(const Assign& order);
   void arm_start_deadline();
-  Result<void> set_order_limits();
+  // `copied`: what of the memory its cgroup does not count.
+  Result<void> set_order_limits(uint64_t copied);
   void signal(int number) const;
   void signal_first_thread(int number) const;
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);
-  Result<void> set_limits(const sandbox::Limits& limits);
+  Result<void> set_limits(sandbox::Limits limits, uint64_t copied);
   void note_wait(std::string what);
 
   net::Executor& executor_;
@@ -157,6 +158,7 @@ class PodProcess final {
   int pods_dir_ = -1;
   PodState state_ = PodState::kStarting;
   bool warmed_up_ = false;
+  uint64_t copied_ = 0;
   pid_t pid_ = -1;
   UniqueFd pidfd_;
   UniqueFd control_;

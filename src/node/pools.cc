@@ -182,6 +182,9 @@ void LocalController::on_spawned(const std::string& id, pid_t pid, const std::st
     bury(pod, 0);
     return;
   }
+  if (const auto pool = pools_.find(pod.runtime()); pool != pools_.end() && pool->second->zygote) {
+    pod.note_copied(pool->second->zygote->copied_bytes());
+  }
   if (auto started = pod.started(pid); !started) pod.end("StartFailed", started.error().message);
   if (const auto early = early_exits_.find(pid); early != early_exits_.end()) {
     const int status = early->second;

@@ -152,6 +152,7 @@ void Zygote::on_packet() {
     EbbZygoteReply reply;
     std::memcpy(&reply, (*packet)->data(), sizeof reply);
     reply.step[sizeof reply.step - 1] = '\0';
+    copied_bytes_ = reply.copied;
     if (!ready_) {
       ready_ = true;
       events_.on_ready();

@@ -59,6 +59,8 @@ class Zygote final {
   [[nodiscard]] pid_t pid() const { return pid_; }
   // The owner has collected its exit status: the pid is no longer ours.
   void reaped() { pid_ = -1; }
+  // Bytes of each pod that count as the zygote's.
+  [[nodiscard]] uint64_t copied_bytes() const { return copied_bytes_; }
   [[nodiscard]] size_t open_spawns() const { return open_.size(); }
 
  private:
@@ -75,6 +77,7 @@ class Zygote final {
   OutputTail tail_;               // of any age
   std::deque<std::string> open_;  // pods asked for, oldest first
   bool ready_ = false;
+  uint64_t copied_bytes_ = 0;
 };
 
 }  // namespace ebb::node

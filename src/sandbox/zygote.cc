@@ -44,6 +44,7 @@ void reply(int socket_fd, int pid, int error, const char* step) {
   message.version = kEbbZygoteVersion;
   message.pid = pid;
   message.error = error;
+  for (unsigned i = 0; i < g_copied_count; ++i) message.copied += g_copied[i].iov_len;
   strncpy(message.step, step, sizeof message.step - 1);
   send(socket_fd, &message, sizeof message, MSG_NOSIGNAL);
 }

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-enum { kEbbZygoteVersion = 2, kEbbMaxPieces = 4096 };
+enum { kEbbZygoteVersion = 3, kEbbMaxPieces = 4096 };
 
 // Local Controller -> zygote, one SOCK_SEQPACKET message. Descriptors with it, in
 // this order: control, listener, log, then `cgroups` of tasks (v1), or one
@@ -42,7 +42,9 @@ struct EbbZygoteReply {
   uint32_t version;
   int32_t pid;    // the pod's, as the zygote sees it
   int32_t error;  // errno, or 0
-  char step[64];  // what failed
+  uint32_t padding;
+  uint64_t copied;  // bytes of each pod that its fork has copied: they count as the zygote's
+  char step[64];    // what failed
 };
 
 // Serves spawn messages on `socket_fd` with the seccomp program in the file at
