@@ -248,18 +248,21 @@ while True:
 class Killed(unittest.TestCase):
     def test_a_pod_that_loads_costs_its_callers_nothing(self):
         with Ebb() as ebb:
-            ebb.deploy("slow", "import time\ntime.sleep(1)\n"
+            ebb.deploy("slow", "import time\nprint('loads', flush=True)\ntime.sleep(4)\n"
                                "def handle(request): return request.body\n", *SHORT_WINDOW)
-            for again in range(2):
-                wait_until(lambda: ebb.pods("slow") == [], "no pods", PATIENCE * 2)
-                with concurrent.futures.ThreadPoolExecutor(8) as threads:
-                    calls = [threads.submit(ebb.get, "slow", method="POST", body=b"data")
-                             for _ in range(8)]
-                    wait_until(lambda: ebb.pods("slow"), "a pod that loads")
-                    killed, _ = ebb.pods("slow")[0]
-                    self.assertTrue(ebb.kill_pod(killed))
-                    self.assertEqual([call.result().text for call in calls], ["data"] * 8)
-                self.assertNotIn(killed, [name for name, _ in ebb.pods("slow")])
+            wait_until(lambda: ebb.pods("slow") == [], "no pods", PATIENCE * 2)
+
+            def loads():
+                return ebb.run("logs", "slow").stdout.count("loads")
+            before = loads()
+            with concurrent.futures.ThreadPoolExecutor(8) as threads:
+                calls = [threads.submit(ebb.get, "slow", method="POST", body=b"data")
+                         for _ in range(8)]
+                wait_until(lambda: loads() > before, "a pod that loads")
+                killed, _ = ebb.pods("slow")[0]
+                self.assertTrue(ebb.kill_pod(killed))
+                self.assertEqual([call.result().text for call in calls], ["data"] * 8)
+            self.assertNotIn(killed, [name for name, _ in ebb.pods("slow")])
             self.assertIn("killed from outside", ebb.run("describe", "service", "slow").stdout)
 
 
