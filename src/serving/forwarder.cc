@@ -332,13 +332,13 @@ Cut Forwarding::cut_by_pod(http::HttpError error) const {
     case http::HttpError::kUnsupported:
     case http::HttpError::kHeadTooLarge:  // trailers
       return Cut::kBadAnswer;
-    default:  // at the deadline the sending of the body may have ended first, and the stream with
-              // it
+    default:  // at the deadline the sending of the body may have ended the stream first
       return late ? Cut::kTimeout : Cut::kPodFailed;
   }
 }
 
 void Forwarding::tell_author(Cut why) {
+  if (why == Cut::kTimeout && record.waited >= options.timeout / 2) return;  // for a pod
   const auto event =
       cut_answer(options.function, why, why == Cut::kTimeout ? options.timeout : options.idle);
   if (event) throttler->pod_misbehaved(slot.pod(), event->reason, event->text);

@@ -245,6 +245,17 @@ TEST_F(GatewayTest, AnAnswerThatTakesTooLongIsCut) {
                           "(timeoutSeconds)"));
 }
 
+TEST_F(GatewayTest, ARequestThatWaitedMostOfItsTimeForAPodIsNotTheFunctionsFault) {
+  backend_.timeout = 600ms;
+  start();
+  auto answer = launch(talk("GET / HTTP/1.1\r\nHost: hello\r\nConnection: close\r\n\r\n"));
+  run_until(executor.now() + 400ms);
+  add_pod("a", {Act::kHalf});
+  EXPECT_THAT(await(answer), EndsWith("half!"));
+  EXPECT_THAT(cuts(), ElementsAre("timeout"));
+  EXPECT_THAT(source_.misbehaved, IsEmpty());
+}
+
 TEST_F(GatewayTest, AnAnswerThatItsPodBreaksOffOrGetsWrongIsCut) {
   start();
   add_pod("a", {Act::kHalfClose, Act::kBadBody});
