@@ -9,6 +9,7 @@ import pathlib
 import re
 import resource
 import selectors
+import signal
 import socket
 import subprocess
 import tempfile
@@ -247,21 +248,30 @@ while True:
 
 class Killed(unittest.TestCase):
     def test_a_pod_that_loads_costs_its_callers_nothing(self):
-        with Ebb() as ebb:
-            ebb.deploy("slow", "import time\nprint('loads', flush=True)\ntime.sleep(4)\n"
-                               "def handle(request): return request.body\n", *SHORT_WINDOW)
+        with Ebb() as ebb, concurrent.futures.ThreadPoolExecutor(9) as threads:
+            def let_load(calls):
+                while not all(call.done() for call in calls):
+                    for pod, _ in ebb.pods("slow"):
+                        ebb.signal_pod(pod, signal.SIGUSR1)
+
+            let_load([threads.submit(
+                ebb.deploy, "slow", "import signal\n"
+                "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+                "print('loads', flush=True)\n"
+                "signal.sigwait([signal.SIGUSR1])\n"
+                "def handle(request): return request.body\n", *SHORT_WINDOW)])
             wait_until(lambda: ebb.pods("slow") == [], "no pods", PATIENCE * 2)
 
             def loads():
                 return ebb.run("logs", "slow").stdout.count("loads")
             before = loads()
-            with concurrent.futures.ThreadPoolExecutor(8) as threads:
-                calls = [threads.submit(ebb.get, "slow", method="POST", body=b"data")
-                         for _ in range(8)]
-                wait_until(lambda: loads() > before, "a pod that loads")
-                killed, _ = ebb.pods("slow")[0]
-                self.assertTrue(ebb.kill_pod(killed))
-                self.assertEqual([call.result().text for call in calls], ["data"] * 8)
+            calls = [threads.submit(ebb.get, "slow", method="POST", body=b"data")
+                     for _ in range(8)]
+            wait_until(lambda: loads() > before, "a pod that loads")
+            killed, _ = ebb.pods("slow")[0]
+            self.assertTrue(ebb.signal_pod(killed, signal.SIGKILL))
+            let_load(calls)
+            self.assertEqual([call.result().text for call in calls], ["data"] * 8)
             self.assertNotIn(killed, [name for name, _ in ebb.pods("slow")])
             self.assertIn("killed from outside", ebb.run("describe", "service", "slow").stdout)
 

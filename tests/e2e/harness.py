@@ -275,7 +275,7 @@ class Ebb:
                         return pathlib.Path(folder, name)
         return None
 
-    def kill_pod(self, pod):
+    def signal_pod(self, pod, number):
         """As somebody from outside does. False if it was gone already."""
         if self.pods_folder is None:
             self.pods_folder = self.cgroup_folder()
@@ -283,7 +283,7 @@ class Ebb:
             # Its first process is the first of its pid namespace: all others end with it.
             pids = (self.pods_folder / pod / "cgroup.procs").read_text().split()
             if pids:
-                os.kill(int(pids[0]), signal.SIGKILL)
+                os.kill(int(pids[0]), number)
                 return True
         return False
 

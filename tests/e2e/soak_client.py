@@ -177,8 +177,8 @@ class Kinds:
 
 def main():
     host, port = sys.argv[1].split(":")
-    number, requests = int(sys.argv[2]), int(sys.argv[3])
-    kinds = dict(kind.split("=") for kind in sys.argv[4:])
+    number, requests, enough = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    kinds = dict(kind.split("=") for kind in sys.argv[5:])
     names, weights = list(kinds), [float(w) for w in kinds.values()]
     lock = threading.Lock()
     counts, failures, left = dict.fromkeys(names, 0), [], [requests]
@@ -189,7 +189,7 @@ def main():
         sent = 0
         while True:
             with lock:
-                if left[0] == 0:
+                if left[0] <= 0 and os.path.exists(enough):
                     return
                 left[0] -= 1
             kind = dice.choices(names, weights)[0]
