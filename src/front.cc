@@ -15,6 +15,7 @@
 #include "cli/up_reload.h"
 #include "cli/up_settings.h"
 #include "control/scale_metrics.h"
+#include "front_worker.h"
 #include "net/descriptor_reserve.h"
 #include "net/listener.h"
 #include "net/one_shot.h"
@@ -27,7 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kDrainTimeout = 30s;       // for requests in flight, at the end
 constexpr auto kControllerTimeout = 10s;  // for the Local Controller to greet, or to end
 constexpr auto kReconnect = 20ms;         // while there is no Local Controller
 constexpr Duration kSettlePools = std::chrono::minutes(10);
@@ -44,83 +44,6 @@ sigset_t ending_signals() {
 }
 
 }  // namespace
-
-// One core's share of the gateway.
-struct Front::Worker {
-  Worker(UniqueFd listening, const serving::GatewayParts& parts,
-         const serving::GatewaySettings& settings)
-      : executor("data-" + std::to_string(parts.counters.index)),
-        max_body(settings.max_body),
-        gateway(executor, parts, settings),
-        server(executor, std::move(listening), gateway,
-               serving::server_options(settings, parts.counters)) {}
-  ~Worker() { executor.end_tasks(); }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-
-  // Before start(): the same by TLS.
-  void add_https(UniqueFd listening, const serving::GatewayParts& parts,
-                 const serving::GatewaySettings& settings, const net::TlsContexts& tls) {
-    https = std::make_unique<http::Server>(executor, std::move(listening), gateway,
-                                           serving::server_options(settings, parts.counters, &tls));
-  }
-  void start() {
-    executor.post([this] {
-      server.start();
-      if (https) https->start();
-    });
-    thread = std::thread([this] {
-      ::prctl(PR_SET_NAME, executor.name().c_str());
-      executor.run();
-    });
-  }
-  // Serves pods too, on a socket in their network.
-  void serve_pods(const std::shared_ptr<UniqueFd>& listening) {  // shared: to fit into a function
-    executor.post([this, listening] {
-      http::ServerOptions options;
-      options.http2 = true;
-      options.max_body = max_body;
-      pods = std::make_unique<http::Server>(executor, std::move(*listening), gateway.inside(),
-                                            options);
-      pods->start();
-    });
-  }
-  // Ends it when its requests are answered; `done` runs on its thread.
-  void drain(TimePoint deadline, std::function<void(size_t cut)> done) {
-    executor.post(
-        [this, deadline, done = std::move(done)] { executor.spawn(drain_task(deadline, done)); });
-  }
-
-  net::Executor executor;
-  const uint64_t max_body;
-  serving::Gateway gateway;
-  http::Server server;
-  std::unique_ptr<http::Server> https;  // the same gateway, by TLS
-  std::unique_ptr<http::Server> pods;   // likewise, for functions
-  std::thread thread;
-
- private:
-  net::Task<void> drain_task(TimePoint deadline, std::function<void(size_t)> done) {
-    // Neither accepts any more while the other one drains.
-    auto shot = net::OneShot<size_t>::make(executor);
-    if (https) executor.spawn(drain_https(deadline, shot.sender));
-    size_t cut = co_await server.drain(deadline);
-    if (https) {
-      auto waiting = shot.receiver.wait(kNever);
-      const auto more = co_await waiting;
-      cut += more.value_or(0);
-    }
-    if (pods) {
-      const size_t more = co_await pods->drain(deadline);
-      cut += more;
-    }
-    done(cut);
-  }
-  net::Task<void> drain_https(TimePoint deadline, net::OneShot<size_t>::Sender sender) {
-    const size_t cut = co_await https->drain(deadline);
-    sender.set(size_t{cut});
-  }
-};
 
 void PoolSizes::set(cli::Settings settings) {
   const std::lock_guard lock(mutex_);
@@ -144,7 +67,8 @@ scheduling::PoolSize PoolSizes::of(const std::string& runtime) {
   return known->second;
 }
 
-Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
+Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor,
+             std::vector<UniqueFd> busy)
     : opened_(std::move(opened)),
       supervisor_(std::move(supervisor)),
       traffic_(opened_.sockets.gateway.size()),
@@ -164,9 +88,11 @@ Front::Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor)
                    .events = &events_,
                    .policies = &policies_,
                    .pods = &pod_metrics_}),
-      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_, &outside_),
+      host_(traffic_, scheduler_, autoscaler_, clock_, options.autoscaling, &policies_, &outside_,
+            options.preload ? scheduling::Preload::kAutomatic : scheduling::Preload::kNever),
       live_({scheduler_, autoscaler_, events_, pod_metrics_, clock_}, cli::version()) {
   autoscaler_.set_limits(options.limits);
+  read_predecessors(std::move(busy));
 }
 
 // What waits yet uses the members, and the members their executors.
@@ -357,8 +283,7 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
   if (node.node_address.empty() && node.network_problem.empty()) return {};  // not wanted
   if (node.node_address.empty()) return fail(Errc::kUnavailable, "{}", node.network_problem);
   if (node.node_address != node_address_) {
-    auto listening =
-        net::bind_shared({.host = node.node_address}, static_cast<int>(workers_.size()));
+    auto listening = listen_for_pods(node.node_address);
     if (!listening) return fail(listening.error());
     const auto address = net::local_address(listening->front().get());
     if (!address) return fail(address.error());
@@ -377,6 +302,27 @@ Result<void> Front::serve_pods(const node::Welcome& node) {
                               .dns = dns_->port()};
   if (!controller_->send(ports)) return fail(Errc::kUnavailable, "the Local Controller has gone");
   return {};
+}
+
+// The sockets of the front before, if it listened there, else new ones, which the supervisor
+// keeps for the next front: nobody is refused meanwhile.
+Result<std::vector<UniqueFd>> Front::listen_for_pods(const std::string& host) {
+  std::vector<UniqueFd> kept = std::exchange(opened_.sockets.pods, {});
+  const auto at = kept.size() == workers_.size() ? net::local_address(kept.front().get())
+                                                 : fail(Errc::kNotFound, "none");
+  if (at && at->host == host) return kept;
+  auto listening = net::bind_shared({.host = host}, static_cast<int>(workers_.size()));
+  if (!listening) return listening;
+  constexpr size_t kInPacket = 8;
+  for (size_t i = 0; i < listening->size(); i += kInPacket) {
+    std::vector<int> some;
+    for (size_t j = i; j < std::min(i + kInPacket, listening->size()); ++j) {
+      some.push_back((*listening)[j].get());
+    }
+    static_cast<void>(node::send_packet(
+        supervisor_.get(), i == 0 ? node::kFrontSockets : node::kFrontMoreSockets, some));
+  }
+  return listening;
 }
 
 // The supervisor has checked all of it.
@@ -484,7 +430,12 @@ void Front::on_signal() {
     static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
     return;
   }
-  if (phase_ == Phase::kDraining) {
+  if (phase_ == Phase::kLeaving && !std::exchange(hurries_, true)) {
+    deadline_.fire = [this] { end(); };
+    control_.arm(deadline_, control_.now() + kDrainTimeout);
+    return;
+  }
+  if (phase_ == Phase::kDraining || phase_ == Phase::kLeaving) {
     log::warn(kLog, "asked twice: not waiting for requests any longer");
     exit_code_ = 1;
     end();
@@ -493,29 +444,29 @@ void Front::on_signal() {
   drain();
 }
 
-// Answers what is in flight and leaves the rest to another front: who connects meanwhile
-// waits for that one.
-void Front::hand_over() {
-  hands_over_ = phase_ == Phase::kOpen;
-  if (hands_over_) drain();
-}
-
 // Answers what is in flight, then ends.
 void Front::drain() {
-  if (phase_ == Phase::kDraining || phase_ == Phase::kEnding) return;
+  if (phase_ == Phase::kEnding) return;
   if (phase_ != Phase::kOpen) {
     end();
     return;
   }
   phase_ = Phase::kDraining;
   log::info(kLog, "draining");
-  if (!hands_over_) static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
+  static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
   const TimePoint deadline = control_.now() + kDrainTimeout;
-  still_draining_ = workers_.size() + 1;
-  for (auto& worker : workers_) {
-    worker->drain(deadline, [this](size_t cut) { control_.post([this, cut] { drained(cut); }); });
-  }
+  still_draining_ = 1;
+  drain_workers(deadline, http::Exchange::kTunnelGrace);
+  await_predecessors(deadline);
   control_.spawn(drain_api(deadline));
+}
+
+void Front::drain_workers(TimePoint deadline, Duration tunnel_grace) {
+  still_draining_ += workers_.size();
+  for (auto& worker : workers_) {
+    worker->drain(deadline, tunnel_grace,
+                  [this](size_t cut) { control_.post([this, cut] { drained(cut); }); });
+  }
 }
 
 void Front::drained(size_t cut) {

@@ -31,6 +31,7 @@
 #include "net/tls.h"
 #include "net/tls_certificate.h"
 #include "net/tls_identity.h"
+#include "node/busy_pods.h"
 #include "node/code_cache.h"
 #include "node/controller_client.h"
 #include "node/data_folder.h"
@@ -77,8 +78,9 @@ class PoolSizes final {
 
 class Front final {
  public:
-  // `supervisor`: see node/supervisor.h.
-  Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor);
+  // `supervisor`, `busy`: see node/supervisor.h.
+  Front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor,
+        std::vector<UniqueFd> busy);
   ~Front();
   // Runs until SIGINT or SIGTERM (which are blocked in all threads), or the end of the
   // supervisor. The exit code.
@@ -86,6 +88,7 @@ class Front final {
 
  private:
   struct Worker;
+  static constexpr Duration kDrainTimeout = std::chrono::seconds(30);  // at the end
 
   int give_up(const std::string& why);
   Result<void> make_workers();
@@ -93,17 +96,27 @@ class Front final {
   void on_controller(const node::FromController& message);
   void on_controller_gone();
   Result<void> serve_pods(const node::Welcome& node);
+  Result<std::vector<UniqueFd>> listen_for_pods(const std::string& host);
   void report_hung();
   void on_supervisor();
   void reload(std::string_view text);
   void on_signal();
   void open();
   void announce();
-  void hand_over();
   void drain();
   void drained(size_t cut);
+  void drain_workers(TimePoint deadline, Duration tunnel_grace);
   net::Task<void> drain_api(TimePoint deadline);
   void end();
+  // Of fronts before and after it: front_succession.cc.
+  void read_predecessors(std::vector<UniqueFd> busy);
+  void on_predecessor();
+  [[nodiscard]] bool has_predecessor() const;
+  void await_predecessors(TimePoint deadline);
+  void hand_over();
+  net::Task<void> hand_over_task();
+  void let_go();
+  void tell_busy();
 
   SystemClock clock_;
   Opened opened_;
@@ -147,15 +160,25 @@ class Front final {
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> supervisor_watch_;
   net::Timer deadline_;
+  std::vector<std::unique_ptr<node::PredecessorPods>> predecessors_;  // also those that ended
+  net::Timer patience_;                                               // with them
+  UniqueFd successor_;                                                // to tell it of requests
+  net::Timer tell_busy_;                                              // looks for what changed
+  node::BusyPods told_busy_;
+  TimePoint told_busy_at_{};
   enum class Phase {
     kGreeting,  // waits for what the Local Controller has
     kReading,   // reads what was declared
     kOpen,      // gateway and API accept
     kDraining,  // answers what is in flight
+    kLeaving,   // likewise, while another front serves
     kEnding,    // waits for the Local Controller to end
   };
   Phase phase_ = Phase::kGreeting;
   bool hands_over_ = false;  // to another front: pods and sockets stay
+  bool hurries_ = false;     // told to end while it leaves
+  bool awaits_predecessors_ = false;
+  size_t still_accepting_ = 0;
   size_t still_draining_ = 0;
   size_t cut_ = 0;
   int exit_code_ = 0;

@@ -255,13 +255,14 @@ Result<Prepared> prepare(const cli::UpOptions& options, int workers, Inherited i
 }
 
 // The front's whole life, in its own process.
-int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor) {
+int run_front(const cli::UpOptions& options, Opened opened, UniqueFd supervisor,
+              std::vector<UniqueFd> busy) {
   log::init("front", options.settings.log_level);
   if (auto dropped = node::drop_privileges(node::front_uid()); !dropped) {
     log::error("front", "{}", dropped.error().message);
     return 1;
   }
-  Front front(options, std::move(opened), std::move(supervisor));
+  Front front(options, std::move(opened), std::move(supervisor), std::move(busy));
   return front.run();
 }
 
@@ -302,24 +303,37 @@ int up(const cli::UpOptions& options, const Program& program) {
     return 1;
   }
   cli::UpOptions current = options;  // with what was read again
-  node::Supervisor supervisor(
-      {.controller = prepared->controller,
-       .front =
-           [&](UniqueFd socket) {
-             return run_front(current, std::move(prepared->opened), std::move(socket));
-           },
-       .draining =
-           [&] {
-             Inherited& sockets = prepared->opened.sockets;
-             sockets.gateway.clear();
-             sockets.https.clear();
-             sockets.api.reset();
-             sockets.metrics.reset();
-           },
-       .reload = [&] { return reload(current, prepared->opened); },
-       .check_upgrade = [&] { return check_program(program); },
-       .upgrade = [&] { return execute_again(program, prepared->opened.sockets); },
-       .has_served = has_served});
+  node::Supervisor supervisor({.controller = prepared->controller,
+                               .front =
+                                   [&](UniqueFd socket, std::vector<UniqueFd> busy) {
+                                     return run_front(current, std::move(prepared->opened),
+                                                      std::move(socket), std::move(busy));
+                                   },
+                               .keep =
+                                   [&](std::vector<UniqueFd> sockets, bool more) {
+                                     std::vector<UniqueFd>& kept = prepared->opened.sockets.pods;
+                                     if (!more) kept.clear();
+                                     kept.insert(kept.end(), std::move_iterator(sockets.begin()),
+                                                 std::move_iterator(sockets.end()));
+                                   },
+                               .draining =
+                                   [&] {
+                                     Inherited& sockets = prepared->opened.sockets;
+                                     sockets.gateway.clear();
+                                     sockets.https.clear();
+                                     sockets.pods.clear();
+                                     sockets.api.reset();
+                                     sockets.metrics.reset();
+                                   },
+                               .reload = [&] { return reload(current, prepared->opened); },
+                               .check_upgrade = [&] { return check_program(program); },
+                               .upgrade =
+                                   [&](const std::vector<node::LeavingFront>& leaving) {
+                                     return execute_again(program, prepared->opened.sockets,
+                                                          leaving);
+                                   },
+                               .has_served = has_served,
+                               .leaving = std::move(prepared->opened.sockets.leaving)});
   return supervisor.run();
 }
 

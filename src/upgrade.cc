@@ -18,7 +18,8 @@
 namespace ebb {
 namespace {
 
-constexpr const char* kVariable = "EBB_INHERITED";  // "gateway=5 gateway=6 api=7 lock=8"
+constexpr const char* kVariable =
+    "EBB_INHERITED";  // "gateway=5 gateway=6 api=7 lock=8 leaving=9/1234"
 constexpr const char* kCheck = "EBB_CHECK";
 constexpr int kCheckTimeoutMs = 10'000;
 
@@ -62,6 +63,11 @@ Inherited take_inherited() {
       out.gateway.push_back(std::move(fd));
     } else if (name == "https") {
       out.https.push_back(std::move(fd));
+    } else if (name == "pods") {
+      out.pods.push_back(std::move(fd));
+    } else if (name == "leaving") {
+      const pid_t pid = std::atoi(word.c_str() + std::min(word.find('/') + 1, word.size()));
+      if (pid > 0) out.leaving.push_back({.pid = pid, .busy = std::move(fd)});
     } else if (name == "api") {
       out.api = std::move(fd);
     } else if (name == "metrics") {
@@ -109,7 +115,8 @@ Result<std::string> check_program(const Program& program) {
 
 bool only_checks() { return std::getenv(kCheck) != nullptr; }
 
-Error execute_again(const Program& program, const Inherited& inherited) {
+Error execute_again(const Program& program, const Inherited& inherited,
+                    const std::vector<node::LeavingFront>& leaving) {
   std::string note;
   std::vector<int> kept;
   const auto keep = [&](const char* name, const UniqueFd& fd) {
@@ -119,9 +126,14 @@ Error execute_again(const Program& program, const Inherited& inherited) {
   };
   for (const auto& fd : inherited.gateway) keep("gateway", fd);
   for (const auto& fd : inherited.https) keep("https", fd);
+  for (const auto& fd : inherited.pods) keep("pods", fd);
   keep("api", inherited.api);
   keep("metrics", inherited.metrics);
   keep("lock", inherited.lock);
+  for (const auto& front : leaving) {
+    keep("leaving", front.busy);
+    note += "/" + std::to_string(front.pid);
+  }
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
   ::setenv(kVariable, note.c_str(), 1);
   auto arguments = program.arguments;

@@ -14,15 +14,18 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "node/supervisor.h"
 
 namespace ebb {
 
 struct Inherited {
   std::vector<UniqueFd> gateway;  // one listening socket per executor
   std::vector<UniqueFd> https;    // likewise
+  std::vector<UniqueFd> pods;     // likewise, in the pods' network
   UniqueFd api;
   UniqueFd metrics;
   UniqueFd lock;  // of the data folder
+  std::vector<node::LeavingFront> leaving;
 };
 
 // The program that runs and how it was called.
@@ -40,6 +43,7 @@ struct Program {
 // We are that: to read options, settings and files, print the version, and end.
 [[nodiscard]] bool only_checks();
 // Becomes it. The descriptors stay open here if that fails.
-[[nodiscard]] Error execute_again(const Program& program, const Inherited& inherited);
+[[nodiscard]] Error execute_again(const Program& program, const Inherited& inherited,
+                                  const std::vector<node::LeavingFront>& leaving);
 
 }  // namespace ebb

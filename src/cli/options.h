@@ -74,6 +74,7 @@ struct UpOptions {
   Duration metrics_interval = std::chrono::seconds(15);  // between two readings of a pod's use
   bool pod_network = true;                               // false: all pods have only their loopback
   bool scale_to_zero = true;                       // false: one pod of each revision in use stays
+  bool preload = false;                            // true: where a revision does not say, "auto"
   std::map<std::string, std::string> autoscaling;  // default annotations
   control::ScaleLimits limits;
   control::RevisionGcSettings gc;

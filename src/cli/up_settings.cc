@@ -239,6 +239,12 @@ Result<UpOptions> read_options(const api::Json& document) {
     up.isolation = isolation != "none";
     fields.read("podNetwork", up.pod_network);
     fields.read("scaleToZero", up.scale_to_zero);
+    std::string preload;
+    fields.read("preload", preload);
+    if (!preload.empty() && preload != "off" && preload != "auto") {
+      wrong(errors, "preload", "\"" + preload + "\" is neither off nor auto");
+    }
+    up.preload = preload == "auto";
     read_interval(fields, up.metrics_interval, errors);
     read_log_level(fields, up.settings.log_level, errors);
     read_log_format(fields, up.log_format, errors);
@@ -310,6 +316,7 @@ std::string needs_restart(const UpOptions& running, const UpOptions& wanted) {
   compare(running.pod_network == wanted.pod_network, "podNetwork");
   compare(running.metrics_interval == wanted.metrics_interval, "metricsInterval");
   compare(running.scale_to_zero == wanted.scale_to_zero, "scaleToZero");
+  compare(running.preload == wanted.preload, "preload");
   compare(running.requests.max_body == wanted.requests.max_body, "maxBody");
   compare(running.requests.server_timing == wanted.requests.server_timing, "serverTiming");
   return keys;

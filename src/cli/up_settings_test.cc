@@ -77,6 +77,7 @@ accessLog: /var/log/ebb.log
 isolation: none
 podNetwork: false
 scaleToZero: false
+preload: auto
 metricsInterval: 5s
 logLevel: debug
 maxBody: 5Mi
@@ -113,6 +114,7 @@ gc:
   EXPECT_FALSE(up->isolation);
   EXPECT_FALSE(up->pod_network);
   EXPECT_FALSE(up->scale_to_zero);
+  EXPECT_TRUE(up->preload);
   EXPECT_EQ(up->metrics_interval, std::chrono::seconds(5));
   EXPECT_EQ(up->settings.log_level, log::Level::kDebug);
   EXPECT_EQ(up->requests.max_body, 5u << 20);
@@ -206,6 +208,7 @@ TEST_F(UpSettingsTest, WhatIsWrongIsNamedWithFileAndKey) {
   EXPECT_THAT(error("certificates: [{certificate: a, key: k, ca: c}]\n"),
               HasSubstr("certificates[0].ca: unknown key"));
   EXPECT_THAT(error("logLevel: loud\n"), HasSubstr("logLevel: \"loud\" is none of debug"));
+  EXPECT_THAT(error("preload: always\n"), HasSubstr("preload: \"always\" is neither off nor auto"));
   EXPECT_THAT(error("isolation: some\n"), HasSubstr("isolation: \"some\" is neither"));
   EXPECT_THAT(error("maxBody: big\n"), HasSubstr("maxBody: "));
   EXPECT_THAT(error("serverTiming: some\n"), HasSubstr("serverTiming: \"some\" is none of"));

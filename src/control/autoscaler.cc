@@ -54,6 +54,11 @@ AutoScaler::AutoScaler(net::Executor& control, serving::Traffic& traffic,
 
 void AutoScaler::start() { control_.arm(timer_, control_.now() + kSamplePeriod); }
 
+void AutoScaler::stop() {
+  timer_.disarm();
+  crowd_timer_.disarm();
+}
+
 AutoScaler::Entry* AutoScaler::entry_of(const std::string& revision) {
   const auto found = entries_.find(revision);
   return found == entries_.end() ? nullptr : &found->second;

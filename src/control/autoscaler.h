@@ -83,6 +83,8 @@ class AutoScaler final : public serving::Waker {
 
   // Samples and decides from now on. On the control executor.
   void start();
+  // Decides no more by itself. On the control executor.
+  void stop();
   // One step of it: collects, and decides if a decision is due. For tests.
   void tick();
 

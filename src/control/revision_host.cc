@@ -62,7 +62,7 @@ Annotations scaling_annotations(const Annotations& all) {
 }  // namespace
 
 Result<ScalePlan> plan_for(const api::Revision& revision, const Annotations& defaults,
-                           std::vector<OutsideNeed>* needs) {
+                           std::vector<OutsideNeed>* needs, scheduling::Preload preload) {
   if (revision.spec.containers.size() != 1) {
     return fail(Errc::kInvalid, "a revision has exactly one container");
   }
@@ -99,10 +99,11 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const Annotations& def
   }
   pod.probe_path = probe_path(container);
   pod.freeze = revision.meta.annotation(api::kFreezeAnnotation) == "true";
-  if (const auto preload = revision.meta.annotation(api::kPreloadAnnotation); !preload.empty()) {
-    pod.preload = preload == "true"   ? scheduling::Preload::kAlways
-                  : preload == "auto" ? scheduling::Preload::kAutomatic
-                                      : scheduling::Preload::kNever;
+  pod.preload = preload;
+  if (const auto wish = revision.meta.annotation(api::kPreloadAnnotation); !wish.empty()) {
+    pod.preload = wish == "true"   ? scheduling::Preload::kAlways
+                  : wish == "auto" ? scheduling::Preload::kAutomatic
+                                   : scheduling::Preload::kNever;
   }
   pod.egress = revision.meta.annotation(api::kNetworkAnnotation) != "none";
   for (const auto& variable : container.env) pod.env[variable.name] = variable.value;
@@ -132,20 +133,22 @@ Result<ScalePlan> plan_for(const api::Revision& revision, const Annotations& def
 
 RevisionHost::RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods,
                            AutoScaler& autoscaler, const Clock& clock, Annotations defaults,
-                           PolicyFolder* policies, OutsideMetrics* outside)
+                           PolicyFolder* policies, OutsideMetrics* outside,
+                           scheduling::Preload preload)
     : traffic_(traffic),
       pods_(pods),
       autoscaler_(autoscaler),
       clock_(clock),
       defaults_(std::move(defaults)),
       policies_(policies),
-      outside_(outside) {}
+      outside_(outside),
+      preload_(preload) {}
 
 Result<void> RevisionHost::add(const api::Revision& revision) {
   const std::string& uid = revision.meta.uid;
   if (hosted_.contains(uid)) return {};
   std::vector<OutsideNeed> needs;
-  auto plan = plan_for(revision, defaults_, &needs);
+  auto plan = plan_for(revision, defaults_, &needs, preload_);
   if (!plan) return fail(plan.error());
   plan->outside = sources(needs);
 

@@ -25,10 +25,11 @@ namespace ebb::control {
 class RevisionHost final {
  public:
   // `policies`: where those of class ebb.dev/lua are; `outside`: who asks for metrics from
-  // outside; nullptr: there are none.
+  // outside; nullptr: there are none. `preload`: of revisions that do not say.
   RevisionHost(serving::Traffic& traffic, scheduling::PodSource& pods, AutoScaler& autoscaler,
                const Clock& clock, Annotations defaults = {}, PolicyFolder* policies = nullptr,
-               OutsideMetrics* outside = nullptr);
+               OutsideMetrics* outside = nullptr,
+               scheduling::Preload preload = scheduling::Preload::kNever);
 
   // From now on the revision can be called and scaled. Its code must be on the nodes
   // (CodeCache). Idempotent: a revision is immutable. kInvalid if its spec cannot be
@@ -67,6 +68,7 @@ class RevisionHost final {
   Annotations defaults_;
   PolicyFolder* policies_;
   OutsideMetrics* outside_;
+  const scheduling::Preload preload_;
   PolicyShare shared_;
   struct Hosted {
     serving::Backend backend;
@@ -81,9 +83,10 @@ class RevisionHost final {
 };
 
 // Pure: how a revision's spec becomes what runs it. `defaults`: autoscaling annotations
-// for a revision that does not have them itself.
+// for a revision that does not have them itself, as is `preload`.
 [[nodiscard]] Result<ScalePlan> plan_for(const api::Revision& revision,
                                          const Annotations& defaults = {},
-                                         std::vector<OutsideNeed>* needs = nullptr);
+                                         std::vector<OutsideNeed>* needs = nullptr,
+                                         scheduling::Preload preload = scheduling::Preload::kNever);
 
 }  // namespace ebb::control

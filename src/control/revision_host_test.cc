@@ -62,5 +62,32 @@ TEST(RevisionHostTest, TenThousandRevisionsLeaveNothingBehind) {
   EXPECT_LT(grown, size_t{4} << 20);
 }
 
+TEST(RevisionHostTest, WhetherCodeStaysLoadedIsTheRevisionsOwnWishFirst) {
+  using scheduling::Preload;
+  net::Executor executor("control");
+  const FakeClock clock;
+  serving::Traffic traffic;
+  Scheduler scheduler({.pods_folder = "/run"}, clock);
+  AutoScaler autoscaler(executor, traffic, scheduler, clock);
+  RevisionHost never(traffic, scheduler, autoscaler, clock);
+  RevisionHost automatic(traffic, scheduler, autoscaler, clock, {}, nullptr, nullptr,
+                         Preload::kAutomatic);
+  auto preload = [number = 0](RevisionHost& host, const char* wish) mutable {
+    api::Revision revision;
+    revision.meta.uid = fmt::format("uid-{}", ++number);
+    revision.meta.annotations[std::string(api::kCodeAnnotation)] = "sha256:" + std::string(64, 'a');
+    if (wish) revision.meta.annotations[std::string(api::kPreloadAnnotation)] = wish;
+    revision.spec.containers.emplace_back().image = "ebb.dev/runtimes/python";
+    EXPECT_TRUE(host.add(revision));
+    return host.find(revision.meta.uid)->preload;
+  };
+  EXPECT_EQ(preload(never, nullptr), Preload::kNever);
+  EXPECT_EQ(preload(never, "auto"), Preload::kAutomatic);
+  EXPECT_EQ(preload(never, "true"), Preload::kAlways);
+  EXPECT_EQ(preload(automatic, nullptr), Preload::kAutomatic);
+  EXPECT_EQ(preload(automatic, "false"), Preload::kNever);
+  EXPECT_EQ(preload(automatic, "true"), Preload::kAlways);
+}
+
 }  // namespace
 }  // namespace ebb::control

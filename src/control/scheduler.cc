@@ -132,6 +132,7 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
     ++found->second.have;
     note_shortage(found->second);
     found->second.listener->pod_added({report.pod, address(report.pod), ready});
+    tell_busy(found->second, report.pod);
   }
   if (claimed_) end_unclaimed_pods();
   std::vector<std::string> names;
@@ -433,6 +434,7 @@ void Scheduler::subscribe(std::shared_ptr<const scheduling::PodTemplate> what,
     if (pod.draining) continue;
     ++revision.have;
     revision.listener->pod_added({view.ref.pod, address(view.ref.pod), pod.ready});
+    tell_busy(revision, view.ref.pod);
   }
   revision.want = revision.have;
   note_shortage(revision);
@@ -455,6 +457,10 @@ void Scheduler::unsubscribe(const std::string& uid) {
   note_shortage(revision);
   --runtimes_[runtime].revisions;
   // Pods that still hold requests go on draining; pod_drained() ends them.
+  for (const auto& [id, requests] : busy_) {
+    const auto pod = pods_.find(id);
+    if (pod != pods_.end() && pod->second.revision == uid) pod->second.listener = revision.listener;
+  }
   revisions_.erase(found);
   set_pool(runtime);
   // One that does not hear it lets go of what it keeps for the revision when it is unused.
@@ -489,7 +495,32 @@ void Scheduler::end_unclaimed_pods() {
     log::info("scheduler", "ending pod {}: its revision is not there any more", id);
     pod.draining = true;
     placement_.begin_drain(pod.ref);
-    stop(pod);
+    if (!busy_.contains(id)) stop(pod);
+  }
+}
+
+void Scheduler::tell_busy(const Revision& revision, const std::string& pod) const {
+  const auto busy = busy_.find(pod);
+  if (busy != busy_.end()) static_cast<void>(revision.listener->pod_busy(pod, busy->second));
+}
+
+void Scheduler::set_busy(std::map<std::string, int> busy) {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, int> changed = busy;
+  for (const auto& [pod, requests] : busy_) {
+    const auto [now, ended] = changed.try_emplace(pod, 0);
+    if (!ended && now->second == requests) changed.erase(now);
+  }
+  busy_ = std::move(busy);
+  for (const auto& [id, requests] : changed) {
+    const auto pod = pods_.find(id);
+    if (pod == pods_.end()) continue;
+    const auto revision = revisions_.find(pod->second.revision);
+    auto* listener =
+        revision != revisions_.end() ? revision->second.listener.get() : pod->second.listener.get();
+    const bool drained = listener != nullptr ? listener->pod_busy(id, requests)
+                                             : pod->second.draining && requests == 0;
+    if (drained) stop(pod->second);
   }
 }
 

@@ -78,6 +78,9 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
                       const std::string& message) override;
   void announce(const std::string& revision, const std::string& runtime) override;
   void end_unclaimed() override;
+  // How many requests are in which pods that another front has sent there, which answers what
+  // it had in flight. They count as the listener's own, and the pods do not end before them.
+  void set_busy(std::map<std::string, int> busy);
   // What pool_of says has changed, or time has passed: once in some minutes.
   void resize_pools();
 
@@ -98,6 +101,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     bool ready = false;
     bool draining = false;
     WallTime since;
+    // Of its revision that was deleted while another front had requests in the pod.
+    std::shared_ptr<scheduling::PodListener> listener = nullptr;
   };
   struct Revision {
     std::shared_ptr<const scheduling::PodTemplate> what;  // shared: with the AutoScaler
@@ -134,6 +139,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   void set_pool(const std::string& runtime);  // tells nodes how many cold pods to hold
   void lost(const std::string& pod, const scheduling::PodExit& exit);
   void end_unclaimed_pods();
+  // The revision's listener has just heard of the pod.
+  void tell_busy(const Revision& revision, const std::string& pod) const;
   void note_node(const std::string& node);  // an event if its state has changed
   void record_end(const Revision& revision, const node::PodGone& gone, bool was_ready) const;
   [[nodiscard]] std::string address(const std::string& pod) const;
@@ -150,6 +157,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   std::map<std::string, Revision> revisions_;                 // by uid
   std::map<std::string, std::string> announced_;              // uid -> runtime
   std::map<std::string, Runtime> runtimes_;                   // by name; those in use
+  std::map<std::string, int> busy_;                           // see set_busy()
   bool claimed_ = false;  // all revisions that there are have subscribed
 };
 

@@ -33,10 +33,16 @@ struct FakeListener final : scheduling::PodListener {
     }
     return drain;
   }
+  bool pod_busy(const std::string& pod, int requests) override {
+    told_busy.emplace_back(pod, requests);
+    return drained;
+  }
   [[nodiscard]] std::optional<TimePoint> oldest_waiting() const override { return oldest; }
   std::optional<TimePoint> oldest;
   std::vector<std::string> pods, ready, exits, whys, complaints;
   bool busy = false;
+  std::vector<std::pair<std::string, int>> told_busy;
+  bool drained = false;  // what pod_busy() says
 };
 
 class SchedulerTest : public testing::Test {
@@ -431,6 +437,84 @@ TEST_F(SchedulerTest, ADeletedRevisionsPodsEnd) {
   scheduler_.unsubscribe("uid");
   EXPECT_EQ(sent<node::Stop>().size(), 1u);
   EXPECT_EQ(sent<node::SetPool>().back().cold, 0u);  // the last of its runtime
+}
+
+// --- A front before that answers what it had in flight ---
+
+node::PodReport ready_pod(const std::string& pod, const std::string& revision) {
+  node::PodReport report;
+  report.pod = pod;
+  report.runtime = "python";
+  report.revision = revision;
+  report.state = static_cast<uint8_t>(node::PodState::kReady);
+  return report;
+}
+
+class SchedulerAfterAnotherTest : public SchedulerTest {
+ protected:
+  // The node is found with these pods.
+  void find(std::vector<node::PodReport> pods) {
+    scheduler_.remove_node("local");
+    add_node();
+    node::Welcome welcome;
+    welcome.node = "local";
+    welcome.slots = 100;
+    welcome.pods = std::move(pods);
+    tell(welcome);
+    sent_.clear();
+  }
+  std::vector<std::string> stopped() const {
+    std::vector<std::string> out;
+    for (const auto& message : sent_) {
+      if (const auto* stop = std::get_if<node::Stop>(&message)) out.push_back(stop->pod);
+    }
+    return out;
+  }
+};
+
+TEST_F(SchedulerAfterAnotherTest, TellsWhoseRequestsArePods) {
+  scheduler_.set_busy({{"a", 2}, {"b", 1}});
+  find({ready_pod("a", "uid"), ready_pod("b", "later"), ready_pod("c", "uid")});
+  EXPECT_THAT(listener_->told_busy, ElementsAre(std::pair("a", 2)));
+  const auto later = add("later");
+  EXPECT_THAT(later->told_busy, ElementsAre(std::pair("b", 1)));
+  scheduler_.set_busy({{"a", 1}, {"b", 1}});  // only what changed is told
+  scheduler_.set_busy({});
+  EXPECT_THAT(listener_->told_busy,
+              ElementsAre(std::pair("a", 2), std::pair("a", 1), std::pair("a", 0)));
+  EXPECT_THAT(later->told_busy, ElementsAre(std::pair("b", 1), std::pair("b", 0)));
+  EXPECT_THAT(stopped(), IsEmpty());
+}
+
+TEST_F(SchedulerAfterAnotherTest, EndsPodsOfDeletedRevisionsAfterTheirRequests) {
+  scheduler_.set_busy({{"busy", 1}});
+  find({ready_pod("busy", "deleted"), ready_pod("idle", "deleted")});
+  scheduler_.end_unclaimed();
+  EXPECT_THAT(stopped(), ElementsAre("idle"));
+  scheduler_.set_busy({});
+  EXPECT_THAT(stopped(), ElementsAre("idle", "busy"));
+}
+
+TEST_F(SchedulerAfterAnotherTest, ARevisionDeletedMeanwhileIsAskedWhetherItsPodIsFree) {
+  scheduler_.set_busy({{"a", 1}});
+  find({ready_pod("a", "uid")});
+  listener_->busy = true;
+  scheduler_.unsubscribe("uid");
+  scheduler_.set_busy({});  // but a request of its own is there
+  EXPECT_THAT(stopped(), IsEmpty());
+  scheduler_.pod_drained("a");
+  EXPECT_THAT(stopped(), ElementsAre("a"));
+}
+
+TEST_F(SchedulerAfterAnotherTest, ADrainingPodEndsWithTheLastRequestOfTheOther) {
+  scheduler_.set_busy({{"a", 1}});
+  find({ready_pod("a", "uid")});
+  listener_->busy = true;
+  scheduler_.scale("uid", 0);
+  EXPECT_THAT(stopped(), IsEmpty());
+  listener_->drained = true;
+  scheduler_.set_busy({});
+  EXPECT_THAT(stopped(), ElementsAre("a"));
 }
 
 }  // namespace

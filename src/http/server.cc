@@ -109,7 +109,7 @@ Server::~Server() = default;
 
 void Server::start() { state_->executor.spawn(accept_connections(state_)); }
 
-net::Task<size_t> Server::drain(TimePoint deadline) {
+net::Task<void> Server::stop_accepting() {
   const std::shared_ptr<ServerState> state = state_;
   state->draining = true;
   // What the kernel has connected already counts as accepted.
@@ -123,8 +123,12 @@ net::Task<size_t> Server::drain(TimePoint deadline) {
     co_await grace;
     close_idle(*state, /*spare_new=*/false);
   }
-  co_await wait_until_empty(*state,
-                            std::min(deadline, state->executor.now() + Exchange::kTunnelGrace));
+}
+
+net::Task<size_t> Server::drain(TimePoint deadline, Duration tunnel_grace) {
+  const std::shared_ptr<ServerState> state = state_;
+  if (!state->draining) co_await stop_accepting();
+  co_await wait_until_empty(*state, std::min(deadline, state->executor.now() + tunnel_grace));
   // What is no longer HTTP never comes to an end of its own.
   size_t cut_tunnels = 0;
   for (OpenConnection* connection : std::vector(state->open.begin(), state->open.end())) {

@@ -244,12 +244,15 @@ void LocalController::on_front_message() {
 }
 
 void LocalController::on_front_gone() {
-  log::warn("controller", "the front has gone; its pods live on for {} s",
-            std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
+  const bool hands_over = std::exchange(front_hands_over_, false);
+  if (!hands_over) {
+    log::warn("controller", "the front has gone; its pods live on for {} s",
+              std::chrono::duration_cast<std::chrono::seconds>(options_.front_grace).count());
+  }
   usage_.stop();
   front_watch_.reset();
   front_.reset();
-  handle(ServePods{});                              // somebody else could take the ports
+  if (!hands_over) handle(ServePods{});             // somebody else could take the ports
   for (const auto& [id, pod] : pods_) pod->thaw();  // the next one counts its turns anew
   executor_.arm(grace_, executor_.now() + options_.front_grace);
 }
@@ -314,6 +317,8 @@ void LocalController::handle(const Freeze& order) {
 void LocalController::handle(const Shutdown& /*order*/) { shut_down(); }
 
 void LocalController::handle(const Ping& order) { report(Pong{order.number}); }
+
+void LocalController::handle(const HandOver& /*order*/) { front_hands_over_ = true; }
 
 void LocalController::handle(const ServePods& order) {
   if (!network_) return;

@@ -87,6 +87,7 @@ class LocalController final {
   void handle(const Shutdown& order);
   void handle(const Ping& order);
   void handle(const ServePods& order);
+  void handle(const HandOver& order);
   void report(const FromController& message);
 
   void on_signal();
@@ -135,6 +136,7 @@ class LocalController final {
   std::unique_ptr<net::FdWatch> listener_watch_;
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> front_watch_;
+  bool front_hands_over_ = false;  // it goes, and says so
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   TimePoint pause_refills_until_{};

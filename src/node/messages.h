@@ -123,6 +123,12 @@ struct ServePods {
   }
 };
 
+// Another front follows soon, which knows where this one serves pods: that stays as it is.
+struct HandOver {
+  template <class A>
+  void fields(A& /*archive*/) {}
+};
+
 // End everything and yourself.
 struct Shutdown {
   template <class A>
@@ -275,7 +281,8 @@ struct NodeUsage {
 };
 
 // The order is the wire's type number: append only.
-using ToController = std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods, Freeze, Forget>;
+using ToController =
+    std::variant<SetPool, Assign, Stop, Shutdown, Ping, ServePods, Freeze, Forget, HandOver>;
 using FromController =
     std::variant<Welcome, PodCold, PodReady, PodGone, PoolFailed, Pong, PodUsage, NodeUsage>;
 

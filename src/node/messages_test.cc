@@ -40,6 +40,9 @@ TEST(Messages, RoundTripToController) {
       encode(ToController(ServePods{.gateway = 1, .public_gateway = 65535, .dns = 53})));
   ASSERT_TRUE(ports);
   EXPECT_EQ(std::get<ServePods>(*ports).public_gateway, 65535);
+  const auto leaves = decode_to_controller(encode(ToController(HandOver{})));
+  ASSERT_TRUE(leaves);
+  EXPECT_TRUE(std::holds_alternative<HandOver>(*leaves));
   const Freeze freeze{.pod = "python-1", .frozen = 1, .turn = 7};
   EXPECT_EQ(std::get<Freeze>(*decode_to_controller(encode(ToController(freeze)))), freeze);
   const Forget forget{.revision = "uid-1"};

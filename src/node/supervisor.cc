@@ -28,7 +28,8 @@ constexpr Duration kLongLife = 10s;
 constexpr Duration kFirstPause = 100ms;
 // Shorter than the time that a Local Controller waits for a front to come back.
 constexpr Duration kLastPause = 5s;
-constexpr int kEndTimeoutMs = 10'000;  // for the Local Controller, after the front
+constexpr int kEndTimeoutMs = 10'000;    // for the Local Controller, after the front
+constexpr int kLeaveTimeoutMs = 40'000;  // for fronts that leave when all is to end
 
 sigset_t watched_signals() {
   sigset_t signals;
@@ -62,7 +63,9 @@ void notify_service_manager(std::string_view state) {
 }  // namespace
 
 Supervisor::Supervisor(SupervisorOptions options)
-    : options_(std::move(options)), was_open_(options_.has_served) {}
+    : options_(std::move(options)), was_open_(options_.has_served) {
+  for (auto& front : options_.leaving) front.pidfd = pidfd_of(front.pid);
+}
 
 void Supervisor::block_signals() {
   const sigset_t signals = watched_signals();
@@ -87,10 +90,14 @@ int Supervisor::run() {
 }
 
 void Supervisor::wait_for_something() {
-  pollfd waiting[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                      {.fd = channel_.get(), .events = POLLIN, .revents = 0},
-                      {.fd = front_.pidfd.get(), .events = POLLIN, .revents = 0},
-                      {.fd = controller_.pidfd.get(), .events = POLLIN, .revents = 0}};
+  std::vector<pollfd> waiting;
+  for (const int fd :
+       {signals_.get(), channel_.get(), front_.pidfd.get(), controller_.pidfd.get()}) {
+    waiting.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+  }
+  for (const auto& front : options_.leaving) {
+    waiting.push_back({.fd = front.pidfd.get(), .events = POLLIN, .revents = 0});
+  }
   TimePoint next = kNever;
   for (const auto* child : {&front_, &controller_}) {
     if (child->pid < 0) next = std::min(next, child->again);
@@ -100,10 +107,11 @@ void Supervisor::wait_for_something() {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
     timeout = static_cast<int>(std::max<int64_t>(left.count(), 0));
   }
-  if (::poll(waiting, std::size(waiting), timeout) < 0 && errno != EINTR) return;
+  if (::poll(waiting.data(), waiting.size(), timeout) < 0 && errno != EINTR) return;
+  bury_leaving();
   if (waiting[0].revents != 0) on_signal();
   if (waiting[1].revents != 0) on_front_says();
-  if (waiting[2].revents != 0) on_front_ended();
+  if (waiting[2].revents != 0 && front_.pid > 0) on_front_ended();
   if (waiting[3].revents != 0) on_controller_ended();
   if (exit_code_) return;
   // The Local Controller first: it sweeps what is left before a front asks for pods.
@@ -152,7 +160,9 @@ Result<void> Supervisor::start_front() {
     channel_.reset();
     signals_.reset();
     controller_.pidfd.reset();
-    std::exit(options_.front(std::move(pair->theirs)));
+    std::vector<UniqueFd> busy;
+    for (auto& front : options_.leaving) busy.push_back(std::move(front.busy));
+    std::exit(options_.front(std::move(pair->theirs), std::move(busy)));
   }
   channel_ = std::move(pair->ours);
   front_.pid = pid;
@@ -198,13 +208,13 @@ void Supervisor::begin_upgrade() {
     return;
   }
   upgrading_ = true;
-  log::info("supervisor", "becoming {} when the requests in flight have ended; connections wait",
-            *version);
+  log::info("supervisor", "becoming {}; the requests in flight go on", *version);
 }
 
 // Each signal is passed on: the second one tells the front not to wait.
 void Supervisor::stop() {
   stopping_ = true;
+  for (const auto& front : options_.leaving) send_signal(front.pidfd.get(), SIGTERM);
   if (front_.pid > 0) {
     send_signal(front_.pidfd.get(), SIGTERM);
   } else {
@@ -215,7 +225,8 @@ void Supervisor::stop() {
 
 void Supervisor::on_front_says() {
   char buffer[256];
-  const auto packet = receive_packet(channel_.get(), buffer);
+  std::vector<UniqueFd> files;
+  const auto packet = receive_packet(channel_.get(), buffer, &files);
   if (packet && !*packet) return;
   if (!packet || (*packet)->empty()) {
     channel_.reset();  // its end is noticed by its pidfd
@@ -227,6 +238,12 @@ void Supervisor::on_front_says() {
   } else if (**packet == kFrontDraining) {
     stopping_ = true;
     options_.draining();
+  } else if (**packet == kFrontSockets) {
+    options_.keep(std::move(files), /*more=*/false);
+  } else if (**packet == kFrontMoreSockets) {
+    options_.keep(std::move(files), /*more=*/true);
+  } else if (**packet == kFrontLeaves && !files.empty()) {
+    on_front_leaves(std::move(files.front()));
   } else if (**packet == kControllerHung && controller_.pid > 0) {
     log::error("supervisor", "the Local Controller does not answer: ending it");
     send_signal(controller_.pidfd.get(), SIGKILL);
@@ -259,10 +276,9 @@ void Supervisor::on_front_ended() {
   const int code = bury(front_);
   channel_.reset();
   front_open_ = false;
-  if (std::exchange(upgrading_, false) && !stopping_) {
-    notify_service_manager("RELOADING=1");
-    log::error("supervisor", "no upgrade, going on as before: {}", options_.upgrade().message);
-    plan_restart(front_, "front");
+  if (upgrading_ && !stopping_) {
+    log::error("supervisor", "the front has ended before it could hand over");
+    become_other();
     return;
   }
   // A front that ends in order has ended its Local Controller.
@@ -273,6 +289,57 @@ void Supervisor::on_front_ended() {
   log::error("supervisor", "the front has ended ({}); its pods live on",
              code > 128 ? fmt::format("by signal {}", code - 128) : fmt::format("code {}", code));
   plan_restart(front_, "front");
+}
+
+void Supervisor::on_front_leaves(UniqueFd busy) {
+  options_.leaving.push_back(
+      {.pid = front_.pid, .busy = std::move(busy), .pidfd = std::move(front_.pidfd)});
+  front_ = {};
+  channel_.reset();
+  front_open_ = false;
+  if (stopping_) {
+    exit_code_ = 0;
+    return;
+  }
+  become_other();
+}
+
+void Supervisor::become_other() {
+  upgrading_ = false;
+  notify_service_manager("RELOADING=1");
+  log::error("supervisor", "no upgrade, going on as before: {}",
+             options_.upgrade(options_.leaving).message);
+  plan_restart(front_, "front");
+}
+
+void Supervisor::bury_leaving() {
+  std::erase_if(options_.leaving, [](const LeavingFront& front) {
+    int status = 0;
+    if (::waitpid(front.pid, &status, WNOHANG) == 0) return false;
+    if (status == 0) {
+      log::info("supervisor", "the front before has answered what it had in flight");
+    } else {
+      log::error("supervisor", "the front before has ended ({}) with requests in flight",
+                 WIFSIGNALED(status) ? fmt::format("by signal {}", WTERMSIG(status))
+                                     : fmt::format("code {}", WEXITSTATUS(status)));
+    }
+    return true;
+  });
+}
+
+void Supervisor::end_leaving() {
+  if (!stopping_) {
+    for (const auto& front : options_.leaving) send_signal(front.pidfd.get(), SIGTERM);
+  }
+  for (const auto& front : options_.leaving) {
+    pollfd ending = {.fd = front.pidfd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&ending, 1, kLeaveTimeoutMs) <= 0) {
+      log::error("supervisor", "a front that leaves did not end in time");
+      send_signal(front.pidfd.get(), SIGKILL);
+    }
+    ::waitpid(front.pid, nullptr, 0);
+  }
+  options_.leaving.clear();
 }
 
 void Supervisor::on_controller_ended() {
@@ -288,6 +355,7 @@ void Supervisor::on_controller_ended() {
 
 // Leaves no Local Controller behind that we started, or whose front ended in order.
 int Supervisor::end(int code) {
+  end_leaving();
   if (controller_.pid < 0) return code;
   if (front_.pid < 0 && !controller_.ours && !was_open_) return code;  // another's: let it be
   send_signal(controller_.pidfd.get(), SIGTERM);

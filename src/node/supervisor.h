@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -30,18 +31,34 @@ namespace ebb::node {
 inline constexpr std::string_view kFrontOpen = "open";          // front: serves
 inline constexpr std::string_view kFrontDraining = "draining";  // front: accepts no more
 inline constexpr std::string_view kControllerHung = "hung";     // front: end and replace it
-// To the front: answer what is in flight and end, but leave pods and sockets to another one.
+// To the front: leave everything but what is in flight to another one.
 inline constexpr std::string_view kHandOver = "hand over";
+// Front: the sockets that it listens on in the pods' network, for the next one; then those
+// that did not fit into the packet.
+inline constexpr std::string_view kFrontSockets = "sockets";
+inline constexpr std::string_view kFrontMoreSockets = "more sockets";
+// Front: it has let go, and ends when its requests are answered; with it, the socket on which
+// it tells the next one of them (node/busy_pods.h).
+inline constexpr std::string_view kFrontLeaves = "leaves";
 // To the front; with it, as a file in memory, what is new (at most so many bytes).
 inline constexpr std::string_view kReload = "reload";
 inline constexpr size_t kMaxReload = 8 << 20;
 
+// A front that answers what it had in flight when it handed over.
+struct LeavingFront {
+  pid_t pid = -1;
+  UniqueFd busy;        // for the next one
+  UniqueFd pidfd = {};  // the supervisor's own
+};
+
 struct SupervisorOptions {
   ControllerOptions controller;
   // The front's whole life, in a process of its own that still has root's rights.
-  // and SIGINT and SIGTERM blocked. `supervisor` is its end of the socket. Returns the
-  // exit code.
-  std::function<int(UniqueFd supervisor)> front;
+  // and SIGINT and SIGTERM blocked. `supervisor` is its end of the socket, `busy` those of
+  // the fronts that are leaving. Returns the exit code.
+  std::function<int(UniqueFd supervisor, std::vector<UniqueFd> busy)> front;
+  // The front listens there in the pods' network, and nowhere else if these are not `more`.
+  std::function<void(std::vector<UniqueFd> sockets, bool more)> keep;
   // The front accepts no more: close what was opened for it, else connections would
   // wait in vain.
   std::function<void()> draining;
@@ -49,11 +66,12 @@ struct SupervisorOptions {
   // has said why). At most kMaxReload bytes. There may be no front: the next one is to know.
   std::function<std::optional<std::string>()> reload;
   // On SIGUSR2, first: whether there is another version to become, and its name. Then, once
-  // the front has ended: becomes it, and returns only if that failed.
+  // the front has let go: becomes it, and returns only if that failed.
   std::function<Result<std::string>()> check_upgrade;
-  std::function<Error()> upgrade;
+  std::function<Error(const std::vector<LeavingFront>& leaving)> upgrade;
   // We are that other version: a front has served, and must again.
   bool has_served = false;
+  std::vector<LeavingFront> leaving;  // our children
 };
 
 class Supervisor final {
@@ -84,6 +102,10 @@ class Supervisor final {
   void reload();
   void begin_upgrade();
   void on_front_says();
+  void on_front_leaves(UniqueFd busy);
+  void become_other();
+  void bury_leaving();
+  void end_leaving();
   void on_front_ended();
   void on_controller_ended();
   // The exit code as a shell would tell it.
@@ -100,7 +122,7 @@ class Supervisor final {
   Child front_;
   bool was_open_;  // some front of ours has served
   bool stopping_ = false;
-  bool upgrading_ = false;  // as soon as the front has ended
+  bool upgrading_ = false;  // as soon as the front lets go
   bool front_open_ = false;
   std::optional<int> exit_code_;
 };

@@ -104,6 +104,13 @@ class PodListener {
     std::vector<std::string> idle;  // the part of `chosen` that may end now
   };
   [[nodiscard]] virtual Drain begin_drain(int count) = 0;
+  // So many requests of another front are in it, which answers what it had in flight. True:
+  // the pod was draining, and holds no request any more.
+  [[nodiscard]] virtual bool pod_busy(const std::string& pod, int requests) {
+    static_cast<void>(pod);
+    static_cast<void>(requests);
+    return false;
+  }
   // When the request came that waits for a slot longest; nullopt: none waits.
   [[nodiscard]] virtual std::optional<TimePoint> oldest_waiting() const { return std::nullopt; }
 };

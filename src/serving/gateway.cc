@@ -243,6 +243,7 @@ net::Task<void> Gateway::answer_refusal(http::Exchange& exchange, RequestRecord&
     answer.status = 404;
     answer.text = fmt::format("function {} has been deleted", record.route->name);
   }
+  if (refused.why == Refusal::kShutdown) answer.text = std::move(refused.message);
   return refuse(exchange, record, std::move(answer));
 }
 

@@ -67,6 +67,7 @@ class QueueProxy final {
   std::atomic<int> silences_ = 0;
   // Guarded by the throttler's mutex:
   int in_flight_ = 0;
+  int elsewhere_ = 0;  // of those: that another front has sent
   bool ready_ = false;
   bool frozen_ = false;
   uint64_t freeze_turn_ = 0;  // see PodSource::set_frozen

@@ -94,9 +94,7 @@ bool Throttler::may_retry() {
 }
 
 std::optional<Refused> Throttler::refusal(size_t bytes) const {
-  if (closed_) {
-    return Refused{Refusal::kDeleted, "the revision has been deleted", 0};
-  }
+  if (closed_) return closed_;
   if (pods_.empty() && clock_.now() < retry_at_) {
     const auto wait = std::chrono::ceil<std::chrono::seconds>(retry_at_ - clock_.now());
     return Refused{Refusal::kStartFailed, last_failure_, static_cast<int>(wait.count())};
@@ -335,6 +333,8 @@ void Throttler::pod_gone(const std::string& name, const scheduling::PodExit& exi
       waiter.set(std::move(copy));
     }
     pod->exit_waiters_.clear();
+    if (pod->elsewhere_ > 0) count(-pod->elsewhere_);
+    if (!pod->ready_) loading_ -= pod->elsewhere_;
     if (!pod->ready_ && !scheduling::is_blameless(exit)) start_failed(name, exit.message);
     return;
   }
@@ -377,10 +377,28 @@ scheduling::PodListener::Drain Throttler::begin_drain(int count) {
   return drain;
 }
 
-void Throttler::close() {
+void Throttler::close(Refused why) {
   const std::lock_guard lock(mutex_);
-  closed_ = true;
-  refuse_waiting({Refusal::kDeleted, "the revision has been deleted", 0});
+  closed_ = std::move(why);
+  refuse_waiting(*closed_);
+}
+
+bool Throttler::pod_busy(const std::string& name, int requests) {
+  const std::lock_guard lock(mutex_);
+  for (const auto* list : {&pods_, &draining_}) {
+    for (const auto& pod : *list) {
+      if (pod->pod() != name) continue;
+      const int change = requests - std::exchange(pod->elsewhere_, requests);
+      count(change);
+      pod->in_flight_ += change;
+      if (!pod->ready_) loading_ += change;
+      if (pod->in_flight_ == 0) pod->idle_since_ = changed_at_;
+      if (pod->draining_) return pod->in_flight_ == 0;
+      grant_waiting();
+      return false;
+    }
+  }
+  return false;
 }
 
 // --- The AutoScaler ---
@@ -402,6 +420,16 @@ Throttler::Counts Throttler::counts() const {
   counts.retry_at = retry_at_;
   counts.last_failure = last_failure_;
   return counts;
+}
+
+void Throttler::add_requests(std::map<std::string, int>& by_pod) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto* list : {&pods_, &draining_}) {
+    for (const auto& pod : *list) {
+      const int ours = pod->in_flight_ - pod->elsewhere_;
+      if (ours > 0) by_pod[pod->pod()] += ours;
+    }
+  }
 }
 
 int Throttler::needed_pods() const {

@@ -156,10 +156,11 @@ class Throttler final : public scheduling::PodListener,
   void pod_gone(const std::string& pod, const scheduling::PodExit& exit) override;
   void pods_unavailable(const std::string& message) override;
   [[nodiscard]] Drain begin_drain(int count) override;
+  [[nodiscard]] bool pod_busy(const std::string& pod, int requests) override;
   [[nodiscard]] std::optional<TimePoint> oldest_waiting() const override;
 
-  // The revision is deleted: refuses who waits and whoever comes.
-  void close();
+  // No more pods come, since the revision is deleted: refuses who waits and who would have to.
+  void close(Refused why = {Refusal::kDeleted, "the revision has been deleted", 0});
 
   // --- The AutoScaler ---
   struct Counts {
@@ -176,6 +177,9 @@ class Throttler final : public scheduling::PodListener,
     std::string last_failure;
   };
   [[nodiscard]] Counts counts() const;
+  // Adds how many requests are in each of its pods, of those that hold some; not another
+  // front's.
+  void add_requests(std::map<std::string, int>& by_pod) const;
   // The pods that the requests in the system would just fill, those in draining pods
   // apart; 0 where a pod has no limit.
   [[nodiscard]] int needed_pods() const;
@@ -247,7 +251,7 @@ class Throttler final : public scheduling::PodListener,
   uint64_t hung_ = 0;
   TimePoint misbehaviour_told_at_{};
   uint64_t next_ticket_ = 1;
-  bool closed_ = false;
+  std::optional<Refused> closed_;
   int failures_ = 0;  // starts in a row
   TimePoint retry_at_{};
   std::string last_failure_;

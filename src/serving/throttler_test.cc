@@ -515,5 +515,74 @@ TEST_F(ThrottlerTest, SlotsStayExactUnderThreads) {
   EXPECT_EQ(throttler->counts().waiting, 0);
 }
 
+// --- Requests of another front ---
+
+TEST_F(ThrottlerTest, RequestsOfAnotherFrontTakeSlots) {
+  auto throttler = make(2);
+  add(*throttler, "a");
+  EXPECT_FALSE(throttler->pod_busy("a", 2));
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  EXPECT_EQ(throttler->counts().in_flight, 2);
+  auto waiter = shot();
+  static_cast<void>(throttler->enqueue(waiter.sender));
+  EXPECT_FALSE(throttler->pod_busy("a", 1));
+  auto grant = got(waiter.receiver);
+  ASSERT_TRUE(grant && *grant);
+  std::map<std::string, int> ours;
+  throttler->add_requests(ours);
+  EXPECT_EQ(ours, (std::map<std::string, int>{{"a", 1}}));
+  EXPECT_FALSE(throttler->pod_busy("a", 0));
+  EXPECT_EQ(throttler->counts().in_flight, 1);
+}
+
+TEST_F(ThrottlerTest, APodIsDrainedWhenNobodyHasRequestsInIt) {
+  auto throttler = make(0);
+  add(*throttler, "a");
+  EXPECT_FALSE(throttler->pod_busy("a", 1));
+  auto ours = throttler->try_acquire();
+  EXPECT_TRUE(throttler->begin_drain(1).idle.empty());
+  EXPECT_FALSE(throttler->pod_busy("a", 0));
+  EXPECT_TRUE(source_.drained.empty());
+  ours.slot.reset();
+  EXPECT_EQ(source_.drained, std::vector<std::string>{"a"});
+
+  add(*throttler, "b");
+  EXPECT_FALSE(throttler->pod_busy("b", 1));
+  EXPECT_TRUE(throttler->begin_drain(1).idle.empty());
+  EXPECT_TRUE(throttler->pod_busy("b", 0));  // who told this ends it
+  EXPECT_EQ(source_.drained, std::vector<std::string>{"a"});
+}
+
+TEST_F(ThrottlerTest, APodThatEndsTakesTheRequestsOfOthersAlong) {
+  auto throttler = make(0);
+  throttler->begin_sampling(clock_.now());
+  add(*throttler, "a", /*ready=*/false);
+  EXPECT_FALSE(throttler->pod_busy("a", 3));
+  clock_.advance(1s);
+  EXPECT_DOUBLE_EQ(throttler->sample(clock_.now()).concurrency, 3);
+  throttler->pod_gone("a", PodExit{.reason = "Stopped", .message = {}});
+  clock_.advance(1s);
+  const auto metric = throttler->sample(clock_.now());
+  EXPECT_DOUBLE_EQ(metric.concurrency, 0);
+  EXPECT_DOUBLE_EQ(metric.queued, 0);
+  EXPECT_FALSE(throttler->pod_busy("a", 1));  // told late
+  EXPECT_EQ(throttler->counts().in_flight, 0);
+}
+
+TEST_F(ThrottlerTest, WithoutMorePodsThoseThereServeAndNobodyWaits) {
+  auto throttler = make(1);
+  add(*throttler, "a");
+  auto held = throttler->try_acquire();
+  auto waiter = shot();
+  static_cast<void>(throttler->enqueue(waiter.sender));
+  throttler->close({Refusal::kShutdown, "another front takes over", 1});
+  const auto grant = got(waiter.receiver);
+  ASSERT_TRUE(grant && !*grant);
+  EXPECT_EQ(grant->error().why, Refusal::kShutdown);
+  EXPECT_EQ(throttler->try_acquire().refused->why, Refusal::kShutdown);
+  held.slot.reset();
+  EXPECT_TRUE(throttler->try_acquire().slot);
+}
+
 }  // namespace
 }  // namespace ebb::serving

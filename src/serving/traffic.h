@@ -41,6 +41,12 @@ class Traffic final : public scaling::MetricsSource {
   void remove(const std::string& revision);
   [[nodiscard]] std::shared_ptr<Throttler> find(const std::string& revision) const;
   [[nodiscard]] std::vector<Entry> all() const;
+  // How many requests are in each pod, of those that hold some; also of removed revisions.
+  [[nodiscard]] std::map<std::string, int> requests_by_pod() const;
+  // Requests that wait for a slot.
+  [[nodiscard]] int waiting() const;
+  // No more pods come to any revision.
+  void close(const Refused& why);
   [[nodiscard]] std::vector<scaling::RevisionMetric> collect(TimePoint now) override;
 
  private:
@@ -48,6 +54,7 @@ class Traffic final : public scaling::MetricsSource {
   const std::shared_ptr<WaitingBudget> budget_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
+  std::vector<std::weak_ptr<Throttler>> removed_;  // that may hold requests
 };
 
 }  // namespace ebb::serving

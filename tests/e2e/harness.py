@@ -148,15 +148,19 @@ class Ebb:
         return wait_until(alive, "a Local Controller")
 
     def front(self):
-        """The pid of the front."""
-        def alive():
-            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            for pid in children.read_text().split():
-                with contextlib.suppress(OSError):
-                    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-                    if re.search(r"^Uid:\s+1879048192\s", status, re.M) and "State:\tZ" not in status:
-                        return int(pid)
-        return wait_until(alive, "a front")
+        """The pid of the front; of several, the one that serves."""
+        return wait_until(self.fronts, "a front")[-1]
+
+    def fronts(self):
+        """Pids: those that leave, longest first, then the one that serves."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        out = []
+        for pid in children.read_text().split():
+            with contextlib.suppress(OSError):
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                if re.search(r"^Uid:\s+1879048192\s", status, re.M) and "State:\tZ" not in status:
+                    out.append(int(pid))
+        return out
 
     # --- The command line ---
 
@@ -312,6 +316,34 @@ class Ebb:
                 if self.data.encode() in (entry / "cmdline").read_bytes():
                     left.append("process " + entry.name)
         return left
+
+
+class Load:
+    """Calls a function all the time, over new connections, until it is left."""
+
+    def __init__(self, ebb, name, threads=3, call=None):
+        """`call()` -> the status, if it is no usual call."""
+        self.call = call or (lambda: ebb.get(name).status)
+        self.answers, self.errors = [], []
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
+
+    def _run(self):
+        while not self.stop.is_set():
+            try:
+                self.answers.append(self.call())
+            except (OSError, AssertionError) as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
 
 
 class WebSocket:

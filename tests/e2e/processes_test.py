@@ -12,37 +12,10 @@ import tempfile
 import threading
 import unittest
 
-from harness import BUILD, PATIENCE, PROGRAM, Ebb, wait_until
+from harness import BUILD, PATIENCE, PROGRAM, Ebb, Load, wait_until
 
 HELLO = "def handle(request): return 'hi'\n"
 WHO = "import os\nstate = os.urandom(8).hex()\ndef handle(request): return state\n"
-
-
-class Load:
-    """Calls a function all the time, over new connections, until it is left."""
-
-    def __init__(self, ebb, name, threads=3):
-        self.ebb, self.name = ebb, name
-        self.answers, self.errors = [], []
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
-
-    def _run(self):
-        while not self.stop.is_set():
-            try:
-                self.answers.append(self.ebb.get(self.name).status)
-            except OSError as error:
-                self.errors.append(error)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class WithoutRoot(unittest.TestCase):
@@ -98,97 +71,6 @@ def handle(request):
         else:
             self.assertNotEqual(namespace(fronts[0]), namespace(ebb.local_controller()))
         self.assertNotEqual(namespace(ebb.local_controller()), namespace("self"))
-
-
-class Upgrade(unittest.TestCase):
-    """SIGUSR2: the program becomes what lies at its path now."""
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="ebb-upgrade-")
-        self.addCleanup(folder.cleanup)
-        os.chmod(folder.name, 0o755)
-        self.program = folder.name + "/ebb"
-        shutil.copy(PROGRAM, self.program)
-        self.runtimes = folder.name + "/runtimes"
-        os.symlink(BUILD / "runtimes", self.runtimes)
-
-    def replace(self, put):
-        put(self.program + ".new")
-        os.chmod(self.program + ".new", 0o755)
-        os.rename(self.program + ".new", self.program)  # as a package manager does
-
-    def starts(self, ebb):
-        return sum(1 for line in ebb.log if "is up" in line)
-
-    def serving(self, *options, **more):
-        return Ebb("--runtimes", self.runtimes, *options, program=self.program, **more)
-
-    def test_nothing_is_refused_and_pods_live_on(self):
-        with self.serving() as ebb:
-            ebb.deploy("who", WHO)
-            ebb.deploy("slow", "import time\ndef handle(request):\n    time.sleep(1)\n    return 'done'\n")
-            before, pods = ebb.get("who").text, ebb.pods("who")
-            front, controller = ebb.front(), ebb.local_controller()
-            with Load(ebb, "who") as load, concurrent.futures.ThreadPoolExecutor() as pool:
-                for turn in (2, 3):
-                    slow = pool.submit(ebb.get, "slow")
-                    wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="slow") == 1,
-                               "a slow request")
-                    self.replace(lambda path: shutil.copy(PROGRAM, path))
-                    ebb.signal(signal.SIGUSR2)
-                    wait_until(lambda: self.starts(ebb) == turn, "the next version")
-                    self.assertEqual(slow.result().text, "done")
-                    seen = len(load.answers)
-                    wait_until(lambda: len(load.answers) > seen + 50, "answers")
-            self.assertEqual((set(load.answers), load.errors), ({200}, []))
-            self.assertEqual(ebb.get("who").text, before)
-            self.assertEqual(ebb.pods("who"), pods)
-            self.assertNotEqual(ebb.front(), front)
-            self.assertEqual(ebb.local_controller(), controller)
-            os.kill(controller, signal.SIGUSR2)  # as who tells it to all of a service
-            self.assertEqual(os.stat(f"/proc/{ebb.process.pid}/exe").st_ino,
-                             os.stat(self.program).st_ino)
-            # The Local Controller was started by the version before: it is ours all the same.
-            os.kill(controller, signal.SIGKILL)
-            wait_until(lambda: ebb.local_controller() != controller, "another Local Controller")
-            self.assertEqual(ebb.get("who").status, 200)
-            self.assertFalse(pathlib.Path(f"/proc/{controller}").exists(), "a zombie")
-            self.assertEqual(ebb.stop(), 0, "".join(ebb.log))
-            self.assertEqual(ebb.leftovers(), [])
-
-    def test_a_version_that_does_not_run_changes_nothing(self):
-        with self.serving() as ebb:
-            ebb.deploy("who", WHO)
-            before, front = ebb.get("who").text, ebb.front()
-            self.replace(lambda path: pathlib.Path(path).write_text("#!/bin/sh\necho broken\nexit 3\n"))
-            ebb.signal(signal.SIGUSR2)
-            wait_until(lambda: "no upgrade, all stays as it is" in "".join(ebb.log), "the refusal")
-            self.assertIn("would not start: broken", "".join(ebb.log))
-            os.unlink(self.program)
-            ebb.signal(signal.SIGUSR2)
-            wait_until(lambda: "".join(ebb.log).count("no upgrade, all stays") == 2, "the refusal")
-            # One that runs, but finds no longer what it needs.
-            shutil.copy(PROGRAM, self.program)
-            os.rename(self.runtimes, self.runtimes + ".gone")
-            ebb.signal(signal.SIGUSR2)
-            wait_until(lambda: "".join(ebb.log).count("no upgrade, all stays") == 3, "the refusal")
-            self.assertIn("would not start: there are no runtimes in", "".join(ebb.log))
-            self.assertEqual((ebb.get("who").text, ebb.front()), (before, front))
-            self.assertEqual(ebb.stop(), 0)
-
-    def test_one_that_is_told_to_end_meanwhile_ends(self):
-        with self.serving() as ebb:
-            ebb.deploy("slow", "import time\ndef handle(request):\n    time.sleep(1)\n    return 'done'\n")
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                slow = pool.submit(ebb.get, "slow")
-                wait_until(lambda: ebb.metric("ebb_requests_in_flight", service="slow") == 1, "a request")
-                ebb.signal(signal.SIGUSR2)
-                wait_until(lambda: "when the requests in flight have ended" in "".join(ebb.log), "the begin")
-                ebb.signal(signal.SIGTERM)
-                self.assertEqual(slow.result().text, "done")
-            self.assertEqual(ebb.wait(), 0, "".join(ebb.log))
-            self.assertEqual(self.starts(ebb), 1)
-            self.assertEqual(ebb.leftovers(), [])
 
 
 class Processes(unittest.TestCase):
