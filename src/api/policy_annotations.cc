@@ -33,7 +33,7 @@ constexpr std::array<std::string_view, 10> kKeys{
 // misspelt.
 constexpr std::string_view kPrefix = "ebb.dev/";
 constexpr std::array kOthers{kCodeAnnotation, kNetworkAnnotation, kFreezeAnnotation,
-                             kPreloadAnnotation};
+                             kPreloadAnnotation, kLoadBalancingAnnotation};
 // And a name.
 constexpr std::string_view kOutside = "ebb.dev/metric-";
 constexpr size_t kMaxOutsideName = 40;

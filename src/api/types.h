@@ -43,6 +43,9 @@ inline constexpr std::string_view kFreezeAnnotation = "ebb.dev/freeze";
 // On a revision template: "true" keeps its code loaded once on a node, for pods to be forked
 // from; "auto" where loading is slow and often done; "false" (the default) never does.
 inline constexpr std::string_view kPreloadAnnotation = "ebb.dev/preload";
+// On a revision template: which of its pods gets a request. "pack": the first that is not full;
+// "spread": the least busy. Without: "pack" where containerConcurrency says what full is.
+inline constexpr std::string_view kLoadBalancingAnnotation = "ebb.dev/load-balancing";
 // On pods ("Cold", "Warm", "Draining") and nodes ("Idle", "Occupied", "Draining").
 inline constexpr std::string_view kStateLabel = "ebb.dev/state";
 // What an image must start with: "ebb.dev/runtimes/python".

@@ -285,6 +285,20 @@ TEST(Validate, SwitchesAmongAnnotations) {
   }
 }
 
+TEST(Validate, LoadBalancingAnnotation) {
+  const auto with = [](const char* wish) {
+    return errors_of([wish](Service& s) {
+      s.spec.revision_template.meta.annotations["ebb.dev/load-balancing"] = wish;
+    });
+  };
+  EXPECT_THAT(with("pack"), IsEmpty());
+  EXPECT_THAT(with("spread"), IsEmpty());
+  for (const char* wish : {"", "Pack", "least-loaded"}) {
+    EXPECT_THAT(with(wish), at("spec.template.metadata.annotations[ebb.dev/load-balancing]"));
+    EXPECT_THAT(with(wish).front().message, testing::HasSubstr("must be \"pack\" or \"spread\""));
+  }
+}
+
 TEST(Validate, NetworkAnnotation) {
   const auto with = [](const char* network) {
     return errors_of([network](Service& s) {

@@ -338,6 +338,12 @@ void check_revision_annotations(Errors& errors, const std::string& path, const O
     invalid(errors, path + "[" + preload->first + "]", preload->second,
             "must be \"true\", \"auto\" or \"false\"");
   }
+  auto balancing = meta.annotations.find(std::string(kLoadBalancingAnnotation));
+  if (balancing != meta.annotations.end() && balancing->second != "pack" &&
+      balancing->second != "spread") {
+    invalid(errors, path + "[" + balancing->first + "]", balancing->second,
+            "must be \"pack\" or \"spread\"");
+  }
 }
 
 void check_template(Errors& errors, const std::string& owner, const RevisionTemplate& revision) {

@@ -54,6 +54,14 @@ void set_kpa(const api::AutoscalingSpec& wish, int concurrency, scaling::KpaSett
                   .utilization = wish.target_utilization});
 }
 
+// With the reserve of class kpa, which is the only one that has one.
+int pod_target(const api::AutoscalingSpec& wish, PolicyClass policy, int concurrency) {
+  const double total =
+      wish.metric == "concurrency" ? wish.total_target(concurrency) : wish.concurrency_default;
+  const double target = policy == PolicyClass::kKpa ? total * wish.target_utilization : total;
+  return static_cast<int>(std::ceil(std::clamp(target, 1.0, 1e9)));
+}
+
 // Use is told as a part of the request, else of the limit.
 void set_requests(const scheduling::PodTemplate& pod, scaling::HpaPolicySettings& hpa) {
   hpa.cpu_request = pod.cpu_request_millis > 0 ? pod.cpu_request_millis
@@ -226,6 +234,7 @@ void plan_scaling(const ScaleAnnotations& scale, const scheduling::PodTemplate& 
   }
   spec->annotations = scale.own;
   plan.policy = std::move(spec);
+  plan.pod_target = pod_target(wish, plan.policy->policy, concurrency);
   plan.initial_scale = static_cast<int>(wish.initial_scale);
   plan.retention = wish.retention;
   plan.service_max = own.service_max;

@@ -55,6 +55,26 @@ TEST(PolicyPlanTest, RatesAndDefaultTargetsAreSettings) {
   EXPECT_EQ(plan({{kPrefix + "max-scale-up-rate", "1"}}).errors.size(), 1u);
 }
 
+TEST(PolicyPlanTest, KnowsHowManyRequestsAPodIsMeantToHold) {
+  const auto target = [](const Annotations& wish) {
+    Annotations prefixed;
+    for (const auto& [name, value] : wish) prefixed[kPrefix + name] = value;
+    const auto planned = plan(prefixed);
+    EXPECT_TRUE(planned.errors.empty());
+    return planned.plan.pod_target;
+  };
+  EXPECT_EQ(target({}), 100);
+  EXPECT_EQ(target({{"target", "0.5"}}), 1);
+  EXPECT_EQ(target({{"target", "2.5"}}), 3) << "the third begins before the target is reached";
+  const std::string kpa(api::kKpaClass);
+  EXPECT_EQ(target({{"class", kpa}}), 70);
+  EXPECT_EQ(target({{"class", kpa}, {"target", "20"}}), 14);
+  EXPECT_EQ(target({{"class", kpa}, {"target", "20"}, {"target-utilization-percentage", "100"}}),
+            20);
+  EXPECT_EQ(target({{"class", kpa}, {"metric", "rps"}, {"target", "20"}}), 70)
+      << "calls in a second say nothing of how many there are at a time";
+}
+
 // Nothing that an operator sets may take away what a revision asks for, or make it impossible.
 TEST(ScaleAnnotationsTest, ADefaultHoldsWhereItContradictsNothing) {
   const auto with = [](Annotations own, const Annotations& defaults) {

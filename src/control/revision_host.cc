@@ -51,6 +51,13 @@ std::string probe_path(const api::Container& container) {
   return text.starts_with('/') ? text : "/" + text;
 }
 
+serving::Balancing balancing_of(const api::Revision& revision) {
+  const auto wish = revision.meta.annotation(api::kLoadBalancingAnnotation);
+  return wish == "pack"     ? serving::Balancing::kPack
+         : wish == "spread" ? serving::Balancing::kSpread
+                            : serving::Balancing::kByLimit;
+}
+
 Annotations scaling_annotations(const Annotations& all) {
   Annotations out;
   for (const auto& [key, value] : all) {
@@ -164,6 +171,8 @@ Result<void> RevisionHost::add(const api::Revision& revision) {
       serving::ThrottlerOptions{.revision = uid,
                                 .concurrency = static_cast<int>(plan->pod->concurrency),
                                 .h2c = plan->pod->h2c,
+                                .balancing = balancing_of(revision),
+                                .pod_target = plan->pod_target,
                                 .budget = traffic_.budget()},
       pods_, clock_, [this, uid](const std::string& /*pod*/, const std::string& error) {
         autoscaler_.start_ended(uid, error);
@@ -222,6 +231,7 @@ void RevisionHost::replan(const std::string& uid, const Hosted& hosted) {
   }
   if (!hosted.hpa) plan.policy = shared_.get(annotations, *hosted.pod, plan.policy, policies_);
   plan.outside = sources(needs);
+  hosted.backend.throttler->set_pod_target(plan.pod_target);
   autoscaler_.replan(uid, std::move(plan));
 }
 

@@ -21,6 +21,9 @@ struct ScalePlan {
   int initial_scale = 1;   // pods that must start well before it is ready; 0: none
   Duration retention{};    // of the last pod, after the stable window
   std::vector<OutsideSource> outside{};  // what its policy is fed besides
+  // Requests at a time that the policy wants in a pod that has no limit; where it aims at
+  // another number, the default. At least 1.
+  int pod_target = 100;
 
   [[nodiscard]] static const std::shared_ptr<const scaling::PolicySpec>& knative_defaults();
 };

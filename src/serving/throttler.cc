@@ -25,6 +25,7 @@ Throttler::Throttler(ThrottlerOptions options, scheduling::PodSource& pods, cons
       source_(pods),
       clock_(clock),
       on_start_(std::move(on_start)),
+      pod_target_(options_.pod_target),
       changed_at_(clock.now()),
       sampled_at_(changed_at_) {}
 
@@ -120,32 +121,34 @@ std::optional<Refused> Throttler::refusal(size_t bytes) const {
   return std::nullopt;
 }
 
+std::shared_ptr<QueueProxy> Throttler::first_with_room(int full, bool slow_start) {
+  const bool serves = slow_start && std::any_of(pods_.begin(), pods_.end(),
+                                                [](const auto& pod) { return pod->ready_; });
+  std::shared_ptr<QueueProxy> frozen;
+  for (const auto& pod : pods_) {
+    if (pod->in_flight_ >= full || (serves && !pod->ready_)) continue;
+    if (!pod->frozen_) return pod;
+    if (!frozen) frozen = pod;
+  }
+  return frozen;
+}
+
 std::shared_ptr<QueueProxy> Throttler::pick() {
   if (pods_.empty()) return nullptr;
-  const bool slow = last_load_ >= scheduling::kSlowLoad;
-  if (options_.concurrency > 0) {
-    // The first with room: load is packed, so that the last pods fall idle.
-    const bool serves = slow && std::any_of(pods_.begin(), pods_.end(),
-                                            [](const auto& pod) { return pod->ready_; });
-    const auto has_room = [&](const auto& pod) {
-      return pod->in_flight_ < options_.concurrency && (pod->ready_ || !serves);
-    };
-    auto found = pods_.end();
-    for (auto pod = pods_.begin(); pod != pods_.end(); ++pod) {
-      if (!has_room(*pod)) continue;
-      if (found == pods_.end()) found = pod;
-      if (!(*pod)->frozen_) {
-        found = pod;
-        break;
-      }
-    }
-    return found == pods_.end() ? nullptr : *found;
+  const bool slow_start = last_load_ >= scheduling::kSlowLoad;
+  const bool limited = options_.concurrency > 0;
+  if (options_.balancing == Balancing::kPack ||
+      (options_.balancing == Balancing::kByLimit && limited)) {
+    auto pod = first_with_room(limited ? options_.concurrency : pod_target_, slow_start);
+    if (pod || limited) return pod;
   }
-  const auto rank = [slow](const QueueProxy& pod) {
-    return std::tuple(slow && !pod.ready_, pod.in_flight_, pod.frozen_);
+  const auto rank = [slow_start](const QueueProxy& pod) {
+    return std::tuple(slow_start && !pod.ready_, pod.in_flight_, pod.frozen_);
   };
-  return *std::min_element(pods_.begin(), pods_.end(),
-                           [&rank](const auto& a, const auto& b) { return rank(*a) < rank(*b); });
+  const auto& least =
+      *std::min_element(pods_.begin(), pods_.end(),
+                        [&rank](const auto& a, const auto& b) { return rank(*a) < rank(*b); });
+  return limited && least->in_flight_ >= options_.concurrency ? nullptr : least;
 }
 
 Throttler::FreezeChange Throttler::change(const std::shared_ptr<QueueProxy>& pod, bool frozen) {
@@ -438,6 +441,11 @@ int Throttler::needed_pods() const {
   int requests = static_cast<int>(waiting_.size());
   for (const auto& pod : pods_) requests += pod->in_flight_;
   return (requests + options_.concurrency - 1) / options_.concurrency;
+}
+
+void Throttler::set_pod_target(int requests) {
+  const std::lock_guard lock(mutex_);
+  pod_target_ = requests;
 }
 
 void Throttler::crowd_seen() {

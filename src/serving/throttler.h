@@ -67,12 +67,22 @@ class [[nodiscard]] Slot final {
   TimePoint since_{};
 };
 
+// Which pod gets a request: the first that is not full, so that the last ones fall idle, or the
+// least busy one. Either way one that serves comes before one that loads slowly.
+enum class Balancing : uint8_t {
+  kByLimit,  // kPack where pods have a limit, else kSpread
+  kPack,
+  kSpread,
+};
+
 struct ThrottlerOptions {
   std::string revision = {};             // uid
   int concurrency = 0;                   // requests at a time in one pod; 0: no limit
   size_t max_waiting = 10000;            // requests held for want of a slot
   size_t max_waiting_bytes = 64u << 20;  // of memory that they hold
   bool h2c = false;                      // the function speaks HTTP/2
+  Balancing balancing = Balancing::kByLimit;
+  int pod_target = 100;  // see set_pod_target
   // Shared with all other revisions' requests that wait; null: those do not count.
   std::shared_ptr<WaitingBudget> budget = nullptr;
 };
@@ -183,6 +193,9 @@ class Throttler final : public scheduling::PodListener,
   // The pods that the requests in the system would just fill, those in draining pods
   // apart; 0 where a pod has no limit.
   [[nodiscard]] int needed_pods() const;
+  // Without a limit kPack takes pods with so many requests for full, and where all are, the
+  // least busy one: what the AutoScaler wants in each. At least 1.
+  void set_pod_target(int requests);
   // The AutoScaler looks at the crowd now: the next who waits tells it anew.
   void crowd_seen();
   // Time-weighted averages of requests in the system and of those held, arrivals, and what
@@ -217,8 +230,10 @@ class Throttler final : public scheduling::PodListener,
     return {.requests = waiting_.size(), .bytes = waiting_bytes_};
   }
   Waiters::iterator erase_waiter(Waiters::iterator waiter);
-  // With a free slot, or null; a frozen one only if there is no other.
+  // With a free slot, or null. Of those that are equal one that is not frozen.
   std::shared_ptr<QueueProxy> pick();
+  // The first with less than `full` requests in it, a frozen one only if there is no other.
+  std::shared_ptr<QueueProxy> first_with_room(int full, bool slow_start);
   struct FreezeChange {
     std::shared_ptr<QueueProxy> pod;
     bool frozen = false;
@@ -247,6 +262,7 @@ class Throttler final : public scheduling::PodListener,
   Waiters waiting_;
   size_t waiting_bytes_ = 0;
   bool crowd_told_ = false;
+  int pod_target_;
   RetryBudget retries_;
   uint64_t hung_ = 0;
   TimePoint misbehaviour_told_at_{};

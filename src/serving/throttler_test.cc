@@ -31,15 +31,26 @@ struct FakeSource final : scheduling::PodSource {
 
 class ThrottlerTest : public testing::Test {
  protected:
+  std::shared_ptr<Throttler> make(ThrottlerOptions options) {
+    return std::make_shared<Throttler>(std::move(options), source_, clock_,
+                                       [this](const std::string& pod, const std::string& error) {
+                                         starts_.emplace_back(pod, error);
+                                       });
+  }
   std::shared_ptr<Throttler> make(int concurrency, size_t max_waiting = 100) {
-    return std::make_shared<Throttler>(
-        ThrottlerOptions{.revision = "uid", .concurrency = concurrency, .max_waiting = max_waiting},
-        source_, clock_, [this](const std::string& pod, const std::string& error) {
-          starts_.emplace_back(pod, error);
-        });
+    return make({.revision = "uid", .concurrency = concurrency, .max_waiting = max_waiting});
   }
   static void add(Throttler& throttler, const std::string& pod, bool ready = true) {
     throttler.pod_added({pod, "unix:/run/" + pod, ready});
+  }
+  // The pods that so many requests get, one after the other.
+  static std::string take(Throttler& throttler, int requests, std::vector<Slot>& slots) {
+    std::string pods;
+    for (int i = 0; i < requests; ++i) {
+      slots.push_back(std::move(*throttler.try_acquire().slot));
+      pods += slots.back().pod().pod();
+    }
+    return pods;
   }
   Throttler::GrantShot::Pair shot() { return Throttler::GrantShot::make(executor_); }
 
@@ -313,6 +324,63 @@ TEST_F(ThrottlerTest, LimitedPodsAreFilledOneAfterTheOther) {
   slots.erase(slots.begin());  // of the one that was filled first
   take();
   EXPECT_EQ(throttler->counts().in_flight, 6);
+}
+
+TEST_F(ThrottlerTest, LimitedPodsTakeTheLeastBusyIfLoadIsToBeSpread) {
+  auto throttler = make({.concurrency = 2, .balancing = Balancing::kSpread});
+  add(*throttler, "a");
+  add(*throttler, "b");
+  std::vector<Slot> slots;
+  EXPECT_EQ(take(*throttler, 4, slots), "abab");
+  EXPECT_FALSE(throttler->try_acquire().slot) << "slots stay exact";
+  slots.erase(slots.begin() + 1);
+  EXPECT_EQ(take(*throttler, 1, slots), "b");
+}
+
+TEST_F(ThrottlerTest, SpreadLoadWaitsForPodsThatServeRatherThanForASlowStart) {
+  auto throttler = make({.concurrency = 1, .balancing = Balancing::kSpread});
+  add(*throttler, "a", false);
+  throttler->pod_ready("a", scheduling::kSlowLoad);
+  add(*throttler, "b", false);
+  auto one = throttler->try_acquire();
+  EXPECT_EQ(one.slot->pod().pod(), "a");
+  EXPECT_FALSE(throttler->try_acquire().slot);
+  throttler->pod_ready("b", scheduling::kSlowLoad);
+  EXPECT_EQ(throttler->try_acquire().slot->pod().pod(), "b");
+}
+
+TEST_F(ThrottlerTest, UnlimitedPodsAreFilledToTheirTargetIfLoadIsToBePacked) {
+  auto throttler = make({.balancing = Balancing::kPack, .pod_target = 2});
+  add(*throttler, "a");
+  add(*throttler, "b");
+  std::vector<Slot> slots;
+  EXPECT_EQ(take(*throttler, 4, slots), "aabb");
+  EXPECT_EQ(take(*throttler, 3, slots), "aba") << "beyond it nobody is refused, or left idle";
+  throttler->set_pod_target(5);
+  EXPECT_EQ(take(*throttler, 3, slots), "abb");
+}
+
+TEST_F(ThrottlerTest, PackedLoadGoesToPodsThatServeFirst) {
+  auto throttler = make({.balancing = Balancing::kPack, .pod_target = 1});
+  add(*throttler, "a", false);
+  add(*throttler, "b", false);
+  throttler->pod_ready("b", scheduling::kSlowLoad);
+  auto one = throttler->try_acquire();
+  auto two = throttler->try_acquire();
+  EXPECT_EQ(one.slot->pod().pod(), "b");
+  EXPECT_EQ(two.slot->pod().pod(), "b") << "though it is full";
+  throttler->pod_ready("a", scheduling::kSlowLoad);
+  EXPECT_EQ(throttler->try_acquire().slot->pod().pod(), "a");
+  one.slot.reset();
+  two.slot.reset();
+  throttler->freeze_idle(clock_.now());
+  clock_.advance(1s);
+  auto held = throttler->try_acquire();
+  ASSERT_EQ(held.slot->pod().pod(), "a");
+  throttler->freeze_idle(clock_.now());  // b
+  held.slot.reset();
+  EXPECT_EQ(throttler->try_acquire().slot->pod().pod(), "a")
+      << "of two with room, the one that runs";
 }
 
 TEST_F(ThrottlerTest, TheQueueIsBounded) {

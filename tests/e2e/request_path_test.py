@@ -189,6 +189,41 @@ class RequestPath(unittest.TestCase):
         self.ebb.run("delete", "service", "still")
         wait_until(lambda: not self.ebb.pods("still"), "its end")
 
+    def test_load_is_packed_or_spread_as_wanted(self):
+        # Answers when all of its callers are there, with its pod's name.
+        code = ("import asyncio, socket\n"
+                "async def handle(request):\n"
+                "    await asyncio.sleep(0.3)\n    return socket.gethostname()\n")
+        ebb = self.ebb
+
+        def pods_of(name, requests):
+            """How many requests each pod got of some that overlap."""
+            answers = self.many(requests, lambda: ebb.get(name), threads=requests)
+            self.assertEqual({answer.status for answer in answers}, {200})
+            return sorted(collections.Counter(answer.text for answer in answers).values())
+
+        def deploy(balancing, *options):
+            name = f"{balancing or 'default'}-{len(options)}"
+            wish = ("--annotation", f"ebb.dev/load-balancing={balancing}") if balancing else ()
+            ebb.deploy(name, code, "--min", "2", "--max", "2", *wish, *options)
+            wait_until(lambda: ebb.metric("ebb_pods_ready", service=name) == 2, "two pods")
+            return name
+
+        limit = ("--concurrency", "4")
+        target = ("--concurrency", "0", "--annotation", "autoscaling.knative.dev/target=3")
+        self.assertEqual(pods_of(deploy("", *limit), 4), [4])
+        self.assertEqual(pods_of(deploy("pack", *limit), 4), [4])
+        self.assertEqual(pods_of(deploy("spread", *limit), 4), [2, 2])
+        self.assertEqual(pods_of(deploy("spread", *limit), 8), [4, 4])
+        self.assertEqual(pods_of(deploy("", *target), 4), [2, 2])
+        packed = deploy("pack", *target)
+        self.assertEqual(pods_of(packed, 3), [3])
+        self.assertEqual(pods_of(packed, 4), [1, 3])
+        self.assertEqual(pods_of(packed, 8), [4, 4])
+        self.assertIn("ebb.dev/load-balancing", ebb.run("describe", "service", packed).stdout)
+        wrong = ebb.deploy("wrong", code, "--annotation", "ebb.dev/load-balancing=random", check=False)
+        self.assertIn('must be "pack" or "spread"', wrong.stderr)
+
     # --- WebSocket ---
 
     def test_websocket(self):
