@@ -3,18 +3,21 @@ timeouts, bounds, clients that leave, rollouts and deletion under load."""
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
 import urllib.parse
 
-from harness import PATIENCE, Ebb, WebSocket, wait_until
+from harness import BUILD, PATIENCE, Ebb, WebSocket, wait_until
 
 # So that a function that was called (deploy does) soon rests.
 SHORT_WINDOW = ("--annotation", "autoscaling.knative.dev/window=6s")
@@ -547,6 +550,184 @@ class Framing(unittest.TestCase):
                     got += piece
                 self.assertTrue(got.startswith(b"HTTP/1.1 200 "), got)
                 self.assertTrue(got.endswith(b"\r\n\r\ndata"), got)
+
+
+# Takes what is sent to /take, once it is told to /go, and says of /give how much of that is gone.
+LARGE = r'''#!/usr/bin/python3
+import os, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+BLOCK = b"x" * 65536
+go, given = threading.Event(), 0
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, text):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def do_GET(self):
+        global given
+        if self.path != "/give":
+            (go.set if self.path == "/go" else go.clear)()
+            return self.answer(str(given))
+        given = 0
+        self.send_response(200)
+        self.send_header("Content-Length", str(SIZE))
+        self.end_headers()
+        for _ in range(SIZE // len(BLOCK)):
+            self.wfile.write(BLOCK)
+            given += len(BLOCK)
+
+    def do_PUT(self):
+        go.wait()
+        length = self.headers["Content-Length"]
+        self.answer(str(self.take(int(length)) if length else sum(iter(self.chunk, 0))))
+
+    def take(self, size):
+        left = size
+        while left > 0:
+            piece = self.rfile.read(min(left, len(BLOCK)))
+            if not piece:
+                raise EOFError
+            left -= len(piece)
+        return size
+
+    def chunk(self):
+        size = int(self.rfile.readline(), 16)
+        self.take(size)
+        self.rfile.readline()
+        return size
+
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+'''
+
+
+@unittest.skipIf(BUILD.name in ("asan", "tsan"), "a sanitizer keeps what was freed")
+class LargeBodies(unittest.TestCase):
+    """Who sends is as fast as who reads: nothing piles up in the front."""
+
+    SIZE = 256 << 20
+    AT_ONCE = 2
+    # In all, of transfers that go nowhere: on the way to the front and from the pod to its
+    # program are TCP's buffers, each of which the kernel lets grow to some MiB.
+    MOST_UNDERWAY = AT_ONCE * (32 << 20)
+    MOST_GROWN = 8  # MiB of the front's memory
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="ebb-large-")
+        cls.addClassCleanup(folder.cleanup)
+        settings = pathlib.Path(folder.name, "settings.yaml")
+        settings.write_text("maxBody: 300Mi\n")
+        cls.body = pathlib.Path(folder.name, "body")
+        cls.body.touch()
+        os.truncate(cls.body, cls.SIZE)  # of no blocks on the disk
+        cls.ebb = Ebb("--config", str(settings)).__enter__()
+        cls.addClassCleanup(cls.ebb.__exit__, None, None, None)
+        cls.ebb.deploy("large", {"run": LARGE.replace("SIZE", str(cls.SIZE))}, "--max", "1",
+                       "--min", "1", "--concurrency", "50", "--timeout", "300s", runtime="exec")
+
+    def setUp(self):
+        self.assertEqual(self.ebb.get("large", "/stop").status, 200)
+        self.status = pathlib.Path(f"/proc/{self.ebb.front()}/status")
+        self.before = self.memory()
+        self.highest, self.stopped = self.before, threading.Event()
+        self.looking = threading.Thread(target=self.look)
+        self.looking.start()
+
+    def tearDown(self):
+        self.stopped.set()
+        self.looking.join()
+
+    def memory(self):
+        """Of the front, in MiB."""
+        return int(re.search(r"^RssAnon:\s+(\d+)", self.status.read_text(), re.M)[1]) / 1024
+
+    def look(self):
+        while not self.stopped.wait(0.01):
+            self.highest = max(self.highest, self.memory())
+
+    def curl(self, version, path, *arguments, **pipes):
+        flag = "--http1.1" if version == 1 else "--http2-prior-knowledge"
+        process = subprocess.Popen(
+            ["curl", "-sS", "--fail", flag, "--max-time", str(PATIENCE * 10), "-H",
+             "Host: large.default.localhost", *arguments,
+             "http://{}:{}{}".format(*self.ebb.gateway, path)], **pipes)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def until_stuck(self, amount):
+        """The amount, once that stands still."""
+        last, since = 0, time.monotonic()
+        deadline = since + PATIENCE
+        while time.monotonic() - since < 0.5 or last == 0:
+            self.assertLess(time.monotonic(), deadline, f"it goes on, after {last} bytes")
+            if (now := amount()) != last:
+                last, since = now, time.monotonic()
+            time.sleep(0.02)
+        return last
+
+    def check_memory(self):
+        self.assertLess(self.highest - self.before, self.MOST_GROWN, f"MiB, from {self.before}")
+
+    def upload(self, version, *body, stdin=False):
+        with contextlib.ExitStack() as stack:
+            curls = [self.curl(version, "/take", "-T", *body, stdout=subprocess.PIPE, stdin=(
+                stack.enter_context(open(self.body)) if stdin else subprocess.DEVNULL))
+                for _ in range(self.AT_ONCE)]
+
+            def taken(curl):
+                """How far it has read the file."""
+                for fd in pathlib.Path(f"/proc/{curl.pid}/fd").iterdir():
+                    if os.readlink(fd) == str(self.body):
+                        info = pathlib.Path(f"/proc/{curl.pid}/fdinfo", fd.name).read_text()
+                        return int(re.search(r"pos:\s+(\d+)", info)[1])
+                return 0
+            underway = self.until_stuck(lambda: sum(map(taken, curls)))
+            self.assertLess(underway, self.MOST_UNDERWAY)
+            self.assertEqual(self.ebb.get("large", "/go").status, 200)
+            for curl in curls:
+                self.assertEqual(int(curl.communicate(timeout=PATIENCE * 10)[0]), self.SIZE)
+        self.check_memory()
+
+    def test_uploads_of_known_length(self):
+        self.upload(1, str(self.body))
+
+    def test_uploads_in_chunks(self):
+        self.upload(1, "-", stdin=True)
+
+    def test_uploads_of_known_length_by_http2(self):
+        self.upload(2, str(self.body))
+
+    def test_uploads_of_unknown_length_by_http2(self):
+        self.upload(2, "-", stdin=True)
+
+    def download(self, version):
+        curls = [self.curl(version, "/give", stdout=subprocess.PIPE) for _ in range(self.AT_ONCE)]
+        # Both of them count there.
+        underway = self.until_stuck(lambda: int(self.ebb.get("large", "/stop").text))
+        self.assertLess(underway, self.MOST_UNDERWAY)
+        for curl in curls:
+            got = 0
+            while piece := curl.stdout.read1(1 << 20):
+                got += len(piece)
+            self.assertEqual((got, curl.wait()), (self.SIZE, 0))
+            curl.stdout.close()
+        self.check_memory()
+
+    def test_downloads(self):
+        self.download(1)
+
+    def test_downloads_by_http2(self):
+        self.download(2)
 
 
 class CutAnswers(unittest.TestCase):
