@@ -63,6 +63,8 @@ class ClientExchange {
   // that was sent, or reset the connection (on a Unix socket that is known for sure), or
   // said so (HTTP/2).
   [[nodiscard]] virtual bool was_reset() const = 0;
+  // True if the server has reset this request alone, and the connection goes on (HTTP/2).
+  [[nodiscard]] virtual bool only_stream_ended() const { return false; }
   // True if any byte of the response to the current request has arrived.
   [[nodiscard]] virtual bool response_begun() const = 0;
   // Ends it now: what is pending ends with an error.

@@ -40,6 +40,9 @@ class H2ClientExchange final : public ClientExchange {
   [[nodiscard]] bool reusable() const override { return false; }
   [[nodiscard]] TunnelEnd tunnel_end() override { return {}; }
   [[nodiscard]] bool was_reset() const override { return stream_ && stream_->refused(); }
+  [[nodiscard]] bool only_stream_ended() const override {
+    return stream_ && stream_->reset_by_peer();
+  }
   [[nodiscard]] bool response_begun() const override { return stream_ && stream_->answer_begun(); }
   void close() override;
 

@@ -113,6 +113,11 @@ struct H2Session::Callbacks {
                          (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     const bool costs = !carries && !answers && frame->hd.type != NGHTTP2_WINDOW_UPDATE &&
                        frame->hd.type != NGHTTP2_RST_STREAM;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+      if (auto* reset = Callbacks::stream(session, frame->hd.stream_id)) {
+        reset->reset_by_peer_ = true;
+      }
+    }
     // Some measure the line with a ping for each piece of a body.
     if (carries) self.work_budget_.left = std::min(kBudget, self.work_budget_.left + 1);
     if (costs && self.role_ == Role::kServer && !self.spend(self.work_budget_)) {

@@ -79,6 +79,8 @@ class H2Stream final {
   [[nodiscard]] bool answer_begun() const { return answer_begun_; }
   // It was never looked at by the peer's application, says the peer: it may be sent again.
   [[nodiscard]] bool refused() const { return refused_; }
+  // The peer has reset it, and the connection goes on.
+  [[nodiscard]] bool reset_by_peer() const { return reset_by_peer_; }
 
   // The next piece of the body, empty at its end. Valid until the next call.
   [[nodiscard]] net::Task<HttpResult<std::string_view>> read(TimePoint deadline);
@@ -120,6 +122,7 @@ class H2Stream final {
   std::deque<H2Fields> interim_;  // those not taken, together no larger than a head may be
   bool read_canceled_ = false;
   bool refused_ = false;
+  bool reset_by_peer_ = false;
   bool answer_begun_ = false;  // something of the peer's head has come
   std::string received_;       // of the body, not asked for yet
   std::string piece_;          // what read() gave last

@@ -427,6 +427,7 @@ net::Task<Forwarded> Forwarding::after_break() {
   // More may have been passed on until now; a pod that ended only its side still takes it.
   connection->close();
   co_await upload.end();
+  if (connection->only_stream_ended()) asked_for_exit = kExitReportTimeout;  // its pod lives
   if (upload.client_error() || !request.replayable()) co_return Forwarded::kAnswered;
   if (options.may_replay) {
     const bool again = co_await may_replay();
@@ -444,6 +445,7 @@ net::Task<bool> Forwarding::may_replay() {
   co_await ask_for_exit(kSoonReported);
   // HTTP/2 says so of each request.
   if (slot.pod().h2c() && connection->was_reset()) co_return true;
+  if (connection->only_stream_ended()) co_return false;  // that was its answer
   bool unread = connection->was_reset() && can_be_unread();
   if (!reused) {
     // It was no idle connection that the pod closed just then. A pod that lives would
@@ -498,7 +500,8 @@ LateAnswer Forwarding::lateness() const {
 
 net::Task<void> Forwarding::tell_of_break() {
   co_await ask_for_exit(kExitReportTimeout);
-  PodFailure failure = broken_connection(options.function, exit);
+  PodFailure failure = connection->only_stream_ended() ? reset_request(options.function)
+                                                       : broken_connection(options.function, exit);
   co_await tell(std::move(failure));
 }
 

@@ -54,6 +54,14 @@ PodFailure broken_connection(std::string_view function,
                      .text = fmt::format("function {} failed: {}", function, why)}};
 }
 
+PodFailure reset_request(std::string_view function) {
+  return {
+      .answer = {.why = Refusal::kPodFailed,
+                 .status = 502,
+                 .text = fmt::format("function {} reset the request without an answer", function)},
+      .event = "NoAnswer"};
+}
+
 std::optional<PodEvent> cut_answer(std::string_view function, Cut why, Duration allowed) {
   switch (why) {
     case Cut::kTimeout:

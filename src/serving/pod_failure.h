@@ -41,6 +41,9 @@ struct LateAnswer {
 [[nodiscard]] PodFailure broken_connection(std::string_view function,
                                            const std::optional<scheduling::PodExit>& exit);
 
+// It reset this request alone, as HTTP/2 allows.
+[[nodiscard]] PodFailure reset_request(std::string_view function);
+
 // The pod did not end the answer that it had begun. `allowed`: the bound that it reached, if it
 // did. Nothing where it is not the function's fault, or the pod's end has an event of its own.
 struct PodEvent {
