@@ -37,6 +37,8 @@ namespace {
 // After a hand-out no pod is made for this long while more than half of the pool is left:
 // making one takes a core for milliseconds, which the code that loads needs.
 constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
+// After a front could not be accepted.
+constexpr Duration kListenPause = std::chrono::milliseconds(100);
 constexpr int kControlBuffer = 4 << 20;  // bytes queued towards the front
 
 Result<UniqueFd> open_folder(const std::string& path) {
@@ -138,8 +140,8 @@ Result<void> LocalController::set_up() {
   auto listener = listen_for_front(run_dir->get(), options_.front_uid);
   if (!listener) return fail(listener.error());
   listener_ = std::move(*listener);
-  listener_watch_ =
-      std::make_unique<net::FdWatch>(executor_, listener_.get(), [this] { on_front_connects(); });
+  watch_listener();
+  listen_again_.fire = [this] { watch_listener(); };
   grace_.fire = [this] {
     log::warn("controller", "no front came back: ending all pods");
     shut_down();
@@ -191,8 +193,19 @@ LocalController::~LocalController() = default;
 
 // --- The front ---
 
+void LocalController::watch_listener() {
+  listener_watch_ =
+      std::make_unique<net::FdWatch>(executor_, listener_.get(), [this] { on_front_connects(); });
+}
+
 void LocalController::on_front_connects() {
   UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!peer && (errno == EMFILE || errno == ENFILE)) {  // it stays there, and would call again
+    log::error("controller", "a front has to wait: {}", std::strerror(errno));
+    executor_.arm(listen_again_, executor_.now() + kListenPause);
+    listener_watch_.reset();
+    return;
+  }
   if (!peer) return;
   ucred who = {};
   socklen_t length = sizeof who;
@@ -372,7 +385,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
   if (parent) bury_parent(pod, gone);
   // One that never got as far as waiting for code: the next waits a while.
   if (pool != pools_.end() && !pod.warmed_up() && gone.reason != "Stopped") {
-    pool_failed(*pool->second, whole_message(gone));
+    pool_failed(*pool->second, {Errc::kUnavailable, whole_message(gone)});
   }
   const uint32_t slot = pod.slot();
   const std::string parent_id = pod.parent();
@@ -401,6 +414,7 @@ void LocalController::bury(PodProcess& pod, int wait_status) {
 void LocalController::shut_down() {
   usage_.stop();
   front_watch_.reset();
+  listen_again_.disarm();
   listener_watch_.reset();
   signal_watch_.reset();
   std::set<pid_t> warm;

@@ -76,6 +76,7 @@ class LocalController final {
   void set_up_cgroups();
   void set_up_network();
 
+  void watch_listener();
   void on_front_connects();
   void on_front_message();
   void on_front_gone();
@@ -97,7 +98,7 @@ class LocalController final {
   void shut_down();
 
   // Pools of cold pods: pools.cc.
-  void pool_failed(Pool& pool, const std::string& why);
+  void pool_failed(Pool& pool, const Error& why);
   void refill(Pool& pool);
   void start_zygote(Pool& pool);
   std::optional<std::string> start_pod(Pool& pool);
@@ -137,6 +138,7 @@ class LocalController final {
   std::unique_ptr<net::FdWatch> signal_watch_;
   std::unique_ptr<net::FdWatch> front_watch_;
   bool front_hands_over_ = false;  // it goes, and says so
+  net::Timer listen_again_;
   net::Timer grace_;
   std::unordered_map<std::string, std::unique_ptr<Pool>> pools_;  // by runtime
   TimePoint pause_refills_until_{};

@@ -229,6 +229,7 @@ Result<void> PodProcess::assign(const Assign& order, int code_dir, const Code& w
   if (auto set = set_network(order.network); !set) return set;
   const UniqueFd code(
       ::openat(code_dir, order.code.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!code && errno != ENOENT) return fail_errno(errno, "cannot open the code " + order.code);
   if (!code) return fail_errno(errno, "the code " + order.code + " is not on this node");
   if (auto mounted =
           sandbox::inject_mount(code.get(), pidfd_.get(), sandbox::kCodeFolder, own_namespace);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "net/descriptor_reserve.h"
 #include "node/local_controller.h"
 
 namespace ebb::node {
@@ -14,6 +15,8 @@ namespace {
 constexpr size_t kStartsAtOnce = 2;
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
+// What is short is there again as soon as others give it back.
+constexpr Duration kShortageRetry = std::chrono::seconds(1);
 
 Result<Runtime> load_runtime(const std::string& folder, const std::string& name) {
   std::error_code ignored;
@@ -48,12 +51,14 @@ void LocalController::handle(const SetPool& order) {
   refill(*pool);
 }
 
-void LocalController::pool_failed(Pool& pool, const std::string& why) {
-  const Duration wait =
-      std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
-  ++pool.failures;
-  log::error("controller", "cannot start pods of runtime {}: {}", pool.runtime.name, why);
-  report(PoolFailed{.runtime = pool.runtime.name, .message = why});
+void LocalController::pool_failed(Pool& pool, const Error& why) {
+  Duration wait = kShortageRetry;
+  if (why.code != Errc::kExhausted) {
+    wait = std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
+    ++pool.failures;
+  }
+  log::error("controller", "cannot start pods of runtime {}: {}", pool.runtime.name, why.message);
+  report(PoolFailed{.runtime = pool.runtime.name, .message = why.message});
   executor_.arm(pool.retry, executor_.now() + wait);
 }
 
@@ -77,6 +82,13 @@ void LocalController::refill(Pool& pool) {
   if (cold + starting >= pool.want || pool.retry.armed()) return;
   if (2 * cold > pool.want && executor_.now() < pause_refills_until_) {
     if (!pool.after_hand_outs.armed()) executor_.arm(pool.after_hand_outs, pause_refills_until_);
+    return;
+  }
+  // The pods that there are need some: to be given code, to end, to be asked for by a new front.
+  if (net::DescriptorReserve().reached()) {
+    pool_failed(pool, {Errc::kExhausted,
+                       "the Local Controller is short of file descriptors: raise their limit "
+                       "(ulimit -Hn, LimitNOFILE)"});
     return;
   }
   if (!pool.zygote) start_zygote(pool);
@@ -105,10 +117,10 @@ void LocalController::start_zygote(Pool& pool) {
                  if (const auto it = pods_.find(orphan); it != pods_.end()) bury(*it->second, 0);
                });
              }
-             pool_failed(*self, "its zygote ended: " + why);
+             pool_failed(*self, {Errc::kUnavailable, "its zygote ended: " + why});
            }});
   if (!zygote) {
-    pool_failed(pool, zygote.error().message);
+    pool_failed(pool, zygote.error());
     return;
   }
   pool.zygote = std::move(*zygote);
@@ -160,11 +172,11 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
              assign(Assign(p.order()), p, false);
            }});
   if (!pod) {
-    pool_failed(pool, pod.error().message);
+    pool_failed(pool, pod.error());
     return std::nullopt;
   }
   if (auto sent = pool.zygote->spawn((*pod)->spawn_request()); !sent) {
-    pool_failed(pool, sent.error().message);
+    pool_failed(pool, sent.error());
     return std::nullopt;
   }
   free_slots_.pop_front();

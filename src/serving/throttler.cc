@@ -347,7 +347,7 @@ void Throttler::start_failed(const std::string& pod, const std::string& message)
   last_failure_ = message;
   retry_at_ =
       clock_.now() + std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
-  ++failures_;
+  if (!pod.empty()) ++failures_;  // else it is not the function's
   if (pods_.empty()) refuse_waiting({Refusal::kStartFailed, message, 1});
   on_start_(pod, message);
 }

@@ -434,6 +434,18 @@ TEST_F(ThrottlerTest, RevisionsShareTheRoomForThoseThatWait) {
   EXPECT_EQ(budget->taken().bytes, 0u);
 }
 
+// It ends when there are pods again, whatever the function did.
+TEST_F(ThrottlerTest, WhereNoPodCanBeHadTheNextTryDoesNotWaitLongerEachTime) {
+  auto throttler = make(1);
+  for (int i = 0; i < 10; ++i) {
+    throttler->pods_unavailable("no descriptors");
+    EXPECT_TRUE(throttler->try_acquire().refused);
+    EXPECT_EQ(throttler->counts().retry_at, clock_.now() + 1s);
+    clock_.advance(1s);
+    EXPECT_FALSE(throttler->try_acquire().refused);
+  }
+}
+
 TEST_F(ThrottlerTest, WhoTimedOutLeavesNothingBehind) {
   auto throttler = make(1);
   const auto late = [&] {

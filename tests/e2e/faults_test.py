@@ -332,6 +332,86 @@ class NoDescriptors(unittest.TestCase):
             old.close()
 
 
+    def test_the_local_controller_makes_no_pods_until_it_has_some_again(self):
+        cold = 4
+        with Ebb("--pool", str(cold)) as ebb:
+            ebb.deploy("here", "def handle(request): return 'here'\n", "--min", "1", "--max", "1",
+                       "--concurrency", "50")
+            names = [f"asleep-{i}" for i in range(cold + 8)]
+            for name in names:
+                ebb.deploy(name, GOOD, *SHORT_WINDOW)
+
+            def at_rest():
+                pods = ebb.pods()
+                return len(pods) == cold + 1 and len(ebb.pods(state="Cold")) == cold
+            wait_until(at_rest, "a full pool")
+            controller, front = ebb.local_controller(), ebb.front()
+
+            def held():
+                groups = [p for p in ebb.cgroup_folder().iterdir() if p.is_dir()]
+                sockets = list(pathlib.Path(ebb.data, "run/pods").iterdir())
+                return (len(os.listdir(f"/proc/{controller}/fd")), len(groups), len(sockets))
+            before = held()
+            # The second is of one that was begun with the last ones.
+            shortage = "the Local Controller is short of file descriptors|Too many open files"
+            limits = resource.prlimit(controller, resource.RLIMIT_NOFILE)
+
+            def limit(most):
+                resource.prlimit(controller, resource.RLIMIT_NOFILE, (most, limits[1]))
+
+            def call(name):
+                start = time.monotonic()
+                answer = ebb.get(name)
+                self.assertLess(time.monotonic() - start, PATIENCE / 2)
+                return answer
+
+            def call_all():
+                with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+                    return list(pool.map(call, names))
+
+            def recovers():
+                start = time.monotonic()
+                limit(limits[0])
+                for name in names:
+                    wait_until(lambda: ebb.get(name).status == 200, f"{name} starts again")
+                self.assertLess(time.monotonic() - start, PATIENCE / 2)
+                wait_until(at_rest, "a full pool", PATIENCE * 3)
+                wait_until(lambda: held() == before, f"as much as before, {before}")
+
+            # Who has a pod keeps it, and cold ones are given out; others are not made, beyond one
+            # or two for which numbers between those in use suffice.
+            limit(1 + max(int(name) for name in os.listdir(f"/proc/{controller}/fd")) + 8)
+            answers = call_all()
+            self.assertGreaterEqual([a.status for a in answers].count(200), cold, answers)
+            self.assertEqual({a.status for a in answers}, {200, 503}, answers)
+            for answer in answers:
+                if answer.status == 503:
+                    self.assertRegex(answer.text, shortage)
+                    self.assertIsNotNone(answer.headers["Retry-After"])
+            self.assertEqual(ebb.get("here").text, "here")
+            self.assertIn("PoolFailed", ebb.run("get", "events").stdout)
+            recovers()
+
+            # Not even one is left for a moment.
+            limit(3)
+            answers = call_all()
+            self.assertEqual({a.status for a in answers}, {503}, answers)
+            for answer in answers:
+                self.assertRegex(answer.text, shortage)
+            for _ in range(20):
+                self.assertEqual(ebb.get("here").text, "here")
+            os.kill(front, signal.SIGKILL)  # the next one must wait for the Local Controller
+            wait_until(lambda: "a front has to wait" in "".join(ebb.log), "a word of it in the log")
+            recovers_at = time.monotonic()
+            limit(limits[0])
+            wait_until(lambda: ebb.front() != front and ebb.get("here").text == "here", "the next front")
+            self.assertLess(time.monotonic() - recovers_at, PATIENCE / 2)
+            recovers()
+            self.assertEqual(ebb.local_controller(), controller)
+            self.assertEqual(ebb.stop(), 0)
+            self.assertEqual(ebb.leftovers(), [])
+
+
 class FullDisk(unittest.TestCase):
     def test_what_is_deployed_goes_on(self):
         with tempfile.TemporaryDirectory() as folder:
