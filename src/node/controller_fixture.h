@@ -184,6 +184,16 @@ class LocalControllerTest : public testing::Test {
     EXPECT_EQ(expect<PodGone>().reason, "Stopped");
   }
 
+  // As if v2 were not mounted.
+  static Result<sandbox::CgroupMounts> mounts_without_v2() {
+    std::ifstream all("/proc/self/mountinfo");
+    std::string v1;
+    for (std::string line; std::getline(all, line);) {
+      if (line.find(" - cgroup2 ") == std::string::npos) v1 += line + "\n";
+    }
+    std::ifstream own("/proc/self/cgroup");
+    return sandbox::CgroupMounts::find(v1, {std::istreambuf_iterator<char>(own), {}}, "");
+  }
   std::optional<sandbox::CgroupMounts> cgroups_;
   Duration usage_interval_ = 15s;
   uint32_t without_ = 0;

@@ -11,6 +11,7 @@ namespace ebb::node {
 namespace {
 
 constexpr Duration kLeavingTime = std::chrono::milliseconds(20);  // of killed processes
+constexpr const char* kParentEnded = "the pod that it was forked from has ended";
 
 }  // namespace
 
@@ -94,6 +95,13 @@ void LocalController::handle(const Forget& order) {
   for (const std::string& id : parents_.of(order.revision)) retire(id);
 }
 
+// The kernel does so too, but for those that v1's freezer holds: for these it waits.
+void LocalController::end_forks(const PodProcess& parent) {
+  for (const auto& [id, pod] : pods_) {
+    if (pod->forked() && pod->parent() == parent.id()) pod->end("Killed", kParentEnded);
+  }
+}
+
 // One that forked others has ended, and with the first process of their namespace they too.
 void LocalController::bury_parent(const PodProcess& pod, const PodGone& gone) {
   std::vector<PodProcess*> children;
@@ -102,7 +110,7 @@ void LocalController::bury_parent(const PodProcess& pod, const PodGone& gone) {
   }
   for (PodProcess* child : children) {
     if (child->forked()) {
-      child->end("Killed", "the pod that it was forked from has ended");
+      child->end("Killed", kParentEnded);
       bury(*child, SIGKILL);
     } else {
       child->give_up_fork("the pod that was to fork it has ended");

@@ -79,6 +79,18 @@ def handle(request):
     std::ifstream procs(group(pod) + "/cgroup.procs");
     return std::distance(std::istream_iterator<int>(procs), {});
   }
+  // The process that has forked it.
+  [[nodiscard]] pid_t parent_of(const std::string& pod) const {
+    int child = 0;
+    std::ifstream(group(pod) + "/cgroup.procs") >> child;
+    std::ifstream status("/proc/" + std::to_string(child) + "/status");
+    for (std::string line; std::getline(status, line);) {
+      const int parent = line.starts_with("PPid:") ? std::stoi(line.substr(5)) : 0;
+      if (parent > 1) return parent;
+    }
+    ADD_FAILURE() << "it has no parent";
+    return ::getpid();
+  }
   std::string hash_;
 };
 
@@ -127,15 +139,37 @@ TEST_F(ForkTest, WhatItStartedEndsWithIt) {
 TEST_F(ForkTest, TheyEndWithTheOneThatForkedThemAndOthersLoadTheCode) {
   const auto pod = forked();
   await_processes(pod, 1);
-  int child = 0;
-  std::ifstream(group(pod) + "/cgroup.procs") >> child;
-  std::ifstream status("/proc/" + std::to_string(child) + "/status");
-  int parent = 0;
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("PPid:")) parent = std::stoi(line.substr(5));
+  ASSERT_EQ(::kill(parent_of(pod), SIGKILL), 0);
+  const auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, pod);
+  EXPECT_EQ(gone.message, "the pod that it was forked from has ended");
+  EXPECT_EQ(words(get(start())).front(), "1");
+}
+
+// Its freezer holds back even SIGKILL.
+class ForkV1FreezerTest : public ForkTest {
+ protected:
+  void SetUp() override {
+    auto mounts = mounts_without_v2();
+    if (!mounts || mounts->freezer.empty()) GTEST_SKIP() << "no freezer of cgroup v1 is mounted";
+    cgroups_ = std::move(*mounts);
+    ForkTest::SetUp();
   }
-  ASSERT_GT(parent, 1);
-  ASSERT_EQ(::kill(parent, SIGKILL), 0);
+};
+
+TEST_F(ForkV1FreezerTest, FrozenOnesEndWithTheOneThatForkedThem) {
+  const auto pod = forked();
+  await_processes(pod, 1);
+  ASSERT_TRUE(client_->send(Freeze{.pod = pod, .frozen = 1, .turn = 1}));
+  const auto state = cgroups_->freezer + "/ebb-" + data_.id() + "/" + pod + "/freezer.state";
+  std::string text;
+  for (const auto deadline = executor_.now() + kPatience;
+       text != "FROZEN" && executor_.now() < deadline;) {
+    executor_.run_until(executor_.now() + 5ms);
+    std::ifstream(state) >> text;
+  }
+  ASSERT_EQ(text, "FROZEN");
+  ASSERT_EQ(::kill(parent_of(pod), SIGKILL), 0);
   const auto gone = expect<PodGone>();
   EXPECT_EQ(gone.pod, pod);
   EXPECT_EQ(gone.message, "the pod that it was forked from has ended");

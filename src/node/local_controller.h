@@ -116,6 +116,7 @@ class LocalController final {
   void end_if_childless(const std::string& id);
   [[nodiscard]] bool has_children(const std::string& id) const;
   void look_at_parents();
+  void end_forks(const PodProcess& parent);
   void bury_parent(const PodProcess& pod, const PodGone& gone);
   void clear_groups();
 

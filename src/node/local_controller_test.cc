@@ -80,14 +80,22 @@ constexpr const char* kTicking =
     "threading.Thread(target=tick, daemon=True).start()\n"
     "def handle(request):\n    return 'END%d' % ticks\n";
 
-class Freezing : public LocalControllerTest {
+// By the freezer of v2, which may stand beside v1, and by that of v1.
+class Freezing : public LocalControllerTest,
+                 public testing::WithParamInterface<sandbox::CgroupMounts::Version> {
  protected:
+  using Version = sandbox::CgroupMounts::Version;
+
   void SetUp() override {
+    const auto mounts =
+        GetParam() == Version::kV2 ? sandbox::CgroupMounts::find() : mounts_without_v2();
+    if (!mounts || mounts->freezer.empty() || mounts->freezer_version != GetParam()) {
+      GTEST_SKIP() << "it is not mounted here";
+    }
+    cgroups_ = *mounts;
     LocalControllerTest::SetUp();
-    if (IsSkipped()) return;
-    const auto mounts = sandbox::CgroupMounts::find();
-    if (!mounts || mounts->freezer.empty()) GTEST_SKIP() << "needs cgroup v2, perhaps beside v1";
-    groups_ = mounts->freezer + "/ebb-" + data_.id() + "/";
+    tree_ = "ebb-" + data_.id();
+    groups_ = mounts->freezer + "/" + tree_ + "/";
   }
   int ticks(const std::string& pod) {
     const std::string answer = get(pod);
@@ -104,14 +112,24 @@ class Freezing : public LocalControllerTest {
     EXPECT_EQ(is_frozen(pod), frozen);
   }
   bool is_frozen(const std::string& pod) const {
-    std::ifstream file(groups_ + pod + "/cgroup.events");
+    const bool v2 = GetParam() == Version::kV2;
+    std::ifstream file(groups_ + pod + (v2 ? "/cgroup.events" : "/freezer.state"));
     const std::string text{std::istreambuf_iterator<char>(file), {}};
-    return text.find("frozen 1") != std::string::npos;
+    return text.find(v2 ? "frozen 1" : "FROZEN") != std::string::npos;
   }
+  std::string tree_;
   std::string groups_;
 };
 
-TEST_F(Freezing, AFrozenPodStandsStillAndGoesOnWhereItWas) {
+INSTANTIATE_TEST_SUITE_P(By, Freezing,
+                         testing::Values(sandbox::CgroupMounts::Version::kV2,
+                                         sandbox::CgroupMounts::Version::kV1),
+                         [](const auto& of) {
+                           const bool v2 = of.param == sandbox::CgroupMounts::Version::kV2;
+                           return std::string(v2 ? "V2" : "V1");
+                         });
+
+TEST_P(Freezing, AFrozenPodStandsStillAndGoesOnWhereItWas) {
   const auto pod = pod_with(kTicking);
   expect<PodReady>();
   const int before = ticks(pod);
@@ -127,7 +145,7 @@ TEST_F(Freezing, AFrozenPodStandsStillAndGoesOnWhereItWas) {
   EXPECT_GT(ticks(pod), before);
 }
 
-TEST_F(Freezing, AFrozenPodCanBeStoppedAndLeavesNothing) {
+TEST_P(Freezing, AFrozenPodCanBeStoppedAndLeavesNothing) {
   const auto pod = pod_with(std::string("import signal, sys\n"
                                         "def end(*_):\n    print('heard it', flush=True)\n"
                                         "    sys.exit(0)\n"
@@ -140,7 +158,7 @@ TEST_F(Freezing, AFrozenPodCanBeStoppedAndLeavesNothing) {
   EXPECT_THAT(log_text(), testing::HasSubstr("heard it"));
 }
 
-TEST_F(Freezing, AFrontThatGoesLeavesNoPodFrozen) {
+TEST_P(Freezing, AFrontThatGoesLeavesNoPodFrozen) {
   const auto pod = pod_with(kTicking);
   expect<PodReady>();
   freeze(pod, true, 9);
@@ -151,6 +169,20 @@ TEST_F(Freezing, AFrontThatGoesLeavesNoPodFrozen) {
   freeze(pod, true, 1);  // a new front counts anew
   freeze(pod, false, 2);
   EXPECT_GT(ticks(pod), 0);
+}
+
+TEST_P(Freezing, ALocalControllerThatIsKilledLeavesNoPodFrozen) {
+  const auto pod = pod_with(kTicking);
+  expect<PodReady>();
+  freeze(pod, true, 1);
+  ::kill(controller_, SIGKILL);
+  ::waitpid(std::exchange(controller_, -1), nullptr, 0);
+  auto next = sandbox::CgroupTree::open(tree_, *cgroups_);
+  ASSERT_TRUE(next);
+  EXPECT_GT((*next)->sweep(), 0U);
+  EXPECT_FALSE(std::filesystem::exists(groups_ + pod));
+  next->reset();
+  EXPECT_FALSE(std::filesystem::exists(groups_)) << "nothing is left of the tree";
 }
 
 TEST_F(LocalControllerTest, CodeThatCannotBeLoadedSaysWhy) {

@@ -185,6 +185,7 @@ void PodProcess::on_control() {
       // be led: end it (most often it has just ended itself).
       control_watch_.reset();
       signal(SIGKILL);
+      if (forks_) events_.on_closed(*this);
       return;
     }
     const std::string_view text = **packet;
@@ -418,7 +419,7 @@ void PodProcess::abandon() {
 }
 
 // By what was opened while it lived: its number may be another's by now.
-void PodProcess::signal(int number) const {
+void PodProcess::signal(int number) {
   if (pidfd_) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
   } else if (pid_ > 0) {
@@ -426,12 +427,17 @@ void PodProcess::signal(int number) const {
   }
   // The first process of a namespace takes all others along; one that was forked does not.
   if (forked_ && number == SIGKILL && cgroup_) cgroup_->kill();
+  // What v1 has frozen ends only when it is thawed, and then before it does anything else.
+  if (number != SIGKILL || !std::exchange(frozen_, false)) return;
+  if (auto done = cgroup_->freeze(false); !done) {
+    log::error("controller", "pod {} was killed and stands still: {}", id_, done.error().message);
+  }
 }
 
 // A signal is for the first thread of a process that can take it, mostly the first of all. But
 // after a thaw that may be any, and a program whose first thread waits, as Python's does, hears
 // nothing then. One that has it blocked has another thread that waits for it.
-void PodProcess::signal_first_thread(int number) const {
+void PodProcess::signal_first_thread(int number) {
   const auto status = read_file(fmt::format("/proc/{}/status", pid_), 1 << 14);
   const size_t blocked = status ? status->find("\nSigBlk:\t") : std::string::npos;
   if (blocked == std::string::npos) return signal(number);

@@ -38,6 +38,8 @@ class PodProcess final {
     std::function<void(PodProcess&, std::string_view)> on_compiled;
     // Of one that forks: it says how a process ended that it had forked for the pod `id`.
     std::function<void(PodProcess&, const std::string& id, int wait_status)> on_fork_status;
+    // Of one that forks: it has ended, or is about to; it can be reaped after its forks only.
+    std::function<void(const PodProcess&)> on_closed;
     // Of one that was forked: its process has ended. Others are reaped by the owner.
     std::function<void(PodProcess&, int wait_status)> on_ended;
     // `parent` forked no process for it: it is cold as before.
@@ -141,8 +143,8 @@ class PodProcess final {
   void arm_start_deadline();
   // `copied`: what of the memory its cgroup does not count.
   Result<void> set_order_limits(uint64_t copied);
-  void signal(int number) const;
-  void signal_first_thread(int number) const;
+  void signal(int number);
+  void signal_first_thread(int number);
   void on_output();
   void watch_output();
   Result<void> set_network(uint8_t wish);

@@ -163,6 +163,7 @@ std::optional<std::string> LocalController::start_pod(Pool& pool) {
              child.forked() ? child.set_wait_status(status)
                             : child.give_up_fork("its process ended");
            },
+       .on_closed = [this](const PodProcess& p) { end_forks(p); },
        .on_ended = [this](PodProcess& p, int status) { bury(p, status); },
        .on_not_forked =
            [this](PodProcess& p, const std::string& parent, const std::string& why) {

@@ -111,6 +111,12 @@ void kill_in(const std::string& folder, pid_t spared = 0) {
   }
 }
 
+// 0 or errno. `folder`: a group of v2, or of v1's hierarchy for that.
+int write_frozen(const std::string& folder, bool v2, bool frozen) {
+  return v2 ? write_text(folder + "/cgroup.freeze", frozen ? "1" : "0")
+            : write_text(folder + "/freezer.state", frozen ? "FROZEN" : "THAWED");
+}
+
 // The kernel takes no less than a millisecond: 10m is the least, as of the kubelet.
 uint64_t quota_us(uint32_t cpu_millis) {
   constexpr uint64_t kLeastQuotaUs = 1000;
@@ -173,7 +179,17 @@ Result<CgroupMounts> CgroupMounts::find(const std::string& mountinfo,
   if (accounts != mounts.end()) v1.folders.push_back(own_folder(*accounts, own["cpuacct"]));
   const auto unified = std::find_if(mounts.begin(), mounts.end(),
                                     [](const Mount& m) { return m.type == "cgroup2"; });
-  if (unified != mounts.end()) v1.freezer = unified->point;
+  if (unified != mounts.end()) {
+    v1.freezer = unified->point;
+    return v1;
+  }
+  const auto freezer = std::find_if(mounts.begin(), mounts.end(), [](const Mount& m) {
+    return m.type == "cgroup" && contains(m.options, "freezer");
+  });
+  if (freezer != mounts.end()) {
+    v1.freezer = own_folder(*freezer, own["freezer"]);
+    v1.freezer_version = Version::kV1;
+  }
   return v1;
 }
 
@@ -291,6 +307,7 @@ Result<Cgroup> CgroupTree::create(const std::string& pod, const Limits& limits) 
     }
   }
   if (!freezer_.empty()) group.freezer_ = freezer_ + "/" + pod;
+  group.v2_freezer_ = mounts_.freezer_version == CgroupMounts::Version::kV2;
   if (auto set = group.set_limits(limits); !set) return fail(set.error());
   return group;
 }
@@ -299,10 +316,20 @@ void CgroupTree::kill_all() {
   for (const auto& parent : parents_) {
     for (const auto& child : children(parent)) kill_in(parent + "/" + child);
   }
+  thaw_all();
+}
+
+// In v2 those that are killed end frozen or not, and what else is frozen need not stir for it.
+void CgroupTree::thaw_all() const {
+  if (freezer_.empty() || mounts_.freezer_version == CgroupMounts::Version::kV2) return;
+  for (const auto& child : children(freezer_)) {
+    write_frozen(freezer_ + "/" + child, false, false);
+  }
 }
 
 size_t CgroupTree::sweep() {
   size_t removed = 0;
+  kill_all();
   for (const auto& parent : all_parents()) {
     for (const auto& child : children(parent)) {
       const std::string folder = parent + "/" + child;
@@ -405,15 +432,14 @@ bool Cgroup::holds(pid_t pid) const {
 
 Result<void> Cgroup::freeze(bool frozen) {
   if (freezer_.empty()) {
-    return fail(Errc::kUnavailable, "there is no cgroup v2, which alone can freeze");
+    return fail(Errc::kUnavailable, "there is neither cgroup v2 nor the freezer hierarchy of v1");
   }
   if (!v2_ && !all_in_freezer_) {
     if (!frozen) return {};
     if (auto moved = move_to_freezer(); !moved) return moved;
   }
-  const std::string file = freezer_ + "/cgroup.freeze";
-  if (const int err = write_text(file, frozen ? "1" : "0"); err != 0) {
-    return fail_errno(err, "cannot write " + file);
+  if (const int err = write_frozen(freezer_, v2_freezer_, frozen); err != 0) {
+    return fail_errno(err, (frozen ? "cannot freeze " : "cannot thaw ") + freezer_);
   }
   return {};
 }

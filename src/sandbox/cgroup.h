@@ -41,8 +41,9 @@ struct CgroupMounts {
   // v2: what is turned on for pods, of memory, pids, cpu. Without it no such limit.
   std::vector<std::string> controllers = {};
   // Where groups that can be frozen are made: in v2, which is there beside v1 too, most
-  // often; empty: nowhere.
+  // often, else in v1's hierarchy for that; empty: nowhere.
   std::string freezer = {};
+  Version freezer_version = Version::kV2;
 
   // Pure: from the texts of the two files.
   [[nodiscard]] static Result<CgroupMounts> find(const std::string& mountinfo,
@@ -92,8 +93,8 @@ class Cgroup final {
   [[nodiscard]] std::optional<uint64_t> memory_bytes() const;
   // What it has used so far: three small files read. nullopt where they cannot be.
   [[nodiscard]] std::optional<CgroupUsage> usage() const;
-  // Stops all processes of the group, or lets them go on. Frozen ones can be killed; every
-  // other signal waits. kUnavailable where there is no freezer.
+  // Stops all processes of the group, or lets them go on. Every signal waits meanwhile, with
+  // v1's freezer SIGKILL, too. kUnavailable where there is no freezer.
   [[nodiscard]] Result<void> freeze(bool frozen);
   // Removes the group now; false while a process is still in it.
   bool remove();
@@ -106,7 +107,8 @@ class Cgroup final {
   [[nodiscard]] Result<void> move_to_freezer();
 
   std::vector<std::string> folders_;
-  std::string freezer_;          // with v1 a folder of its own, made when first needed
+  std::string freezer_;  // with v1 a folder of its own, made when first needed
+  bool v2_freezer_ = true;
   bool in_freezer_ = false;      // with v1: that folder is there
   bool all_in_freezer_ = false;  // likewise: and all its processes in it
   UniqueFd folder_fd_;
@@ -126,7 +128,7 @@ class CgroupTree final {
   // Ends and removes what an earlier run left below the parent. Returns how many
   // groups it removed. Call before the first create().
   size_t sweep();
-  // Sends SIGKILL to every process in a child group.
+  // Sends SIGKILL to every process in a child group, and lets those go on that stand still.
   void kill_all();
 
  private:
@@ -134,6 +136,7 @@ class CgroupTree final {
       : freezer_(std::move(freezer)), parents_(std::move(parents)), mounts_(std::move(mounts)) {}
   // Where processes of ours may be, those of earlier runs too.
   [[nodiscard]] std::vector<std::string> all_parents() const;
+  void thaw_all() const;
 
   std::string freezer_;  // the parent group there; empty: none
   std::vector<std::string> parents_;

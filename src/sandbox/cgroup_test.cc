@@ -39,6 +39,22 @@ TEST(CgroupMounts, V1WhereV2HasNoMemory) {
   EXPECT_EQ(found->freezer, "/sys/fs/cgroup/unified") << "v2 beside v1";
 }
 
+TEST(CgroupMounts, FreezesByV1WhereThereIsNoV2) {
+  const std::string mounts =
+      std::string(kHybrid) + "42 31 0:39 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n";
+  const std::string own = "6:freezer:/\n5:cpu,cpuacct:/\n4:memory:/\n3:pids:/\n";
+  const auto both = CgroupMounts::find(mounts, own + "0::/\n", "");
+  ASSERT_TRUE(both);
+  EXPECT_EQ(both->freezer, "/sys/fs/cgroup/unified");
+  EXPECT_EQ(both->freezer_version, Version::kV2);
+  std::string without_v2 = mounts;
+  without_v2.erase(without_v2.find("41 31"), without_v2.find("42 31") - without_v2.find("41 31"));
+  const auto v1 = CgroupMounts::find(without_v2, own, "");
+  ASSERT_TRUE(v1);
+  EXPECT_EQ(v1->freezer, "/sys/fs/cgroup/freezer");
+  EXPECT_EQ(v1->freezer_version, Version::kV1);
+}
+
 TEST(CgroupMounts, CpuacctOnItsOwnOrNotAtAll) {
   const std::string three =
       "32 31 0:29 / /cg/cpu rw - cgroup cgroup rw,cpu\n"
