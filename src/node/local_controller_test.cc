@@ -270,6 +270,55 @@ TEST_F(LocalControllerTest, MemoryIsLimited) {
   EXPECT_EQ(expect<PodGone>().reason, "OOMKilled");
 }
 
+// The groups of all pods together may be full as the machine may.
+TEST_F(LocalControllerTest, WhatEndsForTheMachinesLackOfMemoryIsNotBlamedForIt) {
+  const auto mounts = sandbox::CgroupMounts::find();
+  ASSERT_TRUE(mounts);
+  const bool v2 = mounts->version == sandbox::CgroupMounts::Version::kV2;
+  const std::string all = mounts->folders.front() + "/ebb-" + data_.id();
+  const auto limit = [&](uint64_t bytes) {
+    std::ofstream(all + (v2 ? "/memory.max" : "/memory.limit_in_bytes")) << bytes << std::flush;
+  };
+  constexpr const char* kEats =
+      "keep = []\n"
+      "def eat():\n  while True: keep.append(bytearray(1 << 20))\n"
+      "def handle(request): eat()\n";
+  const auto serves = pod_with(kEats, 512ull << 20);
+  expect<PodReady>();
+  limit(128ull << 20);
+  get(serves);
+  auto gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, serves);
+  EXPECT_EQ(gone.reason, "OOMKilled");
+  EXPECT_EQ(gone.message,
+            "the machine ran out of memory and ended the function, though it kept its limit of "
+            "512Mi");
+  const auto loads = pod_with(std::string(kEats) + "eat()\n", 512ull << 20);
+  gone = expect<PodGone>();
+  EXPECT_EQ(gone.pod, loads);
+  EXPECT_EQ(gone.reason, "KilledFromOutside") << "the next try may find room";
+  EXPECT_THAT(gone.message, testing::HasSubstr("while it loaded its code, though it kept"));
+}
+
+TEST_F(LocalControllerTest, PodsAndZygotesEndBeforeWhatHoldsThem) {
+  const auto score = [](pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/oom_score_adj");
+    int value = -10000;
+    file >> value;
+    return value;
+  };
+  pod_with("def handle(request): return ''\n");
+  expect<PodReady>();
+  expect<PodCold>();
+  const int own = score(::getpid());
+  EXPECT_EQ(score(controller_), own);
+  std::ifstream list("/proc/" + std::to_string(controller_) + "/task/" +
+                     std::to_string(controller_) + "/children");
+  int children = 0;
+  for (pid_t child = 0; list >> child; ++children) EXPECT_EQ(score(child), std::max(own, 900));
+  EXPECT_GE(children, 3) << "a zygote, a pod that serves, a cold one";
+}
+
 TEST_F(LocalControllerTest, ALimitBelowWhatAColdPodHoldsIsRefusedInPlainWords) {
   for (const uint64_t limit : {uint64_t{1}, uint64_t{1024}, uint64_t{1} << 20}) {
     pod_with("def handle(r): pass\n", limit);

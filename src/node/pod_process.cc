@@ -606,16 +606,21 @@ PodGone PodProcess::obituary(int wait_status) {
   if (gone.reason == "Stopped") return gone;
   // What started the function's program may have lived to tell of its end.
   const bool may_be_memory = gone.reason.empty() || (loading && gone.reason == "LoadFailed");
-  const bool ran_out = may_be_memory && cgroup_ && cgroup_->oom_kills() > 0;
-  if (gone.reason.empty() || ran_out) {
+  const auto lack = may_be_memory && cgroup_ ? cgroup_->memory_lack() : sandbox::MemoryLack::kNone;
+  if (gone.reason.empty() || lack != sandbox::MemoryLack::kNone) {
     const std::string when = loading ? " while it loaded its code" : "";
-    if (ran_out) {
+    if (revision_.empty() && warmed_up_) {
+      gone.reason = "NotFound";  // for an order that may be on its way
+      gone.message = "the cold pod has ended";
+    } else if (lack == sandbox::MemoryLack::kOwn) {
       gone.reason = "OOMKilled";
       gone.message = fmt::format("the function ran out of memory{} (its limit is {})", when,
                                  describe_memory(memory_bytes_));
-    } else if (revision_.empty() && warmed_up_) {
-      gone.reason = "NotFound";  // for an order that may be on its way
-      gone.message = "the cold pod has ended";
+    } else if (lack == sandbox::MemoryLack::kAround) {
+      gone.reason = loading ? std::string(scheduling::kKilledFromOutside) : "OOMKilled";
+      gone.message = fmt::format(
+          "the machine ran out of memory and ended the function{}, though it kept its limit of {}",
+          when, describe_memory(memory_bytes_));
     } else if (WIFEXITED(wait_status)) {
       gone.reason = "Exited";
       gone.message =

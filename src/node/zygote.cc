@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/log.h"
@@ -27,6 +28,22 @@ constexpr int kProgramFd = 5;  // ebb-spawn, until it runs
 constexpr uint64_t kTmpBytes = 64ull << 20;
 constexpr uint64_t kTmpInodes = 16 * 1024;
 constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
+
+// When the machine runs out of memory the kernel is to end a pod, or a zygote, which only costs
+// time: not the Local Controller, nor the front, nor what else runs here, unless that alone holds
+// nearly all. Of pods it takes the one that holds most. Below 1000, so that what was marked to go
+// first, does.
+constexpr int kOomScore = 900;
+
+// Pods inherit it. What is inherited may be higher, and could not be lowered.
+void offer_to_oom_killer() {
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+  char now[16] = {};
+  if (!file || ::read(file.get(), now, sizeof now - 1) <= 0) return;
+  if (std::atoi(now) >= kOomScore) return;
+  const std::string wanted = std::to_string(kOomScore);
+  static_cast<void>(!::write(file.get(), wanted.data(), wanted.size()));
+}
 
 // In the forked child: becomes the zygote or ends with the reason on stderr.
 // `spawner` is ebb-spawn for runtimes whose pods are processes of their own, else -1.
@@ -56,6 +73,7 @@ constexpr uint64_t kMaxFiles = 4096;  // descriptors a pod may have open
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
+  offer_to_oom_killer();
 
   const auto built = sandbox::build_root(
       {.mounts = runtime.mounts, .runtime = runtime.folder, .resolver = resolver});

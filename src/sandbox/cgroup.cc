@@ -373,14 +373,14 @@ Result<void> Cgroup::set_limits(const Limits& limits) {
   return {};
 }
 
-uint64_t Cgroup::oom_kills() const {
-  if (folders_.empty()) return 0;
-  const std::string text =
-      read_text(folders_.front() + (v2_ ? "/memory.events" : "/memory.oom_control"));
-  for (const auto& line : split(text, '\n')) {
-    if (line.starts_with("oom_kill ")) return std::strtoull(line.c_str() + 9, nullptr, 10);
-  }
-  return 0;
+MemoryLack Cgroup::memory_lack() const {
+  if (folders_.empty()) return MemoryLack::kNone;
+  const std::string& folder = folders_.front();
+  if (v2_) return v2_memory_lack(read_text(folder + "/memory.events"));
+  std::string most = read_text(folder + "/memory.memsw.max_usage_in_bytes");
+  if (most.empty()) most = read_text(folder + "/memory.max_usage_in_bytes");
+  return v1_memory_lack(read_text(folder + "/memory.oom_control"), most,
+                        read_text(folder + "/memory.limit_in_bytes"));
 }
 
 std::optional<uint64_t> Cgroup::memory_bytes() const {

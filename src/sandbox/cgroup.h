@@ -87,8 +87,8 @@ class Cgroup final {
   [[nodiscard]] bool holds(pid_t pid) const;
   // kExhausted if it holds more memory than it may have then (v1; v2 ends processes).
   [[nodiscard]] Result<void> set_limits(const Limits& limits);
-  // How many processes of it the kernel ended for lack of memory.
-  [[nodiscard]] uint64_t oom_kills() const;
+  // Whether the kernel has ended a process of it for lack of memory, and whose lack it was.
+  [[nodiscard]] MemoryLack memory_lack() const;
   // Bytes charged now; nullopt where it cannot be read.
   [[nodiscard]] std::optional<uint64_t> memory_bytes() const;
   // What it has used so far: three small files read. nullopt where they cannot be.

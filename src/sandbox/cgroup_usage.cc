@@ -7,6 +7,7 @@ namespace ebb::sandbox {
 namespace {
 
 constexpr uint64_t kNanosPerMicro = 1000;
+constexpr uint64_t kLargestCharge = 256 * 1024;  // bytes at once, that a full group has no room for
 
 std::optional<CgroupUsage> usage_of(std::optional<uint64_t> cpu_ns, std::string_view memory,
                                     std::string_view memory_stat, std::string_view inactive_key) {
@@ -16,6 +17,11 @@ std::optional<CgroupUsage> usage_of(std::optional<uint64_t> cpu_ns, std::string_
   const uint64_t inactive = parse_entry(memory_stat, inactive_key).value_or(0);
   return CgroupUsage{.cpu_ns = *cpu_ns,
                      .memory_bytes = *charged > inactive ? *charged - inactive : 0};
+}
+
+MemoryLack lack_of(std::string_view kills, bool was_full) {
+  if (parse_entry(kills, "oom_kill").value_or(0) == 0) return MemoryLack::kNone;
+  return was_full ? MemoryLack::kOwn : MemoryLack::kAround;
 }
 
 }  // namespace
@@ -53,6 +59,17 @@ std::optional<CgroupUsage> v2_usage(std::string_view cpu_stat, std::string_view 
   if (cpu && *cpu > std::numeric_limits<uint64_t>::max() / kNanosPerMicro) cpu.reset();
   if (cpu) *cpu *= kNanosPerMicro;
   return usage_of(cpu, memory, memory_stat, "inactive_file");
+}
+
+MemoryLack v1_memory_lack(std::string_view oom_control, std::string_view max_usage,
+                          std::string_view limit) {
+  const auto most = parse_number(max_usage);
+  const auto allowed = parse_number(limit);
+  return lack_of(oom_control, !most || !allowed || *most + kLargestCharge >= *allowed);
+}
+
+MemoryLack v2_memory_lack(std::string_view events) {
+  return lack_of(events, parse_entry(events, "oom").value_or(0) > 0);
 }
 
 }  // namespace ebb::sandbox

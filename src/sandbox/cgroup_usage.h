@@ -31,4 +31,18 @@ struct CgroupUsage {
                                                   std::string_view memory,
                                                   std::string_view memory_stat);
 
+// Whether the kernel has ended a process of the group for lack of memory, and whose lack it was:
+// the group's, for its limit, or that of the machine or a group around it.
+enum class MemoryLack { kNone, kOwn, kAround };
+
+// v1: memory.oom_control, the most that the group has held (memory.memsw.max_usage_in_bytes, or
+// memory.max_usage_in_bytes where swap is not counted), and memory.limit_in_bytes. What is told
+// is whether the group has ever been full: with file pages perhaps, which it could have given up,
+// so that the lack of the machine may be taken for its own. (memory.failcnt says no more, and
+// nothing on some kernels, 6.18 among them.)
+[[nodiscard]] MemoryLack v1_memory_lack(std::string_view oom_control, std::string_view max_usage,
+                                        std::string_view limit);
+// v2: memory.events.
+[[nodiscard]] MemoryLack v2_memory_lack(std::string_view events);
+
 }  // namespace ebb::sandbox

@@ -32,6 +32,25 @@ TEST(CgroupUsage, WithoutCpuOrMemoryThereIsNone) {
   EXPECT_FALSE(v2_usage("usage_usec 18446744073709551615\n", "100", ""));  // no room for ns
 }
 
+TEST(MemoryLack, V1IsItsOwnIfTheGroupHasBeenFull) {
+  const auto* const killed = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
+  EXPECT_EQ(
+      v1_memory_lack("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", "67108864\n", "67108864\n"),
+      MemoryLack::kNone);
+  EXPECT_EQ(v1_memory_lack(killed, "67108864\n", "67108864\n"), MemoryLack::kOwn);
+  EXPECT_EQ(v1_memory_lack(killed, "67080192\n", "67108864\n"), MemoryLack::kOwn);
+  EXPECT_EQ(v1_memory_lack(killed, "60000000\n", "67108864\n"), MemoryLack::kAround);
+  EXPECT_EQ(v1_memory_lack(killed, "", "67108864\n"), MemoryLack::kOwn) << "it is not known";
+  EXPECT_EQ(v1_memory_lack("", "", ""), MemoryLack::kNone);
+}
+
+TEST(MemoryLack, V2CountsBoth) {
+  EXPECT_EQ(v2_memory_lack("low 0\nhigh 0\nmax 9\noom 0\noom_kill 0\n"), MemoryLack::kNone);
+  EXPECT_EQ(v2_memory_lack("low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill 1\n"),
+            MemoryLack::kOwn);
+  EXPECT_EQ(v2_memory_lack("low 0\nhigh 0\nmax 9\noom 0\noom_kill 1\n"), MemoryLack::kAround);
+}
+
 TEST(CgroupUsage, NumbersAndEntriesAreReadWhole) {
   EXPECT_EQ(parse_number("18446744073709551615"), UINT64_MAX);
   for (const char* bad : {"", "-1", "1x", "18446744073709551616", " 1", "\n"}) {

@@ -73,7 +73,8 @@ struct PodExit {
   bool was_ready = false;  // its code had been loaded
 };
 
-// Its reason where somebody killed a pod that loaded its code.
+// Its reason where somebody, or the kernel when the machine ran out of memory, killed a pod that
+// loaded its code.
 inline constexpr std::string_view kKilledFromOutside = "KilledFromOutside";
 
 // Its end says nothing about the function: it was asked to, or its node has gone, or the

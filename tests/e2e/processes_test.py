@@ -18,6 +18,22 @@ HELLO = "def handle(request): return 'hi'\n"
 WHO = "import os\nstate = os.urandom(8).hex()\ndef handle(request): return state\n"
 
 
+class OutOfMemory(unittest.TestCase):
+    def test_the_kernel_is_told_to_end_pods_first(self):
+        def score(pid):
+            return int(pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text())
+        with Ebb() as ebb:
+            ebb.deploy("hello", HELLO, "--min", "1")
+            own = score("self")
+            controller = ebb.local_controller()
+            self.assertEqual([score(pid) for pid in (ebb.process.pid, controller, ebb.front())],
+                             [own] * 3)
+            children = pathlib.Path(f"/proc/{controller}/task/{controller}/children")
+            pods = children.read_text().split()  # and a zygote
+            self.assertGreaterEqual(len(pods), 3)
+            self.assertEqual({score(pid) for pid in pods}, {max(own, 900)})
+
+
 class WithoutRoot(unittest.TestCase):
     """Somebody's own Ebb: no root, but a user namespace."""
 
