@@ -14,7 +14,9 @@ namespace {
 // Few at a time, so that handing pods out is not held up by making new ones.
 constexpr size_t kStartsAtOnce = 2;
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
-constexpr Duration kLastRetry = std::chrono::seconds(10);
+constexpr Duration kLastRetry = std::chrono::seconds(2);
+// To start a zygote costs more, and what makes it fail ends more rarely by itself.
+constexpr Duration kLastZygoteRetry = std::chrono::seconds(10);
 // What is short is there again as soon as others give it back.
 constexpr Duration kShortageRetry = std::chrono::seconds(1);
 
@@ -54,7 +56,8 @@ void LocalController::handle(const SetPool& order) {
 void LocalController::pool_failed(Pool& pool, const Error& why) {
   Duration wait = kShortageRetry;
   if (why.code != Errc::kExhausted) {
-    wait = std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
+    wait = std::min(pool.zygote ? kLastRetry : kLastZygoteRetry,
+                    Duration(kFirstRetry * (1LL << std::min(pool.failures, 10))));
     ++pool.failures;
   }
   log::error("controller", "cannot start pods of runtime {}: {}", pool.runtime.name, why.message);

@@ -338,23 +338,26 @@ void Throttler::pod_gone(const std::string& name, const scheduling::PodExit& exi
     pod->exit_waiters_.clear();
     if (pod->elsewhere_ > 0) count(-pod->elsewhere_);
     if (!pod->ready_) loading_ -= pod->elsewhere_;
-    if (!pod->ready_ && !scheduling::is_blameless(exit)) start_failed(name, exit.message);
+    if (!pod->ready_ && !scheduling::is_blameless(exit)) {
+      const auto pause = Duration(kFirstRetry * (1LL << std::min(failures_++, 6)));
+      start_failed(name, exit.message, std::min(kLastRetry, pause));
+    }
     return;
   }
 }
 
-void Throttler::start_failed(const std::string& pod, const std::string& message) {
+void Throttler::start_failed(const std::string& pod, const std::string& message, Duration pause) {
   last_failure_ = message;
-  retry_at_ =
-      clock_.now() + std::min(kLastRetry, Duration(kFirstRetry * (1LL << std::min(failures_, 6))));
-  if (!pod.empty()) ++failures_;  // else it is not the function's
+  retry_at_ = clock_.now() + pause;
   if (pods_.empty()) refuse_waiting({Refusal::kStartFailed, message, 1});
   on_start_(pod, message);
 }
 
 void Throttler::pods_unavailable(const std::string& message) {
   const std::lock_guard lock(mutex_);
-  if (pods_.empty()) start_failed("", message);
+  // Not the code's doing: who makes pods tries again by itself, so that waiting longer each time
+  // would only refuse requests when there are pods again.
+  if (pods_.empty()) start_failed("", message, kFirstRetry);
 }
 
 std::optional<TimePoint> Throttler::oldest_waiting() const {

@@ -249,7 +249,7 @@ class Throttler final : public scheduling::PodListener,
   void entered(QueueProxy& pod);  // a request; after pass()
   // Adds up what was in the system until now. Before that changes.
   void pass(TimePoint now);
-  void start_failed(const std::string& pod, const std::string& message);
+  void start_failed(const std::string& pod, const std::string& message, Duration pause);
 
   const ThrottlerOptions options_;
   scheduling::PodSource& source_;

@@ -331,7 +331,6 @@ class NoDescriptors(unittest.TestCase):
             self.assertEqual(ebb.front(), front, "it has not been started anew")
             old.close()
 
-
     def test_the_local_controller_makes_no_pods_until_it_has_some_again(self):
         cold = 4
         with Ebb("--pool", str(cold)) as ebb:
@@ -410,6 +409,63 @@ class NoDescriptors(unittest.TestCase):
             self.assertEqual(ebb.local_controller(), controller)
             self.assertEqual(ebb.stop(), 0)
             self.assertEqual(ebb.leftovers(), [])
+
+
+class NoProcesses(unittest.TestCase):
+    def limited(self):
+        """A command to run Ebb with and what finds the file that limits its processes. With cgroup
+        v1 those of all its parts, as a service's TasksMax does; v2 asks only the group that a pod
+        is born into."""
+        found = re.search(r"^\d+:pids:(.*)$", pathlib.Path("/proc/self/cgroup").read_text(), re.M)
+        if not found:
+            return (), lambda ebb: ebb.cgroup_folder() / "pids.max"
+        folder = pathlib.Path("/sys/fs/cgroup/pids" + found[1], f"test-{os.getpid()}")
+        folder.mkdir()
+        self.addCleanup(folder.rmdir)
+        join = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
+        return ("sh", "-c", join, str(folder)), lambda ebb: folder / "pids.max"
+
+    def test_warm_functions_go_on_and_the_others_come_back(self):
+        prefix, find_limit = self.limited()
+        with Ebb("--pool", "1", prefix=prefix) as ebb:
+            ebb.deploy("here", GOOD, "--min", "1")
+            asleep = [f"asleep-{i}" for i in range(4)]
+            for name in asleep:
+                ebb.deploy(name, GOOD, *SHORT_WINDOW)
+            wait_until(lambda: not any(ebb.pods(name) for name in asleep), "no pods",
+                       PATIENCE * 2)
+            wait_until(lambda: ebb.pods(state="Cold"), "a cold pod")
+            front, controller = ebb.front(), ebb.local_controller()
+            self.assertEqual(ebb.get("here").text, "fine")
+            limit = find_limit(ebb)
+            limit.write_text("1")
+
+            answers = [ebb.get(name) for name in asleep]
+            statuses = [answer.status for answer in answers]
+            self.assertEqual(statuses[0], 200, "the cold pod is given out as ever")
+            self.assertEqual(statuses[-1], 503, answers)
+            self.assertIn("cannot clone a pod: Resource temporarily unavailable", answers[-1].text)
+            self.assertIn("retry-after", {name.lower() for name in answers[-1].headers})
+            for _ in range(50):
+                self.assertEqual(ebb.get("here").text, "fine")
+            self.assertRegex(ebb.run("get", "events").stdout,
+                             "PoolFailed.*Resource temporarily unavailable")
+            self.assertIn("cannot start pods of runtime python", "".join(ebb.log))
+            # However long it lasts, who comes is told soon, and it goes on being tried.
+            until = time.monotonic() + 8
+            while time.monotonic() < until:
+                began = time.monotonic()
+                self.assertEqual(ebb.get(asleep[-1]).status, 503)
+                self.assertLess(time.monotonic() - began, 5)
+                self.assertEqual(ebb.get("here").text, "fine")
+
+            limit.write_text("max")
+            began = time.monotonic()
+            wait_until(lambda: ebb.get(asleep[-1]).text == "fine", "a cold start")
+            self.assertLess(time.monotonic() - began, 6)
+            wait_until(lambda: ebb.pods(state="Cold"), "a full pool")
+            self.assertEqual((ebb.front(), ebb.local_controller()), (front, controller),
+                             "neither has been started anew")
 
 
 class FullDisk(unittest.TestCase):
