@@ -261,6 +261,7 @@ void Front::on_controller(const node::FromController& message) {
   scheduler_.on_message(kNode, message);
   pod_metrics_.on_message(kNode, message);
   if (!welcome || phase_ == Phase::kEnding) return;
+  hung_since_ = {};
   deadline_.disarm();
   if (auto served = serve_pods(std::get<node::Welcome>(message)); !served) {
     log::warn(kLog, "functions cannot reach each other: {}", served.error().message);
@@ -274,6 +275,12 @@ void Front::on_controller(const node::FromController& message) {
 
 // The supervisor ends it and starts another.
 void Front::report_hung() {
+  // One of another version understands nobody but the front before, which has requests there.
+  if (hung_since_ == TimePoint{}) hung_since_ = control_.now();
+  if (has_predecessor() && control_.now() < hung_since_ + kDrainTimeout) {
+    control_.arm(deadline_, control_.now() + kReconnect);
+    return;
+  }
   static_cast<void>(node::send_packet(supervisor_.get(), node::kControllerHung));
 }
 
@@ -447,14 +454,17 @@ void Front::on_signal() {
 // Answers what is in flight, then ends.
 void Front::drain() {
   if (phase_ == Phase::kEnding) return;
+  const TimePoint deadline = control_.now() + kDrainTimeout;
   if (phase_ != Phase::kOpen) {
-    end();
+    phase_ = Phase::kDraining;
+    still_draining_ = 1;
+    await_predecessors(deadline);
+    drained(0);
     return;
   }
   phase_ = Phase::kDraining;
   log::info(kLog, "draining");
   static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontDraining));
-  const TimePoint deadline = control_.now() + kDrainTimeout;
   still_draining_ = 1;
   drain_workers(deadline, http::Exchange::kTunnelGrace);
   await_predecessors(deadline);
@@ -473,6 +483,7 @@ void Front::drained(size_t cut) {
   cut_ += cut;
   if (--still_draining_ > 0) return;
   if (cut_ > 0) log::warn(kLog, "{} requests did not end in time and were cut", cut_);
+  if (cut_ > 0 && phase_ == Phase::kLeaving) exit_code_ = 1;
   end();
 }
 

@@ -115,6 +115,7 @@ class Front final {
   void await_predecessors(TimePoint deadline);
   void hand_over();
   net::Task<void> hand_over_task();
+  void leave(bool inside);
   void let_go();
   void tell_busy();
 
@@ -163,6 +164,7 @@ class Front final {
   std::vector<std::unique_ptr<node::PredecessorPods>> predecessors_;  // also those that ended
   net::Timer patience_;                                               // with them
   UniqueFd successor_;                                                // to tell it of requests
+  UniqueFd for_successor_;                                            // its end
   net::Timer tell_busy_;                                              // looks for what changed
   node::BusyPods told_busy_;
   TimePoint told_busy_at_{};
@@ -178,6 +180,7 @@ class Front final {
   bool hands_over_ = false;  // to another front: pods and sockets stay
   bool hurries_ = false;     // told to end while it leaves
   bool awaits_predecessors_ = false;
+  TimePoint hung_since_{};  // the Local Controller, as far as is known
   size_t still_accepting_ = 0;
   size_t still_draining_ = 0;
   size_t cut_ = 0;

@@ -1,6 +1,8 @@
 // How one front follows another: the new version of the program serves at once, while the one
 // before answers what it had in flight and tells how many requests it has in which pods.
 
+#include <unistd.h>
+
 #include "base/log.h"
 #include "front.h"
 #include "front_worker.h"
@@ -12,14 +14,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kApiPatience = 5s;    // for requests to the API
-constexpr auto kStartPatience = 5s;  // for requests that wait for a pod
-constexpr auto kLeave = 300s;        // for requests in flight, and upgraded connections
+constexpr auto kApiPatience = 30s;     // for requests to the API
+constexpr auto kStartPatience = 5s;    // for requests that wait for a pod, while more come
+constexpr auto kLastPatience = 500ms;  // likewise, when no more come
+constexpr auto kGoodbye = 200ms;       // until clients know that, by HTTP/2
+constexpr auto kFlushPatience = 2s;    // for orders on their way
+constexpr auto kLeave = 300s;          // for requests in flight, and upgraded connections
 constexpr auto kLook = 5ms;
 constexpr auto kTellBusy = 20ms;  // how often it is looked
 constexpr auto kTellAgain = 1s;   // though nothing changed: a front that starts again must know
-constexpr const char* kNode = "local";
 constexpr const char* kLog = "front";
+
+// Until `latest`, or when it is done, but not before `least`.
+net::Task<void> wait(net::Executor& executor, TimePoint least, TimePoint latest,
+                     std::function<bool()> is_done) {
+  while (executor.now() < least || (executor.now() < latest && !is_done())) {
+    auto pause = executor.sleep_until(executor.now() + kLook);
+    co_await pause;
+  }
+}
 
 }  // namespace
 
@@ -62,30 +75,58 @@ void Front::await_predecessors(TimePoint deadline) {
 
 void Front::hand_over() {
   if (phase_ != Phase::kOpen) return;
+  auto pair = node::make_packet_pair();
+  if (!pair) {
+    log::error(kLog, "cannot hand over: {}", pair.error().message);
+    static_cast<void>(node::send_packet(supervisor_.get(), node::kFrontStays));
+    return;
+  }
+  successor_ = std::move(pair->ours);
+  for_successor_ = std::move(pair->theirs);
   phase_ = Phase::kDraining;
   hands_over_ = true;
   log::info(kLog, "handing over");
   control_.spawn(hand_over_task());
 }
 
-// Until nothing needs more than what the pods have: who connects meanwhile waits for the next.
+// Until nothing needs more than what the pods have. Who connects at last waits for the next
+// front; functions' calls of each other are accepted longest, since what is in flight may wait
+// for them.
 net::Task<void> Front::hand_over_task() {
+  const auto nobody_waits = [this] { return traffic_.waiting() == 0; };
+  const auto all_have_left = [this] { return still_accepting_ == 0; };
+  const auto told = [this] { return !controller_ || controller_->flushed(); };
   api_->end_watches();
   cut_ = co_await api_server_->drain(control_.now() + kApiPatience);
   if (metrics_server_) {
     const size_t cut = co_await metrics_server_->drain(control_.now() + kApiPatience);
     cut_ += cut;
   }
-  still_accepting_ = workers_.size();
-  for (auto& worker : workers_) {
-    worker->stop_accepting([this] { control_.post([this] { --still_accepting_; }); });
-  }
-  const TimePoint latest = control_.now() + kStartPatience;
-  while (still_accepting_ > 0 || (traffic_.waiting() > 0 && control_.now() < latest)) {
-    auto pause = control_.sleep_until(control_.now() + kLook);
-    co_await pause;
+  auto starts = wait(control_, TimePoint{}, control_.now() + kStartPatience, nobody_waits);
+  co_await starts;
+  leave(/*inside=*/false);
+  auto outside = wait(control_, TimePoint{}, kNever, all_have_left);
+  co_await outside;
+  auto goodbye =
+      wait(control_, control_.now() + kGoodbye, control_.now() + kLastPatience, nobody_waits);
+  co_await goodbye;
+  leave(/*inside=*/true);
+  auto inside = wait(control_, TimePoint{}, kNever, all_have_left);
+  co_await inside;
+  if (hands_over_) {
+    if (controller_) static_cast<void>(controller_->send(node::HandOver{}));
+    scheduler_.retire();
+    auto orders = wait(control_, TimePoint{}, control_.now() + kFlushPatience, told);
+    co_await orders;
   }
   control_.post([this] { let_go(); });  // which ends tasks
+}
+
+void Front::leave(bool inside) {
+  still_accepting_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker->leave(inside, [this] { control_.post([this] { --still_accepting_; }); });
+  }
 }
 
 void Front::let_go() {
@@ -99,9 +140,6 @@ void Front::let_go() {
       {serving::Refusal::kShutdown, "Ebb is being replaced by a new version of it: try again", 1});
   autoscaler_.stop();
   for (auto* timer : {&settle_pools_, &reconnect_, &deadline_}) timer->disarm();
-  if (controller_) static_cast<void>(controller_->send(node::HandOver{}));
-  // Pods are no longer ours to start and to stop.
-  scheduler_.add_node(kNode, [](const node::ToController&) { return Result<void>(); });
   predecessors_.clear();
   control_.end_tasks();
   api_server_.reset();
@@ -112,18 +150,17 @@ void Front::let_go() {
   blobs_.reset();
   client_.reset();
   store_.reset();
-  controller_.reset();
+  // After what it has posted.
+  control_.post([gone = std::shared_ptr<node::ControllerClient>(std::move(controller_))] {});
 
   supervisor_watch_.reset();
-  auto pair = node::make_packet_pair();
-  auto told = pair ? Result<void>() : fail(pair.error());
-  if (told) {
-    successor_ = std::move(pair->ours);
-    tell_busy();
-    const int fds[] = {pair->theirs.get()};
-    told = node::send_packet(supervisor_.get(), node::kFrontLeaves, fds);
+  tell_busy();
+  const int fds[] = {for_successor_.get()};
+  if (auto told = node::send_packet(supervisor_.get(), node::kFrontLeaves, fds); !told) {
+    log::error(kLog, "cannot hand over: {}", told.error().message);
+    ::_exit(1);  // another one takes over, as after a crash
   }
-  if (!told) log::error(kLog, "cannot hand over: {}", told.error().message);
+  for_successor_.reset();
   drain_workers(control_.now() + kLeave, kLeave);
 }
 

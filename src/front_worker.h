@@ -53,9 +53,14 @@ struct Front::Worker {
       pods->start();
     });
   }
-  // Accepts no more; `done` runs on its thread when who connected before has sent a request.
-  void stop_accepting(std::function<void()> done) {
-    executor.post([this, done = std::move(done)] { executor.spawn(stop_accepting_task(done)); });
+  // Accepts no more, from outside or of functions: another front does. `done` runs on its thread.
+  void leave(bool inside, std::function<void()> done) {
+    executor.post([this, inside, done = std::move(done)] {
+      if (!inside) server.leave();
+      if (!inside && https) https->leave();
+      if (inside && pods) pods->leave();
+      done();
+    });
   }
   // Ends it when its requests are answered; `done` runs on its thread.
   void drain(TimePoint deadline, Duration tunnel_grace, std::function<void(size_t cut)> done) {
@@ -73,13 +78,6 @@ struct Front::Worker {
   std::thread thread;
 
  private:
-  // One after the other: what is accepted meanwhile is served.
-  net::Task<void> stop_accepting_task(std::function<void()> done) {
-    co_await server.stop_accepting();
-    if (https) co_await https->stop_accepting();
-    if (pods) co_await pods->stop_accepting();
-    done();
-  }
   net::Task<void> drain_task(TimePoint deadline, Duration tunnel_grace,
                              std::function<void(size_t)> done) {
     // Neither accepts any more while the other one drains.

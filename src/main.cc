@@ -36,6 +36,8 @@
 namespace ebb {
 namespace {
 
+constexpr size_t kMostSockets = 1024;  // of a front, in the pods' network
+
 // What is made ready with root's rights, for the front and for itself.
 struct Prepared {
   Opened opened;  // the lock, too, is held while this supervisor lives
@@ -313,6 +315,8 @@ int up(const cli::UpOptions& options, const Program& program) {
                                    [&](std::vector<UniqueFd> sockets, bool more) {
                                      std::vector<UniqueFd>& kept = prepared->opened.sockets.pods;
                                      if (!more) kept.clear();
+                                     if (kept.size() + sockets.size() > kMostSockets)
+                                       return;  // it is not to be trusted
                                      kept.insert(kept.end(), std::move_iterator(sockets.begin()),
                                                  std::move_iterator(sockets.end()));
                                    },

@@ -57,7 +57,7 @@ std::string Scheduler::address(const std::string& pod) const {
 
 void Scheduler::add_node(const std::string& node, Send send) {
   const std::lock_guard lock(mutex_);
-  nodes_[node] = std::move(send);
+  if (!retired_) nodes_[node] = std::move(send);
 }
 
 void Scheduler::remove_node(const std::string& node) {
@@ -145,6 +145,14 @@ void Scheduler::on_welcome(const std::string& node, const node::Welcome& welcome
 }
 
 void Scheduler::on_cold(const std::string& node, const node::PodCold& message) {
+  // The order to load code got lost with the front that gave it: requests wait there, which are
+  // not for other code.
+  if (busy_.contains(message.pod)) {
+    if (const auto to = nodes_.find(node); to != nodes_.end()) {
+      static_cast<void>(to->second(node::Stop{message.pod}));
+    }
+    return;
+  }
   if (auto added = placement_.pod_cold(node, message.pod, message.runtime); !added) {
     log::error("scheduler", "pod {}: {}", message.pod, added.error().message);
     return;
@@ -306,6 +314,7 @@ Scheduler::Revision* Scheduler::next_in_line(Runtime& runtime) {
 }
 
 bool Scheduler::give(Revision& revision) {
+  if (retired_) return false;
   const auto ref = placement_.assign(revision.what->runtime, revision.what->revision);
   if (!ref) return false;
   runtimes_[revision.what->runtime].pool.handed_out(clock_.now());
@@ -457,9 +466,8 @@ void Scheduler::unsubscribe(const std::string& uid) {
   note_shortage(revision);
   --runtimes_[runtime].revisions;
   // Pods that still hold requests go on draining; pod_drained() ends them.
-  for (const auto& [id, requests] : busy_) {
-    const auto pod = pods_.find(id);
-    if (pod != pods_.end() && pod->second.revision == uid) pod->second.listener = revision.listener;
+  for (auto& [id, pod] : pods_) {
+    if (pod.revision == uid) pod.listener = revision.listener;
   }
   revisions_.erase(found);
   set_pool(runtime);
@@ -502,6 +510,12 @@ void Scheduler::end_unclaimed_pods() {
 void Scheduler::tell_busy(const Revision& revision, const std::string& pod) const {
   const auto busy = busy_.find(pod);
   if (busy != busy_.end()) static_cast<void>(revision.listener->pod_busy(pod, busy->second));
+}
+
+void Scheduler::retire() {
+  const std::lock_guard lock(mutex_);
+  retired_ = true;
+  nodes_.clear();
 }
 
 void Scheduler::set_busy(std::map<std::string, int> busy) {

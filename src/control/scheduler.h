@@ -81,6 +81,8 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   // How many requests are in which pods that another front has sent there, which answers what
   // it had in flight. They count as the listener's own, and the pods do not end before them.
   void set_busy(std::map<std::string, int> busy);
+  // Another front has the nodes from now on: no order goes there any more, no pod is given.
+  void retire();
   // What pool_of says has changed, or time has passed: once in some minutes.
   void resize_pools();
 
@@ -101,7 +103,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
     bool ready = false;
     bool draining = false;
     WallTime since;
-    // Of its revision that was deleted while another front had requests in the pod.
+    // Of its revision that was deleted: another front may have requests in the pod.
     std::shared_ptr<scheduling::PodListener> listener = nullptr;
   };
   struct Revision {
@@ -158,6 +160,7 @@ class Scheduler final : public scheduling::ScaleTarget, public scheduling::PodSo
   std::map<std::string, std::string> announced_;              // uid -> runtime
   std::map<std::string, Runtime> runtimes_;                   // by name; those in use
   std::map<std::string, int> busy_;                           // see set_busy()
+  bool retired_ = false;
   bool claimed_ = false;  // all revisions that there are have subscribed
 };
 

@@ -506,6 +506,35 @@ TEST_F(SchedulerAfterAnotherTest, ARevisionDeletedMeanwhileIsAskedWhetherItsPodI
   EXPECT_THAT(stopped(), ElementsAre("a"));
 }
 
+// Requests of one function wait in it: another function's code must not get them.
+TEST_F(SchedulerAfterAnotherTest, AColdPodWithRequestsEnds) {
+  scheduler_.set_busy({{"asked", 1}});
+  find({});
+  cold("asked");
+  EXPECT_THAT(stopped(), ElementsAre("asked"));
+  scheduler_.scale("uid", 1);
+  EXPECT_THAT(listener_->pods, IsEmpty());
+  cold("fresh");
+  EXPECT_THAT(listener_->pods, ElementsAre("fresh"));
+}
+
+TEST_F(SchedulerAfterAnotherTest, OneThatRetiredGivesNoPodsAndOrdersNothing) {
+  find({ready_pod("a", "uid")});
+  cold("b");
+  cold("c");
+  sent_.clear();
+  scheduler_.retire();
+  scheduler_.scale("uid", 3);
+  scheduler_.pod_hung("a");
+  scheduler_.scale("uid", 0);
+  scheduler_.pod_drained("a");
+  add_node();
+  cold("d");
+  scheduler_.scale("uid", 1);
+  EXPECT_THAT(sent_, IsEmpty());
+  EXPECT_THAT(listener_->pods, ElementsAre("a"));
+}
+
 TEST_F(SchedulerAfterAnotherTest, ADrainingPodEndsWithTheLastRequestOfTheOther) {
   scheduler_.set_busy({{"a", 1}});
   find({ready_pod("a", "uid")});

@@ -86,6 +86,22 @@ bool close_idle(ServerState& state, bool spare_new) {
   return spared;
 }
 
+// When it ends, who connected before has sent a request, or is gone.
+net::Task<void> stop_accepting(std::shared_ptr<ServerState> state) {
+  state->draining = true;
+  // What the kernel has connected already counts as accepted.
+  for (net::Stream& stream : state->listener.close()) {
+    auto serving = serve_connection(state, std::move(stream));
+    state->executor.spawn(std::move(serving));
+  }
+  const bool some_are_new = close_idle(*state, /*spare_new=*/true);
+  if (some_are_new) {
+    auto grace = state->executor.sleep_until(state->executor.now() + kNewGrace);
+    co_await grace;
+    close_idle(*state, /*spare_new=*/false);
+  }
+}
+
 }  // namespace
 
 Server::Server(net::Executor& executor, UniqueFd listening, Handler& handler,
@@ -109,25 +125,15 @@ Server::~Server() = default;
 
 void Server::start() { state_->executor.spawn(accept_connections(state_)); }
 
-net::Task<void> Server::stop_accepting() {
-  const std::shared_ptr<ServerState> state = state_;
-  state->draining = true;
-  // What the kernel has connected already counts as accepted.
-  for (net::Stream& stream : state->listener.close()) {
-    auto serving = serve_connection(state, std::move(stream));
-    state->executor.spawn(std::move(serving));
-  }
-  const bool some_are_new = close_idle(*state, /*spare_new=*/true);
-  if (some_are_new) {
-    auto grace = state->executor.sleep_until(state->executor.now() + kNewGrace);
-    co_await grace;
-    close_idle(*state, /*spare_new=*/false);
-  }
+void Server::leave() {
+  state_->draining = true;
+  state_->listener.leave();
+  close_idle(*state_, /*spare_new=*/true);
 }
 
 net::Task<size_t> Server::drain(TimePoint deadline, Duration tunnel_grace) {
   const std::shared_ptr<ServerState> state = state_;
-  if (!state->draining) co_await stop_accepting();
+  if (!state->draining) co_await stop_accepting(state);
   co_await wait_until_empty(*state, std::min(deadline, state->executor.now() + tunnel_grace));
   // What is no longer HTTP never comes to an end of its own.
   size_t cut_tunnels = 0;

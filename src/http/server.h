@@ -181,12 +181,13 @@ class Server final {
   Server& operator=(const Server&) = delete;
 
   void start();  // on the executor's thread
-  // Accepts no more and closes idle connections. When it ends, who connected before has sent
-  // a request, or is gone. Call it once.
-  [[nodiscard]] net::Task<void> stop_accepting();
-  // That, unless it was done already. Lets requests in flight finish with "Connection: close",
-  // and upgraded connections go on for `tunnel_grace`; at the deadline cuts the rest and gives
-  // their handlers two seconds to return. Returns how many were cut. Call it once.
+  // Accepts no more, for another process that has the listening socket and takes who waits
+  // there. Closes idle connections; who has not sent anything yet stays. Once, before drain().
+  void leave();
+  // Accepts no more (who connected before is served), closes idle connections, lets requests in
+  // flight finish with "Connection: close", and upgraded connections go on for `tunnel_grace`;
+  // at the deadline cuts the rest and gives their handlers two seconds to return. Returns how
+  // many were cut. Call it once.
   [[nodiscard]] net::Task<size_t> drain(TimePoint deadline,
                                         Duration tunnel_grace = Exchange::kTunnelGrace);
 

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include "http/connection.h"
@@ -361,6 +362,45 @@ TEST_F(ServerTest, ADrainDoesNotWaitForABodyThatNobodyWants) {
   EXPECT_EQ(run(server->drain(soon())), 0u) << "its client has the answer: it counts as served";
   EXPECT_LT(executor.now() - begun, 4 * Connection::kLingerTime);
   ends = true;
+  server.reset();
+}
+
+// Two servers with one socket, as of two processes.
+TEST_F(ServerTest, OneThatLeavesServesWhoIsThereAndLeavesTheQueueToAnother) {
+  auto fds = net::bind_shared(*net::Address::parse("127.0.0.1:0"), 1);
+  ASSERT_TRUE(fds) << fds.error().message;
+  UniqueFd same(::fcntl(fds->front().get(), F_DUPFD_CLOEXEC, 0));
+  server.emplace(executor, std::move(fds->front()), handler, ServerOptions{});
+  server->start();
+  auto served = run(dial());
+  ASSERT_TRUE(run(send(served, get("/hello"))));
+  EXPECT_THAT(run(read_up_to(served, "hello\n")), StartsWith("HTTP/1.1 200 "));
+  auto busy = run(dial());
+  ASSERT_TRUE(run(send(busy, get("/hold"))));
+  auto silent = run(dial());
+  run_while([&] { return handler.held.empty() || server->connections() < 3; });
+
+  server->leave();
+  EXPECT_EQ(run(read_to_end(served)), "");
+  PathHandler other_handler;
+  Server other(executor, std::move(same), other_handler, ServerOptions{});
+  auto next = run(dial());  // before the other one accepts
+  EXPECT_EQ(server->connections(), 2u);
+  other.start();
+  ASSERT_TRUE(run(send(next, get("/hello"))));
+  EXPECT_THAT(run(read_up_to(next, "hello\n")), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(other_handler.requests, 1);
+
+  auto cut = launch(server->drain(soon()));
+  ASSERT_TRUE(run(send(silent, get("/hello"))));
+  const auto late = run(read_to_end(silent));
+  EXPECT_THAT(late, HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(late, EndsWith("hello\n"));
+  ASSERT_TRUE(handler.held.front().set(true));
+  EXPECT_THAT(run(read_to_end(busy)), EndsWith("held\n"));
+  EXPECT_EQ(await(cut), 0u);
+  EXPECT_EQ(handler.requests, 3);
+  EXPECT_EQ(run(other.drain(soon())), 0u);
   server.reset();
 }
 

@@ -156,6 +156,10 @@ std::vector<Stream> Listener::close() {
   return waiting;
 }
 
+void Listener::leave() {
+  if (impl_) impl_->state->close();
+}
+
 Task<IoResult<Stream>> Listener::accept() { return accept_on(impl_->state); }
 
 Task<IoResult<Stream>> Listener::accept_on(std::shared_ptr<State> state) {

@@ -38,6 +38,8 @@ class Listener final {
   // Stops listening; a pending accept ends with kCanceled. Returns the connections
   // that the kernel had already made, which would otherwise be reset.
   std::vector<Stream> close();
+  // Likewise, but leaves those to whoever else has the socket open.
+  void leave();
   [[nodiscard]] Address local() const;
 
  private:

@@ -65,6 +65,11 @@ Result<void> ControllerClient::send(const ToController& message) {
   return {};
 }
 
+bool ControllerClient::flushed() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.empty();
+}
+
 void ControllerClient::flush() {
   const std::lock_guard lock(mutex_);
   while (!queue_.empty()) {

@@ -46,6 +46,8 @@ class ControllerClient final {
 
   // Any thread. kExhausted when too many wait already, kUnavailable when it has gone.
   [[nodiscard]] Result<void> send(const ToController& message);
+  // Nothing waits for room on its way there.
+  [[nodiscard]] bool flushed() const;
 
  private:
   void on_readable();
@@ -54,7 +56,7 @@ class ControllerClient final {
 
   net::Executor& home_;
   UniqueFd socket_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<std::string> queue_;  // guarded by mutex_
   net::Timer retry_;               // while the queue is not empty
   net::Timer heartbeat_;

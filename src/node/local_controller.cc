@@ -39,6 +39,8 @@ namespace {
 constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
 // After a front could not be accepted.
 constexpr Duration kListenPause = std::chrono::milliseconds(100);
+// For the next front: the one before may have requests in pods even if none follows.
+constexpr Duration kHandOverGrace = std::chrono::seconds(60);
 constexpr int kControlBuffer = 4 << 20;  // bytes queued towards the front
 
 Result<UniqueFd> open_folder(const std::string& path) {
@@ -267,7 +269,9 @@ void LocalController::on_front_gone() {
   front_.reset();
   if (!hands_over) handle(ServePods{});             // somebody else could take the ports
   for (const auto& [id, pod] : pods_) pod->thaw();  // the next one counts its turns anew
-  executor_.arm(grace_, executor_.now() + options_.front_grace);
+  const Duration grace =
+      hands_over ? std::max(kHandOverGrace, options_.front_grace) : options_.front_grace;
+  executor_.arm(grace_, executor_.now() + grace);
 }
 
 void LocalController::report(const FromController& message) {

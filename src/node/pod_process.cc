@@ -117,6 +117,7 @@ Result<std::unique_ptr<PodProcess>> PodProcess::prepare(net::Executor& executor,
     auto cgroup = cgroups->create(pod->id_, limits);
     if (!cgroup) return fail(cgroup.error());
     pod->cgroup_.emplace(std::move(*cgroup));
+    pod->yield(true);  // until it is cold: whoever has requests goes first
   }
   auto listener = listen_at(pods_dir, socket_name(pod->id_), front);
   if (!listener) return fail(listener.error());
@@ -167,9 +168,17 @@ Result<void> PodProcess::started(pid_t pid) {
   return {};
 }
 
+void PodProcess::yield(bool yields) {
+  if (!cgroup_) return;
+  if (auto done = cgroup_->yield(yields); !done) {
+    log::debug("controller", "pod {}: {}", id_, done.error().message);
+  }
+}
+
 void PodProcess::become_cold() {
   state_ = PodState::kCold;
   if (cgroup_) cgroup_->joined();
+  yield(false);
   deadline_.disarm();
   events_.on_cold(*this);
 }

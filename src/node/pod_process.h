@@ -137,6 +137,7 @@ class PodProcess final {
   void on_fork_status(std::string_view text);
   void on_exit();
   void become_cold();
+  void yield(bool yields);
   void drop_fork();
   void be_cold_again();
   void take_order(const Assign& order);

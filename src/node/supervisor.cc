@@ -30,6 +30,10 @@ constexpr Duration kFirstPause = 100ms;
 constexpr Duration kLastPause = 5s;
 constexpr int kEndTimeoutMs = 10'000;    // for the Local Controller, after the front
 constexpr int kLeaveTimeoutMs = 40'000;  // for fronts that leave when all is to end
+// Longer than a front takes to let go and to leave, if nothing is wrong with it.
+constexpr Duration kLetGoTimeout = 60s;
+constexpr Duration kLeaveTimeout = 310s;
+constexpr size_t kMostLeaving = 8;
 
 sigset_t watched_signals() {
   sigset_t signals;
@@ -64,7 +68,10 @@ void notify_service_manager(std::string_view state) {
 
 Supervisor::Supervisor(SupervisorOptions options)
     : options_(std::move(options)), was_open_(options_.has_served) {
-  for (auto& front : options_.leaving) front.pidfd = pidfd_of(front.pid);
+  for (auto& front : options_.leaving) {
+    front.pidfd = pidfd_of(front.pid);
+    front.until = clock_.now() + kLeaveTimeout;
+  }
 }
 
 void Supervisor::block_signals() {
@@ -102,6 +109,8 @@ void Supervisor::wait_for_something() {
   for (const auto* child : {&front_, &controller_}) {
     if (child->pid < 0) next = std::min(next, child->again);
   }
+  if (upgrading_) next = std::min(next, let_go_by_);
+  for (const auto& front : options_.leaving) next = std::min(next, front.until);
   int timeout = -1;
   if (next != kNever) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
@@ -109,6 +118,7 @@ void Supervisor::wait_for_something() {
   }
   if (::poll(waiting.data(), waiting.size(), timeout) < 0 && errno != EINTR) return;
   bury_leaving();
+  end_late();
   if (waiting[0].revents != 0) on_signal();
   if (waiting[1].revents != 0) on_front_says();
   if (waiting[2].revents != 0 && front_.pid > 0) on_front_ended();
@@ -201,6 +211,13 @@ void Supervisor::begin_upgrade() {
     log::warn("supervisor", "no upgrade now: the front does not serve yet; try again in a moment");
     return;
   }
+  if (options_.leaving.size() >= kMostLeaving) {
+    log::warn("supervisor",
+              "no upgrade now: {} fronts before still answer what they had in flight; try again "
+              "later",
+              options_.leaving.size());
+    return;
+  }
   const auto version = options_.check_upgrade();
   const auto sent = version ? send_packet(channel_.get(), kHandOver) : fail(version.error());
   if (!sent) {
@@ -208,6 +225,7 @@ void Supervisor::begin_upgrade() {
     return;
   }
   upgrading_ = true;
+  let_go_by_ = clock_.now() + kLetGoTimeout;
   log::info("supervisor", "becoming {}; the requests in flight go on", *version);
 }
 
@@ -218,7 +236,8 @@ void Supervisor::stop() {
   if (front_.pid > 0) {
     send_signal(front_.pidfd.get(), SIGTERM);
   } else {
-    exit_code_ = 0;  // nothing is in flight
+    exit_code_ = 0;  // nothing is in flight, but in fronts that leave
+    options_.draining();
   }
   notify_service_manager("STOPPING=1");
 }
@@ -242,6 +261,8 @@ void Supervisor::on_front_says() {
     options_.keep(std::move(files), /*more=*/false);
   } else if (**packet == kFrontMoreSockets) {
     options_.keep(std::move(files), /*more=*/true);
+  } else if (**packet == kFrontStays) {
+    upgrading_ = false;
   } else if (**packet == kFrontLeaves && !files.empty()) {
     on_front_leaves(std::move(files.front()));
   } else if (**packet == kControllerHung && controller_.pid > 0) {
@@ -292,16 +313,34 @@ void Supervisor::on_front_ended() {
 }
 
 void Supervisor::on_front_leaves(UniqueFd busy) {
-  options_.leaving.push_back(
-      {.pid = front_.pid, .busy = std::move(busy), .pidfd = std::move(front_.pidfd)});
+  options_.leaving.push_back({.pid = front_.pid,
+                              .busy = std::move(busy),
+                              .pidfd = std::move(front_.pidfd),
+                              .until = clock_.now() + kLeaveTimeout});
   front_ = {};
   channel_.reset();
   front_open_ = false;
   if (stopping_) {
     exit_code_ = 0;
+    options_.draining();
     return;
   }
   become_other();
+}
+
+void Supervisor::end_late() {
+  const TimePoint now = clock_.now();
+  if (upgrading_ && front_.pid > 0 && now >= let_go_by_) {
+    log::error("supervisor", "the front does not hand over: ending it");
+    let_go_by_ = kNever;
+    send_signal(front_.pidfd.get(), SIGKILL);
+  }
+  for (auto& front : options_.leaving) {
+    if (now < front.until) continue;
+    log::error("supervisor", "a front that leaves did not end in time: ending it");
+    front.until = kNever;
+    send_signal(front.pidfd.get(), SIGKILL);
+  }
 }
 
 void Supervisor::become_other() {
@@ -332,8 +371,14 @@ void Supervisor::end_leaving() {
     for (const auto& front : options_.leaving) send_signal(front.pidfd.get(), SIGTERM);
   }
   for (const auto& front : options_.leaving) {
-    pollfd ending = {.fd = front.pidfd.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&ending, 1, kLeaveTimeoutMs) <= 0) {
+    pollfd ending[] = {{.fd = front.pidfd.get(), .events = POLLIN, .revents = 0},
+                       {.fd = signals_.get(), .events = POLLIN, .revents = 0}};
+    int ready = ::poll(ending, 2, kLeaveTimeoutMs);
+    if (ready > 0 && ending[0].revents == 0) {  // told again: it need not wait
+      send_signal(front.pidfd.get(), SIGTERM);
+      ready = ::poll(ending, 1, kEndTimeoutMs);
+    }
+    if (ready <= 0) {
       log::error("supervisor", "a front that leaves did not end in time");
       send_signal(front.pidfd.get(), SIGKILL);
     }

@@ -37,6 +37,8 @@ inline constexpr std::string_view kHandOver = "hand over";
 // that did not fit into the packet.
 inline constexpr std::string_view kFrontSockets = "sockets";
 inline constexpr std::string_view kFrontMoreSockets = "more sockets";
+// Front: it cannot hand over, and goes on.
+inline constexpr std::string_view kFrontStays = "stays";
 // Front: it has let go, and ends when its requests are answered; with it, the socket on which
 // it tells the next one of them (node/busy_pods.h).
 inline constexpr std::string_view kFrontLeaves = "leaves";
@@ -47,8 +49,10 @@ inline constexpr size_t kMaxReload = 8 << 20;
 // A front that answers what it had in flight when it handed over.
 struct LeavingFront {
   pid_t pid = -1;
-  UniqueFd busy;        // for the next one
-  UniqueFd pidfd = {};  // the supervisor's own
+  UniqueFd busy;  // for the next one
+  // The supervisor's own:
+  UniqueFd pidfd = {};
+  TimePoint until{};  // then it is ended
 };
 
 struct SupervisorOptions {
@@ -105,6 +109,7 @@ class Supervisor final {
   void on_front_leaves(UniqueFd busy);
   void become_other();
   void bury_leaving();
+  void end_late();
   void end_leaving();
   void on_front_ended();
   void on_controller_ended();
@@ -123,6 +128,7 @@ class Supervisor final {
   bool was_open_;  // some front of ours has served
   bool stopping_ = false;
   bool upgrading_ = false;  // as soon as the front lets go
+  TimePoint let_go_by_{};   // else it is ended
   bool front_open_ = false;
   std::optional<int> exit_code_;
 };

@@ -18,6 +18,8 @@
 namespace ebb::sandbox {
 namespace {
 
+// A group that yields gets one of so many parts of what another one gets.
+constexpr int kYieldedParts = 8;
 constexpr uint32_t kCpuPeriodUs = 100'000;
 constexpr const char* kV1Controllers[] = {"memory", "pids", "cpu"};
 
@@ -225,6 +227,19 @@ FileWrites v1_limits(const std::vector<std::string>& folders, const Limits& limi
   return writes;
 }
 
+std::pair<std::string, std::string> v1_weight(const std::vector<std::string>& folders,
+                                              bool yields) {
+  return {folders[std::min<size_t>(2, folders.size() - 1)] + "/cpu.shares",
+          std::to_string(yields ? 1024 / kYieldedParts : 1024)};
+}
+
+std::pair<std::string, std::string> v2_weight(const std::string& folder,
+                                              const std::vector<std::string>& controllers,
+                                              bool yields) {
+  if (!contains(controllers, "cpu")) return {};
+  return {folder + "/cpu.weight", std::to_string(yields ? 100 / kYieldedParts : 100)};
+}
+
 FileWrites v2_limits(const std::string& folder, const std::vector<std::string>& controllers,
                      const Limits& limits) {
   FileWrites writes;
@@ -371,6 +386,15 @@ Result<void> Cgroup::set_limits(const Limits& limits) {
     }
   }
   return {};
+}
+
+Result<void> Cgroup::yield(bool yields) {
+  const auto [path, text] =
+      v2_ ? v2_weight(folders_.front(), controllers_, yields) : v1_weight(folders_, yields);
+  if (path.empty()) return {};
+  const int err = write_text(path, text);
+  return err == 0 ? Result<void>()
+                  : fail_errno(err, fmt::format("cannot write {} to {}", text, path));
 }
 
 MemoryLack Cgroup::memory_lack() const {

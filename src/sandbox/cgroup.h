@@ -62,6 +62,12 @@ using FileWrites = std::vector<std::pair<std::string, std::string>>;
                                    const std::vector<std::string>& controllers,
                                    const Limits& limits);
 
+// Pure, likewise: the file, empty where there is none, and the text for Cgroup::yield().
+[[nodiscard]] std::pair<std::string, std::string> v1_weight(const std::vector<std::string>& folders,
+                                                            bool yields);
+[[nodiscard]] std::pair<std::string, std::string> v2_weight(
+    const std::string& folder, const std::vector<std::string>& controllers, bool yields);
+
 class CgroupTree;
 
 // One pod's group. Destroying it removes the group; its processes must be gone
@@ -87,6 +93,8 @@ class Cgroup final {
   [[nodiscard]] bool holds(pid_t pid) const;
   // kExhausted if it holds more memory than it may have then (v1; v2 ends processes).
   [[nodiscard]] Result<void> set_limits(const Limits& limits);
+  // Gets less of the CPU than other groups while they want it, or as much again.
+  [[nodiscard]] Result<void> yield(bool yields);
   // Whether the kernel has ended a process of it for lack of memory, and whose lack it was.
   [[nodiscard]] MemoryLack memory_lack() const;
   // Bytes charged now; nullopt where it cannot be read.

@@ -8,6 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::Pair;
+using namespace std::string_literals;
 using Version = CgroupMounts::Version;
 
 constexpr const char* kV2 =
@@ -87,6 +88,17 @@ TEST(CgroupLimits, V2) {
   EXPECT_THAT(v2_limits("/g", {"cpu"}, {}), ElementsAre(Pair("/g/cpu.max", "max 100000")));
   EXPECT_THAT(v2_limits("/g", {"cpu"}, {.cpu_millis = 1}),
               ElementsAre(Pair("/g/cpu.max", "1000 100000")));
+}
+
+TEST(CgroupWeight, AnEighthWhileItYields) {
+  const std::vector<std::string> together = {"/c/pod"};
+  const std::vector<std::string> apart = {"/memory/pod", "/pids/pod", "/cpu/pod"};
+  EXPECT_EQ(v1_weight(apart, true), std::pair("/cpu/pod/cpu.shares"s, "128"s));
+  EXPECT_EQ(v1_weight(apart, false), std::pair("/cpu/pod/cpu.shares"s, "1024"s));
+  EXPECT_EQ(v1_weight(together, true).first, "/c/pod/cpu.shares");
+  EXPECT_EQ(v2_weight("/c/pod", {"memory", "cpu"}, true), std::pair("/c/pod/cpu.weight"s, "12"s));
+  EXPECT_EQ(v2_weight("/c/pod", {"memory", "cpu"}, false), std::pair("/c/pod/cpu.weight"s, "100"s));
+  EXPECT_EQ(v2_weight("/c/pod", {"memory"}, true).first, "");
 }
 
 TEST(CgroupLimits, V1SetsTheSumWithSwapWhenThePartAllows) {

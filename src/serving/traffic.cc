@@ -47,7 +47,10 @@ std::map<std::string, int> Traffic::requests_by_pod() const {
 int Traffic::waiting() const {
   const std::lock_guard lock(mutex_);
   int out = 0;
-  for (const auto& [revision, entry] : entries_) out += entry.throttler->counts().waiting;
+  for (const auto& [revision, entry] : entries_) {
+    const auto counts = entry.throttler->counts();
+    out += counts.waiting + counts.in_starting;
+  }
   return out;
 }
 

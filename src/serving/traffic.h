@@ -43,7 +43,7 @@ class Traffic final : public scaling::MetricsSource {
   [[nodiscard]] std::vector<Entry> all() const;
   // How many requests are in each pod, of those that hold some; also of removed revisions.
   [[nodiscard]] std::map<std::string, int> requests_by_pod() const;
-  // Requests that wait for a slot.
+  // Requests that wait for a slot, or in a pod that still loads its code.
   [[nodiscard]] int waiting() const;
   // No more pods come to any revision.
   void close(const Refused& why);
