@@ -171,6 +171,7 @@ Result<void> Supervisor::start_front() {
     signals_.reset();
     controller_.pidfd.reset();
     std::vector<UniqueFd> busy;
+    busy.reserve(options_.leaving.size());
     for (auto& front : options_.leaving) busy.push_back(std::move(front.busy));
     std::exit(options_.front(std::move(pair->theirs), std::move(busy)));
   }

@@ -37,7 +37,8 @@ enum class Refusal : uint8_t {
 inline constexpr auto kRefusalNames = std::to_array<std::string_view>(
     {"bad_request", "no_route", "not_ready", "https_redirect", "queue_full", "queue_bytes",
      "queue_share", "queue_timeout", "start_failed", "deleted", "shutdown", "client_left",
-     "pod_unreachable", "pod_failed", "bad_answer", "timeout", "client_failed", "short_of_descriptors"});
+     "pod_unreachable", "pod_failed", "bad_answer", "timeout", "client_failed",
+     "short_of_descriptors"});
 static_assert(kRefusalNames.size() == static_cast<size_t>(Refusal::kShortOfDescriptors) + 1);
 
 [[nodiscard]] constexpr size_t index_of(Refusal why) { return static_cast<size_t>(why); }

@@ -613,11 +613,13 @@ ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever
 class LargeBodies(unittest.TestCase):
     """Who sends is as fast as who reads: nothing piles up in the front."""
 
-    SIZE = 256 << 20
     AT_ONCE = 2
     # In all, of transfers that go nowhere: on the way to the front and from the pod to its
-    # program are TCP's buffers, each of which the kernel lets grow to some MiB.
-    MOST_UNDERWAY = AT_ONCE * (32 << 20)
+    # program are TCP's buffers, each of which the kernel lets grow up to there.
+    BUFFERS = sum(int(pathlib.Path("/proc/sys/net/ipv4", name).read_text().split()[2])
+                  for name in ("tcp_rmem", "tcp_wmem"))
+    MOST_UNDERWAY = AT_ONCE * 2 * BUFFERS
+    SIZE = max(256 << 20, 3 * BUFFERS)
     MOST_GROWN = 8  # MiB of the front's memory
 
     @classmethod
