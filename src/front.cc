@@ -1,7 +1,6 @@
 #include "front.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -18,7 +17,6 @@
 #include "front_worker.h"
 #include "net/descriptor_reserve.h"
 #include "net/listener.h"
-#include "net/one_shot.h"
 #include "node/packet.h"
 #include "node/runtime.h"
 #include "node/supervisor.h"

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kApiPatience = 30s;     // for requests to the API
+constexpr auto kScrapePatience = 5s;   // of metrics
 constexpr auto kStartPatience = 5s;    // for requests that wait for a pod, while more come
 constexpr auto kLastPatience = 500ms;  // likewise, when no more come
 constexpr auto kGoodbye = 200ms;       // until clients know that, by HTTP/2
@@ -99,7 +100,7 @@ net::Task<void> Front::hand_over_task() {
   api_->end_watches();
   cut_ = co_await api_server_->drain(control_.now() + kApiPatience);
   if (metrics_server_) {
-    const size_t cut = co_await metrics_server_->drain(control_.now() + kApiPatience);
+    const size_t cut = co_await metrics_server_->drain(control_.now() + kScrapePatience);
     cut_ += cut;
   }
   auto starts = wait(control_, TimePoint{}, control_.now() + kStartPatience, nobody_waits);

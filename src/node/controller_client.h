@@ -3,8 +3,8 @@
 // send() may be called on any thread and never waits: a cold start sends its order
 // from the executor that holds the request. Events arrive on the home executor.
 //
-//   auto client = ControllerClient::connect(executor, path, events);
-//   client->send(Assign{...});
+//   ControllerClient client(executor, std::move(*ControllerClient::open(path)), events);
+//   client.send(Assign{...});
 #pragma once
 
 #include <deque>

@@ -31,7 +31,7 @@ constexpr Duration kLastPause = 5s;
 constexpr int kEndTimeoutMs = 10'000;    // for the Local Controller, after the front
 constexpr int kLeaveTimeoutMs = 40'000;  // for fronts that leave when all is to end
 // Longer than a front takes to let go and to leave, if nothing is wrong with it.
-constexpr Duration kLetGoTimeout = 60s;
+constexpr Duration kLetGoTimeout = 90s;
 constexpr Duration kLeaveTimeout = 310s;
 constexpr size_t kMostLeaving = 8;
 

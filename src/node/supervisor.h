@@ -57,7 +57,7 @@ struct LeavingFront {
 
 struct SupervisorOptions {
   ControllerOptions controller;
-  // The front's whole life, in a process of its own that still has root's rights.
+  // The front's whole life, in a process of its own that still has root's rights,
   // and SIGINT and SIGTERM blocked. `supervisor` is its end of the socket, `busy` those of
   // the fronts that are leaving. Returns the exit code.
   std::function<int(UniqueFd supervisor, std::vector<UniqueFd> busy)> front;
