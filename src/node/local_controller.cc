@@ -37,6 +37,9 @@ namespace {
 // After a hand-out no pod is made for this long while more than half of the pool is left:
 // making one takes a core for milliseconds, which the code that loads needs.
 constexpr Duration kHandOutPause = std::chrono::milliseconds(12);
+// Between two looks for whom to kill at the end: each reads a file of every pod, which takes time
+// from those that end.
+constexpr Duration kKillPause = std::chrono::milliseconds(50);
 // After a front could not be accepted.
 constexpr Duration kListenPause = std::chrono::milliseconds(100);
 // For the next front: the one before may have requests in pods even if none follows.
@@ -429,6 +432,7 @@ void LocalController::shut_down() {
   }
   for (const auto& [name, pool] : pools_) pool->zygote.reset();
   const TimePoint patience = executor_.now() + kStopGrace;
+  TimePoint kill_at{};
   pid_t pid = 0;
   while ((pid = ::waitpid(-1, nullptr, WNOHANG)) >= 0) {
     warm.erase(pid);
@@ -436,7 +440,8 @@ void LocalController::shut_down() {
     // Then those that ignore SIGTERM, and pods whose pid the zygote had not told yet,
     // found by their cgroups, else among our children. SIGKILL cannot be refused, so
     // this ends.
-    if (warm.empty() || executor_.now() >= patience) {
+    if (executor_.now() >= kill_at && (warm.empty() || executor_.now() >= patience)) {
+      kill_at = executor_.now() + kKillPause;
       cgroups_ ? cgroups_->kill_all() : kill_children();
     }
     for (const auto& [id, pod] : pods_) pod->drain_output();
